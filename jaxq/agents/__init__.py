@@ -1,0 +1,21 @@
+"""Agents: `init`, `act`, `update`, written for one member of a population."""
+
+from jaxq.agents.base import Agent, flatten_small
+from jaxq.agents.exploration import EpsilonGreedy
+from jaxq.agents.q_learning import QLearning, QLearningHyperparameters, QLearningState
+from jaxq.agents.sac import SAC, SACHyperparameters, SACState
+from jaxq.agents.targets import HardUpdate, PolyakUpdate
+
+__all__ = [
+    "SAC",
+    "Agent",
+    "EpsilonGreedy",
+    "HardUpdate",
+    "PolyakUpdate",
+    "QLearning",
+    "QLearningHyperparameters",
+    "QLearningState",
+    "SACHyperparameters",
+    "SACState",
+    "flatten_small",
+]

@@ -1,0 +1,19 @@
+"""Environments: one contract, `Environment`, and adapters for gymnax, EnvPool, Brax and MuJoCo Playground."""
+
+from jaxq.envs.base import Batched, Continuous, Discrete, Environment, ObservationSpec
+from jaxq.envs.frame_stack import FrameStack
+from jaxq.envs.registry import BACKENDS, domain, from_object, make, split_name
+
+__all__ = [
+    "BACKENDS",
+    "Batched",
+    "Continuous",
+    "Discrete",
+    "Environment",
+    "FrameStack",
+    "ObservationSpec",
+    "domain",
+    "from_object",
+    "make",
+    "split_name",
+]

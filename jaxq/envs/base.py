@@ -1,0 +1,188 @@
+"""The Environment contract: one flat batch, pure functions, next-step autoreset.
+
+Also the bridge for environments written for a single instance (`SingleEnvironment`): `Batched` vmaps one and gives it
+the contract's end-of-episode semantics. Back ends live in modules of their own.
+"""
+
+import abc
+import dataclasses
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jaxq.types import PyTree, TimeStep
+
+DEFAULT_MAX_EPISODE_STEPS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservationSpec:
+    """Shape and dtype of one observation.
+
+    Attributes:
+      shape: without the batch axis.
+      dtype: of the array.
+      frames: how many consecutive frames the last axis holds, oldest first and zero before the episode's first, when
+        the observation is a frame stack; 0 when it is not. Replay stores each frame of a stack once.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any = np.float32
+    frames: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Discrete:
+    """Actions 0 .. num_actions - 1, int32, shape [B]."""
+
+    num_actions: int
+
+    def sample(self, key: jax.Array, batch: int) -> jax.Array:
+        """Uniform actions, [batch] int32."""
+        return jax.random.randint(key, (batch,), 0, self.num_actions)
+
+    def __str__(self) -> str:
+        return f"{self.num_actions} actions"
+
+
+@dataclasses.dataclass(frozen=True)
+class Continuous:
+    """Actions in [-1, 1]^size, float32, shape [B, size]; adapters scale to what their backend takes."""
+
+    size: int
+
+    def sample(self, key: jax.Array, batch: int) -> jax.Array:
+        """Uniform actions, [batch, size] float32."""
+        return jax.random.uniform(key, (batch, self.size), minval=-1.0, maxval=1.0)
+
+    def __str__(self) -> str:
+        return f"[-1, 1]^{self.size}"
+
+
+ActionSpec = Discrete | Continuous
+
+
+class Environment(abc.ABC):
+    """A batch of `num_envs` environments as two pure functions.
+
+    Attributes:
+      name: `backend/Name`.
+      num_envs: B, the size of the flat batch.
+      observation_spec, action_spec: of one environment.
+      max_episode_steps: the longest episode, which bounds an evaluation.
+      resumable: whether the state returned is all of it, so that a run restored from it continues exactly.
+    """
+
+    name: str
+    num_envs: int
+    observation_spec: ObservationSpec
+    action_spec: ActionSpec
+    max_episode_steps: int
+    resumable: bool = True
+
+    @abc.abstractmethod
+    def reset(self, keys: jax.Array) -> tuple[PyTree, TimeStep]:
+        """Start an episode everywhere. `keys`: [B] typed keys, one owned by each environment."""
+
+    @abc.abstractmethod
+    def step(self, state: PyTree, action: jax.Array) -> tuple[PyTree, TimeStep]:
+        """Advance every environment by one action, [B] or [B, size]; those that had ended are reset instead."""
+
+
+class SingleEnvironment(Protocol):
+    """One instance of an environment, without autoreset, as pure functions of its state."""
+
+    name: str
+    observation_spec: ObservationSpec
+    action_spec: ActionSpec
+    max_episode_steps: int
+
+    def reset(self, key: jax.Array) -> tuple[PyTree, jax.Array]:
+        """The first state and observation of an episode."""
+
+    def step(self, state: PyTree, action: jax.Array, key: jax.Array) -> tuple[PyTree, jax.Array, Any, Any, Any]:
+        """The next state and observation, with reward, terminated and truncated as scalars."""
+
+
+@struct.dataclass
+class BatchedState:
+    """State of `Batched`.
+
+    Attributes:
+      inner: [B, ...] the environments' own states.
+      key: [B] each episode's key, from which the key of its every step is folded.
+      time: [B] int32, steps since the episode began.
+      ended: [B] bool, the last TimeStep was its episode's last.
+    """
+
+    inner: PyTree
+    key: jax.Array
+    time: jax.Array
+    ended: jax.Array
+
+
+def zero_reward_timestep(observation: PyTree, batch: int) -> TimeStep:
+    """The TimeStep of a reset: the first observation, no reward, nothing ended."""
+    no = jnp.zeros(batch, bool)
+    return TimeStep(observation, jnp.zeros(batch, jnp.float32), no, no, ~no)
+
+
+def select(mask: jax.Array, on_true: PyTree, on_false: PyTree) -> PyTree:
+    """Per-environment choice between two pytrees, `mask`: [B]."""
+
+    def pick(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(pick, on_true, on_false)
+
+
+class Batched(Environment):
+    """A `SingleEnvironment` vmapped over a flat batch, with next-step autoreset and a time limit."""
+
+    def __init__(self, single: SingleEnvironment, num_envs: int):
+        self.single = single
+        self.name = single.name
+        self.num_envs = num_envs
+        self.observation_spec = single.observation_spec
+        self.action_spec = single.action_spec
+        self.max_episode_steps = single.max_episode_steps
+
+    def reset(self, keys: jax.Array) -> tuple[BatchedState, TimeStep]:
+        """See `Environment.reset`."""
+        keys, reset_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        inner, observation = jax.vmap(self.single.reset)(reset_keys)
+        inner = jax.tree.map(jnp.asarray, inner)
+        batch = keys.shape[0]
+        state = BatchedState(inner, keys, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool))
+        return state, zero_reward_timestep(self._cast(observation), batch)
+
+    def step(self, state: BatchedState, action: jax.Array) -> tuple[BatchedState, TimeStep]:
+        """See `Environment.step`."""
+        # Folding the step's key from the episode's costs nothing where the environment is deterministic: XLA drops it.
+        step_keys = jax.vmap(jax.random.fold_in)(state.key, state.time)
+        inner, observation, reward, terminated, truncated = jax.vmap(self.single.step)(state.inner, action, step_keys)
+        inner = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), inner, state.inner)
+        time = state.time + 1
+        terminated = jnp.asarray(terminated, bool)
+        truncated = (jnp.asarray(truncated, bool) | (time >= self.max_episode_steps)) & ~terminated
+        timestep = TimeStep(
+            self._cast(observation),
+            jnp.asarray(reward, jnp.float32),
+            terminated,
+            truncated,
+            jnp.zeros_like(terminated),
+        )
+        stepped = BatchedState(inner, state.key, time, timestep.last), timestep
+        # Environments are one flat batch, never vmapped, so this stays a branch: a reset, which costs as much as many
+        # steps in some back ends, is only computed when some environment needs it.
+        return jax.lax.cond(
+            state.ended.any(),
+            lambda: select(state.ended, self.reset(state.key), stepped),
+            lambda: stepped,
+        )
+
+    def _cast(self, observation: PyTree) -> jax.Array:
+        return jnp.asarray(observation, self.observation_spec.dtype)

@@ -1,0 +1,114 @@
+"""Brax and MuJoCo Playground (MJX): two back ends with one style of environment object (`reset(key)`, `step(state, a)`)."""
+
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, Continuous, ObservationSpec
+from jaxq.errors import InputError, missing_extra, require
+from jaxq.types import PyTree
+
+BRAX_PIPELINES = ("generalized", "spring", "positional", "mjx")
+PLAYGROUND_IMPLEMENTATIONS = ("jax", "warp")
+
+
+def _brax() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import brax.envs
+    except ImportError as error:
+        raise missing_extra("brax/", "brax", error) from None
+    return brax.envs
+
+
+def _playground() -> Any:
+    try:
+        from mujoco_playground import registry
+    except ImportError as error:
+        raise missing_extra("playground/", "playground", error) from None
+    return registry
+
+
+def brax_names() -> list[str]:
+    """All registered Brax environments."""
+    return sorted(_brax()._envs)
+
+
+def playground_names() -> list[str]:
+    """All registered MuJoCo Playground environments."""
+    return sorted(_playground().ALL_ENVS)
+
+
+def make_brax(name: str, backend: str | None = None, **options: Any) -> "BraxEnvironment":
+    """The Brax environment `name`; `backend` is its physics pipeline, by default the one the environment was made for."""
+    if backend is not None:
+        require(backend in BRAX_PIPELINES, "backend", backend, f"one of {', '.join(BRAX_PIPELINES)}")
+        options["backend"] = backend
+    envs = _brax()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        environment = envs.get_environment(name, **options)
+    return BraxEnvironment(environment, name=f"brax/{name}")
+
+
+def make_playground(name: str, impl: str | None = None, **overrides: Any) -> "BraxEnvironment":
+    """The Playground environment `name`; overrides go to its configuration.
+
+    `impl` is the physics implementation: `jax` (MJX) or `warp`. Playground's own default is warp, which is made for
+    GPUs: 30 times slower than MJX on a CPU.
+    """
+    impl = impl or ("warp" if jax.default_backend() == "gpu" else "jax")
+    require(impl in PLAYGROUND_IMPLEMENTATIONS, "impl", impl, f"one of {', '.join(PLAYGROUND_IMPLEMENTATIONS)}")
+    registry = _playground()
+    config = registry.get_default_config(name)
+    try:
+        environment = registry.load(name, config_overrides={"impl": impl, **overrides})
+    except (FileNotFoundError, RuntimeError) as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"playground/{name} could not be loaded (its robot model is fetched once): {first_line}") from None
+    return BraxEnvironment(
+        environment,
+        name=f"playground/{name}",
+        max_episode_steps=int(config.episode_length),
+        action_repeat=int(config.get("action_repeat", 1)),
+    )
+
+
+class BraxEnvironment:
+    """A `SingleEnvironment` around a Brax-style object; of a dictionary of observations it shows `state`."""
+
+    def __init__(
+        self,
+        environment: Any,
+        name: str | None = None,
+        max_episode_steps: int = DEFAULT_MAX_EPISODE_STEPS,
+        action_repeat: int = 1,
+    ):
+        self.environment = environment
+        self.name = name or f"brax/{type(environment).__name__}"
+        self.max_episode_steps = -(-max_episode_steps // action_repeat)
+        self.action_repeat = action_repeat
+        self.action_spec = Continuous(int(environment.action_size))
+        _, observation = jax.eval_shape(self.reset, jax.random.key(0))
+        self.observation_spec = ObservationSpec(observation.shape, np.dtype(np.float32))
+
+    def reset(self, key: jax.Array) -> tuple[PyTree, jax.Array]:
+        """See `SingleEnvironment.reset`."""
+        state = self.environment.reset(key)
+        return state, self._observation(state)
+
+    def step(self, state: PyTree, action: jax.Array, key: jax.Array) -> tuple[PyTree, jax.Array, Any, Any, Any]:
+        """See `SingleEnvironment.step`. Brax-style environments carry their own randomness, so `key` is not used."""
+        reward: Any = 0.0
+        for _ in range(self.action_repeat):
+            state = self.environment.step(state, action)
+            reward = reward + state.reward
+        return state, self._observation(state), reward, state.done > 0.5, False
+
+    def _observation(self, state: PyTree) -> jax.Array:
+        observation = state.obs["state"] if isinstance(state.obs, dict) else state.obs
+        return jnp.asarray(observation, jnp.float32)

@@ -1,0 +1,186 @@
+"""EnvPool: batched C++ environments stepped from inside the compiled program, through its XLA interface.
+
+EnvPool's own autoreset is already next-step. Its state lives in C++ and cannot be saved, so a resumed run starts fresh
+episodes; its seeds are fixed when the pool is made, so the keys given to `reset` are not used. A pool belongs to the
+one loop that made it.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax.experimental import io_callback
+
+from jaxq.envs.base import ActionSpec, Continuous, Discrete, Environment, ObservationSpec, zero_reward_timestep
+from jaxq.envs.frame_stack import FrameStack
+from jaxq.errors import InputError, missing_extra
+from jaxq.types import PyTree, TimeStep
+
+ATARI_FRAMES = 4
+
+
+def _envpool() -> Any:
+    try:
+        import envpool
+        import envpool.registration
+    except ImportError as error:
+        raise missing_extra("envpool/", "envpool", error) from None
+    return envpool
+
+
+def names() -> list[str]:
+    """All registered EnvPool tasks."""
+    return sorted(_envpool().list_all_envs())
+
+
+def family(task: str) -> str:
+    """The EnvPool family of a task, such as `atari` or `mujoco.gym`."""
+    specs = _envpool().registration.registry.specs
+    return specs[task][0].removeprefix("envpool.") if task in specs else ""
+
+
+def specs(task: str) -> tuple[ObservationSpec, ActionSpec, int]:
+    """Observation and action spec and the longest episode of a task, without making a pool."""
+    spec = _envpool().make_spec(task, **({"stack_num": 1} if family(task) == "atari" else {}))
+    observation = ObservationConverter(task, spec.gymnasium_observation_space).spec
+    if family(task) == "atari":
+        observation = ObservationSpec((*observation.shape, ATARI_FRAMES), observation.dtype, ATARI_FRAMES)
+    return observation, _action_spec(task, spec.gymnasium_action_space)[0], int(spec.config.max_episode_steps)
+
+
+def make(task: str, num_envs: int, seed: int = 0, **options: Any) -> Environment:
+    """A pool of `num_envs` environments; options go to `envpool.make`.
+
+    Atari tasks get the standard preprocessing (frame skip 4 with max-pooling, 84×84 grey, up to 30 no-ops) and a stack
+    of 4 frames, `[B, 84, 84, 4]` uint8. `episodic_life=True` ends an episode at every lost life; the default plays
+    full games.
+    """
+    if family(task) != "atari":
+        return EnvPoolEnvironment(task, num_envs, seed, options)
+    frames = options.pop("stack_num", ATARI_FRAMES)
+    return FrameStack(EnvPoolEnvironment(task, num_envs, seed, {**options, "stack_num": 1}), frames)
+
+
+@struct.dataclass
+class PoolState:
+    """State of a pool as the program sees it.
+
+    Attributes:
+      handle: uint8, the address of the pool; threading it orders the calls.
+      ended: [B] bool, the last TimeStep was its episode's last.
+    """
+
+    handle: jax.Array
+    ended: jax.Array
+
+
+class EnvPoolEnvironment(Environment):
+    """One EnvPool pool behind the Environment contract."""
+
+    resumable = False
+
+    def __init__(self, task: str, num_envs: int, seed: int, options: dict[str, Any]):
+        try:
+            pool = _envpool().make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **options)
+        except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+            raise InputError(f"envpool/{task} could not be made with {options}: {error}") from None
+        self.pool = pool
+        self.name = f"envpool/{task}"
+        self.num_envs = num_envs
+        self.max_episode_steps = int(pool.config["max_episode_steps"])
+        self._convert = ObservationConverter(task, pool.observation_space)
+        self.observation_spec = self._convert.spec
+        self.action_spec, self._scale = _action_spec(task, pool.action_space)
+        # EnvPool sizes the buffers of its XLA calls by the dtypes JAX allows at this moment: in 32-bit mode it would
+        # give float64 environments buffers half as large as the C++ side writes.
+        with jax.enable_x64(True):
+            self._handle, _, _, self._xla_step = pool.xla()
+
+    def reset(self, keys: jax.Array) -> tuple[PoolState, TimeStep]:
+        """See `Environment.reset`. The one call that goes through the host: EnvPool's XLA interface has no reset."""
+        shape = (self.num_envs, *self.observation_spec.shape)
+        handle, observation = io_callback(
+            self._host_reset,
+            (
+                jax.ShapeDtypeStruct(self._handle.shape, self._handle.dtype),
+                jax.ShapeDtypeStruct(shape, self.observation_spec.dtype),
+            ),
+        )
+        return PoolState(handle, jnp.zeros(self.num_envs, bool)), zero_reward_timestep(observation, self.num_envs)
+
+    def _host_reset(self) -> tuple[np.ndarray, np.ndarray]:
+        observation, _ = self.pool.reset()
+        return self._handle, self._convert(observation, np)
+
+    def step(self, state: PoolState, action: jax.Array) -> tuple[PoolState, TimeStep]:
+        """See `Environment.step`."""
+        action = self._scale(action)
+        with jax.enable_x64(True):
+            if jnp.issubdtype(action.dtype, jnp.floating):
+                action = action.astype(self.pool.spec.action_array_spec["action"].dtype)
+            handle, (observation, reward, terminated, truncated, _) = self._xla_step(state.handle, action)
+            observation = self._convert(observation, jnp)
+            reward = reward.astype(jnp.float32)
+        timestep = TimeStep(observation, reward, terminated, truncated, state.ended)
+        return PoolState(handle, timestep.last), timestep
+
+
+class ObservationConverter:
+    """Turns what a pool observes into one array: float32 vectors, or uint8 images with channels last.
+
+    Dictionaries of numbers become one vector, in the order of the pool's space; discrete observations become one-hot.
+    """
+
+    def __init__(self, task: str, space: Any):
+        self._task = task
+        self._space = space
+        if hasattr(space, "n"):
+            self.spec = ObservationSpec((int(space.n),))
+        elif hasattr(space, "spaces"):
+            self.spec = ObservationSpec((sum(self._size(s) for s in self._leaves(space)),))
+        elif np.dtype(space.dtype) == np.uint8 and len(space.shape) == 3:
+            channels, height, width = space.shape
+            self.spec = ObservationSpec((height, width) if channels == 1 else (height, width, channels), np.uint8)
+        else:
+            self.spec = ObservationSpec((int(np.prod(space.shape, dtype=int)),))
+
+    def _leaves(self, space: Any) -> list[Any]:
+        if hasattr(space, "spaces"):
+            members = space.spaces.values() if hasattr(space.spaces, "values") else space.spaces
+            return [leaf for member in members for leaf in self._leaves(member)]
+        return [space]
+
+    def _size(self, space: Any) -> int:
+        if not hasattr(space, "shape") or space.shape is None:
+            raise InputError(f"envpool/{self._task} observes {space}, but only arrays of numbers are supported")
+        return int(np.prod(space.shape, dtype=int))
+
+    def _values(self, observation: PyTree, space: Any) -> list[Any]:
+        if hasattr(space, "spaces"):
+            return [leaf for key, member in space.spaces.items() for leaf in self._values(observation[key], member)]
+        return [observation]
+
+    def __call__(self, observation: PyTree, xp: Any) -> Any:
+        """Convert a batch; `xp` is numpy or jax.numpy."""
+        if hasattr(self._space, "n"):
+            return (observation.reshape(-1, 1) == xp.arange(self._space.n)).astype(xp.float32)
+        if hasattr(self._space, "spaces"):
+            values = self._values(observation, self._space)
+            return xp.concatenate([v.reshape(v.shape[0], -1).astype(xp.float32) for v in values], axis=-1)
+        if self.spec.dtype == np.uint8:
+            return observation[:, 0] if len(self.spec.shape) == 2 else xp.moveaxis(observation, 1, -1)
+        return observation.reshape(observation.shape[0], -1).astype(xp.float32)
+
+
+def _action_spec(task: str, space: Any) -> tuple[ActionSpec, Any]:
+    """The contract's spec of a pool's action space, and the map from the contract's actions to the pool's."""
+    if hasattr(space, "n"):
+        return Discrete(int(space.n)), lambda action: action.astype(jnp.int32)
+    if not hasattr(space, "low") or not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+        raise InputError(f"envpool/{task} takes actions {space}, but only discrete or bounded ones are supported")
+    low, high = space.low.astype(np.float32), space.high.astype(np.float32)
+    shape = tuple(space.shape)
+    size = int(np.prod(shape, dtype=int))
+    return Continuous(size), lambda action: low + (action.reshape(-1, *shape) + 1.0) * (0.5 * (high - low))

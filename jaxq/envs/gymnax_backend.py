@@ -1,0 +1,76 @@
+"""gymnax, and any environment object written in its style (`reset_env`, `step_env`, `is_truncated`)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, ActionSpec, Continuous, Discrete, ObservationSpec
+from jaxq.errors import InputError, missing_extra
+from jaxq.types import PyTree
+
+
+def _gymnax() -> Any:
+    try:
+        import gymnax
+    except ImportError as error:
+        raise missing_extra("gymnax/", "gymnax", error) from None
+    return gymnax
+
+
+def names() -> list[str]:
+    """All registered gymnax environments."""
+    return sorted(_gymnax().registered_envs)
+
+
+def make_single(name: str, **options: Any) -> "GymnaxEnvironment":
+    """The gymnax environment `name`; options go to its constructor."""
+    environment, params = _gymnax().make(name, **options)
+    return GymnaxEnvironment(environment, params, name=f"gymnax/{name}")
+
+
+class GymnaxEnvironment:
+    """A `SingleEnvironment` around a gymnax-style object and its parameters."""
+
+    def __init__(self, environment: Any, params: Any = None, name: str | None = None):
+        self.environment = environment
+        self.params = environment.default_params if params is None else params
+        self.name = name or f"gymnax/{environment.name}"
+        self.max_episode_steps = int(getattr(self.params, "max_steps_in_episode", DEFAULT_MAX_EPISODE_STEPS))
+        self.action_spec, self._scale = _action_spec(self.name, environment.action_space(self.params))
+        _, observation = jax.eval_shape(self.reset, jax.random.key(0))
+        self.observation_spec = ObservationSpec(observation.shape, np.dtype(np.float32))
+
+    def reset(self, key: jax.Array) -> tuple[PyTree, jax.Array]:
+        """See `SingleEnvironment.reset`."""
+        observation, state = self.environment.reset_env(key, self.params)
+        return state, self._flat(observation)
+
+    def step(self, state: PyTree, action: jax.Array, key: jax.Array) -> tuple[PyTree, jax.Array, Any, Any, Any]:
+        """See `SingleEnvironment.step`."""
+        observation, state, reward, terminated, _ = self.environment.step_env(
+            key, state, self._scale(action), self.params
+        )
+        is_truncated = getattr(self.environment, "is_truncated", None)
+        truncated = False if is_truncated is None else is_truncated(state, self.params)
+        return state, self._flat(observation), jnp.squeeze(reward), jnp.squeeze(terminated), jnp.squeeze(truncated)
+
+    def _flat(self, observation: PyTree) -> jax.Array:
+        leaves = jax.tree.leaves(observation)
+        if len(leaves) == 1:
+            return jnp.atleast_1d(jnp.asarray(leaves[0], jnp.float32))
+        return jnp.concatenate([jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in leaves])
+
+
+def _action_spec(name: str, space: Any) -> tuple[ActionSpec, Any]:
+    """The contract's spec of a gymnax action space, and the map from the contract's actions to the environment's."""
+    if hasattr(space, "n"):
+        return Discrete(int(space.n)), lambda action: action
+    shape = tuple(space.shape)
+    low, high = np.broadcast_to(space.low, shape), np.broadcast_to(space.high, shape)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise InputError(f"{name} has actions without bounds, but they must be finite")
+    low, high = low.astype(np.float32), high.astype(np.float32)
+    size = int(np.prod(shape, dtype=int))
+    return Continuous(size), lambda action: low + (action.reshape(shape) + 1.0) * (0.5 * (high - low))

@@ -1,0 +1,117 @@
+"""Environments by name, `backend/Name`: making them, listing them, and telling what domain one belongs to."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from jaxq.envs import brax_backend, envpool_backend, gymnax_backend
+from jaxq.envs.base import Batched, Environment, SingleEnvironment
+from jaxq.errors import InputError, require
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """What the registry needs of a backend.
+
+    Attributes:
+      names: all environments it has; raises InputError naming the extra if it is not installed.
+      make: `(name, num_envs, seed, **options) -> Environment`.
+      describe: `(name) -> (observation_spec, action_spec, max_episode_steps)`.
+    """
+
+    names: Callable[[], list[str]]
+    make: Callable[..., Environment]
+    describe: Callable[[str], tuple[Any, Any, int]]
+
+
+def _functional(names: Callable[[], list[str]], make_single: Callable[..., SingleEnvironment]) -> Backend:
+    def make(name: str, num_envs: int, seed: int, **options: Any) -> Environment:
+        del seed  # These environments are seeded by the keys given to `reset`.
+        try:
+            return Batched(make_single(name, **options), num_envs)
+        except TypeError as error:
+            raise InputError(f"options of {name} are {options!r}, which it does not take: {error}") from None
+
+    def describe(name: str) -> tuple[Any, Any, int]:
+        single = make_single(name)
+        return single.observation_spec, single.action_spec, single.max_episode_steps
+
+    return Backend(names, make, describe)
+
+
+BACKENDS: dict[str, Backend] = {
+    "gymnax": _functional(gymnax_backend.names, gymnax_backend.make_single),
+    "envpool": Backend(envpool_backend.names, envpool_backend.make, envpool_backend.specs),
+    "brax": _functional(brax_backend.brax_names, brax_backend.make_brax),
+    "playground": _functional(brax_backend.playground_names, brax_backend.make_playground),
+}
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """`backend/Name` as a pair, checked to be a known backend and an environment that it has.
+
+    Raises:
+      InputError: naming the near misses.
+    """
+    backend, slash, task = name.partition("/")
+    allowed = ", ".join(BACKENDS)
+    require(bool(slash) and bool(task), "env", name, f"backend/Name with a backend of {allowed}")
+    require(backend in BACKENDS, "env", name, f"backend/Name with a backend of {allowed}")
+    known = BACKENDS[backend].names()
+    if task not in known:
+        by_lowercase = {other.lower(): other for other in known}
+        near = difflib.get_close_matches(task.lower(), by_lowercase, n=3, cutoff=0.5)
+        hint = f"; did you mean {', '.join(f'{backend}/{by_lowercase[n]}' for n in near)}?" if near else ""
+        raise InputError(f"env is {name!r}, which {backend} does not have{hint} (see: jaxq envs --backend {backend})")
+    return backend, task
+
+
+def make(name: str, num_envs: int, *, seed: int = 0, **options: Any) -> Environment:
+    """Make a batch of environments.
+
+    Args:
+      name: `backend/Name`, as `jaxq envs` lists them.
+      num_envs: B, the size of the flat batch.
+      seed: of back ends whose randomness lives outside JAX (EnvPool); the others are seeded by the keys of `reset`.
+      options: passed to the backend: `episodic_life` (EnvPool Atari), `backend` (Brax), `impl` (Playground) ...
+
+    Raises:
+      InputError: unknown name, backend not installed (naming the extra), or options the backend does not take.
+    """
+    require(num_envs >= 1, "num_envs", num_envs, "at least 1")
+    backend, task = split_name(name)
+    return BACKENDS[backend].make(task, num_envs, seed, **options)
+
+
+def from_object(environment: Any, num_envs: int, params: Any = None, **options: Any) -> Environment:
+    """A batch of your own environment object, written in the style of gymnax or of Brax.
+
+    gymnax style: `reset_env(key, params)`, `step_env(key, state, action, params)` and `action_space(params)`. Brax style:
+    `reset(key)`, `step(state, action)` with `.obs`, `.reward` and `.done` in its state, and `action_size`.
+    `options` go to `GymnaxEnvironment` or `BraxEnvironment`: `name`, and `max_episode_steps` for the latter.
+
+    Raises:
+      InputError: if the object is of neither style.
+    """
+    require(num_envs >= 1, "num_envs", num_envs, "at least 1")
+    if hasattr(environment, "step_env") and hasattr(environment, "reset_env"):
+        return Batched(gymnax_backend.GymnaxEnvironment(environment, params, **options), num_envs)
+    if hasattr(environment, "action_size") and hasattr(environment, "step"):
+        return Batched(brax_backend.BraxEnvironment(environment, **options), num_envs)
+    raise InputError(
+        f"environment is a {type(environment).__name__}, but must have reset_env and step_env (gymnax style) "
+        "or reset, step and action_size (Brax style)"
+    )
+
+
+def domain(name: str) -> str:
+    """The kind of task a name belongs to, by which experiments choose defaults: classic, minatar, atari or control."""
+    backend, task = split_name(name)
+    if task.endswith("-MinAtar"):
+        return "minatar"
+    if backend == "envpool" and envpool_backend.family(task) == "atari":
+        return "atari"
+    if backend in ("brax", "playground") or (backend == "envpool" and "mujoco" in envpool_backend.family(task)):
+        return "control"
+    return "classic"

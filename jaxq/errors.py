@@ -1,0 +1,31 @@
+"""The one error that is the user's to mend: a single line that names what was given and what is allowed."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used. Its message is one line fit to be shown as it is."""
+
+
+def require(condition: bool, field: str, value: Any, allowed: str) -> None:
+    """Raise `InputError` naming the field, its value and what is allowed, unless the condition holds."""
+    if not condition:
+        raise InputError(f"{field} is {value!r}, but must be {allowed}")
+
+
+def missing_extra(backend: str, extra: str, cause: ImportError) -> InputError:
+    """The error for a backend whose package is not installed, naming the extra that brings it."""
+    return InputError(f"{backend} needs a package that is not installed ({cause}): pip install 'jaxq[{extra}]'")
+
+
+@contextlib.contextmanager
+def clean_errors() -> Iterator[None]:
+    """For the end of a script: an `InputError` becomes one line on stderr and exit code 2."""
+    try:
+        yield
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

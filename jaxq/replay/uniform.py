@@ -1,0 +1,210 @@
+"""Uniform experience replay on the device: a time-major ring in which every observation is stored once.
+
+Row t of an environment holds `(o_t, a_t, r_{t+1}, flags_t)`. Next observations, n-step windows and frame stacks are put
+together when sampled, and never reach over an episode's end or the ring's head. The functions are written for one
+member of a population; `population_axes` says which leaves of the state each member has of its own.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxq.envs.base import Environment, ObservationSpec
+from jaxq.errors import require
+from jaxq.types import PyTree, TimeStep, Transition
+
+# Flags of a row. The first two are of the step that leaves the row, the third of the row itself.
+TERMINATED = 1
+TRUNCATED = 2
+FINAL = 4  # the row's observation ended its episode: its action was ignored and no transition starts here
+
+# A draw that lands on a row where no transition starts is drawn again, this many times at most; what is left after that
+# (a share of p^4, where p is one over the mean episode length) keeps its place with weight zero.
+DRAWS = 4
+
+
+@struct.dataclass
+class ReplayState:
+    """The ring.
+
+    Attributes:
+      observation: [T, E, ...]; single frames where observations are frame stacks.
+      action: [T, E, ...].
+      reward: [T, E] float32.
+      flags: [T, E] uint8.
+      position: int32, the row that will be written next.
+      size: int32, how many rows are filled.
+    """
+
+    observation: jax.Array
+    action: jax.Array
+    reward: jax.Array
+    flags: jax.Array
+    position: jax.Array
+    size: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class UniformReplay:
+    """Uniform replay of n-step transitions.
+
+    Attributes:
+      capacity: transitions held, over all environments of a member.
+      batch_size: transitions in a sample.
+      num_envs: E, environments of a member.
+      observation_spec: of one environment.
+      n_step: n, the length of the windows sampled.
+    """
+
+    capacity: int
+    batch_size: int
+    num_envs: int
+    observation_spec: ObservationSpec
+    n_step: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.num_envs >= 1, "num_envs", self.num_envs, "at least 1")
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        require(self.n_step >= 1, "n_step", self.n_step, "at least 1")
+        shortest = self.num_envs * (self.n_step + max(self.observation_spec.frames, 1) + 1)
+        require(
+            self.capacity >= shortest,
+            "replay_capacity",
+            self.capacity,
+            f"at least {shortest}, room for n_step={self.n_step} in each of {self.num_envs} environments",
+        )
+
+    @classmethod
+    def for_environment(cls, environment: Environment, num_members: int = 1, **sizes: Any) -> "UniformReplay":
+        """The replay of one of `num_members` members that share the environment's flat batch."""
+        return cls(
+            num_envs=environment.num_envs // num_members, observation_spec=environment.observation_spec, **sizes
+        )
+
+    @property
+    def rows(self) -> int:
+        """T, the length of the ring."""
+        return self.capacity // self.num_envs
+
+    @property
+    def minimum_size(self) -> int:
+        """Transitions a warm-up must add before the first sample."""
+        return self.num_envs * (self.n_step + 1)
+
+    @property
+    def population_axes(self) -> ReplayState:
+        """Where the member axis of each leaf is: all members share the ring's position."""
+        return ReplayState(0, 0, 0, 0, None, None)  # type: ignore[arg-type]
+
+    def init(self, observation: PyTree, action: jax.Array) -> ReplayState:
+        """An empty ring for observations and actions like these, [E, ...]."""
+        if self.observation_spec.frames:
+            observation = observation[..., -1]
+
+        def ring(example: jax.Array) -> jax.Array:
+            return jnp.zeros((self.rows, *example.shape), example.dtype)
+
+        return ReplayState(
+            observation=ring(observation),
+            action=ring(action),
+            reward=jnp.zeros((self.rows, self.num_envs), jnp.float32),
+            flags=jnp.zeros((self.rows, self.num_envs), jnp.uint8),
+            position=jnp.int32(0),
+            size=jnp.int32(0),
+        )
+
+    def add(self, state: ReplayState, timestep: TimeStep, action: jax.Array, following: TimeStep) -> ReplayState:
+        """Write one row: what was seen, the action taken there, and what came of it. Arrays are [E, ...]."""
+        observation = timestep.observation
+        if self.observation_spec.frames:
+            observation = observation[..., -1]
+        flags = (
+            TERMINATED * following.terminated.astype(jnp.uint8)
+            + TRUNCATED * following.truncated.astype(jnp.uint8)
+            + FINAL * timestep.last.astype(jnp.uint8)
+        )
+
+        def write(ring: jax.Array, row: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_update_index_in_dim(ring, row.astype(ring.dtype), state.position, 0)
+
+        position = state.position + 1
+        return ReplayState(
+            observation=write(state.observation, observation),
+            action=write(state.action, action),
+            reward=write(state.reward, following.reward),
+            flags=write(state.flags, flags),
+            position=jnp.where(position == self.rows, 0, position),
+            size=jnp.minimum(state.size + 1, self.rows),
+        )
+
+    def seal(self, state: ReplayState) -> ReplayState:
+        """Make the newest row the end of its episode, for a run that goes on with fresh episodes after it."""
+        newest, before = (state.position - 1) % self.rows, (state.position - 2) % self.rows
+        flags = state.flags.at[before].set(state.flags[before] | TRUNCATED)
+        return state.replace(flags=flags.at[newest].set(flags[newest] | FINAL))
+
+    def sample(self, state: ReplayState, key: jax.Array) -> Transition:
+        """A batch of transitions, uniform over all that the ring holds.
+
+        Args:
+          state: with at least `minimum_size` transitions.
+          key: one random key.
+
+        Returns:
+          A `Transition` of `batch_size` windows of `n_step`; `weight` is 1, or 0 for the rare draw without transition.
+        """
+        # Windows start where all their rows are in the ring and, where frames are stacked, those before them too.
+        oldest = jnp.where(state.size == self.rows, max(self.observation_spec.frames - 1, 0), 0)
+        starts = (state.size - self.n_step - oldest) * self.num_envs
+        bits = jax.random.bits(key, (DRAWS, self.batch_size), jnp.uint32)
+        draws = (bits % starts.astype(jnp.uint32)).astype(jnp.int32)
+        rows, envs = oldest + draws // self.num_envs, draws % self.num_envs
+        valid = state.flags[self._wrap(state, rows), envs] & FINAL == 0
+        chosen = jnp.argmax(valid, axis=0)[None]
+        row = jnp.take_along_axis(rows, chosen, 0)[0]
+        env = jnp.take_along_axis(envs, chosen, 0)[0]
+        return self._window(state, row, env, valid.any(axis=0).astype(jnp.float32))
+
+    def _wrap(self, state: ReplayState, row: jax.Array) -> jax.Array:
+        """Rows counted from the oldest as rows of the ring. No row counted is further than one turn from it."""
+        first = jnp.where(state.size == self.rows, state.position, 0)
+        wrapped = row + first
+        return jnp.where(wrapped >= self.rows, wrapped - self.rows, wrapped)
+
+    def _window(self, state: ReplayState, row: jax.Array, env: jax.Array, weight: jax.Array) -> Transition:
+        """The transitions that start at these rows, counted from the oldest. All arguments [B]."""
+        rows = self._wrap(state, row[:, None] + jnp.arange(self.n_step))  # [B, n]
+        flags = state.flags[rows, env[:, None]]
+        ended = (flags & (TERMINATED | TRUNCATED)) != 0
+        # Step i counts if no step before it ended the episode.
+        counts = jnp.cumsum(ended, axis=1) - ended == 0
+        steps = counts.sum(axis=1).astype(jnp.int32)
+        start = rows[:, 0]
+        return Transition(
+            observation=self._observation(state, start, env),
+            action=state.action[start, env],
+            rewards=jnp.where(counts, state.reward[rows, env[:, None]], 0.0),
+            steps=steps,
+            terminated=((flags & TERMINATED != 0) & counts).any(axis=1),
+            next_observation=self._observation(state, self._wrap(state, row + steps), env),
+            weight=weight,
+        )
+
+    def _observation(self, state: ReplayState, row: jax.Array, env: jax.Array) -> jax.Array:
+        """Observations at rows of the ring, [B, ...], stacking frames where they were stored singly."""
+        frames = self.observation_spec.frames
+        if not frames:
+            return state.observation[row, env]
+        rows = (row[:, None] - jnp.arange(frames - 1, -1, -1)) % self.rows  # [B, frames], oldest first
+        stack = state.observation[rows, env[:, None]]
+        # A frame belongs to the episode if no row from it up to the one before the newest was an episode's last,
+        # nor was it never written (the rows before the first of a ring that has not yet wrapped).
+        flags = state.flags[rows[:, :-1], env[:, None]]
+        apart = (flags & FINAL != 0) | ((rows[:, :-1] > row[:, None]) & (state.size < self.rows))
+        severed = jnp.flip(jnp.cumsum(jnp.flip(apart, 1), 1), 1) > 0
+        kept = jnp.concatenate([~severed, jnp.ones_like(severed[:, :1])], axis=1)
+        stack = jnp.where(kept.reshape(*kept.shape, *(1,) * (stack.ndim - 2)), stack, jnp.zeros_like(stack))
+        return jnp.moveaxis(stack, 1, -1)

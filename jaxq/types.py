@@ -1,0 +1,63 @@
+"""The words every room shares: what an environment says, and what a learner is given.
+
+Nothing here computes. Shapes are written for one batch: `B` environments or samples, `n` steps of an n-step window.
+"""
+
+from typing import Any
+
+import jax
+from flax import struct
+
+PyTree = Any
+Metrics = dict[str, jax.Array]
+
+
+@struct.dataclass
+class TimeStep:
+    """What a batch of environments returns from `reset` and `step`.
+
+    Under next-step autoreset the step that ends an episode carries the true final observation, with `terminated` or
+    `truncated` set; the step after it ignores its action and returns the next episode's first observation, with
+    `first` set and a reward of zero.
+
+    Attributes:
+      observation: [B, ...] what the agent sees now.
+      reward: [B] float32, received on arriving at `observation`.
+      terminated: [B] bool, the task itself ended here: the value of `observation` is zero.
+      truncated: [B] bool, the episode was cut off here: `observation` still has a value to bootstrap from.
+      first: [B] bool, `observation` is the first of its episode.
+    """
+
+    observation: PyTree
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    first: jax.Array
+
+    @property
+    def last(self) -> jax.Array:
+        """[B] bool: the episode ends with this observation, for whichever reason."""
+        return self.terminated | self.truncated
+
+
+@struct.dataclass
+class Transition:
+    """A batch of n-step windows, as replay samples them; the discount is applied by whoever learns from it.
+
+    Attributes:
+      observation: [B, ...] where the window starts.
+      action: [B, ...] the action taken there.
+      rewards: [B, n] the rewards that followed, zero after the episode's end.
+      steps: [B] int32 in 1..n, how many of `rewards` count.
+      terminated: [B] bool, `next_observation` is terminal: nothing is bootstrapped from it.
+      next_observation: [B, ...] the observation `steps` later; the true final one of a truncated episode.
+      weight: [B] float32, the importance weight of each sample; zero for a sample to be ignored.
+    """
+
+    observation: PyTree
+    action: jax.Array
+    rewards: jax.Array
+    steps: jax.Array
+    terminated: jax.Array
+    next_observation: PyTree
+    weight: jax.Array
