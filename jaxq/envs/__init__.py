@@ -2,7 +2,7 @@
 
 from jaxq.envs.base import Batched, Continuous, Discrete, Environment, ObservationSpec
 from jaxq.envs.frame_stack import FrameStack
-from jaxq.envs.registry import BACKENDS, domain, from_object, make, split_name
+from jaxq.envs.registry import BACKENDS, domain, from_object, make, require_continuous, require_discrete, split_name
 
 __all__ = [
     "BACKENDS",
@@ -15,5 +15,7 @@ __all__ = [
     "domain",
     "from_object",
     "make",
+    "require_continuous",
+    "require_discrete",
     "split_name",
 ]

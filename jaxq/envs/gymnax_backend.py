@@ -27,20 +27,26 @@ def names() -> list[str]:
 def make_single(name: str, **options: Any) -> "GymnaxEnvironment":
     """The gymnax environment `name`; options go to its constructor."""
     environment, params = _gymnax().make(name, **options)
-    return GymnaxEnvironment(environment, params, name=f"gymnax/{name}")
+    # MinAtar's planes are zeros and ones: as booleans they take a quarter of the replay.
+    dtype = np.bool_ if name.endswith("-MinAtar") else np.float32
+    return GymnaxEnvironment(environment, params, name=f"gymnax/{name}", dtype=dtype)
 
 
 class GymnaxEnvironment:
-    """A `SingleEnvironment` around a gymnax-style object and its parameters."""
+    """A `SingleEnvironment` around a gymnax-style object and its parameters.
 
-    def __init__(self, environment: Any, params: Any = None, name: str | None = None):
+    Observations become one array of `dtype`: those of several parts are joined, discrete ones are one-hot.
+    """
+
+    def __init__(self, environment: Any, params: Any = None, name: str | None = None, dtype: Any = np.float32):
         self.environment = environment
         self.params = environment.default_params if params is None else params
         self.name = name or f"gymnax/{environment.name}"
         self.max_episode_steps = int(getattr(self.params, "max_steps_in_episode", DEFAULT_MAX_EPISODE_STEPS))
         self.action_spec, self._scale = _action_spec(self.name, environment.action_space(self.params))
+        self._categories = getattr(environment.observation_space(self.params), "n", None)
         _, observation = jax.eval_shape(self.reset, jax.random.key(0))
-        self.observation_spec = ObservationSpec(observation.shape, np.dtype(np.float32))
+        self.observation_spec = ObservationSpec(observation.shape, np.dtype(dtype))
 
     def reset(self, key: jax.Array) -> tuple[PyTree, jax.Array]:
         """See `SingleEnvironment.reset`."""
@@ -58,6 +64,8 @@ class GymnaxEnvironment:
 
     def _flat(self, observation: PyTree) -> jax.Array:
         leaves = jax.tree.leaves(observation)
+        if self._categories is not None:
+            return jax.nn.one_hot(jnp.asarray(leaves[0], jnp.int32).reshape(()), int(self._categories))
         if len(leaves) == 1:
             return jnp.atleast_1d(jnp.asarray(leaves[0], jnp.float32))
         return jnp.concatenate([jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in leaves])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxq.envs import brax_backend, envpool_backend, gymnax_backend
-from jaxq.envs.base import Batched, Environment, SingleEnvironment
+from jaxq.envs.base import Batched, Continuous, Discrete, Environment, SingleEnvironment
 from jaxq.errors import InputError, require
 
 
@@ -115,3 +115,27 @@ def domain(name: str) -> str:
     if backend in ("brax", "playground") or (backend == "envpool" and "mujoco" in envpool_backend.family(task)):
         return "control"
     return "classic"
+
+
+def require_discrete(environment: Environment) -> int:
+    """The number of actions of an environment that must have discrete ones.
+
+    Raises:
+      InputError: if it does not.
+    """
+    spec = environment.action_spec
+    if not isinstance(spec, Discrete):
+        raise InputError(f"env is {environment.name!r} with continuous actions {spec}, but this agent needs discrete ones")
+    return spec.num_actions
+
+
+def require_continuous(environment: Environment) -> int:
+    """The size of the actions of an environment that must have continuous ones.
+
+    Raises:
+      InputError: if it does not.
+    """
+    spec = environment.action_spec
+    if not isinstance(spec, Continuous):
+        raise InputError(f"env is {environment.name!r} with {spec}, but this agent needs continuous ones")
+    return spec.size

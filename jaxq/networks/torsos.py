@@ -13,8 +13,9 @@ Activation = Callable[[jax.Array], jax.Array]
 
 
 def _unit_range(image: jax.Array) -> jax.Array:
-    """uint8 images scaled to [0, 1]; other images as they are."""
-    return image.astype(jnp.float32) / 255.0 if image.dtype == jnp.uint8 else image
+    """Images as float32: bytes scaled to [0, 1], others (boolean planes) as they are."""
+    scale = 255.0 if image.dtype == jnp.uint8 else 1.0
+    return image.astype(jnp.float32) / scale
 
 
 class MLP(nn.Module):

@@ -18,11 +18,11 @@ class Evaluation:
 
     Attributes:
       environment: of N times the episodes of each member.
-      max_steps: an episode that is longer counts with its return so far.
+      max_steps: an episode that is longer counts with its return so far; the environment's own limit unless given.
     """
 
     environment: Environment
-    max_steps: int
+    max_steps: int | None = None
 
     def __call__(self, agent: Agent, state: PyTree, keys: jax.Array) -> dict[str, jax.Array]:
         """Evaluate all members.
@@ -41,11 +41,12 @@ class Evaluation:
         env_state, timestep = self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, episodes))(reset_keys)))
         memory = jax.vmap(lambda _: agent.init_memory(episodes))(jnp.arange(members))
         zeros = jnp.zeros(self.environment.num_envs, jnp.float32)
+        max_steps = self.max_steps or self.environment.max_episode_steps
         exploit = over_members(agent.exploit, members)
 
         def unfinished(carry: Any) -> jax.Array:
             _, _, _, playing, _, _, time = carry
-            return playing.any() & (time < self.max_steps)
+            return playing.any() & (time < max_steps)
 
         def step(carry: Any) -> Any:
             env_state, timestep, memory, playing, returns, lengths, time = carry

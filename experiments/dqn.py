@@ -1,0 +1,139 @@
+"""DQN (Mnih et al., Human-level control through deep reinforcement learning, Nature 2015) for discrete actions.
+
+Defaults by domain. atari: the Nature paper's schedule with Adam, as in DQN Zoo and Dopamine. minatar: Young and Tian
+(MinAtar, 2019) with Adam, over parallel environments. classic: close to RL Baselines3 Zoo's for CartPole.
+"""
+
+import dataclasses
+
+import optax
+
+from jaxq import envs
+from jaxq.agents import EpsilonGreedy, HardUpdate, QLearning, QLearningHyperparameters, flatten_small
+from jaxq.bellman import Scalar, operators
+from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.replay import UniformReplay
+from jaxq.runs import RunConfig, clean_errors, parse, run
+from jaxq.training import Evaluation, OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """DQN's own fields."""
+
+    learning_rate: float = 1e-3
+    """Step size of Adam."""
+    adam_epsilon: float = 1e-8
+    """Added to the root of Adam's second moment."""
+    discount: float = 0.99
+    """γ."""
+    batch_size: int = 64
+    """Transitions in an update."""
+    collect_steps: int = 1
+    """Steps of every environment between updates."""
+    updates: int = 1
+    """Updates after each collection."""
+    warmup_steps: int = 1_000
+    """Steps of each seed with random actions before the first update."""
+    replay_capacity: int = 100_000
+    """Transitions that the replay of each seed holds."""
+    n_step: int = 1
+    """Rewards in a return before it bootstraps."""
+    target_period: int = 500
+    """Updates between two copies to the target network."""
+    epsilon_initial: float = 1.0
+    """Exploration after the warm-up."""
+    epsilon_final: float = 0.05
+    """Exploration in the end."""
+    epsilon_steps: int = 10_000
+    """Steps of each seed over which exploration falls."""
+    reward_clip: float = float("inf")
+    """Rewards are clipped to plus or minus this."""
+    huber_threshold: float | None = 1.0
+    """Where the loss turns from square to linear; None for squared errors."""
+    hidden_widths: tuple[int, ...] = (64, 64)
+    """Hidden layers for vector observations; images get the network of their domain's paper."""
+    double: bool = False
+    """Double DQN: the learner's greedy action, the target network's value."""
+    life_loss: bool = False
+    """Atari: a lost life ends the episode in training; evaluation always plays full games."""
+
+
+PRESETS = {
+    "classic": {},
+    "minatar": {
+        "total_steps": 2_000_000,
+        "num_envs": 8,
+        "collect_steps": 1,
+        "batch_size": 64,
+        "learning_rate": 2.5e-4,
+        "warmup_steps": 5_000,
+        "target_period": 500,
+        "epsilon_steps": 200_000,
+        "epsilon_final": 0.02,
+    },
+    "atari": {
+        "total_steps": 10_000_000,
+        "num_envs": 4,
+        "collect_steps": 1,
+        "batch_size": 32,
+        "learning_rate": 6.25e-5,
+        "adam_epsilon": 1.5e-4,
+        "warmup_steps": 20_000,
+        "replay_capacity": 1_000_000,
+        "target_period": 2_000,
+        "epsilon_final": 0.01,
+        "epsilon_steps": 250_000,
+        "reward_clip": 1.0,
+        "eval_episodes": 4,
+        "checkpoint_minutes": 60.0,
+    },
+}
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    members = config.num_seeds
+    atari = envs.domain(config.env) == "atari"
+    environment = envs.make(
+        config.env,
+        config.num_envs * members,
+        seed=config.seed,
+        **({"episodic_life": config.life_loss} if atari else {}),
+    )
+    evaluation = envs.make(config.env, config.eval_episodes * members, seed=config.seed + 10_000)
+    representation = Scalar(config.huber_threshold)
+    agent = QLearning(
+        network=ActionValueNetwork(
+            torso_for(environment.observation_spec, config.hidden_widths),
+            ActionValueHead(envs.require_discrete(environment), representation.width),
+        ),
+        observation_spec=environment.observation_spec,
+        optimizer=flatten_small(optax.scale_by_adam(eps=config.adam_epsilon)),
+        hyper=QLearningHyperparameters(
+            learning_rate=config.learning_rate,
+            discount=config.discount,
+            reward_clip=config.reward_clip,
+            exploration=EpsilonGreedy(config.epsilon_initial, config.epsilon_final, config.epsilon_steps),
+            target=HardUpdate(config.target_period),
+        ),
+        representation=representation,
+        operator=operators.double if config.double else operators.maximum,
+    )
+    return OffPolicy(
+        agent=agent,
+        replay=UniformReplay.for_environment(
+            environment, members, capacity=config.replay_capacity, batch_size=config.batch_size, n_step=config.n_step
+        ),
+        environment=environment,
+        evaluation=Evaluation(evaluation),
+        num_members=members,
+        collect_steps=config.collect_steps,
+        updates=config.updates,
+        warmup_steps=config.warmup_steps,
+    )
+
+
+if __name__ == "__main__":
+    with clean_errors():
+        run(build, parse(Config, PRESETS))

@@ -1,0 +1,36 @@
+"""Aggregates over seeds, by the method of rliable (Agarwal et al., Deep RL at the Edge of the Statistical Precipice, 2021)."""
+
+import numpy as np
+
+
+def interquartile_mean(scores: np.ndarray) -> float:
+    """Mean of the middle half of all scores: a quarter, rounded down, is left out at either end. Any shape; NaN if empty."""
+    ordered = np.sort(np.asarray(scores, dtype=np.float64), axis=None)
+    cut = ordered.size // 4
+    kept = ordered[cut : ordered.size - cut]
+    return float(kept.mean()) if kept.size else float("nan")
+
+
+def stratified_bootstrap_interval(
+    scores: np.ndarray, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the IQM when the runs of each task are drawn again, with replacement.
+
+    Args:
+      scores: [tasks, runs]; one task per row, so that resampling is stratified by task.
+      confidence: probability mass of the interval.
+      resamples: bootstrap replicates.
+      seed: of the resampling.
+
+    Returns:
+      Lower and upper end.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    tasks, runs = scores.shape
+    index = np.random.default_rng(seed).integers(0, runs, (resamples, tasks, runs))
+    drawn = np.sort(np.take_along_axis(scores[None], index, axis=2).reshape(resamples, -1), axis=1)
+    cut = drawn.shape[1] // 4
+    means = drawn[:, cut : drawn.shape[1] - cut].mean(axis=1)
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(means, [tail, 1.0 - tail])
+    return float(low), float(high)

@@ -1,0 +1,103 @@
+"""Checkpoints of a whole TrainState, by Orbax: written in the background, whole or not at all."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from jaxq.errors import InputError
+from jaxq.types import PyTree
+
+KEPT = 2
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _without_keys(state: PyTree) -> dict[str, Any]:
+    """The leaves by number, typed random keys as the data under them."""
+    leaves = jax.tree.leaves(state)
+    return {f"{i:04d}": jax.random.key_data(leaf) if _is_key(leaf) else leaf for i, leaf in enumerate(leaves)}
+
+
+def _with_keys(leaves: dict[str, Any], like: PyTree) -> PyTree:
+    examples, structure = jax.tree.flatten(like)
+    restored = [leaves[f"{i:04d}"] for i in range(len(examples))]
+    return structure.unflatten(
+        [jax.random.wrap_key_data(r) if _is_key(e) else r for r, e in zip(restored, examples, strict=True)]
+    )
+
+
+class Checkpoints:
+    """The checkpoints of one run, numbered by chunk."""
+
+    def __init__(self, run_dir: Path):
+        # Orbax and its helpers report every save at INFO and warn about what they do by design.
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        self.path = (run_dir / "checkpoints").absolute()
+        self._manager = ocp.CheckpointManager(
+            self.path, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
+        )
+
+    def save(self, chunk: int, state: PyTree, notes: dict[str, Any]) -> None:
+        """Start writing a checkpoint; returns when the state has been copied and may be donated.
+
+        Args:
+          chunk: chunks done.
+          state: the TrainState.
+          notes: what else the run must remember, JSON values.
+        """
+        # Orbax may read the arrays where they lie; the copy is its own, whatever becomes of `state`.
+        copies = jax.block_until_ready(jax.tree.map(jnp.copy, _without_keys(state)))
+        self._manager.save(
+            chunk, args=ocp.args.Composite(state=ocp.args.StandardSave(copies), notes=ocp.args.JsonSave(notes))
+        )
+
+    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
+        """The newest checkpoint's state and notes.
+
+        Args:
+          like: a state, or its shapes, of the same structure.
+
+        Raises:
+          InputError: if there is none, or it is damaged or of another kind of run.
+        """
+        chunk = self._manager.latest_step()
+        if chunk is None:
+            raise InputError(f"{self.path} holds no whole checkpoint to resume from")
+        shapes = jax.eval_shape(_without_keys, like)
+        try:
+            metadata = self._manager.item_metadata(chunk)["state"]
+            self._require_same_shapes(chunk, shapes, metadata)
+            restored = self._manager.restore(
+                chunk,
+                args=ocp.args.Composite(state=ocp.args.StandardRestore(shapes), notes=ocp.args.JsonRestore()),
+            )
+        except InputError:
+            raise
+        except Exception as error:  # Orbax raises whatever its storage layers do
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"checkpoint {self.path / str(chunk)} is damaged and cannot be restored: {reason}") from None
+        return _with_keys(restored["state"], like), restored["notes"]
+
+    def _require_same_shapes(self, chunk: int, shapes: dict[str, Any], metadata: Any) -> None:
+        saved = dict(metadata.items()) if metadata is not None else {}
+        expected = {name: (tuple(leaf.shape), str(leaf.dtype)) for name, leaf in shapes.items()}
+        found = {name: (tuple(leaf.shape), str(leaf.dtype)) for name, leaf in saved.items()}
+        if found and found != expected:
+            raise InputError(
+                f"checkpoint {self.path / str(chunk)} is of another kind of run: "
+                f"{len(found)} arrays of other shapes than the {len(expected)} expected"
+            )
+
+    def wait(self) -> None:
+        """Until what was started is written."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Finish and release."""
+        self._manager.close()

@@ -1,0 +1,144 @@
+"""A run's directory on disk: claiming it, what is written into it, and reading it back.
+
+    config.json  experiment.py  provenance.json  metrics.jsonl  checkpoints/  summary.json  curve.png
+"""
+
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxq.errors import InputError
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "gymnax", "envpool", "brax", "playground")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(json.dumps(values, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def provenance() -> dict[str, Any]:
+    """Where a result comes from: versions, device, git revision, command."""
+
+    def version(package: str) -> str | None:
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    def git(*args: str) -> str | None:
+        done = subprocess.run(
+            ["git", *args], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    device = jax.devices()[0]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        "git_revision": git("rev-parse", "HEAD"),
+        "git_dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "packages": {package: version(package) for package in ("jaxq", *PACKAGES)},
+        "device": f"{device.platform}: {device.device_kind}",
+        "cpu_count": os.cpu_count(),
+        "platform": platform.platform(),
+    }
+
+
+class RunDirectory:
+    """An exclusive claim on a run directory; `close` gives it up."""
+
+    def __init__(self, path: Path, *, resume: bool):
+        """Claim `path` for a new run, or for the continuation of the one in it.
+
+        Raises:
+          InputError: if another process uses it, if it holds a run and `resume` is false, or if it cannot be written.
+        """
+        self.path = path
+        holds_run = (path / "config.json").exists()
+        if holds_run and not resume:
+            raise InputError(f"run_dir is '{path}', which already holds a run: add --resume, or give another directory")
+        if not holds_run and resume:
+            raise InputError(f"run_dir is '{path}', but --resume needs a directory with a run in it (no config.json)")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = (path / ".lock").open("w")
+        except OSError as error:
+            raise InputError(f"run_dir is '{path}', which cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"run_dir is '{path}', which is in use by another process") from None
+        self._metrics: Any = None
+
+    @property
+    def metrics_path(self) -> Path:
+        """metrics.jsonl."""
+        return self.path / "metrics.jsonl"
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Append a line to metrics.jsonl; numbers that are not finite become null."""
+        if self._metrics is None:
+            self._metrics = self.metrics_path.open("a")
+        self._metrics.write(json.dumps(finite_or_null(line)) + "\n")
+        self._metrics.flush()
+
+    def sync(self) -> None:
+        """Put what was logged on the disk, so that a checkpoint is never ahead of its metrics."""
+        if self._metrics is not None:
+            os.fsync(self._metrics.fileno())
+
+    def rewind(self, step: int) -> None:
+        """Drop the metrics of steps after `step`, and a line that was cut short."""
+        kept = [line for line in read_metrics(self.path) if line["step"] <= step]
+        temporary = self.metrics_path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        os.replace(temporary, self.metrics_path)
+
+    def close(self) -> None:
+        """Give up the claim."""
+        if self._metrics is not None:
+            self._metrics.close()
+        self._lock.close()
+
+
+def finite_or_null(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: finite_or_null(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_null(v) for v in value]
+    return value
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, up to the first that is not whole."""
+
+    def lines() -> Iterator[dict[str, Any]]:
+        path = run_dir / "metrics.jsonl"
+        if not path.exists():
+            return
+        with path.open() as file:
+            for line in file:
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError:
+                    return
+
+    return list(lines())

@@ -1,0 +1,75 @@
+"""What a run shows on the screen: a progress bar on a terminal, a line for each evaluation elsewhere."""
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [v for v in values if v is not None and v == v]
+    return sum(known) / len(known) if known else None
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f}"
+
+
+class Display:
+    """Follows a run of `total_steps` steps of each of its seeds."""
+
+    def __init__(self, title: str, total_steps: int):
+        self._console = Console()
+        self._title = title
+        self._total = total_steps
+        self._evaluated: float | None = None
+        self._progress: Progress | None = None
+        self._task: Any = None
+        if sys.stdout.isatty():
+            self._progress = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed:>12,.0f} / {task.total:,.0f} steps"),
+                TextColumn("return {task.fields[score]} (train {task.fields[train]})"),
+                TextColumn("{task.fields[speed]} steps/s"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def start(self, step: int) -> None:
+        """The loop begins at this step."""
+        if self._progress:
+            self._progress.start()
+            self._task = self._progress.add_task(
+                self._title, total=self._total, completed=step, score="–", train="–", speed="–"
+            )
+
+    def update(self, line: dict[str, Any], steps_per_second: float) -> None:
+        """Show a line of metrics and the speed, summed over seeds."""
+        evaluated = _mean(line["eval_return"])
+        self._evaluated = self._evaluated if evaluated is None else evaluated
+        train = _number(_mean(line["episode_return"]))
+        if self._progress:
+            self._progress.update(
+                self._task,
+                completed=line["step"],
+                score=_number(self._evaluated),
+                train=train,
+                speed=f"{steps_per_second:,.0f}",
+            )
+        elif evaluated is not None:
+            self.say(
+                f"{self._title}  step {line['step']:>12,} / {self._total:,}  return {_number(evaluated)} "
+                f"(train {train})  {steps_per_second:,.0f} steps/s"
+            )
+
+    def stop(self) -> None:
+        """The loop is over."""
+        if self._progress:
+            self._progress.stop()
