@@ -1,7 +1,7 @@
 """The floor: DQN on CartPole as a minimal hand-written scan, with nothing of jaxq in it.
 
 What a careful person would write for this one task: a flat ring of transitions with next observations stored, one
-environment batch, one network, same-step autoreset by gymnax itself. It has no population, evaluation, statistics, frame
+batch, one network, same-step autoreset by gymnax itself. It has no population, evaluation, statistics, frame
 stacks or n-step windows. jaxq's loop, which has, is measured against it.
 """
 
@@ -28,7 +28,7 @@ class Network(nn.Module):
 def make(num_envs: int, collect_steps: int, batch_size: int, capacity: int = 10_000, warmup: int = 1_000) -> Any:
     """`(init, chunk)`: `init(key) -> state`, `chunk(state, iterations) -> state`, to be jitted."""
     env, params = gymnax.make("CartPole-v1")
-    network = Network()
+    network: Any = Network()
     optimizer = optax.flatten(optax.adam(2.5e-4))
     rows = capacity // num_envs
     capacity = rows * num_envs
@@ -39,7 +39,7 @@ def make(num_envs: int, collect_steps: int, batch_size: int, capacity: int = 10_
         greedy = jnp.argmax(network.apply(net, obs), axis=-1)
         explore = jax.random.uniform(explore_key, (num_envs,)) < epsilon
         action = jnp.where(explore, jax.random.randint(action_key, (num_envs,), 0, 2), greedy)
-        next_obs, env_state, reward, terminated, truncated, info = jax.vmap(env.step, (0, 0, 0, None))(
+        next_obs, env_state, reward, terminated, _, info = jax.vmap(env.step, (0, 0, 0, None))(
             jax.random.split(step_key, num_envs), env_state, action, params
         )
         new = (obs, action, reward, terminated, info["final_observation"])

@@ -9,7 +9,7 @@ import dataclasses
 import optax
 
 from jaxq import envs
-from jaxq.agents import EpsilonGreedy, HardUpdate, QLearning, QLearningHyperparameters, flatten_small
+from jaxq.agents import EpsilonGreedy, HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, flatten_small
 from jaxq.bellman import Scalar, operators
 from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
 from jaxq.replay import UniformReplay
@@ -22,7 +22,9 @@ class Config(RunConfig):
     """DQN's own fields."""
 
     learning_rate: float = 1e-3
-    """Step size of Adam."""
+    """Step size of Adam at the first update."""
+    learning_rate_final: float | None = None
+    """Step size at the end of the run, falling linearly; None keeps it constant."""
     adam_epsilon: float = 1e-8
     """Added to the root of Adam's second moment."""
     discount: float = 0.99
@@ -103,18 +105,23 @@ def build(config: Config) -> OffPolicy:
     )
     evaluation = envs.make(config.env, config.eval_episodes * members, seed=config.seed + 10_000)
     representation = Scalar(config.huber_threshold)
+    total_updates = config.total_steps * config.updates / (config.collect_steps * config.num_envs)
+    final_rate = config.learning_rate if config.learning_rate_final is None else config.learning_rate_final
+    learning_rate = LinearSchedule(config.learning_rate, final_rate, total_updates)
     agent = QLearning(
         network=ActionValueNetwork(
             torso_for(environment.observation_spec, config.hidden_widths),
-            ActionValueHead(envs.require_discrete(environment), representation.width),
+            ActionValueHead(envs.require_discrete(environment).num_actions, representation.width),
         ),
         observation_spec=environment.observation_spec,
         optimizer=flatten_small(optax.scale_by_adam(eps=config.adam_epsilon)),
         hyper=QLearningHyperparameters(
-            learning_rate=config.learning_rate,
+            learning_rate=learning_rate,
             discount=config.discount,
             reward_clip=config.reward_clip,
-            exploration=EpsilonGreedy(config.epsilon_initial, config.epsilon_final, config.epsilon_steps),
+            exploration=EpsilonGreedy(
+                LinearSchedule(config.epsilon_initial, config.epsilon_final, config.epsilon_steps)
+            ),
             target=HardUpdate(config.target_period),
         ),
         representation=representation,

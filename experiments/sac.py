@@ -1,4 +1,4 @@
-"""SAC (Haarnoja et al., Soft Actor-Critic Algorithms and Applications, 2018) with a tuned temperature, for continuous actions.
+"""SAC with a tuned temperature (Haarnoja et al., Soft Actor-Critic Algorithms and Applications, 2018).
 
 Defaults are the paper's for MuJoCo (table 1 of its appendix), on every backend; classic control needs fewer steps.
 """
@@ -60,16 +60,16 @@ def build(config: Config) -> OffPolicy:
     members = config.num_seeds
     environment = envs.make(config.env, config.num_envs * members, seed=config.seed)
     evaluation = envs.make(config.env, config.eval_episodes * members, seed=config.seed + 10_000)
-    size = envs.require_continuous(environment)
+    action_spec = envs.require_continuous(environment)
     representation = Scalar()
     agent = SAC(
-        actor=GaussianPolicyNetwork(size, config.hidden_widths),
+        actor=GaussianPolicyNetwork(action_spec.size, config.hidden_widths),
         critic=Ensemble(lambda: ActionCritic(config.hidden_widths, representation.width), config.num_critics),
         observation_spec=environment.observation_spec,
-        action_spec=environment.action_spec,
+        action_spec=action_spec,
         optimizer=flatten_small(optax.scale_by_adam()),
         hyper=SACHyperparameters(
-            target_entropy=config.target_entropy_per_dimension * size,
+            target_entropy=config.target_entropy_per_dimension * action_spec.size,
             actor_learning_rate=config.learning_rate,
             critic_learning_rate=config.learning_rate,
             temperature_learning_rate=config.learning_rate,

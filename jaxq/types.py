@@ -3,7 +3,7 @@
 Nothing here computes. Shapes are written for one batch: `B` environments or samples, `n` steps of an n-step window.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 from flax import struct
@@ -12,8 +12,17 @@ PyTree = Any
 Metrics = dict[str, jax.Array]
 
 
-@struct.dataclass
-class TimeStep:
+class Network(Protocol):
+    """What agents need of a flax module: parameters from a key, and outputs from parameters."""
+
+    def init(self, rngs: Any, *args: Any) -> Any:
+        """Parameters for inputs like `args`."""
+
+    def apply(self, variables: Any, *args: Any) -> Any:
+        """The outputs."""
+
+
+class TimeStep(struct.PyTreeNode):
     """What a batch of environments returns from `reset` and `step`.
 
     Under next-step autoreset the step that ends an episode carries the true final observation, with `terminated` or
@@ -40,8 +49,7 @@ class TimeStep:
         return self.terminated | self.truncated
 
 
-@struct.dataclass
-class Transition:
+class Transition(struct.PyTreeNode):
     """A batch of n-step windows, as replay samples them; the discount is applied by whoever learns from it.
 
     Attributes:

@@ -4,6 +4,7 @@ from jaxq.agents.base import Agent, flatten_small
 from jaxq.agents.exploration import EpsilonGreedy
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters, QLearningState
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
+from jaxq.agents.schedules import LinearSchedule
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Agent",
     "EpsilonGreedy",
     "HardUpdate",
+    "LinearSchedule",
     "PolyakUpdate",
     "QLearning",
     "QLearningHyperparameters",

@@ -13,8 +13,8 @@ import optax
 from jaxq.envs.base import ActionSpec, ObservationSpec
 from jaxq.types import Metrics, PyTree, TimeStep
 
-# Optimizer states of networks up to this many parameters are kept as one vector: one fused update instead of one for
-# every small array. For wider networks the concatenation costs more than it saves (measured: 64-wide gains, 256 loses).
+# Optimizer states of networks up to this many parameters are kept as one vector: one fused update, not one a small
+# array. For wider networks the concatenation costs more than it saves (measured: 64-wide gains, 256 loses).
 FLATTEN_LIMIT = 50_000
 
 

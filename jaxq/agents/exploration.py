@@ -1,40 +1,30 @@
 """Exploration of agents with discrete actions: how action values become behaviour.
 
-A strategy is a pytree whose numbers are leaves, so that a population can explore in as many ways as it has members. What
-it must remember from step to step is made by `init` and handed on by `select`.
+A strategy is a pytree whose numbers are leaves, so that a population can explore in as many ways as it has members.
+What it must remember from step to step is made by `init` and handed on by `select`.
 """
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxq.agents.schedules import LinearSchedule
 from jaxq.types import TimeStep
 
 
-@struct.dataclass
-class EpsilonGreedy:
-    """Uniformly random with probability ε, else greedy; ε falls linearly from `initial` to `final`.
+class EpsilonGreedy(struct.PyTreeNode):
+    """Uniformly random with probability ε, else greedy.
 
     Attributes:
-      initial, final: ε at the first step after the warm-up, and from `decay_steps` on.
-      decay_steps: environment steps of the member over which ε falls.
+      epsilon: ε by environment steps of the member, counted from the end of the warm-up.
     """
 
-    initial: Any = 1.0
-    final: Any = 0.05
-    decay_steps: Any = 10_000.0
+    epsilon: LinearSchedule
 
     def init(self, num_envs: int) -> jax.Array:
         """Steps taken so far: none."""
         del num_envs
         return jnp.int32(0)
-
-    def epsilon(self, steps: jax.Array) -> jax.Array:
-        """ε after this many environment steps."""
-        share = jnp.clip(steps / self.decay_steps, 0.0, 1.0)
-        return self.initial + share * (self.final - self.initial)
 
     def select(
         self, steps: jax.Array, values: jax.Array, timestep: TimeStep, key: jax.Array
@@ -42,7 +32,7 @@ class EpsilonGreedy:
         """Actions [E] for values [E, A]."""
         del timestep
         num_envs, num_actions = values.shape
-        epsilon = self.epsilon(steps)
+        epsilon = self.epsilon.at(steps)
         # One uniform number decides both whether to explore and, rescaled, which action to take.
         u = jax.random.uniform(key, (num_envs,))
         at_random = jnp.minimum((u / epsilon * num_actions).astype(jnp.int32), num_actions - 1)

@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -16,33 +15,32 @@ from flax import struct
 
 from jaxq.agents.base import as_leaves, descend, example_observation
 from jaxq.agents.exploration import EpsilonGreedy
+from jaxq.agents.schedules import LinearSchedule
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
 from jaxq.bellman import Scalar, n_step_return, operators
 from jaxq.envs.base import ObservationSpec
-from jaxq.types import Metrics, PyTree, TimeStep, Transition
+from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
 
 
-@struct.dataclass
-class QLearningHyperparameters:
+class QLearningHyperparameters(struct.PyTreeNode):
     """The numbers of a Q-learning agent; each is a leaf of its state.
 
     Attributes:
-      learning_rate: step size of the optimizer.
-      discount: γ in [0, 1].
-      reward_clip: rewards are clipped to ± this before learning; infinity for none.
+      learning_rate: step size of the optimizer, by updates.
       exploration: the behaviour's strategy.
       target: the schedule of the target parameters.
+      discount: γ in [0, 1].
+      reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
-    learning_rate: Any = 2.5e-4
+    learning_rate: LinearSchedule
+    exploration: EpsilonGreedy
+    target: HardUpdate | PolyakUpdate
     discount: Any = 0.99
     reward_clip: Any = float("inf")
-    exploration: Any = dataclasses.field(default_factory=EpsilonGreedy)
-    target: HardUpdate | PolyakUpdate = dataclasses.field(default_factory=lambda: HardUpdate(1000))
 
 
-@struct.dataclass
-class QLearningState:
+class QLearningState(struct.PyTreeNode):
     """All of a Q-learning agent that changes.
 
     Attributes:
@@ -72,7 +70,7 @@ class QLearning:
       operator: Bellman operator.
     """
 
-    network: nn.Module
+    network: Network
     observation_spec: ObservationSpec
     optimizer: optax.GradientTransformation
     hyper: QLearningHyperparameters
@@ -118,9 +116,7 @@ class QLearning:
         rewards = jnp.clip(batch.rewards, -hyper.reward_clip, hyper.reward_clip)
         reward, discount = n_step_return(rewards, batch.steps, batch.terminated, hyper.discount)
         next_prediction = self.network.apply(state.target_params, batch.next_observation)
-        weights = self.operator(
-            self.values(state, batch.next_observation), representation.mean(next_prediction)
-        )
+        weights = self.operator(self.values(state, batch.next_observation), representation.mean(next_prediction))
         target = representation.target(reward, discount, next_prediction, weights)
 
         def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
@@ -133,7 +129,7 @@ class QLearning:
 
         (value, mean_q), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         params, optimizer_state = descend(
-            self.optimizer, gradient, state.optimizer_state, state.params, hyper.learning_rate
+            self.optimizer, gradient, state.optimizer_state, state.params, hyper.learning_rate.at(state.updates)
         )
         updates = state.updates + 1
         state = state.replace(

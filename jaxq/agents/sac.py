@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,19 +12,22 @@ from jaxq.agents.base import as_leaves, descend, example_action, example_observa
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.bellman import Scalar, n_step_return
 from jaxq.envs.base import Continuous, ObservationSpec
-from jaxq.types import Metrics, PyTree, TimeStep, Transition
+from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
 
 
-def squashed_gaussian_sample(mean: jax.Array, log_std: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A reparameterized sample of `tanh(N(mean, std²))` and its log-density (Haarnoja et al., 2018, appendix C, eq. 26).
+def squashed_gaussian_sample(policy: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A reparameterized sample of `tanh(N(mean, std²))` and its log-density.
+
+    Haarnoja et al. (2018), appendix C, eq. 26.
 
     Args:
-      mean, log_std: [B, size], before squashing.
+      policy: mean and log standard deviation before squashing, each [B, size].
       key: one random key.
 
     Returns:
       Actions in (-1, 1), [B, size], and their log-densities, [B].
     """
+    mean, log_std = policy
     noise = jax.random.normal(key, mean.shape)
     before = mean + jnp.exp(log_std) * noise
     log_density = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi)
@@ -34,14 +36,13 @@ def squashed_gaussian_sample(mean: jax.Array, log_std: jax.Array, key: jax.Array
     return jnp.tanh(before), jnp.sum(log_density - log_slope, axis=-1)
 
 
-@struct.dataclass
-class SACHyperparameters:
+class SACHyperparameters(struct.PyTreeNode):
     """The numbers of a SAC agent; each is a leaf of its state.
 
     Attributes:
       actor_learning_rate, critic_learning_rate, temperature_learning_rate: step sizes.
       discount: γ in [0, 1].
-      target_entropy: entropy that the temperature is tuned to, in nats; minus the number of action dimensions in the paper.
+      target_entropy: what the temperature is tuned to, in nats; minus the number of action dimensions in the paper.
       initial_temperature: α before tuning.
       target: the schedule of the target critics.
     """
@@ -55,8 +56,7 @@ class SACHyperparameters:
     target: PolyakUpdate = dataclasses.field(default_factory=lambda: PolyakUpdate(0.005))
 
 
-@struct.dataclass
-class SACState:
+class SACState(struct.PyTreeNode):
     """All of a SAC agent that changes.
 
     Attributes:
@@ -86,13 +86,13 @@ class SAC:
       actor: [B, ...] -> mean and log standard deviation, each [B, size].
       critic: an ensemble, ([B, ...], [B, size]) -> [M, B, W]; the target is the member with the smallest mean.
       observation_spec, action_spec: of one environment.
-      optimizer: made without a learning rate (`optax.scale_by_adam()`); one state for each of actor, critic, temperature.
+      optimizer: made without a learning rate (`optax.scale_by_adam()`); actor, critic and temperature each have a state.
       hyper: initial hyperparameters.
       representation: of the return, for the critics.
     """
 
-    actor: nn.Module
-    critic: nn.Module
+    actor: Network
+    critic: Network
     observation_spec: ObservationSpec
     action_spec: Continuous
     optimizer: optax.GradientTransformation
@@ -152,7 +152,7 @@ class SAC:
         )
 
         def actor_loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
-            action, log_density = squashed_gaussian_sample(*self.actor.apply(params, batch.observation), actor_key)
+            action, log_density = squashed_gaussian_sample(self.actor.apply(params, batch.observation), actor_key)
             values = self.representation.mean(self.critic.apply(critic, batch.observation, action))  # [M, B]
             return jnp.mean(temperature * log_density - jnp.min(values, axis=0)), -jnp.mean(log_density)
 
@@ -187,14 +187,10 @@ class SAC:
             "temperature": temperature,
         }
 
-    def _critic_target(
-        self, state: SACState, batch: Transition, temperature: jax.Array, key: jax.Array
-    ) -> jax.Array:
+    def _critic_target(self, state: SACState, batch: Transition, temperature: jax.Array, key: jax.Array) -> jax.Array:
         """The soft Bellman backup of the member with the smaller mean, [B, W] (eq. 3, with clipped double critics)."""
         reward, discount = n_step_return(batch.rewards, batch.steps, batch.terminated, state.hyper.discount)
-        next_action, log_density = squashed_gaussian_sample(
-            *self.actor.apply(state.actor, batch.next_observation), key
-        )
+        next_action, log_density = squashed_gaussian_sample(self.actor.apply(state.actor, batch.next_observation), key)
         predictions = self.critic.apply(state.target_critic, batch.next_observation, next_action)
         members = jnp.moveaxis(predictions, 0, 1)  # [B, M, W]
         means = self.representation.mean(members)

@@ -9,8 +9,7 @@ from flax import struct
 from jaxq.types import PyTree
 
 
-@struct.dataclass
-class HardUpdate:
+class HardUpdate(struct.PyTreeNode):
     """A copy every `period` updates (Mnih et al., 2015)."""
 
     period: Any
@@ -21,8 +20,7 @@ class HardUpdate:
         return jax.tree.map(lambda t, o: jnp.where(due, o, t), target, online)
 
 
-@struct.dataclass
-class PolyakUpdate:
+class PolyakUpdate(struct.PyTreeNode):
     """An exponential average, `θ̄ <- θ̄ + τ (θ - θ̄)` after every update (Lillicrap et al., 2016)."""
 
     rate: Any

@@ -107,8 +107,7 @@ class SingleEnvironment(Protocol):
         """The next state and observation, with reward, terminated and truncated as scalars."""
 
 
-@struct.dataclass
-class BatchedState:
+class BatchedState(struct.PyTreeNode):
     """State of `Batched`.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Brax and MuJoCo Playground (MJX): two back ends with one style of environment object (`reset(key)`, `step(state, a)`)."""
+"""Brax and MuJoCo Playground (MJX): two back ends with one style of environment object."""
 
 import warnings
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, Continuous, ObservationSpec
+from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, ActionSpec, Continuous, ObservationSpec
 from jaxq.errors import InputError, missing_extra, require
 from jaxq.types import PyTree
 
@@ -44,7 +44,7 @@ def playground_names() -> list[str]:
 
 
 def make_brax(name: str, backend: str | None = None, **options: Any) -> "BraxEnvironment":
-    """The Brax environment `name`; `backend` is its physics pipeline, by default the one the environment was made for."""
+    """The Brax environment `name`; `backend` is its physics pipeline, unless given the one it was made for."""
     if backend is not None:
         require(backend in BRAX_PIPELINES, "backend", backend, f"one of {', '.join(BRAX_PIPELINES)}")
         options["backend"] = backend
@@ -69,7 +69,9 @@ def make_playground(name: str, impl: str | None = None, **overrides: Any) -> "Br
         environment = registry.load(name, config_overrides={"impl": impl, **overrides})
     except (FileNotFoundError, RuntimeError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"playground/{name} could not be loaded (its robot model is fetched once): {first_line}") from None
+        raise InputError(
+            f"playground/{name} could not be loaded (its robot model is fetched once): {first_line}"
+        ) from None
     return BraxEnvironment(
         environment,
         name=f"playground/{name}",
@@ -92,7 +94,7 @@ class BraxEnvironment:
         self.name = name or f"brax/{type(environment).__name__}"
         self.max_episode_steps = -(-max_episode_steps // action_repeat)
         self.action_repeat = action_repeat
-        self.action_spec = Continuous(int(environment.action_size))
+        self.action_spec: ActionSpec = Continuous(int(environment.action_size))
         _, observation = jax.eval_shape(self.reset, jax.random.key(0))
         self.observation_spec = ObservationSpec(observation.shape, np.dtype(np.float32))
 

@@ -63,8 +63,7 @@ def make(task: str, num_envs: int, seed: int = 0, **options: Any) -> Environment
     return FrameStack(EnvPoolEnvironment(task, num_envs, seed, {**options, "stack_num": 1}), frames)
 
 
-@struct.dataclass
-class PoolState:
+class PoolState(struct.PyTreeNode):
     """State of a pool as the program sees it.
 
     Attributes:

@@ -87,8 +87,8 @@ def make(name: str, num_envs: int, *, seed: int = 0, **options: Any) -> Environm
 def from_object(environment: Any, num_envs: int, params: Any = None, **options: Any) -> Environment:
     """A batch of your own environment object, written in the style of gymnax or of Brax.
 
-    gymnax style: `reset_env(key, params)`, `step_env(key, state, action, params)` and `action_space(params)`. Brax style:
-    `reset(key)`, `step(state, action)` with `.obs`, `.reward` and `.done` in its state, and `action_size`.
+    gymnax style: `reset_env(key, params)`, `step_env(key, state, action, params)` and `action_space(params)`.
+    Brax style: `reset(key)`, `step(state, action)` with `.obs`, `.reward` and `.done` in its state, and `action_size`.
     `options` go to `GymnaxEnvironment` or `BraxEnvironment`: `name`, and `max_episode_steps` for the latter.
 
     Raises:
@@ -106,7 +106,10 @@ def from_object(environment: Any, num_envs: int, params: Any = None, **options: 
 
 
 def domain(name: str) -> str:
-    """The kind of task a name belongs to, by which experiments choose defaults: classic, minatar, atari or control."""
+    """The kind of task a name belongs to, by which experiments choose defaults.
+
+    One of classic, minatar, atari, control.
+    """
     backend, task = split_name(name)
     if task.endswith("-MinAtar"):
         return "minatar"
@@ -117,20 +120,22 @@ def domain(name: str) -> str:
     return "classic"
 
 
-def require_discrete(environment: Environment) -> int:
-    """The number of actions of an environment that must have discrete ones.
+def require_discrete(environment: Environment) -> Discrete:
+    """The action spec of an environment that must have discrete ones.
 
     Raises:
       InputError: if it does not.
     """
     spec = environment.action_spec
     if not isinstance(spec, Discrete):
-        raise InputError(f"env is {environment.name!r} with continuous actions {spec}, but this agent needs discrete ones")
-    return spec.num_actions
+        raise InputError(
+            f"env is {environment.name!r} with continuous actions {spec}, but this agent needs discrete ones"
+        )
+    return spec
 
 
-def require_continuous(environment: Environment) -> int:
-    """The size of the actions of an environment that must have continuous ones.
+def require_continuous(environment: Environment) -> Continuous:
+    """The action spec of an environment that must have continuous ones.
 
     Raises:
       InputError: if it does not.
@@ -138,4 +143,4 @@ def require_continuous(environment: Environment) -> int:
     spec = environment.action_spec
     if not isinstance(spec, Continuous):
         raise InputError(f"env is {environment.name!r} with {spec}, but this agent needs continuous ones")
-    return spec.size
+    return spec

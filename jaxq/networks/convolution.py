@@ -67,7 +67,5 @@ class Conv(nn.Module):
         """[B, H, W, C] -> [B, H', W', F]."""
         kernel = self.param("kernel", self.kernel_init, (self.kernel, self.kernel, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        patches = self.implementation == "patches" or (
-            self.implementation == "auto" and jax.default_backend() == "cpu"
-        )
+        patches = self.implementation == "patches" or (self.implementation == "auto" and jax.default_backend() == "cpu")
         return (convolve_patches if patches else convolve_native)(x, kernel, self.stride, self.padding) + bias

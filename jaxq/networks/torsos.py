@@ -19,7 +19,7 @@ def _unit_range(image: jax.Array) -> jax.Array:
 
 
 class MLP(nn.Module):
-    """Dense layers with an activation after each; observations of any shape are flattened. [B, ...] -> [B, widths[-1]]."""
+    """Dense layers, each with an activation, on flattened observations. [B, ...] -> [B, widths[-1]]."""
 
     widths: Sequence[int] = (64, 64)
     activation: Activation = nn.relu
@@ -34,7 +34,10 @@ class MLP(nn.Module):
 
 
 class MinAtarCNN(nn.Module):
-    """One 3×3 convolution of 16 channels and a dense layer of 128 (Young and Tian, MinAtar, 2019). [B, 10, 10, C] -> [B, 128]."""
+    """One 3×3 convolution of 16 channels and a dense layer of 128 (Young and Tian, MinAtar, 2019).
+
+    [B, 10, 10, C] -> [B, 128].
+    """
 
     channels: int = 16
     width: int = 128
@@ -48,7 +51,10 @@ class MinAtarCNN(nn.Module):
 
 
 class NatureCNN(nn.Module):
-    """The network of DQN (Mnih et al., Nature 2015, Methods): 32 8×8/4, 64 4×4/2, 64 3×3/1, dense 512. [B, 84, 84, C] -> [B, 512]."""
+    """The network of DQN (Mnih et al., Nature 2015, Methods): 32 8×8/4, 64 4×4/2, 64 3×3/1, dense 512.
+
+    [B, 84, 84, C] -> [B, 512].
+    """
 
     width: int = 512
     convolution: Implementation = "auto"
@@ -63,7 +69,7 @@ class NatureCNN(nn.Module):
 
 
 def torso_for(spec: ObservationSpec, widths: Sequence[int] = (64, 64)) -> nn.Module:
-    """The customary torso for observations like these: Nature's for 84×84 images, MinAtar's for small ones, else an MLP."""
+    """The customary torso: Nature's for large images, MinAtar's for small ones, else an MLP."""
     if len(spec.shape) == 3:
         return NatureCNN() if min(spec.shape[:2]) >= 36 else MinAtarCNN()
     return MLP(tuple(widths))

@@ -26,8 +26,7 @@ FINAL = 4  # the row's observation ended its episode: its action was ignored and
 DRAWS = 4
 
 
-@struct.dataclass
-class ReplayState:
+class ReplayState(struct.PyTreeNode):
     """The ring.
 
     Attributes:
@@ -80,9 +79,7 @@ class UniformReplay:
     @classmethod
     def for_environment(cls, environment: Environment, num_members: int = 1, **sizes: Any) -> "UniformReplay":
         """The replay of one of `num_members` members that share the environment's flat batch."""
-        return cls(
-            num_envs=environment.num_envs // num_members, observation_spec=environment.observation_spec, **sizes
-        )
+        return cls(num_envs=environment.num_envs // num_members, observation_spec=environment.observation_spec, **sizes)
 
     @property
     def rows(self) -> int:

@@ -1,10 +1,13 @@
-"""Aggregates over seeds, by the method of rliable (Agarwal et al., Deep RL at the Edge of the Statistical Precipice, 2021)."""
+"""Aggregates over seeds, by the method of rliable.
+
+Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, 2021.
+"""
 
 import numpy as np
 
 
 def interquartile_mean(scores: np.ndarray) -> float:
-    """Mean of the middle half of all scores: a quarter, rounded down, is left out at either end. Any shape; NaN if empty."""
+    """Mean of the middle half of all scores, any shape: a quarter, rounded down, is left out at either end."""
     ordered = np.sort(np.asarray(scores, dtype=np.float64), axis=None)
     cut = ordered.size // 4
     kept = ordered[cut : ordered.size - cut]

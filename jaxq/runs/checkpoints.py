@@ -24,12 +24,15 @@ def _without_keys(state: PyTree) -> dict[str, Any]:
     return {f"{i:04d}": jax.random.key_data(leaf) if _is_key(leaf) else leaf for i, leaf in enumerate(leaves)}
 
 
+def _items(state: PyTree) -> dict[str, dict[str, Any]]:
+    return {"agent": _without_keys(state.agent), "rest": _without_keys(state.replace(agent=()))}
+
+
 def _with_keys(leaves: dict[str, Any], like: PyTree) -> PyTree:
     examples, structure = jax.tree.flatten(like)
     restored = [leaves[f"{i:04d}"] for i in range(len(examples))]
-    return structure.unflatten(
-        [jax.random.wrap_key_data(r) if _is_key(e) else r for r, e in zip(restored, examples, strict=True)]
-    )
+    pairs = zip(restored, examples, strict=True)
+    return jax.tree.unflatten(structure, [jax.random.wrap_key_data(r) if _is_key(e) else r for r, e in pairs])
 
 
 class Checkpoints:
@@ -48,41 +51,47 @@ class Checkpoints:
 
         Args:
           chunk: chunks done.
-          state: the TrainState.
+          state: the TrainState. Its agent is an item of its own, to be read without the replay.
           notes: what else the run must remember, JSON values.
         """
-        # Orbax may read the arrays where they lie; the copy is its own, whatever becomes of `state`.
-        copies = jax.block_until_ready(jax.tree.map(jnp.copy, _without_keys(state)))
-        self._manager.save(
-            chunk, args=ocp.args.Composite(state=ocp.args.StandardSave(copies), notes=ocp.args.JsonSave(notes))
-        )
+        # Orbax may read the arrays where they lie; the copies are its own, whatever becomes of `state`.
+        items = jax.block_until_ready(jax.tree.map(jnp.copy, _items(state)))
+        saves = {name: ocp.args.StandardSave(leaves) for name, leaves in items.items()}
+        self._manager.save(chunk, args=ocp.args.Composite(**saves, notes=ocp.args.JsonSave(notes)))
 
     def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """The newest checkpoint's state and notes.
 
         Args:
-          like: a state, or its shapes, of the same structure.
+          like: a TrainState, or its shapes, of the same structure.
 
         Raises:
           InputError: if there is none, or it is damaged or of another kind of run.
         """
+        restored = self._read(jax.eval_shape(_items, like), notes=ocp.args.JsonRestore())
+        state = _with_keys(restored["rest"], like.replace(agent=()))
+        return state.replace(agent=_with_keys(restored["agent"], like.agent)), restored["notes"]
+
+    def restore_agent(self, like: PyTree) -> PyTree:
+        """Only the newest checkpoint's agents, [N, ...]; arguments and errors as of `restore`."""
+        return _with_keys(self._read({"agent": jax.eval_shape(_items, like)["agent"]})["agent"], like.agent)
+
+    def _read(self, shapes: dict[str, Any], **others: Any) -> Any:
         chunk = self._manager.latest_step()
         if chunk is None:
             raise InputError(f"{self.path} holds no whole checkpoint to resume from")
-        shapes = jax.eval_shape(_without_keys, like)
         try:
-            metadata = self._manager.item_metadata(chunk)["state"]
-            self._require_same_shapes(chunk, shapes, metadata)
-            restored = self._manager.restore(
-                chunk,
-                args=ocp.args.Composite(state=ocp.args.StandardRestore(shapes), notes=ocp.args.JsonRestore()),
-            )
+            for name, expected in shapes.items():
+                self._require_same_shapes(chunk, expected, self._manager.item_metadata(chunk)[name])
+            items = {name: ocp.args.StandardRestore(leaves) for name, leaves in shapes.items()}
+            return self._manager.restore(chunk, args=ocp.args.Composite(**items, **others))
         except InputError:
             raise
         except Exception as error:  # Orbax raises whatever its storage layers do
             reason = " ".join(str(error).split())[:200]
-            raise InputError(f"checkpoint {self.path / str(chunk)} is damaged and cannot be restored: {reason}") from None
-        return _with_keys(restored["state"], like), restored["notes"]
+            raise InputError(
+                f"checkpoint {self.path / str(chunk)} is damaged and cannot be restored: {reason}"
+            ) from None
 
     def _require_same_shapes(self, chunk: int, shapes: dict[str, Any], metadata: Any) -> None:
         saved = dict(metadata.items()) if metadata is not None else {}

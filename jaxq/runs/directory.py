@@ -1,6 +1,6 @@
 """A run's directory on disk: claiming it, what is written into it, and reading it back.
 
-    config.json  experiment.py  provenance.json  metrics.jsonl  checkpoints/  summary.json  curve.png
+config.json  experiment.py  provenance.json  metrics.jsonl  checkpoints/  summary.json  curve.png
 """
 
 import datetime
@@ -10,6 +10,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -40,9 +41,12 @@ def provenance() -> dict[str, Any]:
             return None
 
     def git(*args: str) -> str | None:
-        done = subprocess.run(
-            ["git", *args], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        )
+        program = shutil.which("git")
+        if program is None:
+            return None
+        # Neither cwd nor closed files: then Python spawns without a fork, which JAX's threads would not survive well.
+        command = [program, "-C", str(Path(__file__).parent), *args]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, close_fds=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     device = jax.devices()[0]

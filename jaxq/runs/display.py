@@ -13,7 +13,7 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.1f}"
+    return "-" if value is None else f"{value:,.1f}"
 
 
 class Display:
@@ -47,7 +47,7 @@ class Display:
         if self._progress:
             self._progress.start()
             self._task = self._progress.add_task(
-                self._title, total=self._total, completed=step, score="–", train="–", speed="–"
+                self._title, total=self._total, completed=step, score="-", train="-", speed="-"
             )
 
     def update(self, line: dict[str, Any], steps_per_second: float) -> None:

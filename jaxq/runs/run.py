@@ -107,7 +107,9 @@ def run(build: Callable[[ConfigT], OffPolicy], config: ConfigT) -> dict[str, Any
             session.close()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(f"run_dir is '{path}', on a disk that is full; the last whole checkpoint is kept") from None
+            raise InputError(
+                f"run_dir is '{path}', on a disk that is full; the last whole checkpoint is kept"
+            ) from None
         raise
     finally:
         directory.close()
@@ -253,7 +255,9 @@ class _Session:
     def _finish(self) -> dict[str, Any]:
         self.display.stop()
         returns = next(
-            line["eval_return"] for line in reversed(read_metrics(self.directory.path)) if None not in line["eval_return"]
+            line["eval_return"]
+            for line in reversed(read_metrics(self.directory.path))
+            if None not in line["eval_return"]
         )
         speed = self._steps_per_second()
         device = jax.devices()[0] if self.config.device == "auto" else jax.devices(self.config.device)[0]
@@ -277,7 +281,7 @@ class _Session:
         seeds = f" over {len(returns)} seeds" if len(returns) > 1 else ""
         self.display.say(
             f"score  {summary['return_mean']:,.1f} (mean evaluation return{seeds})\n"
-            f"speed  {'–' if speed is None else f'{speed:,.0f}'} environment steps/s\n"
+            f"speed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\n"
             f"curve  {picture}"
         )
         return summary

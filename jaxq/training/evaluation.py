@@ -38,7 +38,9 @@ class Evaluation:
         members = keys.shape[0]
         episodes = self.environment.num_envs // members
         reset_keys, act_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        env_state, timestep = self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, episodes))(reset_keys)))
+        env_state, timestep = self.environment.reset(
+            flat(jax.vmap(lambda k: jax.random.split(k, episodes))(reset_keys))
+        )
         memory = jax.vmap(lambda _: agent.init_memory(episodes))(jnp.arange(members))
         zeros = jnp.zeros(self.environment.num_envs, jnp.float32)
         max_steps = self.max_steps or self.environment.max_episode_steps

@@ -17,8 +17,7 @@ from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import Metrics, PyTree, TimeStep
 
 
-@struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
     """All of a run that changes; saving it is saving the run.
 
     Attributes:

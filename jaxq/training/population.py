@@ -8,7 +8,9 @@ import jax
 from jaxq.types import PyTree
 
 
-def over_members(function: Callable[..., Any], num_members: int, in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
+def over_members(
+    function: Callable[..., Any], num_members: int, in_axes: Any = 0, out_axes: Any = 0
+) -> Callable[..., Any]:
     """`function`, written for one member, over all of them: `jax.vmap`, and for a population of one no batching at all.
 
     A batch axis of one would still turn matrix products into batched ones and row writes into scatters.

@@ -8,8 +8,7 @@ from jaxq.training.population import by_member
 from jaxq.types import TimeStep
 
 
-@struct.dataclass
-class EpisodeStatistics:
+class EpisodeStatistics(struct.PyTreeNode):
     """Running episodes of a flat batch, and sums over those that ended since the last report.
 
     Attributes:

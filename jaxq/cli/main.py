@@ -1,0 +1,127 @@
+"""`jaxq envs | plot | video`: thin commands over the rooms below."""
+
+import dataclasses
+import fnmatch
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from jaxq.errors import InputError, clean_errors, require
+
+
+@dataclasses.dataclass(frozen=True)
+class Envs:
+    """List environments with the shapes of their observations and actions."""
+
+    backend: str | None = None
+    """Only this backend: gymnax, envpool, brax or playground."""
+    match: str | None = None
+    """Only names with this in them, in any case; * and ? stand for any characters."""
+
+    def __call__(self) -> None:
+        """Print the table."""
+        from jaxq.envs import BACKENDS
+
+        allowed = ", ".join(BACKENDS)
+        require(self.backend is None or self.backend in BACKENDS, "backend", self.backend, f"one of {allowed}")
+        console = Console()
+        listed = 0
+        for backend in [self.backend] if self.backend else BACKENDS:
+            try:
+                names = [f"{backend}/{name}" for name in BACKENDS[backend].names()]
+            except InputError as error:
+                if self.backend:
+                    raise
+                console.print(f"{backend}: {error}", markup=False, highlight=False)
+                continue
+            if self.match:
+                pattern = self.match.lower()
+                pattern = pattern if set(pattern) & set("*?") else f"*{pattern}*"
+                names = [name for name in names if fnmatch.fnmatch(name.lower(), pattern)]
+            listed += len(names)
+            if names:
+                self._print(console, backend, names)
+        require(listed > 0, "match", self.match, "part of an environment's name (jaxq envs lists them all)")
+
+    def _print(self, console: Console, backend: str, names: list[str]) -> None:
+        from jaxq.envs import BACKENDS
+
+        table = Table(box=None, pad_edge=False)
+        for title in ("environment", "observation", "actions", "longest episode"):
+            table.add_column(title, no_wrap=True)
+        # The models behind brax and playground take seconds to load, so it is said what is being waited for.
+        with console.status(backend) as status:
+            for name in names:
+                status.update(name)
+                try:
+                    observation, action, longest = BACKENDS[backend].describe(name.partition("/")[2])
+                    shape = f"{'×'.join(map(str, observation.shape))} {np.dtype(observation.dtype).name}"
+                    table.add_row(name, shape, str(action), f"{longest:,}")
+                except Exception as error:  # one environment that cannot be described must not hide the others
+                    reason = " ".join(str(error).split())
+                    table.add_row(name, f"not usable here: {reason[:90]}", "", "")
+        width = None if console.is_terminal else 200
+        Console(width=width).print(table, highlight=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """Draw learning curves of several runs: IQM over seeds and 95% stratified-bootstrap intervals."""
+
+    run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Run directories; those of one experiment and environment are joined into one curve."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("curves.png")
+    """The picture to write: png, pdf or svg."""
+
+    def __call__(self) -> None:
+        """Write the picture."""
+        from jaxq.runs.plots import load_curve, merge, plot_curves
+
+        require(bool(self.run_dirs), "run_dirs", [], "one or more run directories")
+        require(
+            self.out.suffix in (".png", ".pdf", ".svg"), "out", str(self.out), "a name ending in .png, .pdf or .svg"
+        )
+        require(self.out.absolute().parent.is_dir(), "out", str(self.out), "in a directory that exists")
+        plot_curves(merge([load_curve(run_dir) for run_dir in self.run_dirs]), self.out)
+        print(self.out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """Play the trained policy of a run and write it as a film."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """The run directory."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The film to write, .mp4 or .gif; RUN_DIR/video.mp4 unless given, or .gif where the extra `video` is missing."""
+    member: int = 0
+    """Which of the run's seeds plays, counted from 0."""
+    seed: int = 0
+    """Seed of the episode."""
+    max_steps: int = 1_000
+    """The film ends here, or with the episode."""
+
+    def __call__(self) -> None:
+        """Write the film."""
+        from jaxq.runs.video import record
+
+        print(record(self.run_dir, self.out, member=self.member, seed=self.seed, max_steps=self.max_steps))
+
+
+def main() -> None:
+    """Entry point of the `jaxq` command."""
+    commands: dict[str, Any] = {"envs": Envs, "plot": Plot, "video": Video}
+    with clean_errors():
+        if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+            require(sys.argv[1] in commands, "command", sys.argv[1], f"one of {', '.join(commands)}")
+        command = tyro.extras.subcommand_cli_from_dict(commands, prog="jaxq", description=__doc__)
+        command()
+
+
+if __name__ == "__main__":
+    main()

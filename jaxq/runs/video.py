@@ -1,0 +1,106 @@
+"""Films of trained policies: `jaxq video`."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxq import envs
+from jaxq.errors import InputError, require
+from jaxq.runs.checkpoints import Checkpoints
+from jaxq.runs.config import from_json, load_config
+from jaxq.runs.rendering import renderer_for
+from jaxq.runs.run import member_keys
+
+
+def load_experiment(run_dir: Path) -> tuple[Any, Any]:
+    """A run's experiment, as its directory keeps it: the module and the Config.
+
+    Raises:
+      InputError: if the directory holds no run.
+    """
+    values = load_config(run_dir)
+    script = run_dir / "experiment.py"
+    require(script.exists(), "run_dir", str(run_dir), "a run with its experiment.py")
+    spec = importlib.util.spec_from_file_location("jaxq_run_experiment", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module, from_json(module.Config, values)
+
+
+def record(run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, max_steps: int = 1_000) -> Path:
+    """Play one episode with the newest checkpoint's exploiting policy, and write it as a film.
+
+    Args:
+      run_dir: of the run.
+      out: .mp4 or .gif; a name in the run directory unless given.
+      member: which seed's agent plays.
+      seed: of the episode.
+      max_steps: the longest film.
+
+    Returns:
+      The path of the film.
+
+    Raises:
+      InputError: if the run cannot be restored, or its environment not be drawn.
+    """
+    require(max_steps >= 1, "max_steps", max_steps, "at least 1")
+    out = out or run_dir / ("video.mp4" if importlib.util.find_spec("imageio_ffmpeg") else "video.gif")
+    require(out.suffix in (".mp4", ".gif"), "out", str(out), "a name ending in .mp4 or .gif")
+    module, config = load_experiment(run_dir)
+    require(0 <= member < config.num_seeds, "member", member, f"in 0 .. {config.num_seeds - 1}")
+    training = module.build(config)
+    checkpoints = Checkpoints(run_dir)
+    agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)))
+    checkpoints.close()
+    state = jax.tree.map(lambda leaf: leaf[member], agents)
+    frames, rate = _play(training.agent, state, config.env, seed, max_steps)
+    _write(out, frames, rate)
+    return out
+
+
+def _play(agent: Any, state: Any, env: str, seed: int, max_steps: int) -> tuple[list[np.ndarray], float]:
+    options = {"render_mode": "rgb_array"} if env.startswith("envpool/") else {}
+    environment = envs.make(env, 1, seed=seed, **options)
+    draw, rate = renderer_for(environment)
+
+    @jax.jit
+    def step(env_state: Any, timestep: Any, memory: Any, key: jax.Array) -> Any:
+        action, memory = agent.exploit(state, memory, timestep, key)
+        return *environment.step(env_state, action), memory
+
+    key = jax.random.key(seed)
+    env_state, timestep = jax.jit(environment.reset)(jax.random.split(key, 1))
+    memory = agent.init_memory(1)
+    frames = [draw(env_state, timestep)]
+    for t in range(max_steps):
+        env_state, timestep, memory = step(env_state, timestep, memory, jax.random.fold_in(key, t))
+        frames.append(draw(env_state, timestep))
+        if bool(timestep.last[0]):
+            break
+    return frames, rate
+
+
+def _write(out: Path, frames: list[np.ndarray], rate: float) -> None:
+    if out.suffix == ".gif":
+        from PIL import Image
+
+        images = [Image.fromarray(frame) for frame in frames]
+        images[0].save(out, save_all=True, append_images=images[1:], duration=max(int(1000 / rate), 20), loop=0)
+        return
+    try:
+        import imageio.v2 as imageio
+        import imageio_ffmpeg  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"out is '{out}', but mp4 needs pip install 'jaxq[video]' ({error}); .gif does not") from None
+    # Encoders want even sides; each picture is drawn at least 320 high.
+    scale = max(1, -(-320 // frames[0].shape[0]))
+    even: list[Any] = [np.repeat(np.repeat(f, scale, 0), scale, 1) for f in frames]
+    even = [f[: f.shape[0] // 2 * 2, : f.shape[1] // 2 * 2] for f in even]
+    imageio.mimwrite(out, even, fps=rate, macro_block_size=1, quality=7)

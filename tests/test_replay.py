@@ -1,0 +1,162 @@
+"""Every sample of the replay against the transitions that really took place, kept in plain Python lists."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxq.envs.base import ObservationSpec
+from jaxq.errors import InputError
+from jaxq.replay import UniformReplay
+from jaxq.types import TimeStep
+
+ENVS = 3
+
+
+class Log:
+    """Random episodes in several environments, with an identity for every observation: (episode, time) by environment."""
+
+    def __init__(self, seed: int, rows: int, end_probability: float = 0.25, frames: int = 0):
+        rng = np.random.default_rng(seed)
+        self.frames = frames
+        self.identity = np.zeros((rows + 1, ENVS), int)
+        self.reward = np.zeros((rows + 1, ENVS), np.float32)
+        self.terminated = np.zeros((rows + 1, ENVS), bool)
+        self.truncated = np.zeros((rows + 1, ENVS), bool)
+        self.first = np.zeros((rows + 1, ENVS), bool)
+        self.action = rng.integers(0, 200, (rows + 1, ENVS))
+        self.first[0] = True
+        for e in range(ENVS):
+            for t in range(rows + 1):
+                self.identity[t, e] = 1 + t * ENVS + e
+                if t > 0:
+                    self.first[t, e] = self.terminated[t - 1, e] or self.truncated[t - 1, e]
+                    if not self.first[t, e]:
+                        self.reward[t, e] = rng.normal()
+                        ends = rng.random() < end_probability
+                        self.terminated[t, e] = ends and rng.random() < 0.5
+                        self.truncated[t, e] = ends and not self.terminated[t, e]
+
+    def observation(self, t: int, e: int) -> np.ndarray:
+        """[1] or, stacked, [1, frames]: the identities of the episode's last frames, zero before its start."""
+        if not self.frames:
+            return np.array([self.identity[t, e]], np.float32)
+        stack, at, over = [], t, False
+        for _ in range(self.frames):
+            stack.append(0 if over or at < 0 else self.identity[at, e])
+            over = over or at < 0 or self.first[at, e]
+            at -= 1
+        return np.array([stack[::-1]], np.float32)
+
+    def timestep(self, t: int) -> TimeStep:
+        return TimeStep(
+            jnp.asarray(np.stack([self.observation(t, e) for e in range(ENVS)])),
+            jnp.asarray(self.reward[t]),
+            jnp.asarray(self.terminated[t]),
+            jnp.asarray(self.truncated[t]),
+            jnp.asarray(self.first[t]),
+        )
+
+    def window(self, t: int, e: int, n: int):
+        """What an n-step transition from row t is, by walking forward."""
+        rewards = np.zeros(n, np.float32)
+        for i in range(n):
+            rewards[i] = self.reward[t + i + 1, e]
+            if self.terminated[t + i + 1, e] or self.truncated[t + i + 1, e]:
+                break
+        m = i + 1
+        return self.observation(t, e), self.action[t, e], rewards, m, self.terminated[t + m, e], self.observation(t + m, e)
+
+
+def filled(rows_written: int, capacity_rows: int, n: int, frames: int = 0, seed: int = 0, batch: int = 4096):
+    log = Log(seed, rows_written, frames=frames)
+    spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
+    replay = UniformReplay(capacity_rows * ENVS, batch, ENVS, spec, n_step=n)
+    state = replay.init(log.timestep(0).observation, jnp.asarray(log.action[0], jnp.int32))
+    add = jax.jit(replay.add)
+    for t in range(rows_written):
+        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), log.timestep(t + 1))
+    return log, replay, state
+
+
+@pytest.mark.parametrize("frames", [0, 3])
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("rows_written", [12, 20, 21, 47])
+def test_samples_are_the_transitions_that_happened(rows_written, n, frames):
+    capacity = 20
+    log, replay, state = filled(rows_written, capacity, n, frames)
+    batch = jax.device_get(jax.jit(replay.sample)(state, jax.random.key(1)))
+    last = batch.observation.reshape(len(batch.weight), -1)[:, -1].astype(int)
+    drawn = set()
+    for i, identity in enumerate(last):
+        if batch.weight[i] == 0:
+            continue
+        t, e = divmod(int(identity) - 1, ENVS)
+        drawn.add((t, e))
+        observation, action, rewards, steps, terminated, following = log.window(t, e, n)
+        np.testing.assert_array_equal(batch.observation[i], observation)
+        assert batch.action[i] == action
+        np.testing.assert_array_equal(batch.rewards[i], rewards)
+        assert batch.steps[i] == steps
+        assert batch.terminated[i] == terminated
+        np.testing.assert_array_equal(batch.next_observation[i], following)
+    # Every start the ring can serve is drawn, and no other.
+    oldest = max(rows_written - capacity, 0)
+    oldest += max(frames - 1, 0) if rows_written >= capacity else 0
+    possible = {
+        (t, e)
+        for t in range(oldest, rows_written - n)
+        for e in range(ENVS)
+        if not (log.terminated[t, e] or log.truncated[t, e])
+    }
+    assert drawn == possible
+
+
+def test_draws_are_uniform_over_the_transitions():
+    log, replay, state = filled(rows_written=30, capacity_rows=20, n=1, batch=30_000)
+    batch = jax.device_get(replay.sample(state, jax.random.key(2)))
+    counted = batch.observation[batch.weight > 0, 0].astype(int)
+    _, counts = np.unique(counted, return_counts=True)
+    expected = counts.sum() / len(counts)
+    chi_squared = ((counts - expected) ** 2 / expected).sum()
+    assert chi_squared < len(counts) + 4 * np.sqrt(2 * len(counts))
+
+
+def test_sealed_ring_is_not_sampled_across_the_seal():
+    log, replay, state = filled(rows_written=15, capacity_rows=40, n=3)
+    state = replay.seal(state)
+    other = Log(7, 15)
+    other.identity += 1000
+    for t in range(15):
+        state = replay.add(state, other.timestep(t), jnp.asarray(other.action[t], jnp.int32), other.timestep(t + 1))
+    batch = jax.device_get(replay.sample(state, jax.random.key(0)))
+    kept = batch.weight > 0
+    before, after = batch.observation[kept, 0], batch.next_observation[kept, 0]
+    assert ((before < 1000) == (after < 1000)).all()
+    assert (before < 1000).any()
+    assert (before > 1000).any()
+
+
+def test_each_frame_is_stored_once():
+    spec = ObservationSpec((84, 84, 4), np.uint8, 4)
+    replay = UniformReplay(1_000_000, 32, 1, spec)
+    state = jax.eval_shape(
+        replay.init, jax.ShapeDtypeStruct((1, 84, 84, 4), np.uint8), jax.ShapeDtypeStruct((1,), np.int32)
+    )
+    assert sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) < 8e9
+
+
+@pytest.mark.parametrize(
+    ("sizes", "named"),
+    [
+        ({"capacity": 4}, "replay_capacity"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"n_step": 0}, "n_step"),
+        ({"n_step": 200}, "replay_capacity"),
+        ({"num_envs": 0}, "num_envs"),
+    ],
+)
+def test_impossible_sizes_are_named(sizes, named):
+    good = {"capacity": 100, "batch_size": 8, "num_envs": 2, "observation_spec": ObservationSpec((1,))}
+    with pytest.raises(InputError, match=named):
+        UniformReplay(**{**good, **sizes})
