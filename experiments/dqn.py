@@ -119,10 +119,8 @@ def build(config: Config) -> OffPolicy:
             learning_rate=learning_rate,
             discount=config.discount,
             reward_clip=config.reward_clip,
-            exploration=EpsilonGreedy(
-                LinearSchedule(config.epsilon_initial, config.epsilon_final, config.epsilon_steps)
-            ),
-            target=HardUpdate(config.target_period),
+            exploration=EpsilonGreedy.decaying(config.epsilon_initial, config.epsilon_final, config.epsilon_steps),
+            target=HardUpdate.every(config.target_period),
         ),
         representation=representation,
         operator=operators.double if config.double else operators.maximum,

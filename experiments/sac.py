@@ -74,7 +74,7 @@ def build(config: Config) -> OffPolicy:
             critic_learning_rate=config.learning_rate,
             temperature_learning_rate=config.learning_rate,
             discount=config.discount,
-            target=PolyakUpdate(config.target_rate),
+            target=PolyakUpdate.at_rate(config.target_rate),
         ),
         representation=representation,
     )

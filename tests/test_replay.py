@@ -14,7 +14,7 @@ ENVS = 3
 
 
 class Log:
-    """Random episodes in several environments, with an identity for every observation: (episode, time) by environment."""
+    """Random episodes in several environments, with an identity for every observation."""
 
     def __init__(self, seed: int, rows: int, end_probability: float = 0.25, frames: int = 0):
         rng = np.random.default_rng(seed)
@@ -65,7 +65,14 @@ class Log:
             if self.terminated[t + i + 1, e] or self.truncated[t + i + 1, e]:
                 break
         m = i + 1
-        return self.observation(t, e), self.action[t, e], rewards, m, self.terminated[t + m, e], self.observation(t + m, e)
+        return (
+            self.observation(t, e),
+            self.action[t, e],
+            rewards,
+            m,
+            self.terminated[t + m, e],
+            self.observation(t + m, e),
+        )
 
 
 def filled(rows_written: int, capacity_rows: int, n: int, frames: int = 0, seed: int = 0, batch: int = 4096):
@@ -113,7 +120,7 @@ def test_samples_are_the_transitions_that_happened(rows_written, n, frames):
 
 
 def test_draws_are_uniform_over_the_transitions():
-    log, replay, state = filled(rows_written=30, capacity_rows=20, n=1, batch=30_000)
+    _, replay, state = filled(rows_written=30, capacity_rows=20, n=1, batch=30_000)
     batch = jax.device_get(replay.sample(state, jax.random.key(2)))
     counted = batch.observation[batch.weight > 0, 0].astype(int)
     _, counts = np.unique(counted, return_counts=True)
@@ -123,7 +130,7 @@ def test_draws_are_uniform_over_the_transitions():
 
 
 def test_sealed_ring_is_not_sampled_across_the_seal():
-    log, replay, state = filled(rows_written=15, capacity_rows=40, n=3)
+    _, replay, state = filled(rows_written=15, capacity_rows=40, n=3)
     state = replay.seal(state)
     other = Log(7, 15)
     other.identity += 1000

@@ -11,11 +11,15 @@ import jax.numpy as jnp
 import optax
 
 from jaxq.envs.base import ActionSpec, ObservationSpec
+from jaxq.errors import require
 from jaxq.types import Metrics, PyTree, TimeStep
 
 # Optimizer states of networks up to this many parameters are kept as one vector: one fused update, not one a small
 # array. For wider networks the concatenation costs more than it saves (measured: 64-wide gains, 256 loses).
 FLATTEN_LIMIT = 50_000
+
+POSITIVE = 1e-30  # the low end of an interval that excludes zero
+INFINITY = float("inf")
 
 
 class Agent(Protocol):
@@ -75,6 +79,20 @@ def example_observation(spec: ObservationSpec) -> jax.Array:
 def example_action(spec: ActionSpec) -> jax.Array:
     """A batch of one action."""
     return jnp.zeros_like(spec.sample(jax.random.key(0), 1))
+
+
+def require_in(low: float, high: float, **fields: Any) -> None:
+    """Check numbers before they become leaves, where nothing can be raised any more.
+
+    Args:
+      low, high: the closed interval allowed.
+      fields: numbers by name.
+
+    Raises:
+      InputError: naming the first that is outside, or NaN.
+    """
+    for name, value in fields.items():
+        require(low <= value <= high, name, value, f"in [{low:g}, {high:g}]")
 
 
 def as_leaves(hyperparameters: PyTree) -> PyTree:

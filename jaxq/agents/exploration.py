@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.agents.schedules import LinearSchedule
+from jaxq.errors import require
 from jaxq.types import TimeStep
 
 
@@ -20,6 +21,18 @@ class EpsilonGreedy(struct.PyTreeNode):
     """
 
     epsilon: LinearSchedule
+
+    @classmethod
+    def decaying(cls, initial: float, final: float, steps: float) -> "EpsilonGreedy":
+        """ε falling linearly over so many environment steps.
+
+        Raises:
+          InputError: unless both ends are in [0, 1] and there is at least one step.
+        """
+        require(0 <= initial <= 1, "epsilon_initial", initial, "in [0, 1]")
+        require(0 <= final <= 1, "epsilon_final", final, "in [0, 1]")
+        require(steps >= 1, "epsilon_steps", steps, "at least 1")
+        return cls(LinearSchedule(initial, final, steps))
 
     def init(self, num_envs: int) -> jax.Array:
         """Steps taken so far: none."""
@@ -35,5 +48,5 @@ class EpsilonGreedy(struct.PyTreeNode):
         epsilon = self.epsilon.at(steps)
         # One uniform number decides both whether to explore and, rescaled, which action to take.
         u = jax.random.uniform(key, (num_envs,))
-        at_random = jnp.minimum((u / epsilon * num_actions).astype(jnp.int32), num_actions - 1)
+        at_random = jnp.minimum((u / jnp.maximum(epsilon, 1e-9) * num_actions).astype(jnp.int32), num_actions - 1)
         return jnp.where(u < epsilon, at_random, jnp.argmax(values, axis=-1).astype(jnp.int32)), steps + num_envs

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import as_leaves, descend, example_observation
+from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, require_in
 from jaxq.agents.exploration import EpsilonGreedy
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
@@ -76,6 +76,12 @@ class QLearning:
     hyper: QLearningHyperparameters
     representation: Scalar
     operator: Callable[[jax.Array, jax.Array], jax.Array] = operators.maximum
+
+    def __post_init__(self) -> None:
+        hyper, rate = self.hyper, self.hyper.learning_rate
+        require_in(0.0, 1.0, discount=hyper.discount)
+        require_in(0.0, INFINITY, learning_rate=rate.initial, learning_rate_final=rate.final)
+        require_in(POSITIVE, INFINITY, reward_clip=hyper.reward_clip)
 
     def init(self, key: jax.Array) -> QLearningState:
         """See `Agent.init`."""

@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import as_leaves, descend, example_action, example_observation
+from jaxq.agents.base import (
+    INFINITY,
+    POSITIVE,
+    as_leaves,
+    descend,
+    example_action,
+    example_observation,
+    require_in,
+)
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.bellman import Scalar, n_step_return
 from jaxq.envs.base import Continuous, ObservationSpec
@@ -98,6 +106,18 @@ class SAC:
     optimizer: optax.GradientTransformation
     hyper: SACHyperparameters
     representation: Scalar
+
+    def __post_init__(self) -> None:
+        hyper = self.hyper
+        require_in(0.0, 1.0, discount=hyper.discount)
+        require_in(
+            0.0,
+            INFINITY,
+            actor_learning_rate=hyper.actor_learning_rate,
+            critic_learning_rate=hyper.critic_learning_rate,
+            temperature_learning_rate=hyper.temperature_learning_rate,
+        )
+        require_in(POSITIVE, INFINITY, initial_temperature=hyper.initial_temperature)
 
     def init(self, key: jax.Array) -> SACState:
         """See `Agent.init`."""

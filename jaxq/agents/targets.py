@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxq.errors import require
 from jaxq.types import PyTree
 
 
@@ -13,6 +14,16 @@ class HardUpdate(struct.PyTreeNode):
     """A copy every `period` updates (Mnih et al., 2015)."""
 
     period: Any
+
+    @classmethod
+    def every(cls, period: int) -> "HardUpdate":
+        """A copy every so many updates.
+
+        Raises:
+          InputError: if that is less than one.
+        """
+        require(period >= 1, "target_period", period, "at least 1")
+        return cls(period)
 
     def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
         """The target after this many updates of the online parameters."""
@@ -24,6 +35,16 @@ class PolyakUpdate(struct.PyTreeNode):
     """An exponential average, `θ̄ <- θ̄ + τ (θ - θ̄)` after every update (Lillicrap et al., 2016)."""
 
     rate: Any
+
+    @classmethod
+    def at_rate(cls, rate: float) -> "PolyakUpdate":
+        """An average that follows by this share.
+
+        Raises:
+          InputError: if it is outside (0, 1].
+        """
+        require(0 < rate <= 1, "target_rate", rate, "in (0, 1]")
+        return cls(rate)
 
     def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
         """The target after this many updates of the online parameters."""

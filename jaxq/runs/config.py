@@ -114,8 +114,9 @@ def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str]) -> Con
         if not stop.code:
             print(out.getvalue(), end="")
             raise
-        text = re.sub(r"[╭╮╰╯─│-]{2,}|[╭╮╰╯│]", " ", err.getvalue() or out.getvalue())
+        text = re.sub(r"[╭╮╰╯─│]+|-{5,}", " ", err.getvalue() or out.getvalue())
         text = re.sub(r"\s+", " ", text).strip()
+        text = text.removeprefix("Value error Error parsing Config: ")
         raise InputError(re.split(r" Argument helptext| For full helptext", text)[0]) from None
     if unknown:
         flags = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config_class)]

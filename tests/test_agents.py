@@ -1,0 +1,231 @@
+"""Agents: exact values on a small problem, exploration, targets, SAC's densities and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxq.agents import (
+    SAC,
+    EpsilonGreedy,
+    HardUpdate,
+    LinearSchedule,
+    PolyakUpdate,
+    QLearning,
+    QLearningHyperparameters,
+    SACHyperparameters,
+    flatten_small,
+)
+from jaxq.agents.sac import squashed_gaussian_sample
+from jaxq.bellman import Scalar, operators
+from jaxq.envs import Continuous, ObservationSpec
+from jaxq.errors import InputError
+from jaxq.networks import MLP, ActionCritic, ActionValueHead, ActionValueNetwork, Ensemble, GaussianPolicyNetwork
+from jaxq.types import TimeStep, Transition
+
+STATES, ACTIONS = 5, 3
+
+
+def random_mdp(seed):
+    """Deterministic transitions and rewards; the last state is terminal."""
+    rng = np.random.default_rng(seed)
+    following = rng.integers(0, STATES, (STATES, ACTIONS))
+    return following, rng.normal(size=(STATES, ACTIONS)).astype(np.float32)
+
+
+def exact_values(following, reward, discount, sweeps=500):
+    q = np.zeros((STATES, ACTIONS))
+    for _ in range(sweeps):
+        v = q.max(axis=1)
+        v[-1] = 0
+        q = reward + discount * v[following]
+    return q
+
+
+def every_transition(following, reward):
+    state, action = (x.ravel() for x in np.meshgrid(np.arange(STATES - 1), np.arange(ACTIONS), indexing="ij"))
+    after = following[state, action]
+    return Transition(
+        observation=jax.nn.one_hot(state, STATES),
+        action=jnp.asarray(action),
+        rewards=jnp.asarray(reward[state, action])[:, None],
+        steps=jnp.ones(len(state), jnp.int32),
+        terminated=jnp.asarray(after == STATES - 1),
+        next_observation=jax.nn.one_hot(after, STATES),
+        weight=jnp.ones(len(state)),
+    )
+
+
+def tabular_agent(**changes):
+    settings = {
+        "hyper": QLearningHyperparameters(
+            learning_rate=LinearSchedule(0.05, 0.0005, 3000.0),
+            exploration=EpsilonGreedy(LinearSchedule.constant(0.1)),
+            target=HardUpdate(20),
+            discount=0.9,
+        ),
+        "operator": operators.maximum,
+        **changes,
+    }
+    return QLearning(
+        network=ActionValueNetwork(MLP(()), ActionValueHead(ACTIONS)),
+        observation_spec=ObservationSpec((STATES,)),
+        optimizer=flatten_small(optax.scale_by_adam()),
+        representation=Scalar(1.0),
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("operator", [operators.maximum, operators.double])
+def test_q_learning_finds_the_exact_values_of_a_tabular_mdp(operator):
+    following, reward = random_mdp(1)
+    agent = tabular_agent(operator=operator)
+    batch = every_transition(following, reward)
+
+    @jax.jit
+    def learn(state):
+        return jax.lax.scan(lambda s, k: agent.update(s, batch, k), state, jax.random.split(jax.random.key(0), 4000))[0]
+
+    state = learn(agent.init(jax.random.key(1)))
+    found = agent.values(state, jnp.eye(STATES))[: STATES - 1]
+    np.testing.assert_allclose(found, exact_values(following, reward, 0.9)[: STATES - 1], atol=0.02)
+
+
+def test_samples_of_weight_zero_are_ignored():
+    following, reward = random_mdp(2)
+    agent = tabular_agent()
+    state = agent.init(jax.random.key(0))
+    batch = every_transition(following, reward)
+    spoiled = batch.replace(weight=batch.weight.at[0].set(0), rewards=batch.rewards.at[0].set(1e6))
+    expected = batch.replace(weight=batch.weight.at[0].set(0))
+    ours, theirs = (
+        agent.update(state, spoiled, jax.random.key(0))[0],
+        agent.update(state, expected, jax.random.key(0))[0],
+    )
+    jax.tree.map(np.testing.assert_array_equal, ours.params, theirs.params)
+
+
+def test_hyperparameters_are_leaves_that_a_population_can_vary():
+    agent = tabular_agent()
+    states = jax.vmap(agent.init)(jnp.broadcast_to(jax.random.key(0), 2))
+    rates = states.hyper.learning_rate.replace(initial=jnp.array([0.0, 0.1]), final=jnp.array([0.0, 0.1]))
+    states = states.replace(hyper=states.hyper.replace(learning_rate=rates))
+    batch = every_transition(*random_mdp(3))
+    updated, _ = jax.vmap(agent.update, (0, None, None))(states, batch, jax.random.key(0))
+    moved = [
+        float(max(np.abs(a - b).max() for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)))
+        for new, old in (
+            (jax.tree.map(lambda x, i=i: x[i], updated.params), jax.tree.map(lambda x, i=i: x[i], states.params))
+            for i in range(2)
+        )
+    ]
+    assert moved[0] == 0
+    assert moved[1] == pytest.approx(0.1, rel=1e-3)
+
+
+def test_epsilon_greedy_explores_as_often_as_it_says():
+    strategy = EpsilonGreedy(LinearSchedule(1.0, 0.2, 100.0))
+    values = jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0, 0.0]), (40_000, 4))
+    select = jax.jit(strategy.select)
+    for steps, epsilon in ((0, 1.0), (50, 0.6), (1000, 0.2)):
+        actions, after = select(jnp.int32(steps), values, None, jax.random.key(steps))
+        counts = np.bincount(actions, minlength=4) / len(actions)
+        expected = np.full(4, epsilon / 4)
+        expected[1] += 1 - epsilon
+        np.testing.assert_allclose(counts, expected, atol=0.01)
+        assert after == steps + len(actions)
+
+
+def test_target_schedules():
+    online, target = {"w": jnp.ones(3)}, {"w": jnp.zeros(3)}
+    hard = HardUpdate(jnp.float32(4))
+    for updates in range(1, 9):
+        moved = hard.step(target, online, jnp.int32(updates))["w"][0]
+        assert moved == (1.0 if updates % 4 == 0 else 0.0)
+    np.testing.assert_allclose(PolyakUpdate(0.25).step(target, online, jnp.int32(1))["w"], 0.25)
+
+
+def test_squashed_gaussian_density_integrates_to_one():
+    mean, log_std = jnp.full((200_000, 1), 0.4), jnp.full((200_000, 1), -0.3)
+    action, log_density = squashed_gaussian_sample((mean, log_std), jax.random.key(0))
+    # E[1/p(a)] over samples is the length of the support, 2.
+    inside = np.abs(action[:, 0]) < 0.9
+    np.testing.assert_allclose(np.mean(np.where(inside, np.exp(-log_density), 0)), 1.8, rtol=0.02)
+
+
+def test_squashed_gaussian_density_is_finite_far_out():
+    policy = jnp.array([[30.0, -30.0]]), jnp.array([[1.0, -5.0]])
+    (action, log_density), gradient = squashed_gaussian_sample(policy, jax.random.key(0)), None
+    gradient = jax.grad(lambda m: squashed_gaussian_sample((m, policy[1]), jax.random.key(0))[1].sum())(policy[0])
+    assert np.isfinite(action).all()
+    assert np.isfinite(log_density).all()
+    assert np.isfinite(gradient).all()
+
+
+def sac_agent(**changes):
+    return SAC(
+        actor=GaussianPolicyNetwork(1, (32,)),
+        critic=Ensemble(lambda: ActionCritic((32,)), 2),
+        observation_spec=ObservationSpec((2,)),
+        action_spec=Continuous(1),
+        optimizer=flatten_small(optax.scale_by_adam()),
+        hyper=SACHyperparameters(target_entropy=-1.0, **changes),
+        representation=Scalar(),
+    )
+
+
+def bandit_batch(key, size=256):
+    """One-step episodes with the reward -(a - 0.5)²."""
+    action = jax.random.uniform(key, (size, 1), minval=-1, maxval=1)
+    return Transition(
+        observation=jnp.ones((size, 2)),
+        action=action,
+        rewards=-((action - 0.5) ** 2),
+        steps=jnp.ones(size, jnp.int32),
+        terminated=jnp.ones(size, bool),
+        next_observation=jnp.ones((size, 2)),
+        weight=jnp.ones(size),
+    )
+
+
+def test_sac_finds_the_best_action_and_its_target_entropy():
+    agent = sac_agent(actor_learning_rate=3e-3, critic_learning_rate=3e-3, temperature_learning_rate=3e-3)
+
+    @jax.jit
+    def learn(state):
+        def step(state, key):
+            return agent.update(state, bandit_batch(key), key)
+
+        return jax.lax.scan(step, state, jax.random.split(jax.random.key(0), 3000))
+
+    state, metrics = learn(agent.init(jax.random.key(1)))
+    timestep = TimeStep(jnp.ones((1, 2)), *(jnp.zeros(1),) * 4)
+    action, _ = agent.exploit(state, (), timestep, jax.random.key(0))
+    np.testing.assert_allclose(action, 0.5, atol=0.1)
+    np.testing.assert_allclose(np.mean(metrics["entropy"][-500:]), -1.0, atol=0.15)
+
+
+def test_sac_target_is_the_smaller_critic_and_the_entropy_bonus():
+    agent = sac_agent()
+    state = agent.init(jax.random.key(0))
+    batch = bandit_batch(jax.random.key(1), 8).replace(terminated=jnp.zeros(8, bool))
+    key = jax.random.key(2)
+    target = agent._critic_target(state, batch, jnp.float32(0.3), key)
+    action, log_density = squashed_gaussian_sample(agent.actor.apply(state.actor, batch.next_observation), key)
+    values = agent.critic.apply(state.target_critic, batch.next_observation, action)[..., 0]
+    expected = batch.rewards[:, 0] + 0.99 * (np.minimum(values[0], values[1]) - 0.3 * log_density)
+    np.testing.assert_allclose(target[:, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"discount": 1.5}, "discount"), ({"reward_clip": 0.0}, "reward_clip"), ({"discount": float("nan")}, "discount")],
+)
+def test_impossible_hyperparameters_are_named(changes, named):
+    good = tabular_agent().hyper
+    with pytest.raises(InputError, match=named):
+        tabular_agent(hyper=good.replace(**changes))
+    if named == "discount":
+        with pytest.raises(InputError, match=named):
+            sac_agent(**changes)

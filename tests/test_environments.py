@@ -1,0 +1,313 @@
+"""The Environment contract on one environment of every family; each adapter against its backend's own interface."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxq import envs
+from jaxq.envs import Continuous, Discrete
+from jaxq.envs.envpool_backend import EnvPoolEnvironment
+from jaxq.errors import InputError
+
+STEPS = 1000
+FAMILIES = [
+    "gymnax/CartPole-v1",
+    "gymnax/Pendulum-v1",
+    "gymnax/MountainCarContinuous-v0",
+    "gymnax/Breakout-MinAtar",
+    "gymnax/Asterix-MinAtar",
+    "gymnax/Freeway-MinAtar",
+    "gymnax/SpaceInvaders-MinAtar",
+    "gymnax/Seaquest-MinAtar",
+    "gymnax/Catch-bsuite",
+    "gymnax/FrozenLake-misc",
+    "envpool/Pong-v5",
+    "envpool/HalfCheetah-v4",
+    "envpool/CheetahRun-v1",
+    "envpool/CartPole-v1",
+    "envpool/FrozenLake-v1",
+    "brax/inverted_pendulum",
+    "playground/CartpoleBalance",
+]
+SLOW_FAMILIES = ["brax/ant", "brax/halfcheetah", "playground/CheetahRun", "gymnax/Acrobot-v1", "envpool/Breakout-v5"]
+
+
+def roll(environment: envs.Environment, key: jax.Array, steps: int = STEPS):
+    """Random actions for `steps`; the first TimeStep, and those after it as a pytree of [steps, B, ...]."""
+    reset_key, action_key = jax.random.split(key)
+    state, first = environment.reset(jax.random.split(reset_key, environment.num_envs))
+
+    def step(state, key):
+        action = environment.action_spec.sample(key, environment.num_envs)
+        state, timestep = environment.step(state, action)
+        return state, (action, timestep)
+
+    _, (actions, timesteps) = jax.lax.scan(step, state, jax.random.split(action_key, steps))
+    return first, actions, timesteps
+
+
+@functools.cache
+def trajectory(name: str):
+    environment = envs.make(name, 3, seed=5)
+    return environment, jax.device_get(jax.jit(functools.partial(roll, environment))(jax.random.key(0)))
+
+
+def check_contract(name):
+    environment, (first, actions, timesteps) = trajectory(name)
+    spec = environment.observation_spec
+    for timestep, lead in ((first, (3,)), (timesteps, (STEPS, 3))):
+        assert timestep.observation.shape == (*lead, *spec.shape)
+        assert timestep.observation.dtype == spec.dtype
+        assert timestep.reward.shape == lead
+        assert timestep.reward.dtype == np.float32
+        for flag in (timestep.terminated, timestep.truncated, timestep.first):
+            assert flag.shape == lead
+            assert flag.dtype == bool
+    if isinstance(environment.action_spec, Discrete):
+        assert set(np.unique(actions)) == set(range(environment.action_spec.num_actions))
+    else:
+        assert np.abs(actions).max() <= 1
+    assert first.first.all()
+    assert not first.terminated.any()
+    assert np.isfinite(timesteps.observation).all()
+    last = timesteps.terminated | timesteps.truncated
+    assert not (timesteps.terminated & timesteps.truncated).any()
+    # Next-step autoreset: the step after an end is a first one without reward, and no other is.
+    np.testing.assert_array_equal(timesteps.first[1:], last[:-1])
+    assert not timesteps.first[0].any()
+    assert (timesteps.reward[timesteps.first] == 0).all()
+    # No episode is longer than it may be.
+    length = np.zeros(3, int)
+    for t in range(STEPS):
+        length = np.where(timesteps.first[t], 0, length + 1)
+        assert (length <= environment.max_episode_steps).all()
+        assert (last[t] | (length < environment.max_episode_steps)).all()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_contract(name):
+    check_contract(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW_FAMILIES)
+def test_contract_of_more_environments(name):
+    check_contract(name)
+
+
+@pytest.mark.parametrize("name", ["gymnax/CartPole-v1", "gymnax/Breakout-MinAtar", "brax/inverted_pendulum"])
+def test_trajectories_depend_on_the_key_and_on_nothing_else(name):
+    environment, (_, _, timesteps) = trajectory(name)
+    run = jax.jit(functools.partial(roll, environment))
+    again, other = jax.device_get((run(jax.random.key(0))[2], run(jax.random.key(1))[2]))
+    np.testing.assert_array_equal(again.observation, timesteps.observation)
+    assert (other.observation != timesteps.observation).any()
+
+
+def test_an_environment_does_not_depend_on_its_neighbours():
+    """The same keys and actions in a batch of one and in a batch of four, with resets at different times."""
+    keys = jax.random.split(jax.random.key(3), 4)
+    actions = jax.random.randint(jax.random.key(4), (300, 4), 0, 2)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def play(size, keys, actions):
+        environment = envs.make("gymnax/CartPole-v1", size)
+        state, _ = environment.reset(keys)
+        return jax.lax.scan(environment.step, state, actions)[1]
+
+    together = play(4, keys, actions)
+    for i in range(4):
+        alone = play(1, keys[i : i + 1], actions[:, i : i + 1])
+        np.testing.assert_array_equal(alone.observation[:, 0], together.observation[:, i])
+        np.testing.assert_array_equal(alone.first[:, 0], together.first[:, i])
+
+
+def test_final_observation_is_the_true_one():
+    """gymnax's own step keeps the observation that autoreset would hide: an ended episode must show that one."""
+    import gymnax
+
+    env, params = gymnax.make("CartPole-v1")
+    _, (first, actions, timesteps) = trajectory("gymnax/CartPole-v1")
+    # CartPole is deterministic, so each episode can be played again from its first observation.
+    state = None
+    ends = 0
+    for t in range(200):
+        before = timesteps.observation[t - 1, 0] if t else first.observation[0]
+        if timesteps.first[t, 0]:
+            continue
+        state = env.reset(jax.random.key(0), params)[1].replace(
+            x=before[0], x_dot=before[1], theta=before[2], theta_dot=before[3], time=0
+        )
+        *_, info = env.step(jax.random.key(0), state, actions[t, 0], params)
+        np.testing.assert_allclose(timesteps.observation[t, 0], info["final_observation"], rtol=1e-5, atol=1e-6)
+        assert timesteps.terminated[t, 0] == info["terminated"]
+        ends += int(timesteps.terminated[t, 0])
+    assert ends > 2
+
+
+@pytest.mark.parametrize("task", ["Pong-v5", "HalfCheetah-v4", "CheetahRun-v1", "CartPole-v1", "FrozenLake-v1"])
+def test_envpool_inside_the_program_equals_its_python_interface(task):
+    """Step for step over 1,500 steps: observations, rewards, ends. A wrong buffer size shows here as garbage."""
+    import envpool
+
+    options = {"stack_num": 1} if task == "Pong-v5" else {}
+    steps, environment = 1500, EnvPoolEnvironment(task, 2, 11, dict(options))
+    if task == "HalfCheetah-v4":
+        options["max_episode_steps"] = 400
+        environment = EnvPoolEnvironment(task, 2, 11, dict(options))
+    key = jax.random.key(0)
+    first, actions, ours = jax.device_get(jax.jit(functools.partial(roll, environment, steps=steps))(key))
+    pool = envpool.make(task, env_type="gymnasium", num_envs=2, seed=11, **options)
+    observation, _ = pool.reset()
+    np.testing.assert_allclose(first.observation, environment._convert(observation, np), rtol=1e-6, atol=1e-6)
+    scale = environment._scale
+    ended = np.zeros(2, bool)
+    episodes = 0
+    for t in range(steps):
+        action = np.asarray(scale(jnp.asarray(actions[t])))
+        observation, reward, terminated, truncated, _ = pool.step(action)
+        np.testing.assert_allclose(ours.observation[t], environment._convert(observation, np), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(ours.reward[t], reward, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(ours.terminated[t], terminated)
+        np.testing.assert_array_equal(ours.truncated[t], truncated)
+        np.testing.assert_array_equal(ours.first[t], ended)
+        ended = terminated | truncated
+        episodes += ended.sum()
+    assert episodes > 0
+
+
+def test_atari_lives_and_full_games():
+    """With life loss, episodes end where the full game goes on."""
+
+    def ends(**options):
+        environment = envs.make("envpool/Breakout-v5", 4, seed=1, **options)
+        _, _, timesteps = jax.jit(functools.partial(roll, environment, steps=300))(jax.random.key(0))
+        return int(timesteps.terminated.sum())
+
+    assert ends(episodic_life=True) > 2 * max(ends(), 1)
+
+
+def test_frame_stack_shows_the_last_frames_of_its_episode():
+    _, (first, _, timesteps) = trajectory("envpool/Pong-v5")
+    stacks = np.concatenate([first.observation[None], timesteps.observation])
+    firsts = np.concatenate([first.first[None], timesteps.first])
+    for e in range(3):
+        for t in range(1, STEPS + 1):
+            if firsts[t, e]:
+                assert (stacks[t, e, ..., :-1] == 0).all()
+            else:
+                np.testing.assert_array_equal(stacks[t, e, ..., :-1], stacks[t - 1, e, ..., 1:])
+    assert firsts.sum() > 3
+
+
+def test_brax_equals_its_own_interface():
+    from brax import envs as brax_envs
+
+    environment, (first, actions, timesteps) = trajectory("brax/inverted_pendulum")
+    own = brax_envs.get_environment("inverted_pendulum")
+    reset_key, _ = jax.random.split(jax.random.key(0))
+    state, _ = environment.reset(jax.random.split(reset_key, 3))
+    own_state = jax.tree.map(lambda leaf: leaf[0], state.inner)
+    np.testing.assert_allclose(own_state.obs, first.observation[0], rtol=1e-6)
+    step = jax.jit(own.step)
+    for t in range(5):
+        own_state = step(own_state, actions[t, 0])
+        np.testing.assert_allclose(timesteps.observation[t, 0], own_state.obs, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(timesteps.reward[t, 0], own_state.reward, rtol=1e-4)
+        if own_state.done:
+            break
+
+
+class GymnaxStyle:
+    """A user's own environment: walk right to 3, in the style of gymnax."""
+
+    class Params:
+        max_steps_in_episode = 10
+
+    default_params = Params()
+    name = "Walk"
+
+    def reset_env(self, key, params):
+        return jnp.zeros(1), jnp.int32(0)
+
+    def step_env(self, key, state, action, params):
+        state = jnp.maximum(state + 2 * action - 1, 0)
+        return state[None].astype(float), state, jnp.float32(state == 3), state == 3, {}
+
+    def action_space(self, params):
+        return type("Space", (), {"n": 2})()
+
+    def observation_space(self, params):
+        return type("Space", (), {"shape": (1,)})()
+
+
+class BraxStyle:
+    """A user's own environment in the style of Brax: one dimension, pushed by the action."""
+
+    action_size = 1
+
+    def reset(self, key):
+        from brax.envs import State
+
+        return State(None, jnp.zeros(1), jnp.float32(0), jnp.float32(0))
+
+    def step(self, state, action):
+        position = state.obs + 0.4 * action
+        return state.replace(obs=position, reward=position[0], done=jnp.float32(position[0] > 1))
+
+
+def test_users_own_environments():
+    walk = envs.from_object(GymnaxStyle(), 2)
+    state, _ = walk.reset(jax.random.split(jax.random.key(0), 2))
+    for _ in range(3):
+        state, timestep = walk.step(state, jnp.array([1, 0]))
+    assert timestep.terminated.tolist() == [True, False]
+    assert timestep.reward.tolist() == [1, 0]
+    for _ in range(7):
+        state, timestep = walk.step(state, jnp.array([0, 0]))
+    assert timestep.truncated.tolist() == [False, True]
+
+    push = envs.from_object(BraxStyle(), 1, name="own/push", max_episode_steps=5)
+    assert push.action_spec == Continuous(1)
+    state, _ = push.reset(jax.random.split(jax.random.key(0), 1))
+    for _ in range(3):
+        state, timestep = push.step(state, jnp.ones((1, 1)))
+    assert timestep.terminated.tolist() == [True]
+    np.testing.assert_allclose(timestep.observation, [[1.2]], rtol=1e-6)
+    with pytest.raises(InputError, match="reset_env and step_env"):
+        envs.from_object(object(), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("CartPole-v1", "backend/Name"),
+        ("gym/CartPole-v1", "gymnax, envpool, brax, playground"),
+        ("gymnax/Brekout-MinAtar", "gymnax/Breakout-MinAtar"),
+        ("envpool/pong-v5", "envpool/Pong-v5"),
+    ],
+)
+def test_unknown_environments_are_named_with_what_is_near(name, named):
+    with pytest.raises(InputError, match=named):
+        envs.make(name, 1)
+
+
+def test_options_and_sizes_are_checked():
+    with pytest.raises(InputError, match="num_envs is 0"):
+        envs.make("gymnax/CartPole-v1", 0)
+    with pytest.raises(InputError, match="flying"):
+        envs.make("gymnax/CartPole-v1", 1, flying=True)
+    with pytest.raises(InputError, match="no_such_option"):
+        envs.make("envpool/Pong-v5", 1, no_such_option=1)
+    with pytest.raises(InputError, match="generalized"):
+        envs.make("brax/ant", 1, backend="newton")
+
+
+def test_missing_backend_names_its_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "envpool", None)
+    with pytest.raises(InputError, match=r"jaxq\[envpool\]"):
+        envs.make("envpool/Pong-v5", 1)
+    assert envs.make("gymnax/CartPole-v1", 1).num_envs == 1

@@ -1,0 +1,328 @@
+"""The host side: configuration, run directory, resume after kills, aggregates, plots, videos and the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from jaxq.errors import InputError
+from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval
+from jaxq.runs.config import from_json, parse, to_json
+from jaxq.runs.directory import RunDirectory, read_metrics
+from jaxq.runs.plots import load_curve, merge
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "experiments"))
+import dqn  # noqa: E402
+
+SMALL = ["--total-steps", "3000", "--num-logs", "12", "--num-evaluations", "3", "--eval-episodes", "2", "--num-envs", "2",
+         "--warmup-steps", "200", "--hidden-widths", "16"]  # fmt: skip
+
+
+def launch(*args, experiment="dqn", **environment):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "experiments" / f"{experiment}.py"), *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        cwd=ROOT,
+    )
+
+
+def finish(*args, **keywords):
+    process = launch(*args, **keywords)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def learning_metrics(run_dir):
+    """What was learned, without what the clock says."""
+    return [{k: v for k, v in line.items() if k != "wall_seconds"} for line in read_metrics(run_dir)]
+
+
+def final_arrays(run_dir):
+    """The last checkpoint's arrays, read without jaxq."""
+    import orbax.checkpoint as ocp
+
+    manager = ocp.CheckpointManager(run_dir.absolute() / "checkpoints")
+    restored = manager.restore(
+        manager.latest_step(),
+        args=ocp.args.Composite(agent=ocp.args.StandardRestore(), rest=ocp.args.StandardRestore()),
+    )
+    return {f"{item}/{name}": np.asarray(leaf) for item in ("agent", "rest") for name, leaf in restored[item].items()}
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """One small run of two seeds from the command line: its directory and what it printed."""
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    code, out, err = finish("--run-dir", run_dir, "--num-seeds", 2, *SMALL)
+    assert code == 0, err
+    return run_dir, out
+
+
+def test_run_directory_holds_what_it_should(whole_run):
+    run_dir, out = whole_run
+    for name in ("config.json", "experiment.py", "provenance.json", "metrics.jsonl", "summary.json", "curve.png"):
+        assert (run_dir / name).stat().st_size > 0, name
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert {"agent", "env", "total_steps", "num_seeds", "returns", "return_mean", "return_iqm", "env_steps_per_second",
+            "updates_per_second", "compile_seconds", "wall_seconds", "device"} <= set(summary)  # fmt: skip
+    assert (summary["agent"], summary["env"], summary["num_seeds"]) == ("dqn", "gymnax/CartPole-v1", 2)
+    assert len(summary["returns"]) == 2
+    assert summary["updates_per_second"] == pytest.approx(summary["env_steps_per_second"] / 2)
+    lines = read_metrics(run_dir)
+    assert lines[-1]["step"] == summary["total_steps"]
+    assert lines[-1]["eval_return"] == summary["returns"]
+    assert len(lines) == 12
+    assert sum(line["eval_return"][0] is not None for line in lines) == 3
+    assert f"{summary['return_mean']:,.1f}" in out
+    assert "curve.png" in out
+    provenance = json.loads((run_dir / "provenance.json").read_text())
+    assert provenance["packages"]["jax"]
+    assert provenance["device"].startswith("cpu")
+
+
+def test_killed_and_resumed_equals_never_stopped(whole_run, tmp_path):
+    """SIGKILL at random moments; the arrays of the last checkpoint and all metrics must come out bit for bit."""
+    kill_until_done(tmp_path / "killed", ["--num-seeds", 2, *SMALL], kills=2, longest=1.5, seed=0)
+    compare_runs(whole_run[0], tmp_path / "killed")
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_dqn_on_minatar(tmp_path):
+    args = ["--env", "gymnax/Breakout-MinAtar", "--total-steps", 60_000, "--num-logs", 120, "--replay-capacity", 20_000]
+    assert finish("--run-dir", tmp_path / "whole", *args)[0] == 0
+    kill_until_done(tmp_path / "killed", args, kills=20, longest=4.0, seed=1)
+    compare_runs(tmp_path / "whole", tmp_path / "killed")
+
+
+def kill_until_done(run_dir, args, kills, longest, seed):
+    """Run, kill after a random time of running, resume, until all kills have struck; then let it finish."""
+    rng = np.random.default_rng(seed)
+    args = ["--run-dir", run_dir, *args, "--checkpoint-minutes", 0]
+    done = 0
+    while done < kills:
+        resume = ["--resume"] if any((run_dir / "checkpoints").glob("[0-9]*")) else []
+        if not resume and run_dir.exists():  # killed before the first checkpoint: begin again
+            subprocess.run(["rm", "-r", str(run_dir)], check=True)
+        seen = len(read_metrics(run_dir)) if run_dir.exists() else 0
+        process = launch(*args, *resume)
+        while process.poll() is None and (not run_dir.exists() or len(read_metrics(run_dir)) <= seen):
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, longest))
+        assert process.poll() is None, f"finished after {done} kills: {process.communicate()[1]}"
+        process.kill()
+        process.communicate()
+        done += 1
+    code, _, err = finish(*args, "--resume")
+    assert code == 0, err
+
+
+def compare_runs(whole, resumed):
+    assert learning_metrics(whole) == learning_metrics(resumed)
+    expected, found = final_arrays(whole), final_arrays(resumed)
+    assert set(expected) == set(found)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(array, found[name], err_msg=name)
+
+
+def test_sigterm_writes_a_checkpoint_and_says_how_to_go_on(whole_run, tmp_path):
+    run_dir = tmp_path / "stopped"
+    args = ["--run-dir", run_dir, "--num-seeds", 2, *SMALL, "--checkpoint-minutes", "inf"]
+    process = launch(*args)
+    while not read_metrics(run_dir):
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    if "score" not in out:  # it had not just finished by itself
+        assert f"--run-dir {run_dir} --resume" in out
+        assert finish("--run-dir", run_dir, "--resume")[0] == 0
+    compare_runs(whole_run[0], run_dir)
+
+
+def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
+    args = ["--env", "envpool/CartPole-v1", "--run-dir", tmp_path / "pool", *SMALL, "--checkpoint-minutes", 0]
+    process = launch(*args, "--num-seeds", 2)
+    while len(read_metrics(tmp_path / "pool")) < 3:
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(120) == 0
+    code, out, err = finish("--run-dir", tmp_path / "pool", "--resume")
+    assert code == 0, err
+    assert "fresh episodes" in out
+    steps = [line["step"] for line in read_metrics(tmp_path / "pool")]
+    assert steps == sorted(set(steps))
+    assert len(steps) == 12
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--env", "gymnax/Brekout"], "gymnax/Breakout-MinAtar"),
+        (["--env", "gymnax/Pendulum-v1"], "discrete"),
+        (["--batch-size", "0"], "batch_size is 0"),
+        (["--num-seeds", "-1"], "num_seeds is -1"),
+        (["--batch-size", "5000"], "warmup_steps"),
+        (["--batch-size", "many"], "invalid literal"),
+        (["--bach-size", "5"], "--batch-size"),
+        (["--discount", "1.5"], "discount is 1.5"),
+        (["--device", "gpu"], "only: cpu"),
+        (["--track", "nowhere"], "wandb"),
+        (["--resume"], "--run-dir"),
+        (["--resume", "--run-dir", "/nonexistent/run"], "config.json"),
+        (["--run-dir", "/proc/run"], "/proc/run"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(args, said, tmp_path, monkeypatch, capsys):
+    from jaxq.runs import clean_errors, run
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop, clean_errors():
+        run(dqn.build, parse(dqn.Config, dqn.PRESETS, args))
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert error.count("\n") == 1
+    assert said in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_holds_a_run_is_not_overwritten(whole_run):
+    run_dir, _ = whole_run
+    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match="already holds a run"):
+        RunDirectory(run_dir, resume=False)
+    assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*") if path.is_file()} == before
+
+
+def test_a_directory_in_use_is_refused(tmp_path):
+    first = RunDirectory(tmp_path / "run", resume=False)
+    with pytest.raises(InputError, match="in use"):
+        RunDirectory(tmp_path / "run", resume=False)
+    first.close()
+    RunDirectory(tmp_path / "run", resume=False).close()
+
+
+def test_resuming_with_another_configuration_is_refused(whole_run):
+    run_dir, _ = whole_run
+    args = ["--run-dir", str(run_dir), "--resume"]
+    assert parse(dqn.Config, dqn.PRESETS, args).hidden_widths == (16,)
+    with pytest.raises(InputError, match=r"learning_rate is 0.5, but must be 0.001"):
+        parse(dqn.Config, dqn.PRESETS, [*args, "--learning-rate", "0.5"])
+
+
+def test_presets_follow_the_environment():
+    atari = parse(dqn.Config, dqn.PRESETS, ["--env", "envpool/Pong-v5"])
+    assert (atari.replay_capacity, atari.reward_clip) == (1_000_000, 1.0)
+    assert parse(dqn.Config, dqn.PRESETS, ["--env=gymnax/Asterix-MinAtar"]).total_steps == 2_000_000
+    given = parse(dqn.Config, dqn.PRESETS, ["--env", "envpool/Pong-v5", "--reward-clip", "5"])
+    assert given.reward_clip == 5
+
+
+def test_config_survives_json():
+    config = dqn.Config(run_dir=Path("somewhere"), hidden_widths=(3, 4), huber_threshold=None)
+    assert from_json(dqn.Config, json.loads(json.dumps(to_json(config)))) == config
+    with pytest.raises(InputError, match="flying"):
+        from_json(dqn.Config, {"flying": 1})
+
+
+def test_divergence_stops_the_run_and_names_step_and_metric(tmp_path):
+    code, _, err = finish("--run-dir", tmp_path / "nan", *SMALL, "--learning-rate", "1e30", "--checkpoint-minutes", 0)
+    assert code == 1
+    message = err.strip().splitlines()[-1]
+    assert "diverged" in message
+    assert "at step" in message
+    assert "loss" in message or "mean_q" in message
+
+
+def test_metrics_are_rewound_to_the_checkpoint(tmp_path):
+    directory = RunDirectory(tmp_path, resume=False)
+    for step in (10, 20, 30):
+        directory.log({"step": step, "x": [float("nan"), 1.5]})
+    with directory.metrics_path.open("a") as file:
+        file.write('{"step": 40, "x"')
+    directory.rewind(20)
+    assert read_metrics(tmp_path) == [{"step": 10, "x": [None, 1.5]}, {"step": 20, "x": [None, 1.5]}]
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 8, 10, 40])
+def test_interquartile_mean_is_the_trimmed_mean(size):
+    scores = np.random.default_rng(size).normal(size=size)
+    assert interquartile_mean(scores) == pytest.approx(scipy.stats.trim_mean(scores, 0.25))
+
+
+def test_bootstrap_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        low, high = stratified_bootstrap_interval(rng.normal(size=(1, 40)), resamples=400, seed=trial)
+        covered += low <= 0 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_bootstrap_resamples_within_tasks():
+    """Tasks whose runs all agree leave nothing to chance, however far the tasks are apart."""
+    scores = np.repeat(np.array([[0.0], [10.0]]), 5, axis=1)
+    low, high = stratified_bootstrap_interval(scores)
+    assert low == high == pytest.approx(5.0)
+
+
+def test_curves_of_one_experiment_are_joined(whole_run):
+    curve = load_curve(whole_run[0])
+    assert curve.returns.shape == (3, 2)
+    (joined,) = merge([curve, curve])
+    assert joined.returns.shape == (3, 4)
+
+
+def test_command_line(whole_run, tmp_path):
+    run_dir, _ = whole_run
+
+    def jaxq(*args):
+        return subprocess.run(
+            [sys.executable, "-m", "jaxq.cli.main", *map(str, args)], capture_output=True, text=True, cwd=tmp_path
+        )
+
+    done = jaxq("plot", run_dir, "-o", "picture.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+    done = jaxq("envs", "--backend", "gymnax", "--match", "MinAtar")
+    assert "10×10×4 bool" in done.stdout
+    assert done.stdout.count("MinAtar") == 5
+    done = jaxq("video", run_dir, "--out", "film.gif", "--max-steps", 5)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "film.gif").read_bytes()[:4] == b"GIF8"
+    for args, said in (
+        (("plots",), "envs, plot, video"),
+        (("plot", tmp_path), "config.json"),
+        (("envs", "--match", "NoSuchGame"), "NoSuchGame"),
+        (("video", run_dir, "--member", 7), "0 .. 1"),
+    ):
+        done = jaxq(*args)
+        assert done.returncode == 2, args
+        assert said in done.stderr
+        assert done.stderr.strip().count("\n") == 0
+
+
+def test_tracking(tmp_path):
+    """TensorBoard and offline W&B write their files; a resumed W&B run keeps its id."""
+    for track, files in (("tensorboard", "tensorboard/events*"), ("wandb", "wandb/offline-run-*")):
+        run_dir = tmp_path / track
+        code, _, err = finish("--run-dir", run_dir, *SMALL, "--track", track, WANDB_MODE="offline", WANDB_SILENT="true")
+        assert code == 0, err
+        assert list(run_dir.glob(files)), track
+    identity = (tmp_path / "wandb" / "wandb_id.txt").read_text()
+    code, _, err = finish("--run-dir", tmp_path / "wandb", "--resume", WANDB_MODE="offline", WANDB_SILENT="true")
+    assert code == 0, err
+    assert (tmp_path / "wandb" / "wandb_id.txt").read_text() == identity
+    assert list((tmp_path / "wandb").glob(f"wandb/offline-run-*-{identity}"))

@@ -1,0 +1,256 @@
+"""The off-policy loop: lanes, periods, evaluation, statistics, exactness across a checkpoint."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxq import envs
+from jaxq.agents import EpsilonGreedy, HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, flatten_small
+from jaxq.bellman import Scalar
+from jaxq.errors import InputError
+from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork
+from jaxq.replay import UniformReplay
+from jaxq.runs.checkpoints import Checkpoints
+from jaxq.training import Evaluation, OffPolicy
+from jaxq.training.population import over_members
+from jaxq.training.statistics import EpisodeStatistics
+from jaxq.types import TimeStep
+
+
+def cart_pole(members=1, num_envs=2, updates=1, collect_steps=2, **changes):
+    environment = envs.make("gymnax/CartPole-v1", members * num_envs)
+    agent = QLearning(
+        network=ActionValueNetwork(MLP((16,)), ActionValueHead(2)),
+        observation_spec=environment.observation_spec,
+        optimizer=flatten_small(optax.scale_by_adam()),
+        hyper=QLearningHyperparameters(
+            LinearSchedule.constant(1e-3), EpsilonGreedy.decaying(1.0, 0.1, 500), HardUpdate.every(10)
+        ),
+        representation=Scalar(1.0),
+    )
+    settings = {
+        "replay": UniformReplay.for_environment(environment, members, capacity=2000, batch_size=16),
+        "evaluation": Evaluation(envs.make("gymnax/CartPole-v1", members * 2)),
+        "num_members": members,
+        "collect_steps": collect_steps,
+        "updates": updates,
+        "warmup_steps": 100,
+        **changes,
+    }
+    return OffPolicy(agent=agent, environment=environment, **settings)
+
+
+def start(training, seeds):
+    state = jax.jit(training.init)(jax.vmap(jax.random.key)(jnp.asarray(seeds)))
+    return jax.jit(training.warm_up)(state)
+
+
+def leaves(tree):
+    return [np.asarray(jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x)
+            for x in jax.tree.leaves(tree)]  # fmt: skip
+
+
+def assert_same(a, b):
+    for x, y in zip(leaves(a), leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.fixture(scope="module")
+def three_chunks():
+    """A population of three after each of three chunks, with the plan and the metrics."""
+    training = cart_pole(members=3)
+    plan = training.plan(1300, 3, 3)
+    chunk = jax.jit(lambda state: training.train_chunk(state, plan))
+    states, metrics = [start(training, [4, 5, 6])], []
+    for _ in range(plan.chunks):
+        state, measured = chunk(states[-1])
+        states.append(state)
+        metrics.append(jax.device_get(measured))
+    return training, plan, chunk, states, metrics
+
+
+def test_plan_covers_the_steps_asked_for():
+    training = cart_pole(num_envs=2, collect_steps=2)
+    for total, chunks, evaluations in ((1300, 3, 3), (10_001, 100, 20), (200, 50, 7), (104, 5, 5)):
+        plan = training.plan(total, chunks, evaluations)
+        assert plan.warmup == 100
+        assert total - plan.steps_per_chunk < plan.total_steps < total + plan.chunks * 4
+        assert plan.chunks % plan.chunks_per_evaluation == 0
+        assert plan.steps_after(plan.chunks) == plan.total_steps
+
+
+def test_periods(three_chunks):
+    training, plan, _, states, _ = three_chunks
+    rows = 50 + plan.iterations * training.collect_steps
+    for i, state in enumerate(states):
+        assert int(state.chunk) == i
+        assert state.agent.updates.tolist() == [i * plan.iterations * training.updates] * 3
+        assert int(state.replay.size) == min(50 + i * (rows - 50), training.replay.rows)
+
+
+def test_every_metric_has_a_value_for_each_member(three_chunks):
+    *_, metrics = three_chunks
+    for measured in metrics:
+        assert {"loss", "mean_q", "episode_return", "episode_length", "episodes", "eval_return"} <= set(measured)
+        assert all(value.shape == (3,) for value in measured.values())
+        assert all(np.isfinite(value).all() for value in measured.values())
+        # In CartPole every step rewards 1.
+        np.testing.assert_allclose(measured["episode_return"], measured["episode_length"])
+        np.testing.assert_allclose(measured["eval_return"], measured["eval_length"])
+
+
+def test_a_member_equals_the_same_seed_alone(three_chunks):
+    _, plan, _, states, metrics = three_chunks
+    alone = cart_pole(members=1)
+    state, measured = jax.jit(lambda s: alone.train_chunk(s, plan))(start(alone, [5]))
+    for ours, theirs in zip(leaves(state.agent.params), leaves(states[1].agent.params), strict=True):
+        np.testing.assert_allclose(ours[0], theirs[1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(state.replay.observation[0], states[1].replay.observation[1])
+    for name, value in measured.items():
+        np.testing.assert_allclose(value[0], metrics[0][name][1], rtol=1e-4)
+
+
+def test_members_differ(three_chunks):
+    *_, metrics = three_chunks
+    assert len(set(metrics[-1]["loss"].tolist())) == 3
+
+
+def test_a_restored_run_is_bit_for_bit_the_uninterrupted_one(three_chunks, tmp_path):
+    _, _, chunk, states, metrics = three_chunks
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, states[1], {"chunk": 1})
+    checkpoints.wait()
+    restored, notes = Checkpoints(tmp_path).restore(jax.eval_shape(lambda: states[1]))
+    assert notes == {"chunk": 1}
+    assert_same(restored, states[1])
+    for i in (1, 2):
+        restored, measured = chunk(restored)
+        assert_same(restored, states[i + 1])
+        assert_same(measured, metrics[i])
+
+
+def test_a_checkpoint_of_another_kind_of_run_is_refused(three_chunks, tmp_path):
+    _, _, _, states, _ = three_chunks
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(InputError, match="no whole checkpoint"):
+        checkpoints.restore(states[0])
+    checkpoints.save(1, states[1], {})
+    checkpoints.wait()
+    other = cart_pole(members=1)
+    with pytest.raises(InputError, match="another kind of run"):
+        checkpoints.restore(jax.eval_shape(other.init, jax.vmap(jax.random.key)(jnp.arange(1))))
+
+
+def test_a_damaged_checkpoint_is_named(three_chunks, tmp_path):
+    _, _, _, states, _ = three_chunks
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, states[1], {"chunk": 1})
+    checkpoints.wait()
+    for file in (tmp_path / "checkpoints" / "1").rglob("*"):
+        if file.is_file() and file.stat().st_size > 200:
+            file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(InputError, match="checkpoints/1"):
+        Checkpoints(tmp_path).restore(states[1])
+
+
+class Corridor:
+    """Walk right to 3; the reward there is 1. The best policy takes 3 steps, standing still takes 10."""
+
+    class Params:
+        max_steps_in_episode = 10
+
+    default_params = Params()
+    name = "Corridor"
+
+    def reset_env(self, key, params):
+        return jnp.zeros(1), jnp.int32(0)
+
+    def step_env(self, key, state, action, params):
+        state = jnp.maximum(state + 2 * action - 1, 0)
+        return jnp.float32(state)[None], state, jnp.float32(state == 3), state == 3, {}
+
+    def action_space(self, params):
+        return type("Space", (), {"n": 2})()
+
+    def observation_space(self, params):
+        return type("Space", (), {"shape": (1,)})()
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """An agent that always takes its state's action."""
+
+    def init_memory(self, num_envs):
+        return ()
+
+    def exploit(self, state, memory, timestep, key):
+        return jnp.broadcast_to(state, timestep.first.shape), memory
+
+
+def test_evaluation_plays_whole_episodes_of_each_member():
+    evaluation = Evaluation(envs.from_object(Corridor(), 8))
+    keys = jax.random.split(jax.random.key(0), 2)
+    measured = jax.jit(lambda actions: evaluation(Constant(), actions, keys))(jnp.array([1, 0]))
+    np.testing.assert_allclose(measured["eval_return"], [1.0, 0.0])
+    np.testing.assert_allclose(measured["eval_length"], [3.0, 10.0])
+    short = dataclasses.replace(evaluation, max_steps=4)
+    measured = jax.jit(lambda actions: short(Constant(), actions, keys))(jnp.array([1, 0]))
+    np.testing.assert_allclose(measured["eval_length"], [3.0, 4.0])
+
+
+def test_episode_statistics_equal_sums_by_hand():
+    rng = np.random.default_rng(0)
+    batch, steps = 4, 60
+    statistics = EpisodeStatistics.start(batch)
+    running, expected = np.zeros((batch, 2)), [[] for _ in range(2)]
+    last = np.zeros(batch, bool)
+    for _ in range(steps):
+        first, reward = last, np.where(last, 0, rng.normal(size=batch)).astype(np.float32)
+        last = (rng.random(batch) < 0.2) & ~first
+        running = np.where(first[:, None], 0, running + np.stack([reward, np.ones(batch)], 1))
+        for e in np.flatnonzero(last):
+            expected[e // 2].append(running[e].copy())
+        no = np.zeros(batch, bool)
+        statistics = statistics.observe(TimeStep(None, *map(jnp.asarray, (reward, last, no, first))))
+    statistics, report = statistics.report(2)
+    for member in range(2):
+        assert report["episodes"][member] == len(expected[member])
+        mean = np.mean(expected[member], axis=0)
+        np.testing.assert_allclose(report["episode_return"][member], mean[0], rtol=1e-4)
+        np.testing.assert_allclose(report["episode_length"][member], mean[1], rtol=1e-5)
+    _, empty = statistics.report(2)
+    assert np.isnan(empty["episode_return"]).all()
+
+
+def test_over_members_of_one_equals_vmap():
+    def function(shared, own):
+        return {"shared": shared + 1, "own": own["x"] * shared}
+
+    axes_in, axes_out = (None, {"x": 0}), {"shared": None, "own": 0}
+    args = (jnp.float32(3), {"x": jnp.ones((1, 2))})
+    ours = over_members(function, 1, axes_in, axes_out)(*args)
+    theirs = jax.vmap(function, axes_in, axes_out)(*args)
+    assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"warmup_steps": 10}, "warmup_steps is 10"),
+        ({"warmup_steps": 5000}, "warmup_steps is 5000"),
+        ({"updates": 0}, "updates"),
+        ({"collect_steps": 0}, "collect_steps"),
+    ],
+)
+def test_impossible_loops_are_named(changes, named):
+    with pytest.raises(InputError, match=named):
+        cart_pole(**changes)
+
+
+def test_a_run_shorter_than_its_warm_up_is_refused():
+    with pytest.raises(InputError, match="total_steps is 90"):
+        cart_pole().plan(90, 10, 10)
