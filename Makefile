@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENV ?= gymnax/Breakout-MinAtar
+ARGS ?=
 
 .PHONY: train test test-slow lint format bench clean
 
 train: $(VENV)/.train
-	$(BIN)/python experiments/dqn.py --env $(ENV) --total-steps 1000000 --num-envs 16
+	$(BIN)/python experiments/dqn.py --env $(ENV) --total-steps 1000000 $(ARGS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -19,6 +20,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# SBX=path/to/python of a virtual environment with sbx-rl and envpool adds that baseline.
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.throughput $(if $(SBX),--sbx-python $(SBX))
+	$(BIN)/python -m benchmarks.report
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -4,6 +4,7 @@ Defaults are the paper's for MuJoCo (table 1 of its appendix), on every backend;
 """
 
 import dataclasses
+from typing import Any
 
 import optax
 
@@ -49,7 +50,7 @@ class Config(RunConfig):
     """Target entropy in nats, for each action dimension."""
 
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "classic": {"total_steps": 20_000, "warmup_steps": 1_000, "replay_capacity": 50_000},
     "control": {},
 }

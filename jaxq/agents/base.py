@@ -29,7 +29,7 @@ class Agent(Protocol):
         """A new agent's state."""
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """What acting in `num_envs` environments carries from step to step: schedules, held actions, recurrent state."""
+        """What acting carries from step to step: where schedules are, held actions, recurrent state."""
 
     def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """The behaviour policy: actions [E, ...] for a TimeStep [E, ...], exploring, and the new memory."""

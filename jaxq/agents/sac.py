@@ -94,7 +94,7 @@ class SAC:
       actor: [B, ...] -> mean and log standard deviation, each [B, size].
       critic: an ensemble, ([B, ...], [B, size]) -> [M, B, W]; the target is the member with the smallest mean.
       observation_spec, action_spec: of one environment.
-      optimizer: made without a learning rate (`optax.scale_by_adam()`); actor, critic and temperature each have a state.
+      optimizer: made without a learning rate (`optax.scale_by_adam()`); actor, critic and temperature have one each.
       hyper: initial hyperparameters.
       representation: of the return, for the critics.
     """

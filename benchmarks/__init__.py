@@ -1,0 +1,1 @@
+"""Throughput and learning results, against named baselines."""

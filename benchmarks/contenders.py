@@ -1,0 +1,219 @@
+"""What `throughput.py` measures: each contender is a function that prepares everything and returns one timed segment.
+
+Run as `python -m benchmarks.contenders NAME`, it prepares, says `ready`, and for each line on its standard input runs a
+segment and prints `{"steps": ..., "seconds": ...}`: so several can be kept ready side by side, and timed in turn.
+"""
+
+import dataclasses
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from benchmarks import floor
+from experiments import dqn, sac
+from jaxq import envs
+from jaxq.agents import QLearning
+from jaxq.networks import ActionValueHead, ActionValueNetwork, MinAtarCNN
+from jaxq.networks.convolution import Implementation
+from jaxq.runs.run import member_keys
+from jaxq.training import OffPolicy
+
+Segment = Callable[[], int]  # runs, waits, and returns the environment steps taken
+
+SAC_WIDTH, SAC_BATCH, SAC_OBSERVATION, SAC_ACTION = 256, 256, 17, 6
+
+
+def _training_segment(training: OffPolicy, config: Any, iterations: int) -> Segment:
+    """One chunk without an evaluation."""
+    plan = training.plan(config.total_steps, 1, 1)
+    plan = dataclasses.replace(plan, iterations=iterations, chunks_per_evaluation=1_000_000)
+    state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config)))
+    chunk = jax.jit(lambda s: training.train_chunk(s, plan), donate_argnums=0).lower(state).compile()
+    steps = iterations * training.collect_steps * training.environment.num_envs
+
+    def segment() -> int:
+        nonlocal state
+        state, metrics = chunk(state)
+        jax.block_until_ready((state, metrics))
+        return steps
+
+    return segment
+
+
+def _cart_pole(num_envs: int, collect_steps: int, batch_size: int, iterations: int) -> Segment:
+    config = dqn.Config(
+        num_envs=num_envs,
+        collect_steps=collect_steps,
+        batch_size=batch_size,
+        replay_capacity=10_000,
+        huber_threshold=None,
+        learning_rate=2.5e-4,
+    )
+    return _training_segment(dqn.build(config), config, iterations)
+
+
+def _floor(num_envs: int, collect_steps: int, batch_size: int, iterations: int) -> Segment:
+    init, chunk = floor.make(num_envs, collect_steps, batch_size)
+    carry = jax.jit(init)(jax.random.key(0))
+    compiled = jax.jit(lambda c: chunk(c, iterations), donate_argnums=0).lower(carry).compile()
+
+    def segment() -> int:
+        nonlocal carry
+        carry = jax.block_until_ready(compiled(carry))
+        return iterations * collect_steps * num_envs
+
+    return segment
+
+
+def _sac_half_cheetah(iterations: int) -> Segment:
+    config = sac.Config(env="envpool/HalfCheetah-v4", eval_episodes=1, warmup_steps=1_000, replay_capacity=100_000)
+    return _training_segment(sac.build(config), config, iterations)
+
+
+def _minatar(convolution: Implementation, iterations: int) -> Segment:
+    config = dataclasses.replace(
+        dqn.Config(env="gymnax/Breakout-MinAtar"), **{**dqn.PRESETS["minatar"], "replay_capacity": 50_000}
+    )
+    training = dqn.build(config)
+    assert isinstance(training.agent, QLearning)
+    network = ActionValueNetwork(
+        MinAtarCNN(convolution=convolution), ActionValueHead(envs.require_discrete(training.environment).num_actions)
+    )
+    agent = dataclasses.replace(training.agent, network=network, optimizer=optax.scale_by_adam())
+    return _training_segment(dataclasses.replace(training, agent=agent), config, iterations)
+
+
+def _pong(num_seeds: int, iterations: int) -> Segment:
+    config = dataclasses.replace(
+        dqn.Config(env="envpool/Pong-v5", num_seeds=num_seeds),
+        **{**dqn.PRESETS["atari"], "replay_capacity": 20_000, "warmup_steps": 2_000},
+    )
+    return _training_segment(dqn.build(config), config, iterations)
+
+
+def _environment_alone(name: str, num_envs: int, steps: int) -> Segment:
+    """Stepping with random actions drawn beforehand, and nothing else."""
+    environment = envs.make(name, num_envs)
+    key = jax.random.key(0)
+    actions = jax.vmap(lambda k: environment.action_spec.sample(k, num_envs))(jax.random.split(key, 64))
+
+    def scan(state: Any) -> Any:
+        def step(state: Any, t: jax.Array) -> tuple[Any, jax.Array]:
+            state, timestep = environment.step(state, actions[t % 64])
+            # Something of every output, so that none of the work can be left out.
+            return state, jnp.stack([jnp.sum(leaf.astype(jnp.float32)) for leaf in jax.tree.leaves(timestep)])
+
+        return jax.lax.scan(step, state, jnp.arange(steps))
+
+    state, _ = jax.jit(environment.reset)(jax.random.split(key, num_envs))
+    compiled = jax.jit(scan, donate_argnums=0).lower(state).compile()
+
+    def segment() -> int:
+        nonlocal state
+        state, _ = jax.block_until_ready(compiled(state))
+        return steps * num_envs
+
+    return segment
+
+
+Product = tuple[int, int, int]  # [m, k] @ [k, n]
+
+
+def _forward(batch: int, widths: list[int]) -> list[Product]:
+    return [(batch, a, b) for a, b in itertools.pairwise(widths)]
+
+
+def _backward(batch: int, widths: list[int], *, weights: bool = True, inputs: bool = False) -> list[Product]:
+    """Products of the gradient: by the weights of every layer, by the inputs of all but (unless asked) the first."""
+    layers = list(itertools.pairwise(widths))
+    by_weights = [(a, batch, b) for a, b in layers] if weights else []
+    return by_weights + [(batch, b, a) for a, b in (layers if inputs else layers[1:])]
+
+
+def _dqn_products(num_envs: int, collect_steps: int, batch: int) -> list[Product]:
+    widths = [4, 64, 64, 2]
+    update = 2 * _forward(batch, widths) + _backward(batch, widths)
+    return collect_steps * _forward(num_envs, widths) + update
+
+
+def _sac_products() -> list[Product]:
+    actor = [SAC_OBSERVATION, SAC_WIDTH, SAC_WIDTH, 2 * SAC_ACTION]
+    critic = [SAC_OBSERVATION + SAC_ACTION, SAC_WIDTH, SAC_WIDTH, 1]
+    batch = SAC_BATCH
+    critic_update = _forward(batch, actor) + 4 * _forward(batch, critic) + 2 * _backward(batch, critic)
+    actor_update = (
+        _forward(batch, actor)
+        + _backward(batch, actor)
+        + 2 * (_forward(batch, critic) + _backward(batch, critic, weights=False, inputs=True))
+    )
+    return _forward(1, actor) + critic_update + actor_update
+
+
+def _products_alone(products: list[Product], steps_per_iteration: int, iterations: int) -> Segment:
+    """The matrix products of an iteration, each on operands of its own, chained by a number so that none is dropped."""
+    operands = [
+        tuple(jax.random.normal(jax.random.fold_in(jax.random.key(i), side), shape) for side, shape in enumerate(pair))
+        for i, pair in enumerate(((m, k), (k, n)) for m, k, n in products)
+    ]
+
+    def scan(operands: Any, carry: jax.Array) -> jax.Array:
+        def iteration(carry: jax.Array, _: None) -> tuple[jax.Array, None]:
+            for left, right in operands:
+                # Adding to one row makes each product depend on the one before at hardly any cost.
+                out = left.at[0, 0].add(carry) @ right
+                carry = 1e-9 * out[0, 0]
+            return carry, None
+
+        return jax.lax.scan(iteration, carry, None, iterations)[0]
+
+    carry = jnp.float32(0)
+    compiled = jax.jit(scan).lower(operands, carry).compile()
+
+    def segment() -> int:
+        jax.block_until_ready(compiled(operands, carry))
+        return iterations * steps_per_iteration
+
+    return segment
+
+
+CONTENDERS: dict[str, Callable[[], Segment]] = {
+    "dqn-cartpole-1/jaxq": lambda: _cart_pole(1, 4, 64, 10_000),
+    "dqn-cartpole-1/floor": lambda: _floor(1, 4, 64, 10_000),
+    "dqn-cartpole-1/environment alone": lambda: _environment_alone("gymnax/CartPole-v1", 1, 40_000),
+    "dqn-cartpole-1/products alone": lambda: _products_alone(_dqn_products(1, 4, 64), 4, 10_000),
+    "dqn-cartpole-128/jaxq": lambda: _cart_pole(128, 1, 256, 4_000),
+    "dqn-cartpole-128/floor": lambda: _floor(128, 1, 256, 4_000),
+    "dqn-cartpole-128/environment alone": lambda: _environment_alone("gymnax/CartPole-v1", 128, 4_000),
+    "dqn-cartpole-128/products alone": lambda: _products_alone(_dqn_products(128, 1, 256), 128, 4_000),
+    "sac-halfcheetah/jaxq": lambda: _sac_half_cheetah(600),
+    "sac-halfcheetah/environment alone": lambda: _environment_alone("envpool/HalfCheetah-v4", 1, 5_000),
+    "sac-halfcheetah/products alone": lambda: _products_alone(_sac_products(), 1, 300),
+    "dqn-minatar/jaxq": lambda: _minatar("auto", 1_500),
+    "dqn-minatar/native convolution": lambda: _minatar("native", 150),
+    "dqn-minatar/environment alone": lambda: _environment_alone("gymnax/Breakout-MinAtar", 16, 10_000),
+    "dqn-pong/jaxq, 1 seed": lambda: _pong(1, 60),
+    "dqn-pong/jaxq, 2 seeds": lambda: _pong(2, 30),
+    "dqn-pong/environment alone": lambda: _environment_alone("envpool/Pong-v5", 4, 500),
+}
+
+
+def serve(prepare: Callable[[], Segment]) -> None:
+    """Prepare, run one segment to warm up, then one for each line of standard input."""
+    segment = prepare()
+    segment()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        begun = time.perf_counter()
+        steps = segment()
+        print(json.dumps({"steps": steps, "seconds": time.perf_counter() - begun}), flush=True)
+
+
+if __name__ == "__main__":
+    serve(CONTENDERS[sys.argv[1]])

@@ -1,0 +1,115 @@
+"""Writes docs/results.md from the raw results: every number in the documentation comes from here.
+
+python -m benchmarks.report
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+
+SETTINGS = {
+    "dqn-cartpole-1": "DQN, CartPole, 1 environment, 64-64, an update of 64 every 4 steps",
+    "dqn-cartpole-128": "DQN, CartPole, 128 environments, 64-64, an update of 256 every step of the batch",
+    "sac-halfcheetah": "SAC, EnvPool HalfCheetah-v4, 256-256, an update of 256 a step",
+    "dqn-minatar": "DQN, MinAtar Breakout, 16 environments, an update of 32 every step of the batch",
+    "dqn-pong": "DQN, EnvPool Pong, 4 environments, Nature network, an update of 32 every 4 steps",
+}
+
+
+def throughput_table(results: dict[str, Any]) -> str:
+    """Median steps per second of each contender, and the median over rounds of jaxq's ratio to it."""
+    lines = ["| setting | contender | steps/s | jaxq's speed over it |", "| --- | --- | ---: | ---: |"]
+    for setting, title in SETTINGS.items():
+        if setting not in results:
+            continue
+        rates = results[setting]["steps_per_second"]
+        ours = np.array(next(iter(rates.values())))
+        for i, (name, values) in enumerate(rates.items()):
+            ratio = float(np.median(ours / np.array(values)))
+            lines.append(f"| {title if i == 0 else ''} | {name} | {np.median(values):,.0f} | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def learning_table() -> str:
+    """A row a run directory kept under results/runs: final evaluation returns over seeds, and the command."""
+    lines = [
+        "| environment | agent | seeds | steps of each | IQM | 95% interval | mean | lowest | steps/s | command |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for path in sorted((RESULTS / "runs").glob("*/summary.json")):
+        summary = json.loads(path.read_text())
+        command = json.loads((path.parent / "provenance.json").read_text())["command"]
+        returns = np.array(summary["returns"])
+        low, high = stratified_bootstrap_interval(returns[None])
+        interval = f"{low:,.1f} to {high:,.1f}" if len(returns) > 1 else ""
+        lines.append(
+            f"| {summary['env']} | {summary['agent']} | {len(returns)} | {summary['total_steps']:,} "
+            f"| {interquartile_mean(returns):,.1f} | {interval} | {returns.mean():,.1f} | {returns.min():,.1f} "
+            f"| {summary['env_steps_per_second']:,.0f} | `{command}` |"
+        )
+    return "\n".join(lines)
+
+
+def machine(results: dict[str, Any]) -> str:
+    """Where the throughput was measured."""
+    seen = []
+    for setting in results.values():
+        p = setting["provenance"]
+        line = f"{p['device']}, {p['cpu_count']} cores, Python {p['python']}, JAX {p['packages']['jax']}"
+        if line not in seen:
+            seen.append(line)
+    return "; ".join(seen)
+
+
+def main() -> None:
+    """Write the page."""
+    parts = ["# Results", "", "Made by `python -m benchmarks.report` from the files in `benchmarks/results/`.", ""]
+    throughput = RESULTS / "throughput.json"
+    if throughput.exists():
+        results = json.loads(throughput.read_text())
+        parts += [
+            "## Throughput",
+            "",
+            f"Measured by `python -m benchmarks.throughput` on: {machine(results)}. Contenders of a setting run in "
+            "turn, round after round; steps per second are medians, and ratios are medians of the rounds' own ratios, "
+            "compilation excluded. *floor* is the hand-written scan of `benchmarks/floor.py`, *environment alone* "
+            "steps with random actions, *products alone* does the matrix products of acting and learning and nothing else: "
+            "jaxq's speed over it is the share of the time that they would take.",
+            "",
+            throughput_table(results),
+            "",
+        ]
+    parts += [
+        "## Learning",
+        "",
+        "Final evaluations; each row's run directory is under `benchmarks/results/runs/`. Steps per second are of all "
+        "seeds together.",
+        "",
+        learning_table(),
+        "",
+    ]
+    memory = RESULTS / "memory.json"
+    if memory.exists():
+        values = json.loads(memory.read_text())
+        parts += [
+            "## Memory",
+            "",
+            f"Measured by `python -m benchmarks.memory`. A replay of {values['frames']:,} Atari frames, written full: "
+            f"{values['replay_resident_gb']:.2f} GB resident. Resident memory of a run on CartPole after the first "
+            f"tenth and at the end of {values['chunks']:,} chunks: {values['resident_mb_early']:,.0f} and "
+            f"{values['resident_mb_late']:,.0f} MB.",
+            "",
+        ]
+    (ROOT / "docs" / "results.md").write_text("\n".join(parts))
+    print(ROOT / "docs" / "results.md")
+
+
+if __name__ == "__main__":
+    main()

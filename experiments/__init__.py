@@ -1,0 +1,1 @@
+"""Single-file scripts, one an algorithm: read, copy, edit."""
