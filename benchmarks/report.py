@@ -22,6 +22,13 @@ SETTINGS = {
     "dqn-pong": "DQN, EnvPool Pong, 4 environments, Nature network, an update of 32 every 4 steps",
 }
 
+METHOD = (
+    "Contenders of a setting run in turn, round after round; steps per second are medians, and ratios are medians of the "
+    "rounds' own ratios, compilation excluded. *floor* is the hand-written scan of `benchmarks/floor.py`, *sbx* is "
+    "Stable-Baselines-Jax, *environment alone* steps with random actions, *products alone* does the matrix products of "
+    "acting and learning and nothing else: jaxq's speed over these two is the share of its time that they would take."
+)
+
 
 def throughput_table(results: dict[str, Any]) -> str:
     """Median steps per second of each contender, and the median over rounds of jaxq's ratio to it."""
@@ -77,11 +84,7 @@ def main() -> None:
         parts += [
             "## Throughput",
             "",
-            f"Measured by `python -m benchmarks.throughput` on: {machine(results)}. Contenders of a setting run in "
-            "turn, round after round; steps per second are medians, and ratios are medians of the rounds' own ratios, "
-            "compilation excluded. *floor* is the hand-written scan of `benchmarks/floor.py`, *environment alone* "
-            "steps with random actions, *products alone* does the matrix products of acting and learning and nothing else: "
-            "jaxq's speed over it is the share of the time that they would take.",
+            f"Measured by `python -m benchmarks.throughput` on: {machine(results)}. {METHOD}",
             "",
             throughput_table(results),
             "",

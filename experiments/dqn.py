@@ -14,13 +14,12 @@ from jaxq import envs
 from jaxq.agents import EpsilonGreedy, HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, flatten_small
 from jaxq.bellman import Scalar, operators
 from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
-from jaxq.replay import UniformReplay
-from jaxq.runs import RunConfig, clean_errors, parse, run
-from jaxq.training import Evaluation, OffPolicy
+from jaxq.runs import OffPolicyConfig, clean_errors, make_environments, off_policy, parse, run
+from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(OffPolicyConfig):
     """DQN's own fields."""
 
     learning_rate: float = 1e-3
@@ -29,20 +28,6 @@ class Config(RunConfig):
     """Step size at the end of the run, falling linearly; None keeps it constant."""
     adam_epsilon: float = 1e-8
     """Added to the root of Adam's second moment."""
-    discount: float = 0.99
-    """γ."""
-    batch_size: int = 64
-    """Transitions in an update."""
-    collect_steps: int = 1
-    """Steps of every environment between updates."""
-    updates: int = 1
-    """Updates after each collection."""
-    warmup_steps: int = 1_000
-    """Steps of each seed with random actions before the first update."""
-    replay_capacity: int = 100_000
-    """Transitions that the replay of each seed holds."""
-    n_step: int = 1
-    """Rewards in a return before it bootstraps."""
     target_period: int = 500
     """Updates between two copies to the target network."""
     epsilon_initial: float = 1.0
@@ -107,19 +92,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    members = config.num_seeds
     atari = envs.domain(config.env) == "atari"
-    environment = envs.make(
-        config.env,
-        config.num_envs * members,
-        seed=config.seed,
-        **({"episodic_life": config.life_loss} if atari else {}),
-    )
-    evaluation = envs.make(config.env, config.eval_episodes * members, seed=config.seed + 10_000)
+    environment, evaluation = make_environments(config, **({"episodic_life": config.life_loss} if atari else {}))
     representation = Scalar(config.huber_threshold)
-    total_updates = config.total_steps * config.updates / (config.collect_steps * config.num_envs)
     final_rate = config.learning_rate if config.learning_rate_final is None else config.learning_rate_final
-    learning_rate = LinearSchedule(config.learning_rate, final_rate, total_updates)
+    learning_rate = LinearSchedule(config.learning_rate, final_rate, config.total_updates)
     agent = QLearning(
         network=ActionValueNetwork(
             torso_for(environment.observation_spec, config.hidden_widths),
@@ -137,18 +114,7 @@ def build(config: Config) -> OffPolicy:
         representation=representation,
         operator=operators.double if config.double else operators.maximum,
     )
-    return OffPolicy(
-        agent=agent,
-        replay=UniformReplay.for_environment(
-            environment, members, capacity=config.replay_capacity, batch_size=config.batch_size, n_step=config.n_step
-        ),
-        environment=environment,
-        evaluation=Evaluation(evaluation),
-        num_members=members,
-        collect_steps=config.collect_steps,
-        updates=config.updates,
-        warmup_steps=config.warmup_steps,
-    )
+    return off_policy(config, agent, environment, evaluation)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ from jaxq import envs
 from jaxq.agents import SAC, PolyakUpdate, SACHyperparameters, flatten_small
 from jaxq.bellman import Scalar
 from jaxq.networks import ActionCritic, Ensemble, GaussianPolicyNetwork
-from jaxq.replay import UniformReplay
-from jaxq.runs import RunConfig, clean_errors, parse, run
-from jaxq.training import Evaluation, OffPolicy
+from jaxq.runs import OffPolicyConfig, clean_errors, make_environments, off_policy, parse, run
+from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
+class Config(OffPolicyConfig):
     """SAC's own fields."""
 
     env: str = "gymnax/Pendulum-v1"
@@ -26,22 +25,11 @@ class Config(RunConfig):
     eval_episodes: int = 8
     learning_rate: float = 3e-4
     """Step size of Adam, for actor, critics and temperature."""
-    discount: float = 0.99
-    """γ."""
     target_rate: float = 0.005
     """τ, the share by which the target critics follow in each update."""
     batch_size: int = 256
-    """Transitions in an update."""
-    collect_steps: int = 1
-    """Steps of every environment between updates."""
-    updates: int = 1
-    """Updates after each collection."""
     warmup_steps: int = 5_000
-    """Steps of each seed with random actions before the first update."""
     replay_capacity: int = 1_000_000
-    """Transitions that the replay of each seed holds."""
-    n_step: int = 1
-    """Rewards in a return before it bootstraps."""
     hidden_widths: tuple[int, ...] = (256, 256)
     """Hidden layers of actor and critics."""
     num_critics: int = 2
@@ -58,9 +46,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    members = config.num_seeds
-    environment = envs.make(config.env, config.num_envs * members, seed=config.seed)
-    evaluation = envs.make(config.env, config.eval_episodes * members, seed=config.seed + 10_000)
+    environment, evaluation = make_environments(config)
     action_spec = envs.require_continuous(environment)
     representation = Scalar()
     agent = SAC(
@@ -79,18 +65,7 @@ def build(config: Config) -> OffPolicy:
         ),
         representation=representation,
     )
-    return OffPolicy(
-        agent=agent,
-        replay=UniformReplay.for_environment(
-            environment, members, capacity=config.replay_capacity, batch_size=config.batch_size, n_step=config.n_step
-        ),
-        environment=environment,
-        evaluation=Evaluation(evaluation),
-        num_members=members,
-        collect_steps=config.collect_steps,
-        updates=config.updates,
-        warmup_steps=config.warmup_steps,
-    )
+    return off_policy(config, agent, environment, evaluation)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,10 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))
 import dqn  # noqa: E402
 
-SMALL = ["--total-steps", "3000", "--num-logs", "12", "--num-evaluations", "3", "--eval-episodes", "2", "--num-envs", "2", "--warmup-steps", "200", "--hidden-widths", "16"]  # fmt: skip
+SMALL = [
+    *("--total-steps", "3000", "--num-logs", "12", "--num-evaluations", "3", "--eval-episodes", "2"),
+    *("--num-envs", "2", "--warmup-steps", "200", "--hidden-widths", "16"),
+]
 
 
 def launch(*args, experiment="dqn", **environment):

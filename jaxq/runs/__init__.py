@@ -2,6 +2,16 @@
 
 from jaxq.errors import clean_errors
 from jaxq.runs.config import RunConfig, parse
+from jaxq.runs.off_policy import OffPolicyConfig, make_environments, off_policy
 from jaxq.runs.run import DivergedError, run
 
-__all__ = ["DivergedError", "RunConfig", "clean_errors", "parse", "run"]
+__all__ = [
+    "DivergedError",
+    "OffPolicyConfig",
+    "RunConfig",
+    "clean_errors",
+    "make_environments",
+    "off_policy",
+    "parse",
+    "run",
+]

@@ -1,0 +1,75 @@
+"""What every off-policy experiment shares beside its agent: the fields of collection and replay, and their assembly."""
+
+import dataclasses
+from typing import Any
+
+from jaxq import envs
+from jaxq.agents import Agent
+from jaxq.envs import Environment
+from jaxq.replay import UniformReplay
+from jaxq.runs.config import RunConfig
+from jaxq.training import Evaluation, OffPolicy
+
+# Evaluation environments that are seeded from outside JAX get seeds this far from those of training.
+EVALUATION_SEED_OFFSET = 10_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OffPolicyConfig(RunConfig):
+    """The fields of an agent that learns from replay."""
+
+    discount: float = 0.99
+    """γ."""
+    batch_size: int = 64
+    """Transitions in an update."""
+    collect_steps: int = 1
+    """Steps of every environment between updates."""
+    updates: int = 1
+    """Updates after each collection."""
+    warmup_steps: int = 1_000
+    """Steps of each seed with random actions before the first update."""
+    replay_capacity: int = 100_000
+    """Transitions that the replay of each seed holds."""
+    n_step: int = 1
+    """Rewards in a return before it bootstraps."""
+
+    @property
+    def total_updates(self) -> float:
+        """Updates of each seed over the run, for schedules that follow them."""
+        steps = self.total_steps - self.warmup_steps
+        return max(steps * self.updates / (self.collect_steps * self.num_envs), 1.0)
+
+
+def make_environments(config: RunConfig, **training_options: Any) -> tuple[Environment, Environment]:
+    """The flat batches of all seeds' training and evaluation environments.
+
+    Args:
+      config: with the name and the numbers.
+      training_options: passed to the backend of the training environments only.
+    """
+    members, seed = config.num_seeds, config.seed
+    return (
+        envs.make(config.env, config.num_envs * members, seed=seed, **training_options),
+        envs.make(config.env, config.eval_episodes * members, seed=seed + EVALUATION_SEED_OFFSET),
+    )
+
+
+def off_policy(config: OffPolicyConfig, agent: Agent, environment: Environment, evaluation: Environment) -> OffPolicy:
+    """The training of `agent` by uniform replay, as the configuration says."""
+    replay = UniformReplay.for_environment(
+        environment,
+        config.num_seeds,
+        capacity=config.replay_capacity,
+        batch_size=config.batch_size,
+        n_step=config.n_step,
+    )
+    return OffPolicy(
+        agent=agent,
+        replay=replay,
+        environment=environment,
+        evaluation=Evaluation(evaluation),
+        num_members=config.num_seeds,
+        collect_steps=config.collect_steps,
+        updates=config.updates,
+        warmup_steps=config.warmup_steps,
+    )
