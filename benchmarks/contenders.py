@@ -5,7 +5,6 @@ segment and prints `{"steps": ..., "seconds": ...}`: so several can be kept read
 """
 
 import dataclasses
-import itertools
 import json
 import sys
 import time
@@ -26,8 +25,6 @@ from jaxq.runs.run import member_keys
 from jaxq.training import OffPolicy
 
 Segment = Callable[[], int]  # runs, waits, and returns the environment steps taken
-
-SAC_WIDTH, SAC_BATCH, SAC_OBSERVATION, SAC_ACTION = 256, 256, 17, 6
 
 
 def _training_segment(training: OffPolicy, config: Any, iterations: int) -> Segment:
@@ -77,9 +74,10 @@ def _sac_half_cheetah(iterations: int) -> Segment:
     return _training_segment(sac.build(config), config, iterations)
 
 
-def _minatar(convolution: Implementation, iterations: int) -> Segment:
+def _minatar(convolution: Implementation, batch_size: int, iterations: int) -> Segment:
     config = dataclasses.replace(
-        dqn.Config(env="gymnax/Breakout-MinAtar"), **{**dqn.PRESETS["minatar"], "replay_capacity": 50_000}
+        dqn.Config(env="gymnax/Breakout-MinAtar"),
+        **{**dqn.PRESETS["minatar"], "replay_capacity": 50_000, "batch_size": batch_size},
     )
     training = dqn.build(config)
     assert isinstance(training.agent, QLearning)
@@ -124,36 +122,35 @@ def _environment_alone(name: str, num_envs: int, steps: int) -> Segment:
 
 
 Product = tuple[int, int, int]  # [m, k] @ [k, n]
+Layer = tuple[int, int, int]  # rows for each sample (the positions of a convolution), k, n
+
+CART_POLE = [(1, 4, 64), (1, 64, 64), (1, 64, 2)]
+MINATAR = [(64, 36, 16), (1, 1024, 128), (1, 128, 3)]
+NATURE = [(400, 256, 32), (81, 512, 64), (49, 576, 64), (1, 3136, 512), (1, 512, 6)]
+SAC_ACTOR = [(1, 17, 256), (1, 256, 256), (1, 256, 12)]
+SAC_CRITIC = [(1, 23, 256), (1, 256, 256), (1, 256, 1)]
 
 
-def _forward(batch: int, widths: list[int]) -> list[Product]:
-    return [(batch, a, b) for a, b in itertools.pairwise(widths)]
+def _forward(batch: int, layers: list[Layer]) -> list[Product]:
+    return [(batch * rows, k, n) for rows, k, n in layers]
 
 
-def _backward(batch: int, widths: list[int], *, weights: bool = True, inputs: bool = False) -> list[Product]:
+def _backward(batch: int, layers: list[Layer], *, weights: bool = True, inputs: bool = False) -> list[Product]:
     """Products of the gradient: by the weights of every layer, by the inputs of all but (unless asked) the first."""
-    layers = list(itertools.pairwise(widths))
-    by_weights = [(a, batch, b) for a, b in layers] if weights else []
-    return by_weights + [(batch, b, a) for a, b in (layers if inputs else layers[1:])]
+    by_weights = [(k, batch * rows, n) for rows, k, n in layers] if weights else []
+    return by_weights + [(batch * rows, n, k) for rows, k, n in (layers if inputs else layers[1:])]
 
 
-def _dqn_products(num_envs: int, collect_steps: int, batch: int) -> list[Product]:
-    widths = [4, 64, 64, 2]
-    update = 2 * _forward(batch, widths) + _backward(batch, widths)
-    return collect_steps * _forward(num_envs, widths) + update
+def _dqn_products(layers: list[Layer], num_envs: int, collect_steps: int, batch: int) -> list[Product]:
+    update = 2 * _forward(batch, layers) + _backward(batch, layers)
+    return collect_steps * _forward(num_envs, layers) + update
 
 
-def _sac_products() -> list[Product]:
-    actor = [SAC_OBSERVATION, SAC_WIDTH, SAC_WIDTH, 2 * SAC_ACTION]
-    critic = [SAC_OBSERVATION + SAC_ACTION, SAC_WIDTH, SAC_WIDTH, 1]
-    batch = SAC_BATCH
-    critic_update = _forward(batch, actor) + 4 * _forward(batch, critic) + 2 * _backward(batch, critic)
-    actor_update = (
-        _forward(batch, actor)
-        + _backward(batch, actor)
-        + 2 * (_forward(batch, critic) + _backward(batch, critic, weights=False, inputs=True))
-    )
-    return _forward(1, actor) + critic_update + actor_update
+def _sac_products(batch: int) -> list[Product]:
+    critic_update = _forward(batch, SAC_ACTOR) + 4 * _forward(batch, SAC_CRITIC) + 2 * _backward(batch, SAC_CRITIC)
+    through_critic = _forward(batch, SAC_CRITIC) + _backward(batch, SAC_CRITIC, weights=False, inputs=True)
+    actor_update = _forward(batch, SAC_ACTOR) + _backward(batch, SAC_ACTOR) + 2 * through_critic
+    return _forward(1, SAC_ACTOR) + critic_update + actor_update
 
 
 def _products_alone(products: list[Product], steps_per_iteration: int, iterations: int) -> Segment:
@@ -187,19 +184,24 @@ CONTENDERS: dict[str, Callable[[], Segment]] = {
     "dqn-cartpole-1/jaxq": lambda: _cart_pole(1, 4, 64, 10_000),
     "dqn-cartpole-1/floor": lambda: _floor(1, 4, 64, 10_000),
     "dqn-cartpole-1/environment alone": lambda: _environment_alone("gymnax/CartPole-v1", 1, 40_000),
-    "dqn-cartpole-1/products alone": lambda: _products_alone(_dqn_products(1, 4, 64), 4, 10_000),
+    "dqn-cartpole-1/products alone": lambda: _products_alone(_dqn_products(CART_POLE, 1, 4, 64), 4, 10_000),
     "dqn-cartpole-128/jaxq": lambda: _cart_pole(128, 1, 256, 4_000),
     "dqn-cartpole-128/floor": lambda: _floor(128, 1, 256, 4_000),
     "dqn-cartpole-128/environment alone": lambda: _environment_alone("gymnax/CartPole-v1", 128, 4_000),
-    "dqn-cartpole-128/products alone": lambda: _products_alone(_dqn_products(128, 1, 256), 128, 4_000),
+    "dqn-cartpole-128/products alone": lambda: _products_alone(_dqn_products(CART_POLE, 128, 1, 256), 128, 4_000),
     "sac-halfcheetah/jaxq": lambda: _sac_half_cheetah(600),
     "sac-halfcheetah/environment alone": lambda: _environment_alone("envpool/HalfCheetah-v4", 1, 5_000),
-    "sac-halfcheetah/products alone": lambda: _products_alone(_sac_products(), 1, 300),
-    "dqn-minatar/jaxq": lambda: _minatar("auto", 1_500),
-    "dqn-minatar/native convolution": lambda: _minatar("native", 150),
+    "sac-halfcheetah/products alone": lambda: _products_alone(_sac_products(256), 1, 300),
+    "dqn-minatar/jaxq": lambda: _minatar("auto", 32, 1_500),
+    "dqn-minatar/native convolution": lambda: _minatar("native", 32, 300),
     "dqn-minatar/environment alone": lambda: _environment_alone("gymnax/Breakout-MinAtar", 16, 10_000),
+    "dqn-minatar/products alone": lambda: _products_alone(_dqn_products(MINATAR, 16, 1, 32), 16, 1_500),
+    "dqn-minatar-128/jaxq": lambda: _minatar("auto", 128, 600),
+    "dqn-minatar-128/native convolution": lambda: _minatar("native", 128, 60),
+    "dqn-minatar-128/products alone": lambda: _products_alone(_dqn_products(MINATAR, 16, 1, 128), 16, 600),
     "dqn-pong/jaxq, 1 seed": lambda: _pong(1, 60),
     "dqn-pong/jaxq, 2 seeds": lambda: _pong(2, 30),
+    "dqn-pong/products alone": lambda: _products_alone(_dqn_products(NATURE, 4, 1, 32), 4, 60),
     "dqn-pong/environment alone": lambda: _environment_alone("envpool/Pong-v5", 4, 500),
 }
 

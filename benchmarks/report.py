@@ -19,11 +19,12 @@ SETTINGS = {
     "dqn-cartpole-128": "DQN, CartPole, 128 environments, 64-64, an update of 256 every step of the batch",
     "sac-halfcheetah": "SAC, EnvPool HalfCheetah-v4, 256-256, an update of 256 a step",
     "dqn-minatar": "DQN, MinAtar Breakout, 16 environments, an update of 32 every step of the batch",
+    "dqn-minatar-128": "The same with an update of 128",
     "dqn-pong": "DQN, EnvPool Pong, 4 environments, Nature network, an update of 32 every 4 steps",
 }
 
 METHOD = (
-    "Contenders of a setting run in turn, round after round; steps per second are medians, and ratios are medians of the "
+    "Contenders of a setting run in turn, round after round; steps per second are medians, ratios are medians of the "
     "rounds' own ratios, compilation excluded. *floor* is the hand-written scan of `benchmarks/floor.py`, *sbx* is "
     "Stable-Baselines-Jax, *environment alone* steps with random actions, *products alone* does the matrix products of "
     "acting and learning and nothing else: jaxq's speed over these two is the share of its time that they would take."
