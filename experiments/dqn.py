@@ -110,9 +110,9 @@ def build(config: Config) -> OffPolicy:
             reward_clip=config.reward_clip,
             exploration=EpsilonGreedy.decaying(config.epsilon_initial, config.epsilon_final, config.epsilon_steps),
             target=HardUpdate.every(config.target_period),
+            operator=operators.Double() if config.double else operators.Maximum(),
         ),
         representation=representation,
-        operator=operators.double if config.double else operators.maximum,
     )
     return off_policy(config, agent, environment, evaluation)
 

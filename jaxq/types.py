@@ -18,7 +18,7 @@ class Network(Protocol):
     def init(self, rngs: Any, *args: Any) -> Any:
         """Parameters for inputs like `args`."""
 
-    def apply(self, variables: Any, *args: Any) -> Any:
+    def apply(self, variables: Any, *args: Any, rngs: Any = None) -> Any:
         """The outputs."""
 
 

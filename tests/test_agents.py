@@ -1,5 +1,7 @@
 """Agents: exact values on a small problem, exploration, targets, SAC's densities and gradients."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,7 +67,6 @@ def tabular_agent(**changes):
             target=HardUpdate(20),
             discount=0.9,
         ),
-        "operator": operators.maximum,
         **changes,
     }
     return QLearning(
@@ -77,10 +78,11 @@ def tabular_agent(**changes):
     )
 
 
-@pytest.mark.parametrize("operator", [operators.maximum, operators.double])
+@pytest.mark.parametrize("operator", [operators.Maximum(), operators.Double()])
 def test_q_learning_finds_the_exact_values_of_a_tabular_mdp(operator):
     following, reward = random_mdp(1)
-    agent = tabular_agent(operator=operator)
+    agent = tabular_agent()
+    agent = dataclasses.replace(agent, hyper=agent.hyper.replace(operator=operator))
     batch = every_transition(following, reward)
 
     @jax.jit
@@ -88,7 +90,7 @@ def test_q_learning_finds_the_exact_values_of_a_tabular_mdp(operator):
         return jax.lax.scan(lambda s, k: agent.update(s, batch, k), state, jax.random.split(jax.random.key(0), 4000))[0]
 
     state = learn(agent.init(jax.random.key(1)))
-    found = agent.values(state, jnp.eye(STATES))[: STATES - 1]
+    found = agent.representation.mean(agent.network.apply(state.params, jnp.eye(STATES)))[: STATES - 1]
     np.testing.assert_allclose(found, exact_values(following, reward, 0.9)[: STATES - 1], atol=0.02)
 
 

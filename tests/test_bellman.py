@@ -39,17 +39,17 @@ def test_n_step_return_equals_rlax_on_whole_sequences():
     np.testing.assert_allclose(returns + discount * values[2:], expected[:3], rtol=1e-5)
 
 
-@pytest.mark.parametrize("operator", ["maximum", "double"])
+@pytest.mark.parametrize("operator", [operators.Maximum(), operators.Double()])
 def test_td_error_equals_rlax(operator):
     q_tm1, q_online, q_target = jax.random.normal(jax.random.key(0), (3, 16, 4))
     action = jax.random.randint(jax.random.key(1), (16,), 0, 4)
     reward = jax.random.normal(jax.random.key(2), (16,))
     discount = jax.random.uniform(jax.random.key(3), (16,))
-    if operator == "maximum":
+    if isinstance(operator, operators.Maximum):
         expected = jax.vmap(rlax.q_learning)(q_tm1, action, reward, discount, q_target)
     else:
         expected = jax.vmap(rlax.double_q_learning)(q_tm1, action, reward, discount, q_target, q_online)
-    weights = getattr(operators, operator)(q_online, q_target)
+    weights = operator.weights(q_online, q_target)
     target = Scalar().target(reward, discount, q_target[..., None], weights)
     error = target[:, 0] - q_tm1[jnp.arange(16), action]
     np.testing.assert_allclose(error, expected, rtol=1e-5, atol=1e-6)

@@ -101,9 +101,18 @@ def test_killed_and_resumed_equals_never_stopped(whole_run, tmp_path):
 
 @pytest.mark.slow
 def test_twenty_kills_of_dqn_on_minatar(tmp_path):
-    args = ["--env", "gymnax/Breakout-MinAtar", "--total-steps", 60_000, "--num-logs", 120, "--replay-capacity", 20_000]
+    args = [
+        "--env",
+        "gymnax/Breakout-MinAtar",
+        "--total-steps",
+        900_000,
+        "--num-logs",
+        600,
+        "--replay-capacity",
+        20_000,
+    ]
     assert finish("--run-dir", tmp_path / "whole", *args)[0] == 0
-    kill_until_done(tmp_path / "killed", args, kills=20, longest=4.0, seed=1)
+    kill_until_done(tmp_path / "killed", args, kills=20, longest=2.0, seed=1)
     compare_runs(tmp_path / "whole", tmp_path / "killed")
 
 

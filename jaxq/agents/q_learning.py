@@ -1,11 +1,10 @@
-"""Q-learning with discrete actions: DQN and what is composed like it.
+"""Q-learning with discrete actions: DQN and all that is composed like it.
 
-The agent is put together from one object on each axis: network, representation of the return, Bellman operator, target
-schedule, exploration. DQN (Mnih et al., 2015) is `Scalar(huber)` with `operators.maximum` and `HardUpdate`.
+The agent is put together from one object on each axis: network, representation of the return, Bellman operator,
+target schedule, exploration. DQN (Mnih et al., 2015) is `Scalar(1.0)`, `operators.Maximum` and `HardUpdate`.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,8 +16,9 @@ from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_obs
 from jaxq.agents.exploration import EpsilonGreedy
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
-from jaxq.bellman import Scalar, n_step_return, operators
+from jaxq.bellman import Representation, n_step_return, operators
 from jaxq.envs.base import ObservationSpec
+from jaxq.networks import SAMPLES, Mode
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
 
 
@@ -29,6 +29,7 @@ class QLearningHyperparameters(struct.PyTreeNode):
       learning_rate: step size of the optimizer, by updates.
       exploration: the behaviour's strategy.
       target: the schedule of the target parameters.
+      operator: the Bellman operator.
       discount: γ in [0, 1].
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
@@ -36,6 +37,7 @@ class QLearningHyperparameters(struct.PyTreeNode):
     learning_rate: LinearSchedule
     exploration: EpsilonGreedy
     target: HardUpdate | PolyakUpdate
+    operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
     discount: Any = 0.99
     reward_clip: Any = float("inf")
 
@@ -67,15 +69,13 @@ class QLearning:
       optimizer: made without a learning rate (`optax.scale_by_adam()`, not `optax.adam`).
       hyper: initial hyperparameters.
       representation: of the return.
-      operator: Bellman operator.
     """
 
     network: Network
     observation_spec: ObservationSpec
     optimizer: optax.GradientTransformation
     hyper: QLearningHyperparameters
-    representation: Scalar
-    operator: Callable[[jax.Array, jax.Array], jax.Array] = operators.maximum
+    representation: Representation
 
     def __post_init__(self) -> None:
         hyper, rate = self.hyper, self.hyper.learning_rate
@@ -85,7 +85,7 @@ class QLearning:
 
     def init(self, key: jax.Array) -> QLearningState:
         """See `Agent.init`."""
-        params = self.network.init(key, example_observation(self.observation_spec))
+        params = self.network.init({"params": key, SAMPLES: key}, example_observation(self.observation_spec))
         return QLearningState(
             params=params,
             target_params=jax.tree.map(jnp.copy, params),
@@ -98,35 +98,34 @@ class QLearning:
         """See `Agent.init_memory`."""
         return self.hyper.exploration.init(num_envs)
 
-    def values(self, state: QLearningState, observation: jax.Array) -> jax.Array:
-        """Action values [B, A] of observations [B, ...]."""
-        return self.representation.mean(self.network.apply(state.params, observation))
+    def predict(self, params: PyTree, observation: jax.Array, mode: Mode, key: jax.Array) -> jax.Array:
+        """The network's predictions [B, A, W] of observations [B, ...]; `key` is for networks that draw samples."""
+        return self.network.apply(params, observation, mode, rngs={SAMPLES: key})
 
     def act(
         self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
         """See `Agent.act`."""
-        return state.hyper.exploration.select(memory, self.values(state, timestep.observation), timestep, key)
+        # A folded key costs nothing where the network draws no samples; a split one would.
+        prediction = self.predict(state.params, timestep.observation, "act", jax.random.fold_in(key, 1))
+        return state.hyper.exploration.select(memory, self.representation.mean(prediction), timestep, key)
 
     def exploit(
         self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
         """See `Agent.exploit`: greedy."""
-        del key
-        return jnp.argmax(self.values(state, timestep.observation), axis=-1).astype(jnp.int32), memory
+        values = self.representation.mean(self.predict(state.params, timestep.observation, "exploit", key))
+        return jnp.argmax(values, axis=-1).astype(jnp.int32), memory
 
     def update(self, state: QLearningState, batch: Transition, key: jax.Array) -> tuple[QLearningState, Metrics]:
         """See `Agent.update`."""
-        del key
         hyper, representation = state.hyper, self.representation
         rewards = jnp.clip(batch.rewards, -hyper.reward_clip, hyper.reward_clip)
         reward, discount = n_step_return(rewards, batch.steps, batch.terminated, hyper.discount)
-        next_prediction = self.network.apply(state.target_params, batch.next_observation)
-        weights = self.operator(self.values(state, batch.next_observation), representation.mean(next_prediction))
-        target = representation.target(reward, discount, next_prediction, weights)
+        target = self._target(state, batch, reward, discount, key)
 
         def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
-            predictions = self.network.apply(params, batch.observation)
+            predictions = self.predict(params, batch.observation, "learn", jax.random.fold_in(key, 0))
             # A product with the one-hot action: its gradient is a product too, where that of a gather is a scatter.
             taken = jax.nn.one_hot(batch.action, predictions.shape[1], dtype=predictions.dtype)
             prediction = jnp.einsum("baw,ba->bw", predictions, taken)
@@ -145,3 +144,20 @@ class QLearning:
             updates=updates,
         )
         return state, {"loss": value, "mean_q": mean_q}
+
+    def _target(
+        self, state: QLearningState, batch: Transition, reward: jax.Array, discount: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        """The operator's backup in the representation, [B, T]. What an operator does not use is never computed."""
+        representation, operator = self.representation, state.hyper.operator
+
+        def values(params: PyTree, observation: jax.Array, stream: int) -> jax.Array:
+            return representation.mean(self.predict(params, observation, "act", jax.random.fold_in(key, stream)))
+
+        following = batch.next_observation
+        next_prediction = self.predict(state.target_params, following, "target", jax.random.fold_in(key, 1))
+        q_target = representation.mean(next_prediction)
+        weights = operator.weights(values(state.params, following, 2), q_target)
+        bonus = operator.reward_bonus(values(state.target_params, batch.observation, 3), batch.action)
+        reward = reward + bonus + discount * operator.next_bonus(q_target)
+        return representation.target(reward, discount, next_prediction, weights)

@@ -18,7 +18,7 @@ from jaxq.agents.base import (
     require_in,
 )
 from jaxq.agents.targets import PolyakUpdate
-from jaxq.bellman import Scalar, n_step_return
+from jaxq.bellman import Representation, n_step_return
 from jaxq.envs.base import Continuous, ObservationSpec
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
 
@@ -105,7 +105,7 @@ class SAC:
     action_spec: Continuous
     optimizer: optax.GradientTransformation
     hyper: SACHyperparameters
-    representation: Scalar
+    representation: Representation
 
     def __post_init__(self) -> None:
         hyper = self.hyper

@@ -1,7 +1,28 @@
 """Bellman operators, return representations and multi-step returns: jnp in, jnp out, nothing of networks or agents."""
 
 from jaxq.bellman import operators
+from jaxq.bellman.base import Representation, ScalarTarget
+from jaxq.bellman.categorical import Categorical, HLGauss, Support, TwoHot
+from jaxq.bellman.mappings import Mapped, SignedHyperbolic, Symlog
+from jaxq.bellman.quantile import Expectile, ImplicitQuantile, Quantile
 from jaxq.bellman.returns import n_step_return
 from jaxq.bellman.scalar import Scalar, huber
 
-__all__ = ["Scalar", "huber", "n_step_return", "operators"]
+__all__ = [
+    "Categorical",
+    "Expectile",
+    "HLGauss",
+    "ImplicitQuantile",
+    "Mapped",
+    "Quantile",
+    "Representation",
+    "Scalar",
+    "ScalarTarget",
+    "SignedHyperbolic",
+    "Support",
+    "Symlog",
+    "TwoHot",
+    "huber",
+    "n_step_return",
+    "operators",
+]

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jaxq.bellman.base import ScalarTarget
 from jaxq.errors import require
 
 
@@ -15,7 +16,7 @@ def huber(error: jax.Array, threshold: float) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scalar:
+class Scalar(ScalarTarget):
     """A scalar return, learned with the squared or the Huber loss.
 
     Attributes:
@@ -30,31 +31,18 @@ class Scalar:
 
     @property
     def width(self) -> int:
-        """How many outputs of the head stand for one return."""
+        """One."""
         return 1
 
     def mean(self, prediction: jax.Array) -> jax.Array:
-        """The expected return of predictions [..., 1]: [...]."""
+        """See `Representation.mean`."""
         return prediction[..., 0]
 
-    def target(
-        self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array
-    ) -> jax.Array:
-        """The backup `r + γ Σ_a w(a) q(s', a)`.
-
-        Args:
-          reward: [B] rewards of the window.
-          discount: [B] discounts of the next value, zero after a terminal state.
-          next_prediction: [B, A, 1] of the next state.
-          weights: [B, A] of its actions, from an operator.
-
-        Returns:
-          Targets, [B, 1].
-        """
-        value = jnp.sum(weights * next_prediction[..., 0], axis=-1)
-        return (reward + discount * value)[..., None]
+    def encode(self, value: jax.Array) -> jax.Array:
+        """The value itself, [B] -> [B, 1]."""
+        return value[..., None]
 
     def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """The loss of each prediction [B, 1] against its target [B, 1]: [B]."""
+        """See `Representation.loss`: half the squared error, or Huber's."""
         error = (prediction - target)[..., 0]
         return 0.5 * error**2 if self.huber_threshold is None else huber(error, self.huber_threshold)

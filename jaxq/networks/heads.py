@@ -1,12 +1,18 @@
 """Heads: from features to what an agent predicts, and the networks that join a torso to a head."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxq.networks.torsos import MLP
+
+# What a network is asked for: LEARN the prediction that is trained, TARGET the one that trains it, ACT for behaviour,
+# EXPLOIT for evaluation. Heads that draw random numbers differ in how many they draw, or whether at all.
+Mode = Literal["learn", "target", "act", "exploit"]
+SAMPLES = "samples"  # the name of the random stream of such heads
 
 
 class ActionValueHead(nn.Module):
@@ -16,10 +22,123 @@ class ActionValueHead(nn.Module):
     width: int = 1
 
     @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
+    def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
+        del mode
         out = nn.Dense(self.num_actions * self.width)(features)
         return out.reshape(-1, self.num_actions, self.width)
+
+
+class DuelingHead(nn.Module):
+    """`V + A - mean A` of two streams with a hidden layer each (Wang et al., 2016, eq. 9). [B, F] -> [B, A, width].
+
+    Attributes:
+      num_actions, width: A and the outputs for one return.
+      hidden: units of each stream's hidden layer.
+      noisy: whether layers are noisy, as in Rainbow.
+    """
+
+    num_actions: int
+    width: int = 1
+    hidden: int = 128
+    noisy: bool = False
+
+    @nn.compact
+    def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """See the class."""
+
+        def stream(outputs: int) -> jax.Array:
+            layers = [_linear(self.hidden, self.noisy), _linear(outputs * self.width, self.noisy)]
+            hidden = nn.relu(_apply_linear(layers[0], features, mode))
+            return _apply_linear(layers[1], hidden, mode).reshape(-1, outputs, self.width)
+
+        value, advantage = stream(1), stream(self.num_actions)
+        return value + advantage - advantage.mean(axis=1, keepdims=True)
+
+
+class NoisyDense(nn.Module):
+    """A linear layer with factorized Gaussian noise on its parameters (Fortunato et al., 2018, eq. 9 to 11).
+
+    Initialized as in its section 3.2 with σ0 = 0.5; without noise when exploiting.
+
+    Attributes:
+      features: output units.
+      initial_noise: σ0.
+    """
+
+    features: int
+    initial_noise: float = 0.5
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """[B, F] -> [B, features]; one draw of noise for the batch, from the stream `samples`."""
+        inputs = x.shape[-1]
+        bound = inputs**-0.5
+
+        def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+            return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+        constant = nn.initializers.constant(self.initial_noise * bound)
+        kernel = self.param("kernel", uniform, (inputs, self.features))
+        bias = self.param("bias", uniform, (self.features,))
+        kernel_noise = self.param("kernel_noise", constant, (inputs, self.features))
+        bias_noise = self.param("bias_noise", constant, (self.features,))
+        if mode == "exploit":
+            return x @ kernel + bias
+
+        def draw(key: jax.Array, size: int) -> jax.Array:
+            noise = jax.random.normal(key, (size,))
+            return jnp.sign(noise) * jnp.sqrt(jnp.abs(noise))
+
+        in_key, out_key = jax.random.split(self.make_rng(SAMPLES))
+        noise_in, noise_out = draw(in_key, inputs), draw(out_key, self.features)
+        # (x ∘ ε_in) W_σ ∘ ε_out is x (W_σ ∘ ε_in ε_outᵀ) without that matrix ever being made.
+        noisy = ((x * noise_in) @ kernel_noise) * noise_out + bias_noise * noise_out
+        return x @ kernel + bias + noisy
+
+
+def _linear(features: int, noisy: bool) -> nn.Module:
+    return NoisyDense(features) if noisy else nn.Dense(features)
+
+
+def _apply_linear(layer: nn.Module, x: jax.Array, mode: Mode) -> jax.Array:
+    return layer(x, mode) if isinstance(layer, NoisyDense) else layer(x)
+
+
+class ImplicitQuantileHead(nn.Module):
+    """Quantiles at sampled fractions (Dabney et al., IQN, 2018, eq. 4): `f(ψ(x) ∘ φ(τ))`. [B, F] -> [B, A, 2N].
+
+    `φ_j(τ) = relu(Σ_i cos(π i τ) w_ij + b_j)`, i = 0 .. n - 1; f is a hidden layer and a linear one. The last axis
+    holds N values and then their N fractions, as `bellman.ImplicitQuantile` reads them.
+
+    Attributes:
+      num_actions: A.
+      hidden: units of f's hidden layer.
+      num_fractions: N, N' of the paper: for predictions and targets.
+      num_act_fractions: K of the paper: for choosing actions.
+      num_cosines: n of the embedding.
+    """
+
+    num_actions: int
+    hidden: int = 128
+    num_fractions: int = 64
+    num_act_fractions: int = 32
+    num_cosines: int = 64
+
+    @nn.compact
+    def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """See the class; fractions come from the stream `samples`, and are the midpoints when exploiting."""
+        batch, width = features.shape
+        count = self.num_fractions if mode in ("learn", "target") else self.num_act_fractions
+        if mode == "exploit":
+            fractions = jnp.broadcast_to((jnp.arange(count) + 0.5) / count, (batch, count))
+        else:
+            fractions = jax.random.uniform(self.make_rng(SAMPLES), (batch, count))
+        cosines = jnp.cos(jnp.pi * jnp.arange(self.num_cosines) * fractions[..., None])
+        embedding = nn.relu(nn.Dense(width)(cosines))
+        hidden = nn.relu(nn.Dense(self.hidden)(features[:, None, :] * embedding))
+        values = jnp.moveaxis(nn.Dense(self.num_actions)(hidden), 1, 2)  # [B, A, N]
+        return jnp.concatenate([values, jnp.broadcast_to(fractions[:, None], values.shape)], axis=-1)
 
 
 class ActionValueNetwork(nn.Module):
@@ -28,9 +147,9 @@ class ActionValueNetwork(nn.Module):
     torso: nn.Module
     head: nn.Module
 
-    def __call__(self, observation: jax.Array) -> jax.Array:
+    def __call__(self, observation: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        return self.head(self.torso(observation))
+        return self.head(self.torso(observation), mode)
 
 
 class GaussianPolicyNetwork(nn.Module):

@@ -12,7 +12,7 @@ from jaxq.envs.base import Environment
 from jaxq.errors import require
 from jaxq.replay import UniformReplay
 from jaxq.training.evaluation import Evaluation
-from jaxq.training.population import by_member, flat, over_members
+from jaxq.training.population import by_member, flat, over_members, over_members_in_turn
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import Metrics, PyTree, TimeStep
 
@@ -241,10 +241,7 @@ class OffPolicy:
 
     def _update(self, agent: PyTree, replay: PyTree, keys: jax.Array) -> tuple[PyTree, Metrics]:
         """One update of every member."""
-
-        def member(agent: PyTree, replay: PyTree, key: jax.Array) -> tuple[PyTree, Metrics]:
-            sample_key, update_key = jax.random.split(key)
-            return self.agent.update(agent, self.replay.sample(replay, sample_key), update_key)
-
-        axes = self.replay.population_axes
-        return over_members(member, self.num_members, (0, axes, 0))(agent, replay, keys)
+        sample_keys, update_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        sample = over_members(self.replay.sample, self.num_members, (self.replay.population_axes, 0))
+        update = over_members_in_turn(self.agent.update, self.num_members)
+        return update(agent, sample(replay, sample_keys), update_keys)

@@ -31,6 +31,17 @@ def over_members(
     return single
 
 
+def over_members_in_turn(function: Callable[..., Any], num_members: int) -> Callable[..., Any]:
+    """As `over_members` along axis 0, for work whose matrix products already fill the machine.
+
+    On the CPU the members take turns: XLA's batched matrix products there are several times slower than the same
+    products one by one. Accelerators run the members side by side.
+    """
+    if num_members == 1 or jax.default_backend() != "cpu":
+        return over_members(function, num_members)
+    return lambda *args: jax.lax.map(lambda member: function(*member), args)
+
+
 def _by_axes(change: Callable[[Any, PyTree], PyTree], axes: Any, tree: PyTree) -> PyTree:
     """Apply `change(axis, subtree)` where `axes` is a prefix tree of `tree`, as in vmap."""
     return jax.tree.map(change, axes, tree, is_leaf=lambda leaf: leaf is None)

@@ -1,0 +1,174 @@
+"""Returns as probabilities over fixed atoms: C51, and the two encodings of a scalar target, two-hot and HL-Gauss.
+
+The head's outputs are logits; the loss is the cross-entropy to the target's probabilities.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from jaxq.bellman.base import ScalarTarget
+from jaxq.errors import require
+
+
+@dataclasses.dataclass(frozen=True)
+class Support:
+    """`size` atoms, evenly spaced from `low` to `high`.
+
+    Raises:
+      InputError: unless low < high are finite and there are two atoms or more (or one, at low == high).
+    """
+
+    low: float
+    high: float
+    size: int
+
+    def __post_init__(self) -> None:
+        require(self.size >= 2, "num_atoms", self.size, "at least 2")
+        require(abs(self.low) < float("inf"), "v_min", self.low, "finite")
+        require(self.low < self.high < float("inf"), "v_max", self.high, f"finite and above v_min, which is {self.low}")
+
+    @property
+    def step(self) -> float:
+        """Distance of neighbouring atoms."""
+        return (self.high - self.low) / (self.size - 1)
+
+    @property
+    def atoms(self) -> jax.Array:
+        """[size]."""
+        return jnp.linspace(self.low, self.high, self.size)
+
+    def position(self, value: jax.Array) -> jax.Array:
+        """Where values lie among the atoms: 0 at the first, size - 1 at the last; beyond the ends, there."""
+        return jnp.clip((value - self.low) / self.step, 0.0, self.size - 1.0)
+
+
+def project(support: Support, values: jax.Array, probabilities: jax.Array) -> jax.Array:
+    """The projection Π of C51 (Bellemare et al., 2017, eq. 7): each mass is shared by the two atoms around its place.
+
+    Mass is conserved, and so is the mean of what lies inside the support; what lies beyond goes to the end atoms.
+
+    Args:
+      support: N atoms.
+      values: [B, M] where masses lie.
+      probabilities: [B, M] the masses.
+
+    Returns:
+      [B, N].
+    """
+    position = support.position(values)
+    if jax.default_backend() == "cpu":
+        # Two writes a mass instead of a table of N × M hats. Accelerators fuse that table away, and add in fixed order.
+        below = jnp.clip(jnp.floor(position).astype(jnp.int32), 0, support.size - 2)
+        above_share = position - below
+        index = below + support.size * jnp.arange(values.shape[0])[:, None]
+        out = jnp.zeros(values.shape[0] * support.size, probabilities.dtype)
+        out = out.at[index.ravel()].add((probabilities * (1.0 - above_share)).ravel())
+        out = out.at[index.ravel() + 1].add((probabilities * above_share).ravel())
+        return out.reshape(values.shape[0], support.size)
+    hats = jnp.maximum(0.0, 1.0 - jnp.abs(position[:, :, None] - jnp.arange(support.size)))
+    return jnp.sum(probabilities[:, :, None] * hats, axis=1)
+
+
+def cross_entropy(logits: jax.Array, probabilities: jax.Array) -> jax.Array:
+    """`-Σ p log softmax(logits)` over the last axis."""
+    return -jnp.sum(probabilities * jax.nn.log_softmax(logits, axis=-1), axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Categorical:
+    """C51 (Bellemare et al., 2017): the distribution of the return over fixed atoms.
+
+    Attributes:
+      support: the atoms.
+    """
+
+    support: Support
+
+    @property
+    def width(self) -> int:
+        """One logit an atom."""
+        return self.support.size
+
+    def mean(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.mean`."""
+        return jax.nn.softmax(prediction, axis=-1) @ self.support.atoms
+
+    def target(
+        self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array
+    ) -> jax.Array:
+        """See `Representation.target`: the mixture of the actions' distributions, moved, shrunk and projected."""
+        mixture = jnp.einsum("ba,ban->bn", weights, jax.nn.softmax(next_prediction, axis=-1))
+        return project(self.support, reward[:, None] + discount[:, None] * self.support.atoms, mixture)
+
+    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.loss`: cross-entropy."""
+        return cross_entropy(prediction, target)
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoHot(ScalarTarget):
+    """A scalar target as the two atoms around it (Farebrother et al., Stop Regressing, 2024, section 3.1).
+
+    Attributes:
+      support: the atoms.
+    """
+
+    support: Support
+
+    @property
+    def width(self) -> int:
+        """One logit an atom."""
+        return self.support.size
+
+    def mean(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.mean`."""
+        return jax.nn.softmax(prediction, axis=-1) @ self.support.atoms
+
+    def encode(self, value: jax.Array) -> jax.Array:
+        """See `ScalarTarget.encode`."""
+        return project(self.support, value[:, None], jnp.ones_like(value)[:, None])
+
+    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.loss`: cross-entropy."""
+        return cross_entropy(prediction, target)
+
+
+@dataclasses.dataclass(frozen=True)
+class HLGauss(ScalarTarget):
+    """A scalar target as a Gaussian histogram (Imani and White, 2018; Farebrother et al., 2024, section 3.1).
+
+    The atoms are the centres of bins as wide as their distance; a bin's probability is the integral over it of a
+    Gaussian around the target, cut off at the ends of the support and normalized there.
+
+    Attributes:
+      support: centres of the bins.
+      smoothing: width σ of the Gaussian in bin widths; 0.75 in the paper.
+    """
+
+    support: Support
+    smoothing: float = 0.75
+
+    def __post_init__(self) -> None:
+        require(0 < self.smoothing < float("inf"), "smoothing", self.smoothing, "positive and finite")
+
+    @property
+    def width(self) -> int:
+        """One logit a bin."""
+        return self.support.size
+
+    def mean(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.mean`."""
+        return jax.nn.softmax(prediction, axis=-1) @ self.support.atoms
+
+    def encode(self, value: jax.Array) -> jax.Array:
+        """See `ScalarTarget.encode`."""
+        edges = jnp.arange(self.support.size + 1) - 0.5
+        # A target beyond the support counts as one at its end, so some mass is always inside.
+        cdf = jax.scipy.special.erf((edges - self.support.position(value)[:, None]) / (2.0**0.5 * self.smoothing))
+        return (cdf[:, 1:] - cdf[:, :-1]) / (cdf[:, -1:] - cdf[:, :1])
+
+    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.loss`: cross-entropy."""
+        return cross_entropy(prediction, target)
