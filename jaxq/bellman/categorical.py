@@ -64,8 +64,8 @@ def project(support: Support, values: jax.Array, probabilities: jax.Array) -> ja
         above_share = position - below
         index = below + support.size * jnp.arange(values.shape[0])[:, None]
         out = jnp.zeros(values.shape[0] * support.size, probabilities.dtype)
-        out = out.at[index.ravel()].add((probabilities * (1.0 - above_share)).ravel())
-        out = out.at[index.ravel() + 1].add((probabilities * above_share).ravel())
+        for offset, share in ((0, 1.0 - above_share), (1, above_share)):
+            out = out.at[index.ravel() + offset].add((probabilities * share).ravel().astype(out.dtype))
         return out.reshape(values.shape[0], support.size)
     hats = jnp.maximum(0.0, 1.0 - jnp.abs(position[:, :, None] - jnp.arange(support.size)))
     return jnp.sum(probabilities[:, :, None] * hats, axis=1)

@@ -1,0 +1,36 @@
+"""C51 (Bellemare, Dabney and Munos, A Distributional Perspective on Reinforcement Learning, 2017)."""
+
+import dataclasses
+
+from jaxq.bellman import Categorical, Support
+from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.runs import clean_errors, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(QLearningConfig):
+    """The fields of c51 beside those of all Q-learning."""
+
+    v_min: float = -10.0
+    """Lowest atom of the support."""
+    v_max: float = 10.0
+    """Highest atom of the support."""
+    num_atoms: int = 51
+    """Atoms of the support."""
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, num_actions = make_discrete_environments(config)
+    representation = Categorical(Support(config.v_min, config.v_max, config.num_atoms))
+    network = ActionValueNetwork(
+        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
+    )
+    return q_learning(config, (training, evaluation), network, representation, hyperparameters(config))
+
+
+if __name__ == "__main__":
+    with clean_errors():
+        run(build, parse(Config, PRESETS))

@@ -1,0 +1,35 @@
+"""Dueling DQN (Wang et al., Dueling Network Architectures for Deep Reinforcement Learning, 2016)."""
+
+import dataclasses
+
+from jaxq.bellman import Scalar
+from jaxq.networks import ActionValueNetwork, DuelingHead, torso_for
+from jaxq.runs import clean_errors, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(QLearningConfig):
+    """The fields of dueling_dqn beside those of all Q-learning."""
+
+    huber_threshold: float | None = 1.0
+    """Where the loss turns from square to linear; None for squared errors."""
+    stream_width: int = 128
+    """Units of the hidden layer of either stream."""
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, num_actions = make_discrete_environments(config)
+    representation = Scalar(config.huber_threshold)
+    network = ActionValueNetwork(
+        torso_for(training.observation_spec, config.hidden_widths),
+        DuelingHead(num_actions, representation.width, config.stream_width),
+    )
+    return q_learning(config, (training, evaluation), network, representation, hyperparameters(config))
+
+
+if __name__ == "__main__":
+    with clean_errors():
+        run(build, parse(Config, PRESETS))

@@ -1,0 +1,40 @@
+"""Munchausen DQN (Vieillard, Pietquin and Geist, Munchausen Reinforcement Learning, 2020)."""
+
+import dataclasses
+
+from jaxq.bellman import Scalar, operators
+from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.runs import clean_errors, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(QLearningConfig):
+    """The fields of munchausen_dqn beside those of all Q-learning."""
+
+    temperature: float = 0.03
+    """τ, of the soft policy."""
+    munchausen_scale: float = 0.9
+    """α, of the log-policy added to the reward."""
+    munchausen_floor: float = -1.0
+    """l0, below which that is clipped."""
+    huber_threshold: float | None = 1.0
+    """Where the loss turns from square to linear; None for squared errors."""
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, num_actions = make_discrete_environments(config)
+    representation = Scalar(config.huber_threshold)
+    network = ActionValueNetwork(
+        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
+    )
+    operator = operators.Munchausen(config.temperature, config.munchausen_scale, config.munchausen_floor)
+    hyper = hyperparameters(config, operator)
+    return q_learning(config, (training, evaluation), network, representation, hyper)
+
+
+if __name__ == "__main__":
+    with clean_errors():
+        run(build, parse(Config, PRESETS))

@@ -1,0 +1,44 @@
+"""Munchausen IQN (Vieillard, Pietquin and Geist, Munchausen Reinforcement Learning, 2020)."""
+
+import dataclasses
+
+from jaxq.bellman import ImplicitQuantile, operators
+from jaxq.networks import ActionValueNetwork, ImplicitQuantileHead, torso_for
+from jaxq.runs import clean_errors, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(QLearningConfig):
+    """The fields of munchausen_iqn beside those of all Q-learning."""
+
+    temperature: float = 0.03
+    """τ, of the soft policy."""
+    munchausen_scale: float = 0.9
+    """α, of the log-policy added to the reward."""
+    munchausen_floor: float = -1.0
+    """l0, below which that is clipped."""
+    num_fractions: int = 64
+    """Fractions sampled for predictions and for targets."""
+    num_act_fractions: int = 32
+    """Fractions sampled to choose an action."""
+    huber_threshold: float = 1.0
+    """Where the quantile loss turns from square to linear."""
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, num_actions = make_discrete_environments(config)
+    representation = ImplicitQuantile(config.huber_threshold)
+    torso = torso_for(training.observation_spec, config.hidden_widths)
+    head = ImplicitQuantileHead(num_actions, 128, config.num_fractions, config.num_act_fractions)
+    network = ActionValueNetwork(torso, head)
+    operator = operators.Munchausen(config.temperature, config.munchausen_scale, config.munchausen_floor)
+    hyper = hyperparameters(config, operator)
+    return q_learning(config, (training, evaluation), network, representation, hyper)
+
+
+if __name__ == "__main__":
+    with clean_errors():
+        run(build, parse(Config, PRESETS))

@@ -1,0 +1,34 @@
+"""QR-DQN (Dabney et al., Distributional Reinforcement Learning with Quantile Regression, 2018)."""
+
+import dataclasses
+
+from jaxq.bellman import Quantile
+from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.runs import clean_errors, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(QLearningConfig):
+    """The fields of qr_dqn beside those of all Q-learning."""
+
+    num_quantiles: int = 200
+    """Quantiles of the return."""
+    huber_threshold: float = 1.0
+    """Where the quantile loss turns from square to linear; 0 for the plain quantile loss."""
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, num_actions = make_discrete_environments(config)
+    representation = Quantile(config.num_quantiles, config.huber_threshold)
+    network = ActionValueNetwork(
+        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
+    )
+    return q_learning(config, (training, evaluation), network, representation, hyperparameters(config))
+
+
+if __name__ == "__main__":
+    with clean_errors():
+        run(build, parse(Config, PRESETS))
