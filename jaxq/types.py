@@ -60,6 +60,7 @@ class Transition(struct.PyTreeNode):
       terminated: [B] bool, `next_observation` is terminal: nothing is bootstrapped from it.
       next_observation: [B, ...] the observation `steps` later; the true final one of a truncated episode.
       weight: [B] float32, the importance weight of each sample; zero for a sample to be ignored.
+      index: [B] int32, where the sample came from, for giving it a new priority.
     """
 
     observation: PyTree
@@ -69,3 +70,4 @@ class Transition(struct.PyTreeNode):
     terminated: jax.Array
     next_observation: PyTree
     weight: jax.Array
+    index: jax.Array

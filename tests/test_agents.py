@@ -56,6 +56,7 @@ def every_transition(following, reward):
         terminated=jnp.asarray(after == STATES - 1),
         next_observation=jax.nn.one_hot(after, STATES),
         weight=jnp.ones(len(state)),
+        index=jnp.arange(len(state)),
     )
 
 
@@ -87,7 +88,9 @@ def test_q_learning_finds_the_exact_values_of_a_tabular_mdp(operator):
 
     @jax.jit
     def learn(state):
-        return jax.lax.scan(lambda s, k: agent.update(s, batch, k), state, jax.random.split(jax.random.key(0), 4000))[0]
+        return jax.lax.scan(
+            lambda s, k: agent.update(s, batch, k)[:2], state, jax.random.split(jax.random.key(0), 4000)
+        )[0]
 
     state = learn(agent.init(jax.random.key(1)))
     found = agent.representation.mean(agent.network.apply(state.params, jnp.eye(STATES)))[: STATES - 1]
@@ -114,7 +117,7 @@ def test_hyperparameters_are_leaves_that_a_population_can_vary():
     rates = states.hyper.learning_rate.replace(initial=jnp.array([0.0, 0.1]), final=jnp.array([0.0, 0.1]))
     states = states.replace(hyper=states.hyper.replace(learning_rate=rates))
     batch = every_transition(*random_mdp(3))
-    updated, _ = jax.vmap(agent.update, (0, None, None))(states, batch, jax.random.key(0))
+    updated, _, _ = jax.vmap(agent.update, (0, None, None))(states, batch, jax.random.key(0))
     moved = [
         float(max(np.abs(a - b).max() for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)))
         for new, old in (
@@ -188,6 +191,7 @@ def bandit_batch(key, size=256):
         terminated=jnp.ones(size, bool),
         next_observation=jnp.ones((size, 2)),
         weight=jnp.ones(size),
+        index=jnp.arange(size),
     )
 
 
@@ -197,7 +201,7 @@ def test_sac_finds_the_best_action_and_its_target_entropy():
     @jax.jit
     def learn(state):
         def step(state, key):
-            return agent.update(state, bandit_batch(key), key)
+            return agent.update(state, bandit_batch(key), key)[:2]
 
         return jax.lax.scan(step, state, jax.random.split(jax.random.key(0), 3000))
 

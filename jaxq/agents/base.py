@@ -37,8 +37,8 @@ class Agent(Protocol):
     def exploit(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """The policy that is evaluated: as `act`, without exploration."""
 
-    def update(self, state: Any, batch: Any, key: jax.Array) -> tuple[PyTree, Metrics]:
-        """One learning step on a batch from replay: the new state, and scalars to log."""
+    def update(self, state: Any, batch: Any, key: jax.Array) -> tuple[PyTree, Metrics, jax.Array]:
+        """One learning step on a batch from replay: the new state, scalars to log, and the samples' priorities [B]."""
 
 
 def flatten_small(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -117,22 +117,25 @@ class QLearning:
         values = self.representation.mean(self.predict(state.params, timestep.observation, "exploit", key))
         return jnp.argmax(values, axis=-1).astype(jnp.int32), memory
 
-    def update(self, state: QLearningState, batch: Transition, key: jax.Array) -> tuple[QLearningState, Metrics]:
+    def update(
+        self, state: QLearningState, batch: Transition, key: jax.Array
+    ) -> tuple[QLearningState, Metrics, jax.Array]:
         """See `Agent.update`."""
         hyper, representation = state.hyper, self.representation
         rewards = jnp.clip(batch.rewards, -hyper.reward_clip, hyper.reward_clip)
         reward, discount = n_step_return(rewards, batch.steps, batch.terminated, hyper.discount)
         target = self._target(state, batch, reward, discount, key)
 
-        def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
+        def loss(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
             predictions = self.predict(params, batch.observation, "learn", jax.random.fold_in(key, 0))
             # A product with the one-hot action: its gradient is a product too, where that of a gather is a scatter.
             taken = jax.nn.one_hot(batch.action, predictions.shape[1], dtype=predictions.dtype)
             prediction = jnp.einsum("baw,ba->bw", predictions, taken)
             losses = representation.loss(prediction, target)
-            return jnp.mean(batch.weight * losses), jnp.mean(representation.mean(prediction))
+            priority = representation.priority(prediction, target)
+            return jnp.mean(batch.weight * losses), (jnp.mean(representation.mean(prediction)), priority)
 
-        (value, mean_q), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        (value, (mean_q, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         params, optimizer_state = descend(
             self.optimizer, gradient, state.optimizer_state, state.params, hyper.learning_rate.at(state.updates)
         )
@@ -143,7 +146,7 @@ class QLearning:
             optimizer_state=optimizer_state,
             updates=updates,
         )
-        return state, {"loss": value, "mean_q": mean_q}
+        return state, {"loss": value, "mean_q": mean_q}, priority
 
     def _target(
         self, state: QLearningState, batch: Transition, reward: jax.Array, discount: jax.Array, key: jax.Array

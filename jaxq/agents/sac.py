@@ -154,19 +154,21 @@ class SAC:
         del key
         return jnp.tanh(self.actor.apply(state.actor, timestep.observation)[0]), memory
 
-    def update(self, state: SACState, batch: Transition, key: jax.Array) -> tuple[SACState, Metrics]:
+    def update(self, state: SACState, batch: Transition, key: jax.Array) -> tuple[SACState, Metrics, jax.Array]:
         """See `Agent.update`: critics, then actor against the new critics, then temperature."""
         hyper = state.hyper
         next_key, actor_key = jax.random.split(key)
         temperature = jnp.exp(state.log_temperature)
         target = self._critic_target(state, batch, temperature, next_key)
 
-        def critic_loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
+        def critic_loss(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
             predictions = self.critic.apply(params, batch.observation, batch.action)  # [M, B, W]
             losses = jax.vmap(self.representation.loss, (0, None))(predictions, target)  # [M, B]
-            return jnp.sum(jnp.mean(batch.weight * losses, axis=1)), jnp.mean(self.representation.mean(predictions))
+            priority = jax.vmap(self.representation.priority, (0, None))(predictions, target).mean(axis=0)
+            mean_q = jnp.mean(self.representation.mean(predictions))
+            return jnp.sum(jnp.mean(batch.weight * losses, axis=1)), (mean_q, priority)
 
-        (critic_value, mean_q), gradient = jax.value_and_grad(critic_loss, has_aux=True)(state.critic)
+        (critic_value, (mean_q, priority)), gradient = jax.value_and_grad(critic_loss, has_aux=True)(state.critic)
         critic, critic_optimizer = descend(
             self.optimizer, gradient, state.critic_optimizer, state.critic, hyper.critic_learning_rate
         )
@@ -199,13 +201,14 @@ class SAC:
             temperature_optimizer=temperature_optimizer,
             updates=updates,
         )
-        return state, {
+        metrics = {
             "loss": critic_value,
             "actor_loss": actor_value,
             "mean_q": mean_q,
             "entropy": entropy,
             "temperature": temperature,
         }
+        return state, metrics, priority
 
     def _critic_target(self, state: SACState, batch: Transition, temperature: jax.Array, key: jax.Array) -> jax.Array:
         """The soft Bellman backup of the member with the smaller mean, [B, W] (eq. 3, with clipped double critics)."""

@@ -10,7 +10,10 @@ import jax.numpy as jnp
 
 
 class Representation(Protocol):
-    """How a return is represented: what the head's outputs mean, how they are backed up, and how they are learned."""
+    """How a return is represented: what the head's outputs mean, how they are backed up, and how they are learned.
+
+    Its implementations inherit it: a sample's priority is its loss unless they say otherwise.
+    """
 
     @property
     def width(self) -> int:
@@ -35,8 +38,12 @@ class Representation(Protocol):
     def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """The loss of each prediction [B, W] against its target [B, T]: [B]."""
 
+    def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """How much there is left to learn from each sample, [B]; arguments as of `loss`."""
+        return self.loss(prediction, target)
 
-class ScalarTarget:
+
+class ScalarTarget(Representation):
     """Base of representations that learn the expected return alone, however they encode it."""
 
     def mean(self, prediction: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxq.bellman.base import ScalarTarget
+from jaxq.bellman.base import Representation, ScalarTarget
 from jaxq.errors import require
 
 
@@ -77,7 +77,7 @@ def cross_entropy(logits: jax.Array, probabilities: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Categorical:
+class Categorical(Representation):
     """C51 (Bellemare et al., 2017): the distribution of the return over fixed atoms.
 
     Attributes:

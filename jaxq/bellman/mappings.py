@@ -69,7 +69,7 @@ class Mapped(ScalarTarget):
     @property
     def width(self) -> int:
         """That of the representation."""
-        return self.representation.width  # type: ignore[attr-defined]
+        return self.representation.width
 
     def mean(self, prediction: jax.Array) -> jax.Array:
         """See `Representation.mean`, in units of the return."""
@@ -81,4 +81,4 @@ class Mapped(ScalarTarget):
 
     def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """See `Representation.loss`."""
-        return self.representation.loss(prediction, target)  # type: ignore[attr-defined]
+        return self.representation.loss(prediction, target)

@@ -10,6 +10,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jaxq.bellman.base import Representation
 from jaxq.bellman.scalar import huber
 from jaxq.errors import require
 
@@ -45,7 +46,7 @@ def _pointwise_backup(reward: jax.Array, discount: jax.Array, next_values: jax.A
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantile:
+class Quantile(Representation):
     """QR-DQN (Dabney et al., 2018a): N quantiles at the midpoints.
 
     Attributes:
@@ -81,7 +82,7 @@ class Quantile:
 
 
 @dataclasses.dataclass(frozen=True)
-class ImplicitQuantile:
+class ImplicitQuantile(Representation):
     """IQN (Dabney et al., 2018b): quantiles at fractions that the network samples; predictions are [..., 2N].
 
     Attributes:
@@ -118,7 +119,7 @@ class ImplicitQuantile:
 
 
 @dataclasses.dataclass(frozen=True)
-class Expectile:
+class Expectile(Representation):
     """Expectiles at the midpoints (Rowland et al., Statistics and Samples in Distributional RL, 2019).
 
     Learned against the next state's expectiles as if they were samples (the naive form of the paper), moved so that the

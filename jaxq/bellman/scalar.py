@@ -46,3 +46,7 @@ class Scalar(ScalarTarget):
         """See `Representation.loss`: half the squared error, or Huber's."""
         error = (prediction - target)[..., 0]
         return 0.5 * error**2 if self.huber_threshold is None else huber(error, self.huber_threshold)
+
+    def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.priority`: the absolute error (Schaul et al., 2016)."""
+        return jnp.abs(prediction - target)[..., 0]

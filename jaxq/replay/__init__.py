@@ -1,5 +1,8 @@
-"""Replay: experience kept on the device."""
+"""Replay: experience kept on the device, drawn uniformly or by priority."""
 
+from jaxq.replay.base import Replay
+from jaxq.replay.prioritized import PrioritizedReplay, PrioritizedState
+from jaxq.replay.sum_tree import SumTree
 from jaxq.replay.uniform import ReplayState, UniformReplay
 
-__all__ = ["ReplayState", "UniformReplay"]
+__all__ = ["PrioritizedReplay", "PrioritizedState", "Replay", "ReplayState", "SumTree", "UniformReplay"]

@@ -163,7 +163,12 @@ class UniformReplay:
         chosen = jnp.argmax(valid, axis=0)[None]
         row = jnp.take_along_axis(rows, chosen, 0)[0]
         env = jnp.take_along_axis(envs, chosen, 0)[0]
-        return self._window(state, row, env, valid.any(axis=0).astype(jnp.float32))
+        return self.window(state, self._wrap(state, row), env, valid.any(axis=0).astype(jnp.float32))
+
+    def update_priorities(self, state: ReplayState, index: jax.Array, priority: jax.Array) -> ReplayState:
+        """Nothing: every transition is as likely as any other."""
+        del index, priority
+        return state
 
     def _wrap(self, state: ReplayState, row: jax.Array) -> jax.Array:
         """Rows counted from the oldest as rows of the ring. No row counted is further than one turn from it."""
@@ -171,23 +176,23 @@ class UniformReplay:
         wrapped = row + first
         return jnp.where(wrapped >= self.rows, wrapped - self.rows, wrapped)
 
-    def _window(self, state: ReplayState, row: jax.Array, env: jax.Array, weight: jax.Array) -> Transition:
-        """The transitions that start at these rows, counted from the oldest. All arguments [B]."""
-        rows = self._wrap(state, row[:, None] + jnp.arange(self.n_step))  # [B, n]
+    def window(self, state: ReplayState, row: jax.Array, env: jax.Array, weight: jax.Array) -> Transition:
+        """The transitions that start at these rows of the ring. All arguments [B]."""
+        rows = (row[:, None] + jnp.arange(self.n_step)) % self.rows  # [B, n]
         flags = state.flags[rows, env[:, None]]
         ended = (flags & (TERMINATED | TRUNCATED)) != 0
         # Step i counts if no step before it ended the episode.
         counts = jnp.cumsum(ended, axis=1) - ended == 0
         steps = counts.sum(axis=1).astype(jnp.int32)
-        start = rows[:, 0]
         return Transition(
-            observation=self._observation(state, start, env),
-            action=state.action[start, env],
+            observation=self._observation(state, row, env),
+            action=state.action[row, env],
             rewards=jnp.where(counts, state.reward[rows, env[:, None]], 0.0),
             steps=steps,
             terminated=((flags & TERMINATED != 0) & counts).any(axis=1),
-            next_observation=self._observation(state, self._wrap(state, row + steps), env),
+            next_observation=self._observation(state, (row + steps) % self.rows, env),
             weight=weight,
+            index=row * self.num_envs + env,
         )
 
     def _observation(self, state: ReplayState, row: jax.Array, env: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ from typing import Any
 from jaxq import envs
 from jaxq.agents import Agent
 from jaxq.envs import Environment
-from jaxq.replay import UniformReplay
+from jaxq.replay import PrioritizedReplay, Replay, UniformReplay
 from jaxq.runs.config import RunConfig
 from jaxq.training import Evaluation, OffPolicy
 
@@ -32,6 +32,10 @@ class OffPolicyConfig(RunConfig):
     """Transitions that the replay of each seed holds."""
     n_step: int = 1
     """Rewards in a return before it bootstraps."""
+    priority_exponent: float | None = None
+    """α of prioritized replay; None draws uniformly."""
+    importance_exponent: float = 0.5
+    """β of prioritized replay's importance weights."""
 
     @property
     def total_updates(self) -> float:
@@ -55,14 +59,17 @@ def make_environments(config: RunConfig, **training_options: Any) -> tuple[Envir
 
 
 def off_policy(config: OffPolicyConfig, agent: Agent, environment: Environment, evaluation: Environment) -> OffPolicy:
-    """The training of `agent` by uniform replay, as the configuration says."""
-    replay = UniformReplay.for_environment(
+    """The training of `agent` by the replay that the configuration asks for."""
+    ring = UniformReplay.for_environment(
         environment,
         config.num_seeds,
         capacity=config.replay_capacity,
         batch_size=config.batch_size,
         n_step=config.n_step,
     )
+    replay: Replay = ring
+    if config.priority_exponent is not None:
+        replay = PrioritizedReplay(ring, config.priority_exponent, config.importance_exponent)
     return OffPolicy(
         agent=agent,
         replay=replay,

@@ -10,7 +10,7 @@ from flax import struct
 from jaxq.agents.base import Agent
 from jaxq.envs.base import Environment
 from jaxq.errors import require
-from jaxq.replay import UniformReplay
+from jaxq.replay import Replay
 from jaxq.training.evaluation import Evaluation
 from jaxq.training.population import by_member, flat, over_members, over_members_in_turn
 from jaxq.training.statistics import EpisodeStatistics
@@ -82,7 +82,7 @@ class OffPolicy:
     """
 
     agent: Agent
-    replay: UniformReplay
+    replay: Replay
     environment: Environment
     evaluation: Evaluation
     num_members: int = 1
@@ -203,10 +203,10 @@ class OffPolicy:
             state, _ = jax.lax.scan(
                 lambda s, k: (self._collect(s, self._act, k), None), state, step_keys[: self.collect_steps]
             )
-            agent, metrics = jax.lax.scan(
-                lambda a, k: self._update(a, state.replay, k), state.agent, step_keys[self.collect_steps :]
+            (agent, replay), metrics = jax.lax.scan(
+                self._update, (state.agent, state.replay), step_keys[self.collect_steps :]
             )
-            return state.replace(agent=agent), jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+            return state.replace(agent=agent, replay=replay), jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
         state, metrics = jax.lax.scan(iteration, state.replace(key=keys), jnp.arange(plan.iterations))
         metrics = jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
@@ -239,9 +239,12 @@ class OffPolicy:
             statistics=state.statistics.observe(following),
         )
 
-    def _update(self, agent: PyTree, replay: PyTree, keys: jax.Array) -> tuple[PyTree, Metrics]:
-        """One update of every member."""
+    def _update(self, learner: tuple[PyTree, PyTree], keys: jax.Array) -> tuple[tuple[PyTree, PyTree], Metrics]:
+        """One update of every member's agent, and of the priorities of what it learned from."""
+        agent, replay = learner
+        axes, members = self.replay.population_axes, self.num_members
         sample_keys, update_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        sample = over_members(self.replay.sample, self.num_members, (self.replay.population_axes, 0))
-        update = over_members_in_turn(self.agent.update, self.num_members)
-        return update(agent, sample(replay, sample_keys), update_keys)
+        batch = over_members(self.replay.sample, members, (axes, 0))(replay, sample_keys)
+        agent, metrics, priority = over_members_in_turn(self.agent.update, members)(agent, batch, update_keys)
+        replay = over_members(self.replay.update_priorities, members, (axes, 0, 0), axes)(replay, batch.index, priority)
+        return (agent, replay), metrics

@@ -1,0 +1,42 @@
+"""The Replay contract. Its functions are written for one member of a population."""
+
+from typing import Any, Protocol
+
+import jax
+
+from jaxq.types import PyTree, TimeStep, Transition
+
+
+class Replay(Protocol):
+    """What the off-policy loop needs of a replay. `E` is the number of environments of a member."""
+
+    @property
+    def batch_size(self) -> int:
+        """B, transitions in a sample."""
+
+    @property
+    def capacity(self) -> int:
+        """Transitions held."""
+
+    @property
+    def minimum_size(self) -> int:
+        """Transitions a warm-up must add before the first sample."""
+
+    @property
+    def population_axes(self) -> Any:
+        """Where the member axis of each leaf of the state is; None for leaves that all members share."""
+
+    def init(self, observation: PyTree, action: jax.Array) -> PyTree:
+        """An empty replay for observations and actions like these, [E, ...]."""
+
+    def add(self, state: Any, timestep: TimeStep, action: jax.Array, following: TimeStep) -> PyTree:
+        """Write what was seen, the action taken there, and what came of it. Arrays are [E, ...]."""
+
+    def seal(self, state: Any) -> PyTree:
+        """Make the newest rows the ends of their episodes."""
+
+    def sample(self, state: Any, key: jax.Array) -> Transition:
+        """A batch of transitions."""
+
+    def update_priorities(self, state: Any, index: jax.Array, priority: jax.Array) -> PyTree:
+        """Give sampled transitions [B] new priorities [B]."""

@@ -1,0 +1,134 @@
+"""Proportional prioritized replay (Schaul et al., 2016) on the device, over the rows of a `UniformReplay`."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jaxq.errors import require
+from jaxq.replay.sum_tree import SumTree
+from jaxq.replay.uniform import FINAL, ReplayState, UniformReplay
+from jaxq.types import PyTree, TimeStep, Transition
+
+SMALLEST, LARGEST = 1e-6, 1e6  # of priorities, so that nothing is never drawn again, and no sum overflows
+
+
+class PrioritizedState(struct.PyTreeNode):
+    """State of `PrioritizedReplay`.
+
+    Attributes:
+      ring: the rows.
+      tree: a leaf for each transition, row by row; zero where none can start.
+      largest: the largest priority ever given, before its exponent: what new transitions get.
+    """
+
+    ring: ReplayState
+    tree: SumTree
+    largest: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class PrioritizedReplay:
+    """Draws transitions in proportion to `p^α`, with importance weights `(N P)^-β` over their largest in the batch.
+
+    Attributes:
+      ring: sizes, and what a transition is.
+      priority_exponent: α; 0 draws uniformly.
+      importance_exponent: β; 1 corrects the bias in full.
+    """
+
+    ring: UniformReplay
+    priority_exponent: float = 0.5
+    importance_exponent: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("priority_exponent", "importance_exponent"):
+            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
+
+    @property
+    def batch_size(self) -> int:
+        """Transitions in a sample."""
+        return self.ring.batch_size
+
+    @property
+    def capacity(self) -> int:
+        """Transitions held."""
+        return self.ring.capacity
+
+    @property
+    def minimum_size(self) -> int:
+        """Transitions a warm-up must add before the first sample."""
+        return self.ring.minimum_size
+
+    @property
+    def population_axes(self) -> Any:
+        """Where the member axis of each leaf is."""
+        return PrioritizedState(self.ring.population_axes, 0, 0)  # type: ignore[arg-type]
+
+    def init(self, observation: PyTree, action: jax.Array) -> PrioritizedState:
+        """Empty, for observations and actions like these, [E, ...]."""
+        tree = SumTree.create(self.ring.rows * self.ring.num_envs)
+        return PrioritizedState(self.ring.init(observation, action), tree, jnp.float32(1.0))
+
+    def add(
+        self, state: PrioritizedState, timestep: TimeStep, action: jax.Array, following: TimeStep
+    ) -> PrioritizedState:
+        """Write one row, as `UniformReplay.add`.
+
+        The window that this row completes can be drawn from now on, with the largest priority so far; those that the
+        row overwrites, or whose stack of frames it cuts, can not.
+        """
+        rows, envs = self.ring.rows, jnp.arange(self.ring.num_envs)
+        written = state.ring.position
+        ring = self.ring.add(state.ring, timestep, action, following)
+        begun = (written - self.ring.n_step) % rows
+        complete = (ring.size > self.ring.n_step) & (ring.flags[begun] & FINAL == 0)
+        gone = (written + max(self.ring.observation_spec.frames - 1, 0)) % rows
+        index = jnp.concatenate([gone * self.ring.num_envs + envs, begun * self.ring.num_envs + envs])
+        fresh = jnp.where(complete, state.largest**self.priority_exponent, 0.0)
+        values = jnp.concatenate([jnp.zeros_like(fresh), fresh])
+        return PrioritizedState(ring, state.tree.set(index, values), state.largest)
+
+    def seal(self, state: PrioritizedState) -> PrioritizedState:
+        """Make the newest row the end of its episode, as `UniformReplay.seal`."""
+        return state.replace(ring=self.ring.seal(state.ring))
+
+    def sample(self, state: PrioritizedState, key: jax.Array) -> Transition:
+        """A batch, one draw from each of `batch_size` equal shares of the total (Schaul et al., appendix B.2.1)."""
+        batch = self.ring.batch_size
+        share = (jnp.arange(batch) + jax.random.uniform(key, (batch,))) / batch
+        index = state.tree.find(share * state.tree.total)
+        probability = state.tree.get(index) / state.tree.total
+        count = (state.ring.size * self.ring.num_envs).astype(jnp.float32)
+        weight = (count * jnp.maximum(probability, 1e-12)) ** -self.importance_exponent
+        # A leaf of a window that a seal made impossible is zeroed by its weight.
+        row, env = index // self.ring.num_envs, index % self.ring.num_envs
+        valid = state.ring.flags[row, env] & FINAL == 0
+        return self.ring.window(state.ring, row, env, jnp.where(valid, weight / jnp.max(weight), 0.0)).replace(
+            index=index
+        )
+
+    def update_priorities(self, state: PrioritizedState, index: jax.Array, priority: jax.Array) -> PrioritizedState:
+        """Give sampled transitions new priorities.
+
+        Args:
+          state: the replay.
+          index: [B] of the sample.
+          priority: [B] positive; inside a compiled program, where nothing can be raised, NaN and what is beyond
+            `SMALLEST` and `LARGEST` is taken as the nearest of the two.
+
+        Raises:
+          InputError: outside a compiled program, if a priority is not positive and finite.
+        """
+        if not isinstance(priority, jax.core.Tracer):
+            values = np.asarray(priority)
+            bad = values[~(np.isfinite(values) & (values > 0))]
+            require(bad.size == 0, "priority", float(bad[0]) if bad.size else None, "positive and finite")
+        priority = jnp.clip(jnp.nan_to_num(priority, nan=LARGEST), SMALLEST, LARGEST)
+        return state.replace(
+            tree=state.tree.set(index, priority**self.priority_exponent),
+            largest=jnp.maximum(state.largest, jnp.max(priority)),
+        )

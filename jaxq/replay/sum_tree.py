@@ -1,0 +1,90 @@
+"""A sum tree with a fan-out of 16, for drawing leaves in proportion to their values.
+
+Levels are tables `[nodes, 16]`, leaves first: a step down reads one row for each draw, and its prefix sums are a
+product with a triangular matrix. A wide fan-out makes few levels (five for a million leaves), which is what a scan
+pays for. Every inner value is the sum of its children, computed anew whenever one changes, so nothing drifts.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jaxq.errors import require
+
+FAN_OUT = 16
+_PREFIX = np.triu(np.ones((FAN_OUT, FAN_OUT), np.float32))  # x @ _PREFIX is cumsum(x)
+
+
+class SumTree(struct.PyTreeNode):
+    """Values of leaves and their sums.
+
+    Attributes:
+      levels: `[nodes, 16]` float32 each, from the leaves to the root, which has one node.
+    """
+
+    levels: tuple[jax.Array, ...]
+
+    @classmethod
+    def create(cls, size: int) -> "SumTree":
+        """A tree of `size` leaves, all zero.
+
+        Raises:
+          InputError: if there are none.
+        """
+        require(size >= 1, "size", size, "at least 1")
+        levels = []
+        while True:
+            nodes = -(-size // FAN_OUT)
+            levels.append(jnp.zeros((nodes, FAN_OUT), jnp.float32))
+            if nodes == 1:
+                return cls(tuple(levels))
+            size = nodes
+
+    @property
+    def total(self) -> jax.Array:
+        """Sum of all leaves."""
+        return jnp.sum(self.levels[-1])
+
+    def get(self, index: jax.Array) -> jax.Array:
+        """Values of leaves, [B] -> [B]."""
+        return self.levels[0][index // FAN_OUT, index % FAN_OUT]
+
+    def set(self, index: jax.Array, value: jax.Array) -> "SumTree":
+        """Write leaves and the sums above them.
+
+        Args:
+          index: [B]; of leaves named twice, one of the values stays.
+          value: [B], not negative.
+
+        Returns:
+          The new tree.
+        """
+        levels = []
+        for level in self.levels:
+            node, slot = index // FAN_OUT, index % FAN_OUT
+            level = level.at[node, slot].set(value)
+            levels.append(level)
+            index, value = node, jnp.sum(level[node], axis=-1)
+        return SumTree(tuple(levels))
+
+    def find(self, mass: jax.Array) -> jax.Array:
+        """The leaves in which the running sum of all leaves passes these masses.
+
+        Args:
+          mass: [B] in [0, total): a uniform draw of it finds each leaf in proportion to its value.
+
+        Returns:
+          [B] int32, never a leaf of value zero while the total is positive.
+        """
+        node = jnp.zeros(mass.shape, jnp.int32)
+        for level in reversed(self.levels):
+            prefix = jnp.matmul(level[node], _PREFIX, precision=jax.lax.Precision.HIGHEST)
+            # Rounding may have put the mass just beyond the last child: keep it below their sum.
+            mass = jnp.minimum(mass, prefix[:, -1] * (1.0 - 2.0**-20))
+            child = jnp.sum(prefix <= mass[:, None], axis=1, dtype=jnp.int32)
+            child = jnp.minimum(child, FAN_OUT - 1)
+            before = jnp.where(child > 0, jnp.take_along_axis(prefix, jnp.maximum(child - 1, 0)[:, None], 1)[:, 0], 0.0)
+            mass = mass - before
+            node = node * FAN_OUT + child
+        return node

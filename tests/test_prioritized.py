@@ -1,0 +1,135 @@
+"""The sum tree against plain sums, and prioritized replay against the transitions that really took place."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_replay import ENVS, Log
+
+from jaxq.envs.base import ObservationSpec
+from jaxq.errors import InputError
+from jaxq.replay import PrioritizedReplay, SumTree, UniformReplay
+
+
+@pytest.mark.parametrize("size", [1, 16, 17, 300, 5000])
+def test_sums_are_exact_after_many_writes(size):
+    """Every inner value is the sum of its children, and the total that of the leaves, after writes all over."""
+    rng = np.random.default_rng(size)
+    leaves = np.zeros(size, np.float32)
+    rounds, writes = 50, min(size, 64)
+    indices = np.stack([rng.permutation(size)[:writes] for _ in range(rounds)])
+    values = rng.exponential(size=(rounds, writes)).astype(np.float32) * (rng.random((rounds, writes)) < 0.8)
+    tree, _ = jax.jit(lambda t, i, v: jax.lax.scan(lambda t, x: (t.set(*x), None), t, (i, v)))(
+        SumTree.create(size), indices, values
+    )
+    for index, value in zip(indices, values, strict=True):
+        leaves[index] = value
+    np.testing.assert_array_equal(np.asarray(tree.levels[0]).ravel()[:size], leaves)
+    np.testing.assert_array_equal(tree.get(jnp.arange(size)), leaves)
+    for below, above in zip(tree.levels, tree.levels[1:], strict=False):
+        np.testing.assert_allclose(np.asarray(above).ravel()[: len(below)], np.asarray(below).sum(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(tree.total, leaves.sum(dtype=np.float64), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 16, 300, 5000])
+def test_find_equals_a_search_in_the_running_sum(size):
+    """Whole numbers, whose sums float32 holds exactly: the leaf found is that of numpy's searchsorted."""
+    leaves = np.random.default_rng(size).integers(0, 5, size).astype(np.float32)
+    leaves[-1] = 1
+    tree = SumTree.create(size).set(jnp.arange(size), jnp.asarray(leaves))
+    mass = np.arange(leaves.sum()) + 0.5
+    found = tree.find(jnp.asarray(mass, jnp.float32))
+    np.testing.assert_array_equal(found, np.searchsorted(np.cumsum(leaves), mass, side="right"))
+
+
+def test_a_leaf_of_zero_is_never_found():
+    values = jnp.zeros(1000).at[jnp.array([3, 500, 999])].set(jnp.array([1e-6, 1.0, 1e6]))
+    tree = SumTree.create(1000).set(jnp.arange(1000), values)
+    mass = jnp.concatenate([jnp.linspace(0, 1, 5000) * tree.total, tree.total[None] * 2])
+    assert set(np.unique(tree.find(mass))) <= {3, 500, 999}
+
+
+@pytest.mark.slow
+def test_a_million_writes_leave_the_sums_exact():
+    size = 100_000
+    key = jax.random.key(0)
+
+    def write(tree, key):
+        index_key, value_key = jax.random.split(key)
+        index = jax.random.randint(index_key, (100,), 0, size)
+        return tree.set(index, jax.random.exponential(value_key, (100,))), None
+
+    tree, _ = jax.jit(lambda t: jax.lax.scan(write, t, jax.random.split(key, 10_000)))(SumTree.create(size))
+    np.testing.assert_allclose(tree.total, np.asarray(tree.levels[0], np.float64).sum(), rtol=1e-5)
+
+
+def filled(rows_written, capacity_rows, n, frames=0, batch=2048, **exponents):
+    log = Log(0, rows_written, frames=frames)
+    spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
+    replay = PrioritizedReplay(UniformReplay(capacity_rows * ENVS, batch, ENVS, spec, n_step=n), **exponents)
+    state = replay.init(log.timestep(0).observation, jnp.asarray(log.action[0], jnp.int32))
+    add = jax.jit(replay.add)
+    for t in range(rows_written):
+        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), log.timestep(t + 1))
+    return log, replay, state
+
+
+@pytest.mark.parametrize("frames", [0, 3])
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("rows_written", [12, 20, 47])
+def test_what_can_be_drawn_is_what_uniform_replay_draws(rows_written, n, frames):
+    log, replay, state = filled(rows_written, 20, n, frames)
+    batch = jax.device_get(jax.jit(replay.sample)(state, jax.random.key(1)))
+    uniform = jax.device_get(jax.jit(replay.ring.sample)(state.ring, jax.random.key(1)))
+    assert (batch.weight > 0).all()
+    assert set(batch.index) == set(uniform.index[uniform.weight > 0])
+    for i in range(0, len(batch.index), 50):
+        identity = int(batch.observation[i].ravel()[-1])
+        observation, action, rewards, steps, terminated, following = log.window(*divmod(identity - 1, ENVS), n)
+        np.testing.assert_array_equal(batch.observation[i], observation)
+        np.testing.assert_array_equal(batch.rewards[i], rewards)
+        np.testing.assert_array_equal(batch.next_observation[i], following)
+        assert (batch.action[i], batch.steps[i], batch.terminated[i]) == (action, steps, terminated)
+
+
+def test_draws_follow_priorities_and_weights_undo_them():
+    """With α = β = 1: shares proportional to priorities, and weights times shares the same for all."""
+    _, replay, state = filled(20, 40, 1, batch=20_000, priority_exponent=1.0, importance_exponent=1.0)
+    index = np.unique(replay.sample(state, jax.random.key(0)).index)
+    priority = np.linspace(0.5, 4.0, len(index)).astype(np.float32)
+    state = replay.update_priorities(state, jnp.asarray(index), jnp.asarray(priority))
+    batch = jax.device_get(replay.sample(state, jax.random.key(3)))
+    drawn, counts = np.unique(batch.index, return_counts=True)
+    np.testing.assert_array_equal(drawn, index)
+    np.testing.assert_allclose(counts / counts.sum(), priority / priority.sum(), rtol=0.15)
+    weight = dict(zip(batch.index, batch.weight, strict=True))
+    products = np.array([weight[i] for i in index]) * priority
+    np.testing.assert_allclose(products, products[0], rtol=1e-3)
+    assert batch.weight.max() == 1.0
+
+
+def test_new_transitions_get_the_largest_priority_so_far():
+    log, replay, state = filled(10, 40, 1, priority_exponent=1.0)
+    index = np.unique(replay.sample(state, jax.random.key(0)).index)
+    state = replay.update_priorities(state, jnp.asarray(index[:1]), jnp.array([7.0]))
+    for _ in range(2):
+        state = replay.add(state, log.timestep(0), jnp.zeros(ENVS, jnp.int32), log.timestep(1).replace(
+            terminated=jnp.zeros(ENVS, bool), truncated=jnp.zeros(ENVS, bool)))  # fmt: skip
+    newest = (10 * ENVS) + jnp.arange(ENVS)
+    np.testing.assert_array_equal(state.tree.get(newest), 7.0)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_impossible_priorities_are_named(value):
+    _, replay, state = filled(10, 40, 1)
+    with pytest.raises(InputError, match=r"priority is .* positive and finite"):
+        replay.update_priorities(state, jnp.arange(2), jnp.array([1.0, value]))
+    inside = jax.jit(replay.update_priorities)(state, jnp.arange(2), jnp.array([1.0, value]))
+    assert np.isfinite(inside.tree.total)
+
+
+@pytest.mark.parametrize("name", ["priority_exponent", "importance_exponent"])
+def test_impossible_exponents_are_named(name):
+    ring = UniformReplay(100, 8, 2, ObservationSpec((1,)))
+    with pytest.raises(InputError, match=name):
+        PrioritizedReplay(ring, **{name: 1.5})
