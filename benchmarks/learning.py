@@ -17,7 +17,7 @@ RUNS = Path("benchmarks") / "results" / "runs"
 
 COMMANDS = {
     "cartpole-dqn": "dqn --env gymnax/CartPole-v1 --num-seeds 10",
-    # The classic defaults were chosen on seeds 0 to 9; these ten were not looked at before.
+    # The classic defaults were chosen on seeds 0 to 19; these ten were not looked at before.
     "cartpole-dqn-fresh-seeds": "dqn --env gymnax/CartPole-v1 --num-seeds 10 --seed 100",
     "breakout-minatar-dqn": "dqn --env gymnax/Breakout-MinAtar --num-seeds 2",
     "pendulum-sac": "sac --env gymnax/Pendulum-v1 --num-seeds 2",

@@ -2,7 +2,7 @@
 
 Defaults by domain. atari: the Nature paper's schedule with Adam, as in DQN Zoo and Dopamine. minatar: Young and Tian
 (MinAtar, 2019) with Adam, over parallel environments. classic: double targets of ten steps and a step size that falls
-to zero, found here: plain one-step DQN does not settle on CartPole.
+to zero over a replay of the whole run, found here: plain one-step DQN does not settle on CartPole.
 """
 
 import dataclasses
@@ -51,15 +51,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "classic": {
         "total_steps": 200_000,
         "num_envs": 4,
-        "batch_size": 64,
+        "batch_size": 128,
         "learning_rate": 1e-3,
         "learning_rate_final": 0.0,
-        "discount": 0.98,
+        "replay_capacity": 200_000,
         "n_step": 10,
         "double": True,
         "target_period": 500,
         "epsilon_steps": 40_000,
-        "epsilon_final": 0.02,
+        "epsilon_final": 0.1,
     },
     "minatar": {
         "total_steps": 2_000_000,

@@ -123,7 +123,7 @@ def _require_disk(path: Path, state_shape: PyTree) -> None:
         free >= needed,
         "run_dir",
         str(path),
-        f"on a disk with {needed / 1e9:.1f} GB free for checkpoints of replay and all; it has {free / 1e9:.1f} GB",
+        f"on a disk with {needed / 1e6:,.0f} MB free for checkpoints, replay included; it has {free / 1e6:,.0f} MB",
     )
 
 
