@@ -133,6 +133,16 @@ def test_a_restored_run_is_bit_for_bit_the_uninterrupted_one(three_chunks, tmp_p
         assert_same(measured, metrics[i])
 
 
+def test_empty_arrays_and_keys_survive_a_checkpoint(three_chunks, tmp_path):
+    _, _, _, states, _ = three_chunks
+    state = states[0].replace(env={"empty": jnp.zeros((3, 0)), "key": jax.random.split(jax.random.key(1), 2)})
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, state, {})
+    checkpoints.wait()
+    assert_same(checkpoints.restore(state)[0], state)
+    assert_same(checkpoints.restore_agent(state), state.agent)
+
+
 def test_a_checkpoint_of_another_kind_of_run_is_refused(three_chunks, tmp_path):
     _, _, _, states, _ = three_chunks
     checkpoints = Checkpoints(tmp_path)

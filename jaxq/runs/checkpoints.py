@@ -18,29 +18,34 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _without_keys(state: PyTree) -> dict[str, Any]:
-    """The leaves by number, typed random keys as the data under them."""
-    leaves = jax.tree.leaves(state)
-    return {f"{i:04d}": jax.random.key_data(leaf) if _is_key(leaf) else leaf for i, leaf in enumerate(leaves)}
+def _to_saved(tree: PyTree) -> dict[str, Any]:
+    """The leaves by number: typed random keys as the data under them, and without the empty arrays Orbax refuses."""
+    leaves = enumerate(jax.tree.leaves(tree))
+    return {f"{i:04d}": jax.random.key_data(x) if _is_key(x) else x for i, x in leaves if x.size}
+
+
+def _from_saved(saved: dict[str, Any], like: PyTree) -> PyTree:
+    examples, structure = jax.tree.flatten(like)
+
+    def leaf(i: int, example: Any) -> jax.Array:
+        if not example.size:
+            return jnp.zeros(example.shape, example.dtype)
+        value = saved[f"{i:04d}"]
+        return jax.random.wrap_key_data(value) if _is_key(example) else value
+
+    return jax.tree.unflatten(structure, [leaf(i, example) for i, example in enumerate(examples)])
 
 
 def _items(state: PyTree) -> dict[str, dict[str, Any]]:
-    return {"agent": _without_keys(state.agent), "rest": _without_keys(state.replace(agent=()))}
-
-
-def _with_keys(leaves: dict[str, Any], like: PyTree) -> PyTree:
-    examples, structure = jax.tree.flatten(like)
-    restored = [leaves[f"{i:04d}"] for i in range(len(examples))]
-    pairs = zip(restored, examples, strict=True)
-    return jax.tree.unflatten(structure, [jax.random.wrap_key_data(r) if _is_key(e) else r for r, e in pairs])
+    return {"agent": _to_saved(state.agent), "rest": _to_saved(state.replace(agent=()))}
 
 
 class Checkpoints:
     """The checkpoints of one run, numbered by chunk."""
 
     def __init__(self, run_dir: Path):
-        # Orbax and its helpers report every save at INFO and warn about what they do by design.
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        # Orbax reports every save, and logs the trace of errors that it also raises.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.path = (run_dir / "checkpoints").absolute()
         self._manager = ocp.CheckpointManager(
             self.path, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
@@ -69,12 +74,12 @@ class Checkpoints:
           InputError: if there is none, or it is damaged or of another kind of run.
         """
         restored = self._read(jax.eval_shape(_items, like), notes=ocp.args.JsonRestore())
-        state = _with_keys(restored["rest"], like.replace(agent=()))
-        return state.replace(agent=_with_keys(restored["agent"], like.agent)), restored["notes"]
+        state = _from_saved(restored["rest"], like.replace(agent=()))
+        return state.replace(agent=_from_saved(restored["agent"], like.agent)), restored["notes"]
 
     def restore_agent(self, like: PyTree) -> PyTree:
         """Only the newest checkpoint's agents, [N, ...]; arguments and errors as of `restore`."""
-        return _with_keys(self._read({"agent": jax.eval_shape(_items, like)["agent"]})["agent"], like.agent)
+        return _from_saved(self._read({"agent": jax.eval_shape(_items, like)["agent"]})["agent"], like.agent)
 
     def _read(self, shapes: dict[str, Any], **others: Any) -> Any:
         chunk = self._manager.latest_step()

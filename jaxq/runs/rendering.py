@@ -1,6 +1,5 @@
 """Pictures of environments: RGB images [H, W, 3] uint8 of a state and TimeStep, for every backend that has them."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +59,6 @@ def _envpool(environment: EnvPoolEnvironment) -> Renderer:
 
 
 def _mujoco(environment: Batched) -> Renderer:
-    os.environ.setdefault("MUJOCO_GL", "egl")
     import jax
     import mujoco
 

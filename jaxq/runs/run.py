@@ -1,5 +1,6 @@
 """The host side of a run: compile once, dispatch chunks ahead of reading their metrics, log, checkpoint, resume."""
 
+import contextlib
 import dataclasses
 import datetime
 import errno
@@ -100,19 +101,20 @@ def run(build: Callable[[ConfigT], OffPolicy], config: ConfigT) -> dict[str, Any
             write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
             shutil.copyfile(script, path / "experiment.py")
             write_json(path / "provenance.json", provenance())
-        session = _Session(config, experiment, training, plan, directory, state_shape)
-        try:
+        with contextlib.closing(_Session(config, experiment, training, plan, directory, state_shape)) as session:
             return session.train()
-        finally:
-            session.close()
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"run_dir is '{path}', on a disk that is full; the last whole checkpoint is kept"
-            ) from None
+    except Exception as error:
+        if _disk_is_full(error):
+            message = f"run_dir is '{path}', on a disk that is full; the last whole checkpoint is kept"
+            raise InputError(message) from None
         raise
     finally:
         directory.close()
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    """Whether that is what an error says; the storage layers below Orbax raise ValueError with errno's text in it."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
 def _require_disk(path: Path, state_shape: PyTree) -> None:

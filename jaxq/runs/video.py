@@ -1,7 +1,9 @@
 """Films of trained policies: `jaxq video`."""
 
 import importlib.util
+import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,8 @@ def record(run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, m
     Raises:
       InputError: if the run cannot be restored, or its environment not be drawn.
     """
+    # MuJoCo looks for this when it is first imported, which a Brax or Playground environment does.
+    os.environ.setdefault("MUJOCO_GL", "egl")
     require(max_steps >= 1, "max_steps", max_steps, "at least 1")
     out = out or run_dir / ("video.mp4" if importlib.util.find_spec("imageio_ffmpeg") else "video.gif")
     require(out.suffix in (".mp4", ".gif"), "out", str(out), "a name ending in .mp4 or .gif")
@@ -103,4 +107,6 @@ def _write(out: Path, frames: list[np.ndarray], rate: float) -> None:
     scale = max(1, -(-320 // frames[0].shape[0]))
     even: list[Any] = [np.repeat(np.repeat(f, scale, 0), scale, 1) for f in frames]
     even = [f[: f.shape[0] // 2 * 2, : f.shape[1] // 2 * 2] for f in even]
+    # The encoder is a process of its own, which Python warns of in a program with threads.
+    warnings.filterwarnings("ignore", message=".*fork", category=RuntimeWarning)
     imageio.mimwrite(out, even, fps=rate, macro_block_size=1, quality=7)
