@@ -4,8 +4,8 @@ import dataclasses
 
 from jaxq.bellman import Scalar
 from jaxq.networks import ActionValueNetwork, DuelingHead, torso_for
-from jaxq.runs import clean_errors, parse, run
-from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning
+from jaxq.runs import clean_errors, off_policy, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
 from jaxq.training import OffPolicy
 
 
@@ -27,7 +27,8 @@ def build(config: Config) -> OffPolicy:
         torso_for(training.observation_spec, config.hidden_widths),
         DuelingHead(num_actions, representation.width, config.stream_width),
     )
-    return q_learning(config, (training, evaluation), network, representation, hyperparameters(config))
+    agent = q_learning_agent(config, training, network, representation, hyperparameters(config))
+    return off_policy(config, agent, training, evaluation)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import dataclasses
 
 from jaxq.bellman import ImplicitQuantile
 from jaxq.networks import ActionValueNetwork, ImplicitQuantileHead, torso_for
-from jaxq.runs import clean_errors, parse, run
-from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning
+from jaxq.runs import clean_errors, off_policy, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
 from jaxq.training import OffPolicy
 
 
@@ -28,7 +28,8 @@ def build(config: Config) -> OffPolicy:
     torso = torso_for(training.observation_spec, config.hidden_widths)
     head = ImplicitQuantileHead(num_actions, 128, config.num_fractions, config.num_act_fractions)
     network = ActionValueNetwork(torso, head)
-    return q_learning(config, (training, evaluation), network, representation, hyperparameters(config))
+    agent = q_learning_agent(config, training, network, representation, hyperparameters(config))
+    return off_policy(config, agent, training, evaluation)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import dataclasses
 
 from jaxq.bellman import Scalar, operators
 from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
-from jaxq.runs import clean_errors, parse, run
-from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning
+from jaxq.runs import clean_errors, off_policy, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
 from jaxq.training import OffPolicy
 
 
@@ -32,7 +32,8 @@ def build(config: Config) -> OffPolicy:
     )
     operator = operators.Munchausen(config.temperature, config.munchausen_scale, config.munchausen_floor)
     hyper = hyperparameters(config, operator)
-    return q_learning(config, (training, evaluation), network, representation, hyper)
+    agent = q_learning_agent(config, training, network, representation, hyper)
+    return off_policy(config, agent, training, evaluation)
 
 
 if __name__ == "__main__":

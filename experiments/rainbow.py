@@ -7,8 +7,8 @@ import dataclasses
 
 from jaxq.bellman import Categorical, Support, operators
 from jaxq.networks import ActionValueNetwork, DuelingHead, torso_for
-from jaxq.runs import clean_errors, parse, run
-from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning
+from jaxq.runs import clean_errors, off_policy, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
 from jaxq.training import OffPolicy
 
 # Exploration is the noise's alone.
@@ -39,7 +39,8 @@ def build(config: Config) -> OffPolicy:
         DuelingHead(num_actions, representation.width, config.stream_width, noisy=True),
     )
     hyper = hyperparameters(config, operators.Double())
-    return q_learning(config, (training, evaluation), network, representation, hyper)
+    agent = q_learning_agent(config, training, network, representation, hyper)
+    return off_policy(config, agent, training, evaluation)
 
 
 if __name__ == "__main__":

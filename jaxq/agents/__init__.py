@@ -2,6 +2,7 @@
 
 from jaxq.agents.base import Agent, flatten_small
 from jaxq.agents.exploration import EpsilonGreedy
+from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters, QLearningState
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
 from jaxq.agents.schedules import LinearSchedule
@@ -12,6 +13,7 @@ __all__ = [
     "Agent",
     "EpsilonGreedy",
     "HardUpdate",
+    "IteratedQLearning",
     "LinearSchedule",
     "PolyakUpdate",
     "QLearning",
@@ -19,5 +21,6 @@ __all__ = [
     "QLearningState",
     "SACHyperparameters",
     "SACState",
+    "WindowShift",
     "flatten_small",
 ]

@@ -15,7 +15,6 @@ from flax import struct
 from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, require_in
 from jaxq.agents.exploration import EpsilonGreedy
 from jaxq.agents.schedules import LinearSchedule
-from jaxq.agents.targets import HardUpdate, PolyakUpdate
 from jaxq.bellman import Representation, n_step_return, operators
 from jaxq.envs.base import ObservationSpec
 from jaxq.networks import SAMPLES, Mode
@@ -36,7 +35,7 @@ class QLearningHyperparameters(struct.PyTreeNode):
 
     learning_rate: LinearSchedule
     exploration: EpsilonGreedy
-    target: HardUpdate | PolyakUpdate
+    target: Any
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
     discount: Any = 0.99
     reward_clip: Any = float("inf")
@@ -121,21 +120,12 @@ class QLearning:
         self, state: QLearningState, batch: Transition, key: jax.Array
     ) -> tuple[QLearningState, Metrics, jax.Array]:
         """See `Agent.update`."""
-        hyper, representation = state.hyper, self.representation
-        rewards = jnp.clip(batch.rewards, -hyper.reward_clip, hyper.reward_clip)
-        reward, discount = n_step_return(rewards, batch.steps, batch.terminated, hyper.discount)
-        target = self._target(state, batch, reward, discount, key)
+        hyper = state.hyper
 
-        def loss(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-            predictions = self.predict(params, batch.observation, "learn", jax.random.fold_in(key, 0))
-            # A product with the one-hot action: its gradient is a product too, where that of a gather is a scatter.
-            taken = jax.nn.one_hot(batch.action, predictions.shape[1], dtype=predictions.dtype)
-            prediction = jnp.einsum("baw,ba->bw", predictions, taken)
-            losses = representation.loss(prediction, target)
-            priority = representation.priority(prediction, target)
-            return jnp.mean(batch.weight * losses), (jnp.mean(representation.mean(prediction)), priority)
+        def loss(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
+            return self.objective(hyper, params, state.target_params, batch, key)
 
-        (value, (mean_q, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         params, optimizer_state = descend(
             self.optimizer, gradient, state.optimizer_state, state.params, hyper.learning_rate.at(state.updates)
         )
@@ -146,21 +136,37 @@ class QLearning:
             optimizer_state=optimizer_state,
             updates=updates,
         )
-        return state, {"loss": value, "mean_q": mean_q}, priority
+        return state, metrics, priority
+
+    def objective(
+        self, hyper: QLearningHyperparameters, params: PyTree, target_params: PyTree, batch: Transition, key: jax.Array
+    ) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
+        """The mean loss of a batch, differentiable by `params`, with scalars to log and the samples' priorities [B]."""
+        representation = self.representation
+        target = jax.lax.stop_gradient(self._target(hyper, params, target_params, batch, key))
+        predictions = self.predict(params, batch.observation, "learn", jax.random.fold_in(key, 0))
+        # A product with the one-hot action: its gradient is a product too, where that of a gather is a scatter.
+        taken = jax.nn.one_hot(batch.action, predictions.shape[1], dtype=predictions.dtype)
+        prediction = jnp.einsum("baw,ba->bw", predictions, taken)
+        loss = jnp.mean(batch.weight * representation.loss(prediction, target))
+        metrics = {"loss": loss, "mean_q": jnp.mean(representation.mean(prediction))}
+        return loss, (metrics, representation.priority(prediction, target))
 
     def _target(
-        self, state: QLearningState, batch: Transition, reward: jax.Array, discount: jax.Array, key: jax.Array
+        self, hyper: QLearningHyperparameters, params: PyTree, target_params: PyTree, batch: Transition, key: jax.Array
     ) -> jax.Array:
         """The operator's backup in the representation, [B, T]. What an operator does not use is never computed."""
-        representation, operator = self.representation, state.hyper.operator
+        representation, operator = self.representation, hyper.operator
 
         def values(params: PyTree, observation: jax.Array, stream: int) -> jax.Array:
             return representation.mean(self.predict(params, observation, "act", jax.random.fold_in(key, stream)))
 
+        rewards = jnp.clip(batch.rewards, -hyper.reward_clip, hyper.reward_clip)
+        reward, discount = n_step_return(rewards, batch.steps, batch.terminated, hyper.discount)
         following = batch.next_observation
-        next_prediction = self.predict(state.target_params, following, "target", jax.random.fold_in(key, 1))
+        next_prediction = self.predict(target_params, following, "target", jax.random.fold_in(key, 1))
         q_target = representation.mean(next_prediction)
-        weights = operator.weights(values(state.params, following, 2), q_target)
-        bonus = operator.reward_bonus(values(state.target_params, batch.observation, 3), batch.action)
+        weights = operator.weights(values(params, following, 2), q_target)
+        bonus = operator.reward_bonus(values(target_params, batch.observation, 3), batch.action)
         reward = reward + bonus + discount * operator.next_bonus(q_target)
         return representation.target(reward, discount, next_prediction, weights)

@@ -19,7 +19,7 @@ class OffPolicyConfig(RunConfig):
     """The fields of an agent that learns from replay."""
 
     discount: float = 0.99
-    """γ."""
+    """γ, how much a reward one step later is worth."""
     batch_size: int = 64
     """Transitions in an update."""
     collect_steps: int = 1

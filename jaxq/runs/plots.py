@@ -73,6 +73,7 @@ def plot_curves(curves: Sequence[Curve], path: Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import EngFormatter
 
     environments = list(dict.fromkeys(curve.env for curve in curves))
     labels = list(dict.fromkeys(curve.label for curve in curves))
@@ -90,6 +91,7 @@ def plot_curves(curves: Sequence[Curve], path: Path) -> None:
             if seeds > 1:
                 low, high = zip(*(stratified_bootstrap_interval(row[None]) for row in curve.returns), strict=True)
                 axis.fill_between(curve.steps, low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.xaxis.set_major_formatter(EngFormatter())
         axis.set_title(env)
         axis.set_xlabel("environment steps of each seed")
         axis.set_ylabel("evaluation return (IQM, 95% interval)")

@@ -14,8 +14,7 @@ from jaxq import envs
 from jaxq.agents import EpsilonGreedy, HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, flatten_small
 from jaxq.bellman import Representation, operators
 from jaxq.envs import Environment
-from jaxq.runs.off_policy import OffPolicyConfig, make_environments, off_policy
-from jaxq.training import OffPolicy
+from jaxq.runs.off_policy import OffPolicyConfig, make_environments
 from jaxq.types import Network
 
 
@@ -115,20 +114,18 @@ def hyperparameters(config: QLearningConfig, operator: operators.Operator | None
     )
 
 
-def q_learning(
+def q_learning_agent(
     config: QLearningConfig,
-    environments: tuple[Environment, Environment],
+    environment: Environment,
     network: Network,
     representation: Representation,
     hyper: QLearningHyperparameters,
-) -> OffPolicy:
-    """The training of a Q-learning agent of this network and representation."""
-    training, evaluation = environments
-    agent = QLearning(
+) -> QLearning:
+    """The Q-learning agent of this network and representation, with the optimizer that the configuration asks for."""
+    return QLearning(
         network=network,
-        observation_spec=training.observation_spec,
+        observation_spec=environment.observation_spec,
         optimizer=flatten_small(optax.scale_by_adam(eps=config.adam_epsilon)),
         hyper=hyper,
         representation=representation,
     )
-    return off_policy(config, agent, training, evaluation)

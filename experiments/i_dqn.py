@@ -1,0 +1,42 @@
+"""i-DQN: a chain of value functions (Vincent et al., Iterated Q-Network, 2024)."""
+
+import dataclasses
+
+from jaxq.agents import IteratedQLearning, WindowShift
+from jaxq.bellman import Scalar
+from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.runs import clean_errors, off_policy, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(QLearningConfig):
+    """The fields of i_dqn beside those of all Q-learning."""
+
+    links: int = 5
+    """K, value functions in the chain."""
+    sync_period: int = 100
+    """D, updates between two copies of the learners to the targets after them; at most target_period."""
+    share_torso: bool = False
+    """Whether the chain has one torso with a head each, or a network each."""
+    huber_threshold: float | None = 1.0
+    """Where the loss turns from square to linear; None for squared errors."""
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, num_actions = make_discrete_environments(config)
+    representation = Scalar(config.huber_threshold)
+    network = ActionValueNetwork(
+        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
+    )
+    base = q_learning_agent(config, training, network, representation, hyperparameters(config))
+    window = WindowShift.every(config.target_period, config.sync_period)
+    agent = IteratedQLearning(base, config.links, window, ("torso",) if config.share_torso else ())
+    return off_policy(config, agent, training, evaluation)
+
+
+if __name__ == "__main__":
+    with clean_errors():
+        run(build, parse(Config, PRESETS))

@@ -1,0 +1,46 @@
+"""i-IQN: a chain of value functions (Vincent et al., Iterated Q-Network, 2024)."""
+
+import dataclasses
+
+from jaxq.agents import IteratedQLearning, WindowShift
+from jaxq.bellman import ImplicitQuantile
+from jaxq.networks import ActionValueNetwork, ImplicitQuantileHead, torso_for
+from jaxq.runs import clean_errors, off_policy, parse, run
+from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(QLearningConfig):
+    """The fields of i_iqn beside those of all Q-learning."""
+
+    links: int = 5
+    """K, value functions in the chain."""
+    sync_period: int = 100
+    """D, updates between two copies of the learners to the targets after them; at most target_period."""
+    share_torso: bool = False
+    """Whether the chain has one torso with a head each, or a network each."""
+    num_fractions: int = 64
+    """Fractions sampled for predictions and for targets."""
+    num_act_fractions: int = 32
+    """Fractions sampled to choose an action."""
+    huber_threshold: float = 1.0
+    """Where the quantile loss turns from square to linear."""
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, num_actions = make_discrete_environments(config)
+    representation = ImplicitQuantile(config.huber_threshold)
+    torso = torso_for(training.observation_spec, config.hidden_widths)
+    head = ImplicitQuantileHead(num_actions, 128, config.num_fractions, config.num_act_fractions)
+    network = ActionValueNetwork(torso, head)
+    base = q_learning_agent(config, training, network, representation, hyperparameters(config))
+    window = WindowShift.every(config.target_period, config.sync_period)
+    agent = IteratedQLearning(base, config.links, window, ("torso",) if config.share_torso else ())
+    return off_policy(config, agent, training, evaluation)
+
+
+if __name__ == "__main__":
+    with clean_errors():
+        run(build, parse(Config, PRESETS))

@@ -1,0 +1,180 @@
+"""Iterated Q-networks: a chain of value functions, each learning the backup of the one before it.
+
+Vincent et al., Iterated Q-Network: Beyond One-Step Bellman Updates in Deep Reinforcement Learning, 2024. The chain
+wraps any `QLearning` agent: i-DQN, i-IQN and i-(anything) differ in what is wrapped.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxq.agents.base import as_leaves, descend
+from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.errors import require
+from jaxq.types import Metrics, PyTree, TimeStep, Transition
+
+
+class ChainParams(struct.PyTreeNode):
+    """Parameters of a chain of K networks.
+
+    Attributes:
+      shared: submodules that all networks have in common, by name; empty for separate networks.
+      chained: the other submodules, by name, [K, ...].
+    """
+
+    shared: PyTree
+    chained: PyTree
+
+    def link(self, k: Any) -> PyTree:
+        """The parameters of network k, counted from 0."""
+        return {"params": {**self.shared, **jax.tree.map(lambda leaf: leaf[k], self.chained)}}
+
+
+class WindowShift(struct.PyTreeNode):
+    """How the targets `θ̄_0 .. θ̄_{K-1}` follow the learners `θ_1 .. θ_K` (Vincent et al., 2024, algorithm 1).
+
+    Every D updates `θ̄_k <- θ_k` for k = 1 .. K - 1; every T updates the window moves on, `θ̄_k <- θ_{k+1}` and
+    `θ_k <- θ_{k+1}`. Of a shared torso the target's copy is renewed at both, so that copied heads meet the
+    features they were trained on; what the authors do there is not known to us.
+
+    Attributes:
+      period: T.
+      sync_period: D.
+    """
+
+    period: Any
+    sync_period: Any
+
+    @classmethod
+    def every(cls, period: int, sync_period: int) -> "WindowShift":
+        """A window that moves every `period` updates, its targets renewed every `sync_period`.
+
+        Raises:
+          InputError: unless 1 <= sync_period <= period.
+        """
+        require(period >= 1, "target_period", period, "at least 1")
+        require(1 <= sync_period <= period, "sync_period", sync_period, f"in 1 .. target_period, which is {period}")
+        return cls(period, sync_period)
+
+    def step(self, target: ChainParams, online: ChainParams, updates: jax.Array) -> tuple[ChainParams, ChainParams]:
+        """Targets and learners after this many updates. Learner k + 1 and target k have index k."""
+        sync, shift = updates % jnp.int32(self.sync_period) == 0, updates % jnp.int32(self.period) == 0
+
+        def new_target(t: jax.Array, o: jax.Array) -> jax.Array:
+            return jnp.where(shift, o, jnp.where(sync, jnp.concatenate([t[:1], o[:-1]]), t))
+
+        def new_online(o: jax.Array) -> jax.Array:
+            return jnp.where(shift, jnp.concatenate([o[1:], o[-1:]]), o)
+
+        def new_shared(t: jax.Array, o: jax.Array) -> jax.Array:
+            return jnp.where(sync | shift, o, t)
+
+        return (
+            ChainParams(
+                jax.tree.map(new_shared, target.shared, online.shared),
+                jax.tree.map(new_target, target.chained, online.chained),
+            ),
+            online.replace(chained=jax.tree.map(new_online, online.chained)),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class IteratedQLearning:
+    """A chain of K value functions, trained together; behaviour follows one of them, drawn anew each step.
+
+    With K = 1 and `WindowShift(T, T)` it is its base agent with `HardUpdate(T)`, bit for bit.
+
+    Attributes:
+      base: the agent whose objective each link has; of its schedules, `window` stands in for `target`.
+      links: K.
+      window: the target schedule.
+      shared: names of the network's submodules that all links share, such as `("torso",)`.
+    """
+
+    base: QLearning
+    links: int
+    window: WindowShift
+    shared: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(self.links >= 1, "links", self.links, "at least 1")
+
+    def init(self, key: jax.Array) -> QLearningState:
+        """See `Agent.init`."""
+        # One network alone gets the key that its base agent would.
+        keys = key[None] if self.links == 1 else jax.random.split(key, self.links)
+        params = [self.base.init(keys[k]).params["params"] for k in range(self.links)]
+        shared = {name: params[0][name] for name in self.shared}
+        own = [{name: sub for name, sub in p.items() if name not in self.shared} for p in params]
+        chain = ChainParams(shared, jax.tree.map(lambda *leaves: jnp.stack(leaves), *own))
+        return QLearningState(
+            params=chain,
+            target_params=jax.tree.map(jnp.copy, chain),
+            optimizer_state=self.base.optimizer.init(chain),
+            updates=jnp.int32(0),
+            hyper=as_leaves(self.base.hyper.replace(target=self.window)),
+        )
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Agent.init_memory`."""
+        return self.base.init_memory(num_envs)
+
+    def act(
+        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Agent.act`: by one link, drawn uniformly."""
+        return self.base.act(self._draw(state, key), memory, timestep, key)
+
+    def exploit(
+        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Agent.exploit`: by one link, drawn uniformly."""
+        return self.base.exploit(self._draw(state, key), memory, timestep, key)
+
+    def _draw(self, state: QLearningState, key: jax.Array) -> QLearningState:
+        link = 0 if self.links == 1 else jax.random.randint(jax.random.fold_in(key, self.links), (), 0, self.links)
+        return state.replace(params=state.params.link(link))
+
+    def update(
+        self, state: QLearningState, batch: Transition, key: jax.Array
+    ) -> tuple[QLearningState, Metrics, jax.Array]:
+        """See `Agent.update`: every link at once, link k on the backup of target k."""
+        hyper = state.hyper
+
+        def loss(params: ChainParams) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
+            losses, (metrics, priority) = self._objectives(state, params, batch, key)
+            return jnp.sum(losses), (jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics), jnp.mean(priority, axis=0))
+
+        (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        params, optimizer_state = descend(
+            self.base.optimizer, gradient, state.optimizer_state, state.params, hyper.learning_rate.at(state.updates)
+        )
+        updates = state.updates + 1
+        target_params, params = hyper.target.step(state.target_params, params, updates)
+        state = state.replace(
+            params=params, target_params=target_params, optimizer_state=optimizer_state, updates=updates
+        )
+        return state, metrics, priority
+
+    def _objectives(self, state: QLearningState, params: ChainParams, batch: Transition, key: jax.Array) -> Any:
+        """The base's objective of each link, stacked."""
+        keys = [key] + [jax.random.fold_in(key, 10 + k) for k in range(1, self.links)]
+        # Separate networks are separate products, which the CPU does faster one by one; over a shared torso the links
+        # are vmapped, so that the torso's passes, forward and back, are made once.
+        if self.links == 1 or (not self.shared and jax.default_backend() == "cpu"):
+            each = [
+                self.base.objective(state.hyper, params.link(k), state.target_params.link(k), batch, keys[k])
+                for k in range(self.links)
+            ]
+            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+
+        def link(chained: PyTree, target_chained: PyTree, key: jax.Array) -> Any:
+            online, target = params.shared, state.target_params.shared
+            return self.base.objective(
+                state.hyper, {"params": {**online, **chained}}, {"params": {**target, **target_chained}}, batch, key
+            )
+
+        return jax.vmap(link)(params.chained, state.target_params.chained, jnp.stack(keys))

@@ -1,0 +1,54 @@
+"""Every experiment script: its configuration parses, its training traces for two seeds, and its help is whole."""
+
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from jaxq.runs import parse
+from jaxq.runs.run import member_keys
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+SCRIPTS = sorted(p.stem for p in (ROOT / "experiments").glob("*.py") if p.stem != "__init__")
+SMALL = ["--num-seeds", "2", "--num-envs", "2", "--replay-capacity", "1000", "--warmup-steps", "256",
+         "--batch-size", "8", "--total-steps", "2000", "--eval-episodes", "1"]  # fmt: skip
+
+
+def load(name):
+    """The script and the presets it is run with."""
+    module = importlib.import_module(f"experiments.{name}")
+    return module, getattr(module, f"{name.upper()}_PRESETS", module.PRESETS)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_training_traces_for_two_seeds(name):
+    """The whole program is built and its shapes are checked, which needs no compilation."""
+    module, presets = load(name)
+    env = "gymnax/Pendulum-v1" if name == "sac" else "gymnax/Breakout-MinAtar"
+    config = parse(module.Config, presets, ["--env", env, *SMALL])
+    training = module.build(config)
+    plan = training.plan(config.total_steps, 2, 2)
+    state = jax.eval_shape(training.warm_up, jax.eval_shape(training.init, member_keys(config)))
+    after, metrics = jax.eval_shape(lambda s: training.train_chunk(s, plan), state)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+    assert {"loss", "eval_return", "episode_return"} <= set(metrics)
+    assert all(value.shape == (2,) for value in metrics.values())
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_flag_is_explained(name, capsys):
+    module, presets = load(name)
+    with pytest.raises(SystemExit) as stop:
+        parse(module.Config, presets, ["--help"])
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for field in dataclasses.fields(module.Config):
+        flag = "--" + field.name.replace("_", "-")
+        assert flag in text
+        # Between a flag and its default there is a sentence.
+        explained = text.split(flag, 1)[1].split("(default", 1)[0]
+        assert len(explained.split()) >= 3, flag

@@ -1,0 +1,95 @@
+"""Iterated Q-networks: a chain of one is its base agent, and the window moves as defined."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_agents import ACTIONS, STATES, every_transition, exact_values, random_mdp, tabular_agent
+
+from jaxq.agents import HardUpdate, IteratedQLearning, WindowShift
+from jaxq.agents.iterated import ChainParams
+from jaxq.errors import InputError
+from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork
+
+
+def learn(agent, batch, updates, seed=1):
+    def step(state, key):
+        state, metrics, _ = agent.update(state, batch, key)
+        return state, metrics
+
+    keys = jax.random.split(jax.random.key(0), updates)
+    return jax.jit(lambda s: jax.lax.scan(step, s, keys))(agent.init(jax.random.key(seed)))
+
+
+def test_a_chain_of_one_is_its_base_agent_bit_for_bit():
+    base = tabular_agent()
+    base = dataclasses.replace(base, hyper=base.hyper.replace(target=HardUpdate(7)))
+    batch = every_transition(*random_mdp(1))
+    expected, expected_metrics = learn(base, batch, 100)
+    state, metrics = learn(IteratedQLearning(base, 1, WindowShift(7, 7)), batch, 100)
+    jax.tree.map(np.testing.assert_array_equal, state.params.link(0), expected.params)
+    jax.tree.map(np.testing.assert_array_equal, state.target_params.link(0), expected.target_params)
+    jax.tree.map(np.testing.assert_array_equal, metrics, expected_metrics)
+
+
+@pytest.mark.parametrize("links", [1, 2, 4])
+def test_the_window_moves_as_defined(links):
+    """Learners θ_1 .. θ_K and targets θ̄_0 .. θ̄_{K-1} as numbers, against the definition spelled out."""
+    online = {k: 100.0 * k for k in range(1, links + 1)}
+    target = {k: -1.0 * k for k in range(links)}
+    window = WindowShift(6, 2)
+
+    def as_chain(values):
+        return ChainParams({}, {"w": jnp.array([values[k] for k in sorted(values)])})
+
+    for updates in range(1, 20):
+        online = {k: v + 1.0 for k, v in online.items()}  # learning goes on
+        got_target, got_online = window.step(as_chain(target), as_chain(online), jnp.int32(updates))
+        if updates % 2 == 0:
+            for k in range(1, links):
+                target[k] = online[k]
+        if updates % 6 == 0:
+            before = dict(online)
+            for k in range(links):
+                target[k] = before[k + 1]
+            for k in range(1, links):
+                online[k] = before[k + 1]
+        np.testing.assert_array_equal(got_target.chained["w"], [target[k] for k in range(links)])
+        np.testing.assert_array_equal(got_online.chained["w"], [online[k] for k in range(1, links + 1)])
+
+
+@pytest.mark.parametrize("shared", [(), ("torso",)])
+def test_a_chain_finds_the_exact_values(shared):
+    following, reward = random_mdp(1)
+    base = tabular_agent()
+    if shared:
+        base = dataclasses.replace(base, network=ActionValueNetwork(MLP((32,)), ActionValueHead(ACTIONS)))
+    agent = IteratedQLearning(base, 3, WindowShift(20, 5), shared)
+    state, _ = learn(agent, every_transition(following, reward), 5000)
+    for k in range(3):
+        found = base.network.apply(state.params.link(k), jnp.eye(STATES))[..., 0]
+        np.testing.assert_allclose(found[:-1], exact_values(following, reward, 0.9)[:-1], atol=0.05)
+
+
+def test_vmapped_and_separate_links_have_the_same_objective(monkeypatch):
+    agent = IteratedQLearning(tabular_agent(), 3, WindowShift(20, 5))
+    state, batch = agent.init(jax.random.key(0)), every_transition(*random_mdp(2))
+    one_by_one = agent._objectives(state, state.params, batch, jax.random.key(1))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    together = agent._objectives(state, state.params, batch, jax.random.key(1))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one_by_one, together)
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: IteratedQLearning(tabular_agent(), 0, WindowShift(1, 1)), "links"),
+        (lambda: WindowShift.every(0, 1), "target_period"),
+        (lambda: WindowShift.every(5, 6), "sync_period"),
+    ],
+)
+def test_impossible_chains_are_named(make, named):
+    with pytest.raises(InputError, match=named):
+        make()
