@@ -45,6 +45,16 @@ def throughput_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def ratio_table(rates: dict[str, list[float]], unit: str) -> str:
+    """Median rate of each contender, and the median over rounds of the first one's ratio to it."""
+    ours = np.array(next(iter(rates.values())))
+    lines = [f"| contender | {unit} | jaxq's speed over it |", "| --- | ---: | ---: |"]
+    for name, values in rates.items():
+        ratio = float(np.median(ours / np.array(values)))
+        lines.append(f"| {name} | {np.median(values):,.0f} | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
 def learning_table() -> str:
     """A row a run directory kept under results/runs: final evaluation returns over seeds, and the command."""
     lines = [
@@ -99,6 +109,18 @@ def main() -> None:
         learning_table(),
         "",
     ]
+    replay = RESULTS / "replay.json"
+    if replay.exists():
+        rates = json.loads(replay.read_text())["iterations_per_second"]
+        parts += [
+            "## Prioritized replay",
+            "",
+            "Measured by `python -m benchmarks.replay`: add 64, sample 32 and update 32 on one million items, inside a scan "
+            "on the CPU; medians, and medians of the rounds' ratios.",
+            "",
+            ratio_table(rates, "iterations/s"),
+            "",
+        ]
     memory = RESULTS / "memory.json"
     if memory.exists():
         values = json.loads(memory.read_text())

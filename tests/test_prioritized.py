@@ -31,6 +31,18 @@ def test_sums_are_exact_after_many_writes(size):
     np.testing.assert_allclose(tree.total, leaves.sum(dtype=np.float64), rtol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "width"), [(1, 1), (16, 16), (40, 3), (300, 16), (300, 37), (5000, 64), (5000, 1)])
+def test_a_range_is_set_as_its_leaves_are(size, width):
+    rng = np.random.default_rng(size)
+    tree = SumTree.create(size).set(jnp.arange(size), jnp.asarray(rng.exponential(size=size), jnp.float32))
+    for start in {0, (size - width) // 2, (size - width) // 3, size - width}:
+        value = jnp.asarray(rng.exponential(size=width), jnp.float32)
+        by_range = tree.set_range(jnp.int32(start), value)
+        by_leaf = tree.set(start + jnp.arange(width), value)
+        for a, b in zip(by_range.levels, by_leaf.levels, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
 @pytest.mark.parametrize("size", [1, 16, 300, 5000])
 def test_find_equals_a_search_in_the_running_sum(size):
     """Whole numbers, whose sums float32 holds exactly: the leaf found is that of numpy's searchsorted."""

@@ -81,16 +81,15 @@ class PrioritizedReplay:
         The window that this row completes can be drawn from now on, with the largest priority so far; those that the
         row overwrites, or whose stack of frames it cuts, can not.
         """
-        rows, envs = self.ring.rows, jnp.arange(self.ring.num_envs)
+        rows, envs = self.ring.rows, self.ring.num_envs
         written = state.ring.position
         ring = self.ring.add(state.ring, timestep, action, following)
         begun = (written - self.ring.n_step) % rows
         complete = (ring.size > self.ring.n_step) & (ring.flags[begun] & FINAL == 0)
         gone = (written + max(self.ring.observation_spec.frames - 1, 0)) % rows
-        index = jnp.concatenate([gone * self.ring.num_envs + envs, begun * self.ring.num_envs + envs])
         fresh = jnp.where(complete, state.largest**self.priority_exponent, 0.0)
-        values = jnp.concatenate([jnp.zeros_like(fresh), fresh])
-        return PrioritizedState(ring, state.tree.set(index, values), state.largest)
+        tree = state.tree.set_range(gone * envs, jnp.zeros(envs)).set_range(begun * envs, fresh)
+        return PrioritizedState(ring, tree, state.largest)
 
     def seal(self, state: PrioritizedState) -> PrioritizedState:
         """Make the newest row the end of its episode, as `UniformReplay.seal`."""
