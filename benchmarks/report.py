@@ -115,8 +115,8 @@ def main() -> None:
         parts += [
             "## Prioritized replay",
             "",
-            "Measured by `python -m benchmarks.replay`: add 64, sample 32 and update 32 on one million items, inside a scan "
-            "on the CPU; medians, and medians of the rounds' ratios.",
+            "Measured by `python -m benchmarks.replay`: add 64, sample 32 and update 32 on one million items, inside a "
+            "scan on the CPU; medians, and medians of the rounds' ratios.",
             "",
             ratio_table(rates, "iterations/s"),
             "",

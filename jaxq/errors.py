@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend: a single line that names what was given and what is allowed."""
+"""The errors that a user meets, each a single line: what was given and what is allowed, or what diverged and when."""
 
 import contextlib
 import sys
@@ -8,6 +8,10 @@ from typing import Any
 
 class InputError(ValueError):
     """Something the user gave cannot be used. Its message is one line fit to be shown as it is."""
+
+
+class DivergedError(RuntimeError):
+    """A metric is NaN or infinite; the message names it and the step."""
 
 
 def require(condition: bool, field: str, value: Any, allowed: str) -> None:
@@ -23,9 +27,9 @@ def missing_extra(backend: str, extra: str, cause: ImportError) -> InputError:
 
 @contextlib.contextmanager
 def clean_errors() -> Iterator[None]:
-    """For the end of a script: an `InputError` becomes one line on stderr and exit code 2."""
+    """For the end of a script: these errors become one line on stderr, and exit code 2, or 1 for `DivergedError`."""
     try:
         yield
-    except InputError as error:
+    except (InputError, DivergedError) as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(2 if isinstance(error, InputError) else 1) from None

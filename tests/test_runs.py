@@ -209,6 +209,47 @@ def test_bad_input_is_one_line_and_code_2(args, said, tmp_path, monkeypatch, cap
     assert not list(tmp_path.iterdir())
 
 
+def test_a_tracker_that_is_missing_names_its_extra_and_leaves_nothing(tmp_path, monkeypatch):
+    from jaxq.runs import run
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    config = dqn.Config(run_dir=tmp_path / "run", track="tensorboard")
+    with pytest.raises(InputError, match=r"jaxq\[tensorboard\]"):
+        run(dqn.build, config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_small_a_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    import shutil
+
+    from jaxq.runs import run
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    with pytest.raises(InputError, match="MB free"):
+        run(dqn.build, dqn.Config(run_dir=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_fills_up_is_one_line_and_keeps_the_checkpoints(tmp_path, monkeypatch):
+    import errno
+
+    from jaxq.runs import run
+
+    log, written = RunDirectory.log, []
+
+    def fill_up(self, line):
+        if len(written) == 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(line)
+        log(self, line)
+
+    monkeypatch.setattr(RunDirectory, "log", fill_up)
+    args = ["--run-dir", str(tmp_path / "run"), *SMALL, "--checkpoint-minutes", "0"]
+    with pytest.raises(InputError, match="disk that is full"):
+        run(dqn.build, parse(dqn.Config, dqn.PRESETS, args))
+    assert list((tmp_path / "run" / "checkpoints").glob("[0-9]*"))
+
+
 def test_a_directory_that_holds_a_run_is_not_overwritten(whole_run):
     run_dir, _ = whole_run
     before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*") if path.is_file()}
@@ -253,6 +294,7 @@ def test_divergence_stops_the_run_and_names_step_and_metric(tmp_path):
     assert code == 1
     message = err.strip().splitlines()[-1]
     assert "diverged" in message
+    assert err.count("\n") == 1
     assert "at step" in message
     assert "loss" in message or "mean_q" in message
 

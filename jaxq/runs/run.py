@@ -18,14 +18,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxq.errors import InputError, require
+from jaxq.errors import DivergedError, InputError, require
 from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints
 from jaxq.runs.config import RunConfig, to_json
 from jaxq.runs.directory import RunDirectory, finite_or_null, provenance, read_metrics, write_json
 from jaxq.runs.display import Display
 from jaxq.runs.plots import load_curve, plot_curves
-from jaxq.runs.sinks import Sink, open_sinks
+from jaxq.runs.sinks import Sink, open_sinks, require_tracker
 from jaxq.training import OffPolicy, Plan
 from jaxq.types import Metrics, PyTree
 
@@ -33,10 +33,6 @@ ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
 # Metrics that are NaN where nothing was there to average; any other NaN means that learning has diverged.
 MAY_BE_MISSING = ("episode_return", "episode_length", "eval_return", "eval_length")
-
-
-class DivergedError(RuntimeError):
-    """A metric is NaN or infinite; the message names it and the step."""
 
 
 def use_device(device: str) -> None:
@@ -93,6 +89,7 @@ def run(build: Callable[[ConfigT], OffPolicy], config: ConfigT) -> dict[str, Any
     path = config.run_dir or default_run_dir(config, experiment)
     config = dataclasses.replace(config, run_dir=path)
     state_shape = jax.eval_shape(training.init, member_keys(config))
+    require_tracker(config.track)
     if not config.resume:
         _require_disk(path, state_shape)
     directory = RunDirectory(path, resume=config.resume)

@@ -1,5 +1,6 @@
 """Where metrics go besides the run directory: Weights & Biases and TensorBoard."""
 
+import importlib
 import uuid
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,10 +38,8 @@ class WandbSink:
     """Weights & Biases; the run's id is kept in its directory, so a resumed run goes on under the same id."""
 
     def __init__(self, run_dir: Path, config: dict[str, Any], group: str):
-        try:
-            import wandb
-        except ImportError as error:
-            raise missing_extra("--track wandb", "wandb", error) from None
+        import wandb
+
         id_file = run_dir / "wandb_id.txt"
         if not id_file.exists():
             id_file.write_text(uuid.uuid4().hex[:12])
@@ -67,10 +66,8 @@ class TensorBoardSink:
     """TensorBoard event files in `tensorboard/` of the run directory."""
 
     def __init__(self, run_dir: Path):
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise missing_extra("--track tensorboard", "tensorboard", error) from None
+        from tensorboardX import SummaryWriter
+
         self._writer = SummaryWriter(str(run_dir / "tensorboard"))
 
     def log(self, line: dict[str, Any]) -> None:
@@ -83,12 +80,22 @@ class TensorBoardSink:
         self._writer.close()
 
 
-def open_sinks(track: Track, run_dir: Path, config: dict[str, Any], group: str) -> list[Sink]:
-    """The sinks that `--track` asks for.
+def require_tracker(track: Track) -> None:
+    """Check that what `--track` asks for is installed.
 
     Raises:
-      InputError: naming the extra, if its package is not installed.
+      InputError: naming the extra, if it is not.
     """
+    package = {"wandb": "wandb", "tensorboard": "tensorboardX"}.get(track)
+    if package is not None:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise missing_extra(f"--track {track}", track, error) from None
+
+
+def open_sinks(track: Track, run_dir: Path, config: dict[str, Any], group: str) -> list[Sink]:
+    """The sinks that `--track` asks for."""
     if track == "wandb":
         return [WandbSink(run_dir, config, group)]
     if track == "tensorboard":
