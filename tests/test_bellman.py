@@ -7,7 +7,7 @@ import optax
 import pytest
 import rlax
 
-from jaxq.bellman import Scalar, huber, n_step_return, operators
+from jaxq.bellman import Scalar, huber, lambda_return, n_step_return, operators, retrace_return
 from jaxq.errors import InputError
 
 
@@ -37,6 +37,47 @@ def test_n_step_return_equals_rlax_on_whole_sequences():
     windows = jnp.stack([rewards[t : t + 3] for t in range(3)])
     returns, discount = n_step_return(windows, jnp.full(3, 3), jnp.zeros(3, bool), jnp.float32(0.9))
     np.testing.assert_allclose(returns + discount * values[2:], expected[:3], rtol=1e-5)
+
+
+@pytest.mark.parametrize("trace", [0.0, 0.6, 1.0])
+def test_lambda_return_equals_rlax(trace):
+    rewards, values = jax.random.normal(jax.random.key(0), (2, 7, 3))
+    discounts = 0.9 * jax.random.bernoulli(jax.random.key(1), 0.8, (7, 3))
+    expected = jax.vmap(rlax.lambda_returns, (1, 1, 1, None), 1)(rewards, discounts, values, trace)
+    np.testing.assert_allclose(lambda_return(rewards, discounts, values, trace), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_lambda_return_at_its_ends_is_one_step_and_monte_carlo():
+    rewards, values = jax.random.normal(jax.random.key(0), (2, 5))
+    discounts = jnp.full(5, 0.9)
+    np.testing.assert_allclose(lambda_return(rewards, discounts, values, 0.0), rewards + 0.9 * values, rtol=1e-6)
+    whole = lambda_return(rewards, discounts, values, 1.0)
+    powers = 0.9 ** np.arange(5)
+    np.testing.assert_allclose(whole[0], (powers * rewards).sum() + 0.9**5 * values[-1], rtol=1e-5)
+
+
+def test_a_trace_of_zero_cuts_the_return_at_a_truncation():
+    rewards, values = jax.random.normal(jax.random.key(0), (2, 6))
+    discounts, trace = jnp.full(6, 0.9), jnp.full(6, 0.7).at[2].set(0.0)
+    whole = lambda_return(rewards, discounts, values, trace)
+    np.testing.assert_allclose(whole[2], rewards[2] + 0.9 * values[2], rtol=1e-6)
+    alone = lambda_return(rewards[:3], discounts[:3], values[:3], trace[:3])
+    np.testing.assert_allclose(whole[:3], alone, rtol=1e-6)
+
+
+def test_retrace_equals_rlax():
+    q_tm1, q_t = jax.random.normal(jax.random.key(0), (2, 6, 4))
+    a_tm1, a_t = jax.random.randint(jax.random.key(1), (2, 6), 0, 4)
+    reward = jax.random.normal(jax.random.key(2), (6,))
+    discount = jnp.full(6, 0.9)
+    policy = jax.nn.softmax(jax.random.normal(jax.random.key(3), (6, 4)))
+    behaviour = jax.random.uniform(jax.random.key(4), (6,), minval=0.1)
+    errors = rlax.retrace(q_tm1, q_t, a_tm1, a_t, reward, discount, policy, behaviour, 0.8)
+    taken = q_t[jnp.arange(6), a_t]
+    ours = retrace_return(
+        reward, discount, taken, jnp.sum(policy * q_t, axis=1), policy[jnp.arange(6), a_t] / behaviour, 0.8
+    )
+    np.testing.assert_allclose(ours - q_tm1[jnp.arange(6), a_tm1], errors, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("operator", [operators.Maximum(), operators.Double()])

@@ -5,7 +5,7 @@ from jaxq.bellman.base import Representation, ScalarTarget
 from jaxq.bellman.categorical import Categorical, HLGauss, Support, TwoHot
 from jaxq.bellman.mappings import Mapped, SignedHyperbolic, Symlog
 from jaxq.bellman.quantile import Expectile, ImplicitQuantile, Quantile
-from jaxq.bellman.returns import n_step_return
+from jaxq.bellman.returns import lambda_return, n_step_return, retrace_return
 from jaxq.bellman.scalar import Scalar, huber
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "Symlog",
     "TwoHot",
     "huber",
+    "lambda_return",
     "n_step_return",
     "operators",
+    "retrace_return",
 ]

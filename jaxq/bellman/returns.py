@@ -23,3 +23,64 @@ def n_step_return(
     """
     powers = discount ** jnp.arange(rewards.shape[1], dtype=rewards.dtype)
     return rewards @ powers, discount ** steps.astype(rewards.dtype) * (1.0 - terminated.astype(rewards.dtype))
+
+
+def lambda_return(
+    rewards: jax.Array, discounts: jax.Array, next_values: jax.Array, trace: jax.Array | float
+) -> jax.Array:
+    """λ-returns, `G_t = r_{t+1} + γ_{t+1} ((1 - λ) v_{t+1} + λ G_{t+1})`.
+
+    Sutton and Barto, 2nd ed., eq. 12.2, made recursive.
+
+    With `next_values` the maxima of action values these are the returns of Peng's Q(λ) (Peng and Williams, 1996), which
+    PQN learns from.
+
+    Args:
+      rewards: [T, ...] r_{t+1}.
+      discounts: [T, ...] γ_{t+1}, zero where s_{t+1} is terminal.
+      next_values: [T, ...] v_{t+1}, the value of s_{t+1}; the return after the last step is its value.
+      trace: λ in [0, 1], a scalar or [T, ...]; zero where an episode was cut off, so that its return ends in the value.
+
+    Returns:
+      [T, ...].
+    """
+    trace = jnp.broadcast_to(trace, rewards.shape)
+
+    def step(following: jax.Array, now: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+        reward, discount, value, share = now
+        result = reward + discount * ((1.0 - share) * value + share * following)
+        return result, result
+
+    return jax.lax.scan(step, next_values[-1], (rewards, discounts, next_values, trace), reverse=True)[1]
+
+
+def retrace_return(
+    rewards: jax.Array,
+    discounts: jax.Array,
+    next_q_taken: jax.Array,
+    next_values: jax.Array,
+    next_ratios: jax.Array,
+    trace: jax.Array | float,
+) -> jax.Array:
+    """Retrace(λ) targets (Munos et al., Safe and Efficient Off-Policy Reinforcement Learning, 2016, eq. 3 and 4).
+
+    `G_t = r_{t+1} + γ_{t+1} (v_{t+1} + c_{t+1} (G_{t+1} - q_{t+1}))` with `c = λ min(1, π/μ)`.
+
+    Args:
+      rewards, discounts: [T, ...] as of `lambda_return`.
+      next_q_taken: [T, ...] q(s_{t+1}, a_{t+1}). The recursion begins with the last of them, so the last target is one-step.
+      next_values: [T, ...] Σ_a π(a|s_{t+1}) q(s_{t+1}, a).
+      next_ratios: [T, ...] π(a_{t+1}|s_{t+1}) / μ(a_{t+1}|s_{t+1}).
+      trace: λ in [0, 1].
+
+    Returns:
+      [T, ...].
+    """
+    cut = trace * jnp.minimum(1.0, next_ratios)
+
+    def step(following: jax.Array, now: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+        reward, discount, q, value, c = now
+        result = reward + discount * (value + c * (following - q))
+        return result, result
+
+    return jax.lax.scan(step, next_q_taken[-1], (rewards, discounts, next_q_taken, next_values, cut), reverse=True)[1]
