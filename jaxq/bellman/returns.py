@@ -68,7 +68,7 @@ def retrace_return(
 
     Args:
       rewards, discounts: [T, ...] as of `lambda_return`.
-      next_q_taken: [T, ...] q(s_{t+1}, a_{t+1}). The recursion begins with the last of them, so the last target is one-step.
+      next_q_taken: [T, ...] q(s_{t+1}, a_{t+1}); the last one begins the recursion, so the last target is one-step.
       next_values: [T, ...] Σ_a π(a|s_{t+1}) q(s_{t+1}, a).
       next_ratios: [T, ...] π(a_{t+1}|s_{t+1}) / μ(a_{t+1}|s_{t+1}).
       trace: λ in [0, 1].
