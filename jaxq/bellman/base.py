@@ -46,10 +46,6 @@ class Representation(Protocol):
 class ScalarTarget(Representation):
     """Base of representations that learn the expected return alone, however they encode it."""
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
-        raise NotImplementedError
-
     def encode(self, value: jax.Array) -> jax.Array:
         """The target that stands for scalar values: [B] -> [B, T]."""
         raise NotImplementedError

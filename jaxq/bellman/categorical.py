@@ -77,8 +77,8 @@ def cross_entropy(logits: jax.Array, probabilities: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Categorical(Representation):
-    """C51 (Bellemare et al., 2017): the distribution of the return over fixed atoms.
+class OverAtoms(Representation):
+    """Base of the representations by probabilities over fixed atoms: logits, their mean, and the cross-entropy.
 
     Attributes:
       support: the atoms.
@@ -94,6 +94,15 @@ class Categorical(Representation):
     def mean(self, prediction: jax.Array) -> jax.Array:
         """See `Representation.mean`."""
         return jax.nn.softmax(prediction, axis=-1) @ self.support.atoms
+
+    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.loss`: cross-entropy to the target's probabilities."""
+        return cross_entropy(prediction, target)
+
+
+@dataclasses.dataclass(frozen=True)
+class Categorical(OverAtoms):
+    """C51 (Bellemare et al., 2017): the distribution of the return over fixed atoms."""
 
     def target(
         self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array
@@ -102,65 +111,31 @@ class Categorical(Representation):
         mixture = jnp.einsum("ba,ban->bn", weights, jax.nn.softmax(next_prediction, axis=-1))
         return project(self.support, reward[:, None] + discount[:, None] * self.support.atoms, mixture)
 
-    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """See `Representation.loss`: cross-entropy."""
-        return cross_entropy(prediction, target)
-
 
 @dataclasses.dataclass(frozen=True)
-class TwoHot(ScalarTarget):
-    """A scalar target as the two atoms around it (Farebrother et al., Stop Regressing, 2024, section 3.1).
-
-    Attributes:
-      support: the atoms.
-    """
-
-    support: Support
-
-    @property
-    def width(self) -> int:
-        """One logit an atom."""
-        return self.support.size
-
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
-        return jax.nn.softmax(prediction, axis=-1) @ self.support.atoms
+class TwoHot(OverAtoms, ScalarTarget):
+    """A scalar target as the two atoms around it (Farebrother et al., Stop Regressing, 2024, section 3.1)."""
 
     def encode(self, value: jax.Array) -> jax.Array:
         """See `ScalarTarget.encode`."""
         return project(self.support, value[:, None], jnp.ones_like(value)[:, None])
 
-    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """See `Representation.loss`: cross-entropy."""
-        return cross_entropy(prediction, target)
-
 
 @dataclasses.dataclass(frozen=True)
-class HLGauss(ScalarTarget):
+class HLGauss(OverAtoms, ScalarTarget):
     """A scalar target as a Gaussian histogram (Imani and White, 2018; Farebrother et al., 2024, section 3.1).
 
     The atoms are the centres of bins as wide as their distance; a bin's probability is the integral over it of a
     Gaussian around the target, cut off at the ends of the support and normalized there.
 
     Attributes:
-      support: centres of the bins.
       smoothing: width σ of the Gaussian in bin widths; 0.75 in the paper.
     """
 
-    support: Support
     smoothing: float = 0.75
 
     def __post_init__(self) -> None:
         require(0 < self.smoothing < float("inf"), "smoothing", self.smoothing, "positive and finite")
-
-    @property
-    def width(self) -> int:
-        """One logit a bin."""
-        return self.support.size
-
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
-        return jax.nn.softmax(prediction, axis=-1) @ self.support.atoms
 
     def encode(self, value: jax.Array) -> jax.Array:
         """See `ScalarTarget.encode`."""
@@ -168,7 +143,3 @@ class HLGauss(ScalarTarget):
         # A target beyond the support counts as one at its end, so some mass is always inside.
         cdf = jax.scipy.special.erf((edges - self.support.position(value)[:, None]) / (2.0**0.5 * self.smoothing))
         return (cdf[:, 1:] - cdf[:, :-1]) / (cdf[:, -1:] - cdf[:, :1])
-
-    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
-        """See `Representation.loss`: cross-entropy."""
-        return cross_entropy(prediction, target)

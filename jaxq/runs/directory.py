@@ -52,7 +52,8 @@ def provenance() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        # As it would be typed in the repository, wherever that is.
+        "command": " ".join([Path(sys.executable).name, *sys.argv]).replace(f"{Path(__file__).parents[2]}/", ""),
         "git_revision": git("rev-parse", "HEAD"),
         "git_dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
