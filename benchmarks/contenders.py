@@ -30,7 +30,7 @@ Segment = Callable[[], int]  # runs, waits, and returns the environment steps ta
 def _training_segment(training: OffPolicy, config: Any, iterations: int) -> Segment:
     """One chunk without an evaluation."""
     plan = training.plan(config.total_steps, 1, 1)
-    plan = dataclasses.replace(plan, iterations=iterations, chunks_per_evaluation=1_000_000)
+    plan = dataclasses.replace(plan, chunks=1_000_000, iterations=iterations, chunks_per_evaluation=1_000_000)
     state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config)))
     chunk = jax.jit(lambda s: training.train_chunk(s, plan), donate_argnums=0).lower(state).compile()
     steps = iterations * training.collect_steps * training.environment.num_envs

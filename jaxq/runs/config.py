@@ -31,7 +31,7 @@ class RunConfig:
     num_seeds: int = 1
     """Seeds trained side by side as one program."""
     total_steps: int = 200_000
-    """Environment steps of each seed, warm-up included; rounded up to whole chunks."""
+    """Environment steps of each seed, warm-up included; rounded down to whole chunks."""
     num_envs: int = 1
     """Training environments of each seed."""
     run_dir: Path | None = None

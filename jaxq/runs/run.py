@@ -240,8 +240,7 @@ class _Session:
         self.directory.log(line)
         for sink in self.sinks:
             sink.log(line)
-        evaluated = chunk % self.plan.chunks_per_evaluation == 0
-        if not evaluated or self.plan.chunks_per_evaluation == 1:
+        if not self.plan.evaluates(chunk) or self.plan.chunks_per_evaluation == 1:
             self.chunk_seconds.append(now - since)
         self.display.update(line, self._steps_per_second() or self._chunk_steps() / (now - since))
         return now

@@ -45,7 +45,7 @@ class Plan:
     Attributes:
       chunks: dispatches of the compiled program.
       iterations: of collecting and updating in each chunk.
-      chunks_per_evaluation: an evaluation ends every so many chunks, the last one included.
+      chunks_per_evaluation: an evaluation ends every so many chunks, counted back from the last.
       warmup: steps taken with random actions before the first update.
       steps_per_chunk: steps that a chunk adds.
     """
@@ -60,6 +60,10 @@ class Plan:
     def total_steps(self) -> int:
         """Steps of the whole run, warm-up included."""
         return self.warmup + self.chunks * self.steps_per_chunk
+
+    def evaluates(self, chunk: Any) -> Any:
+        """Whether this chunk, counted from 1, ends with an evaluation; a bool for an int, traced for an array."""
+        return (self.chunks - chunk) % self.chunks_per_evaluation == 0
 
     def steps_after(self, chunks: int) -> int:
         """Steps taken when so many chunks are done."""
@@ -118,7 +122,9 @@ class OffPolicy:
         return self.updates / (self.collect_steps * self.envs_per_member)
 
     def plan(self, total_steps: int, num_chunks: int, num_evaluations: int) -> Plan:
-        """Cut a run of about `total_steps` into chunks of equal length, so that one program serves them all.
+        """Cut a run of at most `total_steps` into chunks of equal length, so that one program serves them all.
+
+        About `num_chunks` of them, and less than one chunk is left of `total_steps`.
 
         Raises:
           InputError: if the warm-up leaves nothing of `total_steps`.
@@ -131,12 +137,10 @@ class OffPolicy:
             total_steps,
             f"at least {warmup + per_iteration}: a warm-up of {warmup} and one iteration of {per_iteration}",
         )
-        iterations = max((total_steps - warmup) // per_iteration, 1)
-        evaluations = min(num_evaluations, iterations)
-        between = max(round(min(num_chunks, iterations) / evaluations), 1)
-        chunks = between * evaluations
-        per_chunk = -(-iterations // chunks)
-        return Plan(chunks, per_chunk, between, warmup, per_chunk * per_iteration)
+        iterations = (total_steps - warmup) // per_iteration
+        per_chunk = max(iterations // num_chunks, 1)
+        chunks = iterations // per_chunk
+        return Plan(chunks, per_chunk, max(round(chunks / num_evaluations), 1), warmup, per_chunk * per_iteration)
 
     def init(self, keys: jax.Array) -> TrainState:
         """The state of a run about to warm up. `keys`: [N], one seed's key for each member."""
@@ -214,7 +218,7 @@ class OffPolicy:
         statistics, episodes = state.statistics.report(self.num_members)
         # Once a chunk and outside every vmap, so a branch and not a select.
         evaluation = jax.lax.cond(
-            chunk % plan.chunks_per_evaluation == 0,
+            plan.evaluates(chunk),
             lambda: self.evaluation(self.agent, state.agent, evaluation_keys),
             lambda: self.evaluation.skipped(self.num_members),
         )
