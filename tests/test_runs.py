@@ -95,7 +95,7 @@ def test_run_directory_holds_what_it_should(whole_run):
 
 def test_killed_and_resumed_equals_never_stopped(whole_run, tmp_path):
     """SIGKILL at random moments; the arrays of the last checkpoint and all metrics must come out bit for bit."""
-    kill_until_done(tmp_path / "killed", ["--num-seeds", 2, *SMALL], kills=2, longest=1.5, seed=0)
+    kill_until_done(tmp_path / "killed", ["--num-seeds", 2, *SMALL], kills=2, longest=0.3, seed=0)
     compare_runs(whole_run[0], tmp_path / "killed")
 
 

@@ -64,7 +64,7 @@ class Envs:
                     table.add_row(name, shape, str(action), f"{longest:,}")
                 except Exception as error:  # one environment that cannot be described must not hide the others
                     reason = " ".join(str(error).split())
-                    table.add_row(name, f"not usable here: {reason[:90]}", "", "")
+                    table.add_row(name, f"shapes unknown: {reason[:90]}", "", "")
         width = None if console.is_terminal else 200
         Console(width=width).print(table, highlight=False)
 

@@ -80,6 +80,20 @@ def make_playground(name: str, impl: str | None = None, **overrides: Any) -> "Br
     )
 
 
+def describe_playground(name: str) -> "BraxEnvironment":
+    """As `make_playground`, for a listing: it does not begin to fetch robot models that are not there yet.
+
+    Raises:
+      InputError: if the environment needs them.
+    """
+    registry = _playground()
+    from mujoco_playground._src import mjx_env
+
+    if name not in registry.dm_control_suite.ALL_ENVS and not mjx_env.MENAGERIE_PATH.exists():
+        raise InputError("its robot model is fetched when it is first made")
+    return make_playground(name)
+
+
 class BraxEnvironment:
     """A `SingleEnvironment` around a Brax-style object; of a dictionary of observations it shows `state`."""
 

@@ -25,7 +25,11 @@ class Backend:
     describe: Callable[[str], tuple[Any, Any, int]]
 
 
-def _functional(names: Callable[[], list[str]], make_single: Callable[..., SingleEnvironment]) -> Backend:
+def _functional(
+    names: Callable[[], list[str]],
+    make_single: Callable[..., SingleEnvironment],
+    make_to_describe: Callable[[str], SingleEnvironment] | None = None,
+) -> Backend:
     def make(name: str, num_envs: int, seed: int, **options: Any) -> Environment:
         del seed  # These environments are seeded by the keys given to `reset`.
         try:
@@ -34,7 +38,7 @@ def _functional(names: Callable[[], list[str]], make_single: Callable[..., Singl
             raise InputError(f"options of {name} are {options!r}, which it does not take: {error}") from None
 
     def describe(name: str) -> tuple[Any, Any, int]:
-        single = make_single(name)
+        single = (make_to_describe or make_single)(name)
         return single.observation_spec, single.action_spec, single.max_episode_steps
 
     return Backend(names, make, describe)
@@ -44,7 +48,9 @@ BACKENDS: dict[str, Backend] = {
     "gymnax": _functional(gymnax_backend.names, gymnax_backend.make_single),
     "envpool": Backend(envpool_backend.names, envpool_backend.make, envpool_backend.specs),
     "brax": _functional(brax_backend.brax_names, brax_backend.make_brax),
-    "playground": _functional(brax_backend.playground_names, brax_backend.make_playground),
+    "playground": _functional(
+        brax_backend.playground_names, brax_backend.make_playground, brax_backend.describe_playground
+    ),
 }
 
 
