@@ -122,9 +122,7 @@ def kill_until_done(run_dir, args, kills, longest, seed):
     args = ["--run-dir", run_dir, *args, "--checkpoint-minutes", 0]
     done = 0
     while done < kills:
-        resume = ["--resume"] if any((run_dir / "checkpoints").glob("[0-9]*")) else []
-        if not resume and run_dir.exists():  # killed before the first checkpoint: begin again
-            subprocess.run(["rm", "-r", str(run_dir)], check=True)
+        resume = ["--resume"] if (run_dir / "config.json").exists() else []
         seen = len(read_metrics(run_dir)) if run_dir.exists() else 0
         process = launch(*args, *resume)
         while process.poll() is None and (not run_dir.exists() or len(read_metrics(run_dir)) <= seen):

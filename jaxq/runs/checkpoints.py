@@ -51,6 +51,11 @@ class Checkpoints:
             self.path, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
         )
 
+    @property
+    def empty(self) -> bool:
+        """Whether no checkpoint has been written whole."""
+        return self._manager.latest_step() is None
+
     def save(self, chunk: int, state: PyTree, notes: dict[str, Any]) -> None:
         """Start writing a checkpoint; returns when the state has been copied and may be donated.
 

@@ -95,9 +95,10 @@ def run(build: Callable[[ConfigT], OffPolicy], config: ConfigT) -> dict[str, Any
     directory = RunDirectory(path, resume=config.resume)
     try:
         if not config.resume:
-            write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
             shutil.copyfile(script, path / "experiment.py")
             write_json(path / "provenance.json", provenance())
+            # Last, because it is what makes the directory one that holds a run.
+            write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
         with contextlib.closing(_Session(config, experiment, training, plan, directory, state_shape)) as session:
             return session.train()
     except Exception as error:
@@ -160,8 +161,8 @@ class _Session:
         """The whole session."""
         self.sinks = open_sinks(self.config.track, self.directory.path, to_json(self.config), self.experiment)
         self.display.say(f"{self.directory.path}: compiling")
-        compiled = self._compile()
         state, chunk = self._resume() if self.config.resume else self._start()
+        compiled = self._compile()
         self.display.start(self.plan.steps_after(chunk))
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -183,6 +184,10 @@ class _Session:
         return jax.jit(self.training.warm_up, donate_argnums=0)(state), 0
 
     def _resume(self) -> tuple[PyTree, int]:
+        if self.checkpoints.empty:
+            self.directory.rewind(-1)
+            self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
+            return self._start()
         state, notes = self.checkpoints.restore(self.state_shape)
         chunk = int(notes["chunk"])
         self.earlier_seconds = notes["wall_seconds"]
@@ -196,7 +201,7 @@ class _Session:
     def _loop(self, compiled: Any, state: PyTree, chunk: int) -> None:
         """Dispatch the chunks that are left; the metrics of one are read while the next one runs."""
         saved_at = time.monotonic()
-        last_saved = chunk if self.config.resume else None
+        last_saved = chunk if chunk else None
         pending: tuple[int, Metrics] | None = None
         ready_at = time.monotonic()
         while chunk < self.plan.chunks and self.stop_signal is None:
