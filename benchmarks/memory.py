@@ -30,7 +30,7 @@ def full_replay() -> dict[str, Any]:
     import jax.numpy as jnp
     import numpy as np
 
-    from jaxq.envs import ObservationSpec
+    from jaxq.envs.base import ObservationSpec, zero_reward_timestep
     from jaxq.replay import UniformReplay
     from jaxq.types import TimeStep
 
@@ -46,7 +46,7 @@ def full_replay() -> dict[str, Any]:
         return jax.lax.scan(add, state, jnp.arange(WRITTEN_AT_ONCE))[0]
 
     before = resident_bytes()
-    state = jax.jit(replay.init)(jnp.zeros((1, 84, 84, 4), jnp.uint8), jnp.zeros(1, jnp.int32))
+    state = jax.jit(replay.init)(zero_reward_timestep(jnp.zeros((1, 84, 84, 4), jnp.uint8), 1), jnp.zeros(1, jnp.int32))
     fill = jax.jit(fill, donate_argnums=0)
     for i in range(FRAMES // WRITTEN_AT_ONCE + 1):
         state = fill(state, jnp.int32(i))

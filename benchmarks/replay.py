@@ -54,7 +54,7 @@ def jaxq_replay(iterations: int) -> Segment:
         batch = replay.sample(state, key)
         return replay.update_priorities(state, batch.index, batch.weight + jnp.sum(batch.observation, axis=-1) + 0.5)
 
-    state = jax.jit(replay.init)(timestep.observation, action)
+    state = jax.jit(replay.init)(timestep, action)
     state = jax.jit(lambda s: replay.add(replay.add(s, timestep, action, timestep), timestep, action, timestep))(state)
     return _scanned(state, iteration, iterations)
 

@@ -2,33 +2,29 @@
 
 import dataclasses
 
-from jaxq.bellman import Categorical, Support
+from jaxq.bellman import Categorical
 from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
-from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
+from jaxq.runs import clean_errors, merged, off_policy, parse, run
+from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
+from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
+
+PRESETS = merged(DEFAULTS, ATOMS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of c51 beside those of all Q-learning."""
-
-    v_min: float = -10.0
-    """Lowest atom of the support."""
-    v_max: float = 10.0
-    """Highest atom of the support."""
-    num_atoms: int = 51
-    """Atoms of the support."""
+class Config(AtomsConfig, QLearningConfig):
+    """The fields of c51: those of all Q-learning, and the atoms."""
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
-    representation = Categorical(Support(config.v_min, config.v_max, config.num_atoms))
+    representation = Categorical(config.support)
     network = ActionValueNetwork(
         torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
     )
-    agent = q_learning_agent(config, training, network, representation, hyperparameters(config))
+    agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 
 

@@ -5,8 +5,11 @@ import dataclasses
 from jaxq.bellman import Scalar
 from jaxq.networks import ActionValueNetwork, DuelingHead, torso_for
 from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
+from jaxq.runs.discrete import make_discrete_environments
+from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
+
+PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,7 @@ def build(config: Config) -> OffPolicy:
         torso_for(training.observation_spec, config.hidden_widths),
         DuelingHead(num_actions, representation.width, config.stream_width),
     )
-    agent = q_learning_agent(config, training, network, representation, hyperparameters(config))
+    agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 
 

@@ -6,8 +6,11 @@ from jaxq.agents import IteratedQLearning, WindowShift
 from jaxq.bellman import Scalar
 from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
 from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
+from jaxq.runs.discrete import make_discrete_environments
+from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
+
+PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ def build(config: Config) -> OffPolicy:
     network = ActionValueNetwork(
         torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
     )
-    base = q_learning_agent(config, training, network, representation, hyperparameters(config))
+    base = q_learning_agent(config, training, network, representation)
     window = WindowShift.every(config.target_period, config.sync_period)
     agent = IteratedQLearning(base, config.links, window, ("torso",) if config.share_torso else ())
     return off_policy(config, agent, training, evaluation)

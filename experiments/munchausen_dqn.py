@@ -5,8 +5,11 @@ import dataclasses
 from jaxq.bellman import Scalar, operators
 from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
 from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
+from jaxq.runs.discrete import make_discrete_environments
+from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
+
+PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,8 +34,7 @@ def build(config: Config) -> OffPolicy:
         torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
     )
     operator = operators.Munchausen(config.temperature, config.munchausen_scale, config.munchausen_floor)
-    hyper = hyperparameters(config, operator)
-    agent = q_learning_agent(config, training, network, representation, hyper)
+    agent = q_learning_agent(config, training, network, representation, operator)
     return off_policy(config, agent, training, evaluation)
 
 

@@ -3,14 +3,17 @@
 import dataclasses
 
 from jaxq.bellman import ImplicitQuantile, operators
-from jaxq.networks import ActionValueNetwork, ImplicitQuantileHead, torso_for
+from jaxq.networks import ActionValueNetwork, torso_for
 from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.q_learning import PRESETS, QLearningConfig, hyperparameters, make_discrete_environments, q_learning_agent
+from jaxq.runs.discrete import FractionsConfig, make_discrete_environments
+from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
+
+PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
+class Config(FractionsConfig, QLearningConfig):
     """The fields of munchausen_iqn beside those of all Q-learning."""
 
     temperature: float = 0.03
@@ -19,12 +22,6 @@ class Config(QLearningConfig):
     """α, of the log-policy added to the reward."""
     munchausen_floor: float = -1.0
     """l0, below which that is clipped."""
-    num_fractions: int = 64
-    """Fractions sampled for predictions and for targets."""
-    num_act_fractions: int = 32
-    """Fractions sampled to choose an action."""
-    huber_threshold: float = 1.0
-    """Where the quantile loss turns from square to linear."""
 
 
 def build(config: Config) -> OffPolicy:
@@ -32,11 +29,9 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = ImplicitQuantile(config.huber_threshold)
     torso = torso_for(training.observation_spec, config.hidden_widths)
-    head = ImplicitQuantileHead(num_actions, 128, config.num_fractions, config.num_act_fractions)
-    network = ActionValueNetwork(torso, head)
+    network = ActionValueNetwork(torso, config.head(num_actions))
     operator = operators.Munchausen(config.temperature, config.munchausen_scale, config.munchausen_floor)
-    hyper = hyperparameters(config, operator)
-    agent = q_learning_agent(config, training, network, representation, hyper)
+    agent = q_learning_agent(config, training, network, representation, operator)
     return off_policy(config, agent, training, evaluation)
 
 

@@ -1,11 +1,12 @@
 """The words every room shares: what an environment says, and what a learner is given.
 
-Nothing here computes. Shapes are written for one batch: `B` environments or samples, `n` steps of an n-step window.
+Shapes are written for one batch: `B` environments or samples, `n` steps of an n-step window.
 """
 
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 PyTree = Any
@@ -31,7 +32,7 @@ class TimeStep(struct.PyTreeNode):
 
     Attributes:
       observation: [B, ...] what the agent sees now.
-      reward: [B] float32, received on arriving at `observation`.
+      reward: [B] float32, received on arriving at `observation`; [B, C] where rewards have several channels.
       terminated: [B] bool, the task itself ended here: the value of `observation` is zero.
       truncated: [B] bool, the episode was cut off here: `observation` still has a value to bootstrap from.
       first: [B] bool, `observation` is the first of its episode.
@@ -48,6 +49,11 @@ class TimeStep(struct.PyTreeNode):
         """[B] bool: the episode ends with this observation, for whichever reason."""
         return self.terminated | self.truncated
 
+    @property
+    def total_reward(self) -> jax.Array:
+        """[B] the reward, over all its channels."""
+        return self.reward if self.reward.ndim == 1 else self.reward.sum(axis=-1)
+
 
 class Transition(struct.PyTreeNode):
     """A batch of n-step windows, as replay samples them; the discount is applied by whoever learns from it.
@@ -55,7 +61,7 @@ class Transition(struct.PyTreeNode):
     Attributes:
       observation: [B, ...] where the window starts.
       action: [B, ...] the action taken there.
-      rewards: [B, n] the rewards that followed, zero after the episode's end.
+      rewards: [B, n], or [B, n, C], the rewards that followed, zero after the episode's end.
       steps: [B] int32 in 1..n, how many of `rewards` count.
       terminated: [B] bool, `next_observation` is terminal: nothing is bootstrapped from it.
       next_observation: [B, ...] the observation `steps` later; the true final one of a truncated episode.
@@ -71,3 +77,26 @@ class Transition(struct.PyTreeNode):
     next_observation: PyTree
     weight: jax.Array
     index: jax.Array
+
+
+class Rollout(struct.PyTreeNode):
+    """What T steps of on-policy collection saw, time first.
+
+    Attributes:
+      timestep: [T, E, ...] what the agent acted on; where `timestep.last`, its action was ignored.
+      action: [T, E, ...].
+      record: [T, E, ...] what the agent wanted to keep of acting: values, log-probabilities.
+      following: [E, ...] what came of the last action.
+      memory: what acting carried when the rollout began.
+    """
+
+    timestep: TimeStep
+    action: jax.Array
+    record: PyTree
+    following: TimeStep
+    memory: PyTree
+
+    def arrived(self, field: str) -> jax.Array:
+        """[T, E, ...] a field of the time steps that the actions led to."""
+        later = getattr(self.timestep, field)[1:]
+        return jnp.concatenate([later, getattr(self.following, field)[None]])

@@ -14,14 +14,22 @@ from jaxq.runs.run import member_keys
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 SCRIPTS = sorted(p.stem for p in (ROOT / "experiments").glob("*.py") if p.stem != "__init__")
-SMALL = ["--num-seeds", "2", "--num-envs", "2", "--replay-capacity", "1000", "--warmup-steps", "256",
-         "--batch-size", "8", "--total-steps", "2000", "--eval-episodes", "1"]  # fmt: skip
+SMALL = {
+    "num_seeds": 2, "num_envs": 2, "replay_capacity": 1000, "warmup_steps": 256, "batch_size": 8, "total_steps": 2000,
+    "eval_episodes": 1, "rollout_steps": 8, "minibatches": 4,
+}  # fmt: skip
+
+
+def small(config_class):
+    """Flags that make a run small, of those that a script has."""
+    fields = {field.name for field in dataclasses.fields(config_class)}
+    return [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items() if name in fields]
 
 
 def load(name):
     """The script and the presets it is run with."""
     module = importlib.import_module(f"experiments.{name}")
-    return module, getattr(module, f"{name.upper()}_PRESETS", module.PRESETS)
+    return module, module.PRESETS
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -29,7 +37,7 @@ def test_training_traces_for_two_seeds(name):
     """The whole program is built and its shapes are checked, which needs no compilation."""
     module, presets = load(name)
     env = "gymnax/Pendulum-v1" if name == "sac" else "gymnax/Breakout-MinAtar"
-    config = parse(module.Config, presets, ["--env", env, *SMALL])
+    config = parse(module.Config, presets, ["--env", env, *small(module.Config)])
     training = module.build(config)
     plan = training.plan(config.total_steps, 2, 2)
     state = jax.eval_shape(training.warm_up, jax.eval_shape(training.init, member_keys(config)))

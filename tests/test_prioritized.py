@@ -79,7 +79,7 @@ def filled(rows_written, capacity_rows, n, frames=0, batch=2048, **exponents):
     log = Log(0, rows_written, frames=frames)
     spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
     replay = PrioritizedReplay(UniformReplay(capacity_rows * ENVS, batch, ENVS, spec, n_step=n), **exponents)
-    state = replay.init(log.timestep(0).observation, jnp.asarray(log.action[0], jnp.int32))
+    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32))
     add = jax.jit(replay.add)
     for t in range(rows_written):
         state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), log.timestep(t + 1))

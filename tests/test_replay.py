@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxq.envs.base import ObservationSpec
+from jaxq.envs.base import ObservationSpec, zero_reward_timestep
 from jaxq.errors import InputError
 from jaxq.replay import UniformReplay
 from jaxq.types import TimeStep
@@ -79,7 +79,7 @@ def filled(rows_written: int, capacity_rows: int, n: int, frames: int = 0, seed:
     log = Log(seed, rows_written, frames=frames)
     spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
     replay = UniformReplay(capacity_rows * ENVS, batch, ENVS, spec, n_step=n)
-    state = replay.init(log.timestep(0).observation, jnp.asarray(log.action[0], jnp.int32))
+    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32))
     add = jax.jit(replay.add)
     for t in range(rows_written):
         state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), log.timestep(t + 1))
@@ -147,9 +147,8 @@ def test_sealed_ring_is_not_sampled_across_the_seal():
 def test_each_frame_is_stored_once():
     spec = ObservationSpec((84, 84, 4), np.uint8, 4)
     replay = UniformReplay(1_000_000, 32, 1, spec)
-    state = jax.eval_shape(
-        replay.init, jax.ShapeDtypeStruct((1, 84, 84, 4), np.uint8), jax.ShapeDtypeStruct((1,), np.int32)
-    )
+    timestep = zero_reward_timestep(jax.ShapeDtypeStruct((1, 84, 84, 4), np.uint8), 1)
+    state = jax.eval_shape(replay.init, timestep, jax.ShapeDtypeStruct((1,), np.int32))
     assert sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) < 8e9
 
 

@@ -12,7 +12,7 @@ import optax
 
 from jaxq.envs.base import ActionSpec, ObservationSpec
 from jaxq.errors import require
-from jaxq.types import Metrics, PyTree, TimeStep
+from jaxq.types import Metrics, PyTree, Rollout, TimeStep
 
 # Optimizer states of networks up to this many parameters are kept as one vector: one fused update, not one a small
 # array. For wider networks the concatenation costs more than it saves (measured: 64-wide gains, 256 loses).
@@ -22,8 +22,8 @@ POSITIVE = 1e-30  # the low end of an interval that excludes zero
 INFINITY = float("inf")
 
 
-class Agent(Protocol):
-    """What the training loops need of an agent. `E` is the number of environments of a member."""
+class Actor(Protocol):
+    """What every agent has. `E` is the number of environments of a member."""
 
     def init(self, key: jax.Array) -> PyTree:
         """A new agent's state."""
@@ -31,14 +31,32 @@ class Agent(Protocol):
     def init_memory(self, num_envs: int) -> PyTree:
         """What acting carries from step to step: where schedules are, held actions, recurrent state."""
 
-    def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
-        """The behaviour policy: actions [E, ...] for a TimeStep [E, ...], exploring, and the new memory."""
-
     def exploit(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
-        """The policy that is evaluated: as `act`, without exploration."""
+        """The policy that is evaluated: actions [E, ...] for a TimeStep [E, ...], and the new memory."""
+
+
+class Agent(Actor, Protocol):
+    """What the off-policy loop needs of an agent."""
+
+    def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        """The behaviour policy: as `exploit`, exploring."""
 
     def update(self, state: Any, batch: Any, key: jax.Array) -> tuple[PyTree, Metrics, jax.Array]:
         """One learning step on a batch from replay: the new state, scalars to log, and the samples' priorities [B]."""
+
+
+class OnPolicyAgent(Actor, Protocol):
+    """What the on-policy loop needs of an agent."""
+
+    def behave(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
+        """The behaviour policy: as `exploit`, exploring, and what the agent wants to find in the rollout [E, ...]."""
+
+    @property
+    def updates_per_rollout(self) -> int:
+        """Steps of the optimizer in an `update`."""
+
+    def update(self, state: Any, rollout: Rollout, key: jax.Array) -> tuple[PyTree, Metrics]:
+        """Learn from a rollout: the new state, and scalars to log."""
 
 
 def flatten_small(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
@@ -98,3 +116,15 @@ def require_in(low: float, high: float, **fields: Any) -> None:
 def as_leaves(hyperparameters: PyTree) -> PyTree:
     """Hyperparameters as arrays, so that each member of a population can have its own and none is compiled in."""
     return jax.tree.map(jnp.float32, hyperparameters)
+
+
+def minibatches_of(tree: PyTree, count: int, key: jax.Array) -> PyTree:
+    """Data [B, ...] in a random order and cut into equal parts: [count, B / count, ...].
+
+    Raises:
+      InputError: if the parts would not be equal.
+    """
+    size = jax.tree.leaves(tree)[0].shape[0]
+    require(size % count == 0, "minibatches", count, f"a divisor of the {size} steps of a rollout")
+    order = jax.random.permutation(key, size)
+    return jax.tree.map(lambda leaf: leaf[order].reshape(count, -1, *leaf.shape[1:]), tree)

@@ -1,8 +1,11 @@
 """Exploration of agents with discrete actions: how action values become behaviour.
 
 A strategy is a pytree whose numbers are leaves, so that a population can explore in as many ways as it has members.
-What it must remember from step to step is made by `init` and handed on by `select`.
+What it must remember from step to step is made by `init` and handed on by `select`. Exploration that is part of a
+network (noisy layers) or of an agent (Thompson sampling in an ensemble) is not here.
 """
+
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +13,26 @@ from flax import struct
 
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.errors import require
-from jaxq.types import TimeStep
+from jaxq.types import PyTree, TimeStep
+
+
+class Exploration(Protocol):
+    """What an agent needs of a strategy. `E` environments, `A` actions."""
+
+    def init(self, num_envs: int) -> PyTree:
+        """What it remembers before the first step."""
+
+    def select(self, memory: Any, values: jax.Array, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        """Actions [E] int32 for action values [E, A], and the new memory."""
+
+
+def epsilon_greedy(values: jax.Array, epsilon: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Uniformly random with probability ε [E] or [], else greedy: actions [E], and whether each was drawn, [E]."""
+    num_envs, num_actions = values.shape
+    # One uniform number decides both whether to explore and, rescaled, which action to take.
+    u = jax.random.uniform(key, (num_envs,))
+    at_random = jnp.minimum((u / jnp.maximum(epsilon, 1e-9) * num_actions).astype(jnp.int32), num_actions - 1)
+    return jnp.where(u < epsilon, at_random, jnp.argmax(values, axis=-1).astype(jnp.int32)), u < epsilon
 
 
 class EpsilonGreedy(struct.PyTreeNode):
@@ -42,11 +64,137 @@ class EpsilonGreedy(struct.PyTreeNode):
     def select(
         self, steps: jax.Array, values: jax.Array, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """Actions [E] for values [E, A]."""
+        """See `Exploration.select`."""
         del timestep
-        num_envs, num_actions = values.shape
-        epsilon = self.epsilon.at(steps)
-        # One uniform number decides both whether to explore and, rescaled, which action to take.
-        u = jax.random.uniform(key, (num_envs,))
-        at_random = jnp.minimum((u / jnp.maximum(epsilon, 1e-9) * num_actions).astype(jnp.int32), num_actions - 1)
-        return jnp.where(u < epsilon, at_random, jnp.argmax(values, axis=-1).astype(jnp.int32)), steps + num_envs
+        return epsilon_greedy(values, self.epsilon.at(steps), key)[0], steps + values.shape[0]
+
+
+class EpsilonLadder(struct.PyTreeNode):
+    """ε-greedy with an ε for each environment, `ε_i = ε^(1 + α i / (E - 1))` (Horgan et al., Ape-X, 2018, section 4.1).
+
+    Attributes:
+      base: ε of the first environment, 0.4 in the paper.
+      exponent: α, 7 in the paper.
+    """
+
+    base: Any = 0.4
+    exponent: Any = 7.0
+
+    @classmethod
+    def of(cls, base: float, exponent: float) -> "EpsilonLadder":
+        """A ladder from `base` down.
+
+        Raises:
+          InputError: unless the base is in [0, 1] and the exponent 0 or more.
+        """
+        require(0 <= base <= 1, "ladder_base", base, "in [0, 1]")
+        require(exponent >= 0, "ladder_exponent", exponent, "0 or more")
+        return cls(base, exponent)
+
+    def init(self, num_envs: int) -> PyTree:
+        """Nothing to remember."""
+        del num_envs
+        return ()
+
+    def select(self, memory: PyTree, values: jax.Array, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        """See `Exploration.select`."""
+        del timestep
+        num_envs = values.shape[0]
+        epsilon = self.base ** (1.0 + self.exponent * jnp.arange(num_envs) / max(num_envs - 1, 1))
+        return epsilon_greedy(values, epsilon, key)[0], memory
+
+
+class HeldAction(struct.PyTreeNode):
+    """What ε_z-greedy remembers.
+
+    Attributes:
+      steps: int32, environment steps so far.
+      action: [E] the action being held.
+      remaining: [E] int32, how many more steps.
+    """
+
+    steps: jax.Array
+    action: jax.Array
+    remaining: jax.Array
+
+
+class EpsilonZGreedy(struct.PyTreeNode):
+    """ε-greedy whose random actions are held (Dabney et al., Temporally-Extended ε-Greedy Exploration, 2020).
+
+    With probability ε a uniform action is taken for n steps, `P(n) ∝ n^-μ`; an episode's end lets go of it.
+
+    Attributes:
+      epsilon: ε by environment steps, as of `EpsilonGreedy`.
+      exponent: μ > 1, 2 in the paper.
+      longest: the largest n.
+    """
+
+    epsilon: LinearSchedule
+    exponent: Any = 2.0
+    longest: int = struct.field(pytree_node=False, default=1000)
+
+    @classmethod
+    def decaying(
+        cls, initial: float, final: float, steps: float, exponent: float = 2.0, longest: int = 1000
+    ) -> "EpsilonZGreedy":
+        """As `EpsilonGreedy.decaying`, with durations.
+
+        Raises:
+          InputError: as there, and unless the exponent is above 1 and the longest duration at least 1.
+        """
+        require(exponent > 1, "duration_exponent", exponent, "above 1")
+        require(longest >= 1, "longest_duration", longest, "at least 1")
+        return cls(EpsilonGreedy.decaying(initial, final, steps).epsilon, exponent, longest)
+
+    def init(self, num_envs: int) -> HeldAction:
+        """Nothing held."""
+        zeros = jnp.zeros(num_envs, jnp.int32)
+        return HeldAction(jnp.int32(0), zeros, zeros)
+
+    def select(
+        self, memory: HeldAction, values: jax.Array, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, HeldAction]:
+        """See `Exploration.select`."""
+        choice_key, duration_key = jax.random.split(key)
+        chosen, at_random = epsilon_greedy(values, self.epsilon.at(memory.steps), choice_key)
+        mass = jnp.cumsum(jnp.arange(1.0, self.longest + 1.0) ** -self.exponent)
+        duration = 1 + jnp.searchsorted(mass, mass[-1] * jax.random.uniform(duration_key, chosen.shape))
+        held = (memory.remaining > 0) & ~timestep.first
+        action = jnp.where(held, memory.action, chosen)
+        remaining = jnp.where(held, memory.remaining - 1, jnp.where(at_random, duration.astype(jnp.int32) - 1, 0))
+        return action, HeldAction(memory.steps + values.shape[0], action, remaining)
+
+
+class Boltzmann(struct.PyTreeNode):
+    """Actions drawn from `softmax(q / τ)`.
+
+    Attributes:
+      temperature: τ by environment steps of the member.
+    """
+
+    temperature: LinearSchedule
+
+    @classmethod
+    def decaying(cls, initial: float, final: float, steps: float) -> "Boltzmann":
+        """τ falling linearly over so many environment steps.
+
+        Raises:
+          InputError: unless both ends are positive and there is at least one step.
+        """
+        require(initial > 0, "temperature_initial", initial, "positive")
+        require(final > 0, "temperature_final", final, "positive")
+        require(steps >= 1, "temperature_steps", steps, "at least 1")
+        return cls(LinearSchedule(initial, final, steps))
+
+    def init(self, num_envs: int) -> jax.Array:
+        """Steps taken so far: none."""
+        del num_envs
+        return jnp.int32(0)
+
+    def select(
+        self, steps: jax.Array, values: jax.Array, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """See `Exploration.select`."""
+        del timestep
+        drawn = jax.random.categorical(key, values / self.temperature.at(steps), axis=-1)
+        return drawn.astype(jnp.int32), steps + values.shape[0]

@@ -13,7 +13,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, require_in
-from jaxq.agents.exploration import EpsilonGreedy
+from jaxq.agents.exploration import Exploration
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.bellman import Representation, n_step_return, operators
 from jaxq.envs.base import ObservationSpec
@@ -34,7 +34,7 @@ class QLearningHyperparameters(struct.PyTreeNode):
     """
 
     learning_rate: LinearSchedule
-    exploration: EpsilonGreedy
+    exploration: Exploration
     target: Any
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
     discount: Any = 0.99

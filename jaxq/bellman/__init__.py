@@ -5,7 +5,7 @@ from jaxq.bellman.base import Representation, ScalarTarget
 from jaxq.bellman.categorical import Categorical, HLGauss, Support, TwoHot
 from jaxq.bellman.mappings import Mapped, SignedHyperbolic, Symlog
 from jaxq.bellman.quantile import Expectile, ImplicitQuantile, Quantile
-from jaxq.bellman.returns import lambda_return, n_step_return, retrace_return
+from jaxq.bellman.returns import lambda_return, n_step_return, peng_cut, retrace_return, watkins_cut
 from jaxq.bellman.scalar import Scalar, huber
 
 __all__ = [
@@ -26,5 +26,7 @@ __all__ = [
     "lambda_return",
     "n_step_return",
     "operators",
+    "peng_cut",
     "retrace_return",
+    "watkins_cut",
 ]

@@ -13,16 +13,18 @@ def n_step_return(
     (Sutton and Barto, Reinforcement Learning, 2nd ed., eq. 7.1, cut off at the episode's end).
 
     Args:
-      rewards: [B, n], zero beyond the episode's end.
+      rewards: [B, n] or, for rewards of C channels, [B, n, C]; zero beyond the episode's end.
       steps: [B] m, the number of rewards that count.
       terminated: [B] whether the state after the window is terminal.
       discount: γ, a scalar in [0, 1].
 
     Returns:
-      G and Γ, each [B].
+      G, [B] or [B, C], and Γ, [B].
     """
     powers = discount ** jnp.arange(rewards.shape[1], dtype=rewards.dtype)
-    return rewards @ powers, discount ** steps.astype(rewards.dtype) * (1.0 - terminated.astype(rewards.dtype))
+    return jnp.einsum("bn...,n->b...", rewards, powers), discount ** steps.astype(rewards.dtype) * (
+        1.0 - terminated.astype(rewards.dtype)
+    )
 
 
 def lambda_return(
@@ -52,6 +54,18 @@ def lambda_return(
         return result, result
 
     return jax.lax.scan(step, next_values[-1], (rewards, discounts, next_values, trace), reverse=True)[1]
+
+
+def watkins_cut(q: jax.Array, action: jax.Array) -> jax.Array:
+    """Where Watkins's Q(λ) (Watkins, 1989) goes on: 1 if the action was greedy, else 0. [..., A], [...] -> [...]."""
+    taken = jnp.take_along_axis(q, action[..., None], axis=-1)[..., 0]
+    return (taken >= jnp.max(q, axis=-1)).astype(q.dtype)
+
+
+def peng_cut(q: jax.Array, action: jax.Array) -> jax.Array:
+    """Peng's Q(λ) (Peng and Williams, 1996) goes on whatever the action was: 1. [..., A], [...] -> [...]."""
+    del action
+    return jnp.ones(q.shape[:-1], q.dtype)
 
 
 def retrace_return(

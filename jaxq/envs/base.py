@@ -73,6 +73,7 @@ class Environment(abc.ABC):
       num_envs: B, the size of the flat batch.
       observation_spec, action_spec: of one environment.
       max_episode_steps: the longest episode, which bounds an evaluation.
+      reward_shape: of one environment's reward: `()`, or `(C,)` where rewards have several channels.
       resumable: whether the state returned is all of it, so that a run restored from it continues exactly.
     """
 
@@ -81,6 +82,7 @@ class Environment(abc.ABC):
     observation_spec: ObservationSpec
     action_spec: ActionSpec
     max_episode_steps: int
+    reward_shape: tuple[int, ...] = ()
     resumable: bool = True
 
     @abc.abstractmethod
@@ -93,7 +95,10 @@ class Environment(abc.ABC):
 
 
 class SingleEnvironment(Protocol):
-    """One instance of an environment, without autoreset, as pure functions of its state."""
+    """One instance of an environment, without autoreset, as pure functions of its state.
+
+    It may also have a `reward_shape`, as of `Environment`.
+    """
 
     name: str
     observation_spec: ObservationSpec
@@ -123,10 +128,10 @@ class BatchedState(struct.PyTreeNode):
     ended: jax.Array
 
 
-def zero_reward_timestep(observation: PyTree, batch: int) -> TimeStep:
+def zero_reward_timestep(observation: PyTree, batch: int, reward_shape: tuple[int, ...] = ()) -> TimeStep:
     """The TimeStep of a reset: the first observation, no reward, nothing ended."""
     no = jnp.zeros(batch, bool)
-    return TimeStep(observation, jnp.zeros(batch, jnp.float32), no, no, ~no)
+    return TimeStep(observation, jnp.zeros((batch, *reward_shape), jnp.float32), no, no, ~no)
 
 
 def select(mask: jax.Array, on_true: PyTree, on_false: PyTree) -> PyTree:
@@ -148,6 +153,7 @@ class Batched(Environment):
         self.observation_spec = single.observation_spec
         self.action_spec = single.action_spec
         self.max_episode_steps = single.max_episode_steps
+        self.reward_shape = getattr(single, "reward_shape", ())
 
     def reset(self, keys: jax.Array) -> tuple[BatchedState, TimeStep]:
         """See `Environment.reset`."""
@@ -156,7 +162,7 @@ class Batched(Environment):
         inner = jax.tree.map(jnp.asarray, inner)
         batch = keys.shape[0]
         state = BatchedState(inner, keys, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool))
-        return state, zero_reward_timestep(self._cast(observation), batch)
+        return state, zero_reward_timestep(self._cast(observation), batch, self.reward_shape)
 
     def step(self, state: BatchedState, action: jax.Array) -> tuple[BatchedState, TimeStep]:
         """See `Environment.step`."""

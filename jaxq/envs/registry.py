@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from jaxq.envs import brax_backend, envpool_backend, gymnax_backend
+from jaxq.envs import brax_backend, envpool_backend, gymnax_backend, tabular_backend
 from jaxq.envs.base import Batched, Continuous, Discrete, Environment, SingleEnvironment
 from jaxq.errors import InputError, require
 
@@ -51,6 +51,7 @@ BACKENDS: dict[str, Backend] = {
     "playground": _functional(
         brax_backend.playground_names, brax_backend.make_playground, brax_backend.describe_playground
     ),
+    "tabular": _functional(tabular_backend.names, tabular_backend.make_single),
 }
 
 

@@ -1,4 +1,7 @@
-"""Torsos: from an observation to features [B, F]."""
+"""Torsos: from an observation to features [B, F].
+
+All take `layer_norm`, which normalizes every layer before its activation.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -12,10 +15,14 @@ from jaxq.networks.convolution import Conv, Implementation
 Activation = Callable[[jax.Array], jax.Array]
 
 
-def _unit_range(image: jax.Array) -> jax.Array:
+def unit_range(image: jax.Array) -> jax.Array:
     """Images as float32: bytes scaled to [0, 1], others (boolean planes) as they are."""
     scale = 255.0 if image.dtype == jnp.uint8 else 1.0
     return image.astype(jnp.float32) / scale
+
+
+def _activate(x: jax.Array, layer_norm: bool, activation: Activation = nn.relu) -> jax.Array:
+    return activation(nn.LayerNorm()(x) if layer_norm else x)
 
 
 class MLP(nn.Module):
@@ -23,13 +30,14 @@ class MLP(nn.Module):
 
     widths: Sequence[int] = (64, 64)
     activation: Activation = nn.relu
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """See the class."""
         x = x.reshape(x.shape[0], -1)
         for width in self.widths:
-            x = self.activation(nn.Dense(width)(x))
+            x = _activate(nn.Dense(width)(x), self.layer_norm, self.activation)
         return x
 
 
@@ -42,12 +50,14 @@ class MinAtarCNN(nn.Module):
     channels: int = 16
     width: int = 128
     convolution: Implementation = "auto"
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """See the class."""
-        x = nn.relu(Conv(self.channels, 3, implementation=self.convolution)(_unit_range(x)))
-        return nn.relu(nn.Dense(self.width)(x.reshape(x.shape[0], -1)))
+        x = Conv(self.channels, 3, implementation=self.convolution)(unit_range(x))
+        x = _activate(x, self.layer_norm).reshape(x.shape[0], -1)
+        return _activate(nn.Dense(self.width)(x), self.layer_norm)
 
 
 class NatureCNN(nn.Module):
@@ -58,18 +68,85 @@ class NatureCNN(nn.Module):
 
     width: int = 512
     convolution: Implementation = "auto"
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """See the class."""
-        x = _unit_range(x)
+        x = unit_range(x)
         for channels, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
-            x = nn.relu(Conv(channels, kernel, stride, implementation=self.convolution)(x))
-        return nn.relu(nn.Dense(self.width)(x.reshape(x.shape[0], -1)))
+            x = _activate(Conv(channels, kernel, stride, implementation=self.convolution)(x), self.layer_norm)
+        return _activate(nn.Dense(self.width)(x.reshape(x.shape[0], -1)), self.layer_norm)
 
 
-def torso_for(spec: ObservationSpec, widths: Sequence[int] = (64, 64)) -> nn.Module:
+def _max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
+    return nn.max_pool(x, (window, window), (stride, stride), "SAME")
+
+
+class _Residual(nn.Module):
+    convolution: Implementation
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = x
+        for _ in range(2):
+            y = Conv(x.shape[-1], 3, padding="SAME", implementation=self.convolution)(nn.relu(y))
+        return x + y
+
+
+class ImpalaCNN(nn.Module):
+    """The residual network of IMPALA (Espeholt et al., 2018, figure 3), its channels times `scale`.
+
+    Three sections of a 3×3 convolution, a max-pool of stride 2 and two residual blocks; then a dense layer.
+    [B, H, W, C] -> [B, width].
+
+    Attributes:
+      channels: of the three sections.
+      scale: of the channels; BBF takes 4, BTR 2.
+      width: of the dense layer; 0 for none, which leaves [B, H/8 * W/8 * C].
+      pooled: side of an adaptive max-pool before the dense layer, as in BTR; 0 for none.
+    """
+
+    channels: Sequence[int] = (16, 32, 32)
+    scale: int = 1
+    width: int = 256
+    pooled: int = 0
+    convolution: Implementation = "auto"
+    layer_norm: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """See the class."""
+        x = unit_range(x)
+        for channels in self.channels:
+            x = Conv(channels * self.scale, 3, padding="SAME", implementation=self.convolution)(x)
+            x = _max_pool(x, 3, 2)
+            for _ in range(2):
+                x = _Residual(self.convolution)(x)
+        x = nn.relu(x)
+        if self.pooled:
+            x = adaptive_max_pool(x, self.pooled)
+        x = x.reshape(x.shape[0], -1)
+        return _activate(nn.Dense(self.width)(x), self.layer_norm) if self.width else x
+
+
+def adaptive_max_pool(x: jax.Array, side: int) -> jax.Array:
+    """Maxima over `side` × `side` regions that cover the image as evenly as whole pixels allow. [B, H, W, C]."""
+
+    def pool(x: jax.Array, axis: int) -> jax.Array:
+        size = x.shape[axis]
+        parts = [
+            jax.lax.slice_in_dim(x, i * size // side, -(-(i + 1) * size // side), axis=axis).max(axis)
+            for i in range(side)
+        ]
+        return jnp.stack(parts, axis)
+
+    return pool(pool(x, 1), 2)
+
+
+def torso_for(spec: ObservationSpec, widths: Sequence[int] = (64, 64), layer_norm: bool = False) -> nn.Module:
     """The customary torso: Nature's for large images, MinAtar's for small ones, else an MLP."""
     if len(spec.shape) == 3:
-        return NatureCNN() if min(spec.shape[:2]) >= 36 else MinAtarCNN()
-    return MLP(tuple(widths))
+        large = min(spec.shape[:2]) >= 36
+        return NatureCNN(layer_norm=layer_norm) if large else MinAtarCNN(layer_norm=layer_norm)
+    return MLP(tuple(widths), layer_norm=layer_norm)

@@ -26,8 +26,8 @@ class Replay(Protocol):
     def population_axes(self) -> Any:
         """Where the member axis of each leaf of the state is; None for leaves that all members share."""
 
-    def init(self, observation: PyTree, action: jax.Array) -> PyTree:
-        """An empty replay for observations and actions like these, [E, ...]."""
+    def init(self, timestep: TimeStep, action: jax.Array) -> PyTree:
+        """An empty replay for time steps and actions like these, [E, ...]."""
 
     def add(self, state: Any, timestep: TimeStep, action: jax.Array, following: TimeStep) -> PyTree:
         """Write what was seen, the action taken there, and what came of it. Arrays are [E, ...]."""

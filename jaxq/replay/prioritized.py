@@ -11,7 +11,7 @@ from flax import struct
 from jaxq.errors import require
 from jaxq.replay.sum_tree import SumTree
 from jaxq.replay.uniform import FINAL, ReplayState, UniformReplay
-from jaxq.types import PyTree, TimeStep, Transition
+from jaxq.types import TimeStep, Transition
 
 SMALLEST, LARGEST = 1e-6, 1e6  # of priorities, so that nothing is never drawn again, and no sum overflows
 
@@ -68,10 +68,10 @@ class PrioritizedReplay:
         """Where the member axis of each leaf is."""
         return PrioritizedState(self.ring.population_axes, 0, 0)  # type: ignore[arg-type]
 
-    def init(self, observation: PyTree, action: jax.Array) -> PrioritizedState:
-        """Empty, for observations and actions like these, [E, ...]."""
+    def init(self, timestep: TimeStep, action: jax.Array) -> PrioritizedState:
+        """Empty, for time steps and actions like these, [E, ...]."""
         tree = SumTree.create(self.ring.rows * self.ring.num_envs)
-        return PrioritizedState(self.ring.init(observation, action), tree, jnp.float32(1.0))
+        return PrioritizedState(self.ring.init(timestep, action), tree, jnp.float32(1.0))
 
     def add(
         self, state: PrioritizedState, timestep: TimeStep, action: jax.Array, following: TimeStep

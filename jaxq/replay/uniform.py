@@ -14,7 +14,7 @@ from flax import struct
 
 from jaxq.envs.base import Environment, ObservationSpec
 from jaxq.errors import require
-from jaxq.types import PyTree, TimeStep, Transition
+from jaxq.types import TimeStep, Transition
 
 # Flags of a row. The first two are of the step that leaves the row, the third of the row itself.
 TERMINATED = 1
@@ -32,7 +32,7 @@ class ReplayState(struct.PyTreeNode):
     Attributes:
       observation: [T, E, ...]; single frames where observations are frame stacks.
       action: [T, E, ...].
-      reward: [T, E] float32.
+      reward: [T, E] float32, or [T, E, C].
       flags: [T, E] uint8.
       position: int32, the row that will be written next.
       size: int32, how many rows are filled.
@@ -44,6 +44,11 @@ class ReplayState(struct.PyTreeNode):
     flags: jax.Array
     position: jax.Array
     size: jax.Array
+
+
+def _where(mask: jax.Array, values: jax.Array) -> jax.Array:
+    """Values [..., *] where the mask [...] is set, else zero."""
+    return jnp.where(mask.reshape(*mask.shape, *(1,) * (values.ndim - mask.ndim)), values, jnp.zeros_like(values))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +101,9 @@ class UniformReplay:
         """Where the member axis of each leaf is: all members share the ring's position."""
         return ReplayState(0, 0, 0, 0, None, None)  # type: ignore[arg-type]
 
-    def init(self, observation: PyTree, action: jax.Array) -> ReplayState:
-        """An empty ring for observations and actions like these, [E, ...]."""
+    def init(self, timestep: TimeStep, action: jax.Array) -> ReplayState:
+        """An empty ring for time steps and actions like these, [E, ...]."""
+        observation = timestep.observation
         if self.observation_spec.frames:
             observation = observation[..., -1]
 
@@ -107,7 +113,7 @@ class UniformReplay:
         return ReplayState(
             observation=ring(observation),
             action=ring(action),
-            reward=jnp.zeros((self.rows, self.num_envs), jnp.float32),
+            reward=ring(timestep.reward),
             flags=jnp.zeros((self.rows, self.num_envs), jnp.uint8),
             position=jnp.int32(0),
             size=jnp.int32(0),
@@ -187,7 +193,7 @@ class UniformReplay:
         return Transition(
             observation=self._observation(state, row, env),
             action=state.action[row, env],
-            rewards=jnp.where(counts, state.reward[rows, env[:, None]], 0.0),
+            rewards=_where(counts, state.reward[rows, env[:, None]]),
             steps=steps,
             terminated=((flags & TERMINATED != 0) & counts).any(axis=1),
             next_observation=self._observation(state, (row + steps) % self.rows, env),
@@ -208,5 +214,4 @@ class UniformReplay:
         apart = (flags & FINAL != 0) | ((rows[:, :-1] > row[:, None]) & (state.size < self.rows))
         severed = jnp.flip(jnp.cumsum(jnp.flip(apart, 1), 1), 1) > 0
         kept = jnp.concatenate([~severed, jnp.ones_like(severed[:, :1])], axis=1)
-        stack = jnp.where(kept.reshape(*kept.shape, *(1,) * (stack.ndim - 2)), stack, jnp.zeros_like(stack))
-        return jnp.moveaxis(stack, 1, -1)
+        return jnp.moveaxis(_where(kept, stack), 1, -1)

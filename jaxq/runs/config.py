@@ -98,6 +98,12 @@ def parse(
     return config
 
 
+def merged(*presets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Presets by domain, of which later ones go before earlier ones."""
+    domains = dict.fromkeys(domain for preset in presets for domain in preset)
+    return {domain: {k: v for preset in presets for k, v in preset.get(domain, {}).items()} for domain in domains}
+
+
 def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str]) -> ConfigT:
     """tyro's parser, with its errors as one line."""
     out, err = io.StringIO(), io.StringIO()
@@ -191,4 +197,4 @@ def _require_same(config: RunConfig, saved: RunConfig) -> None:
         require(ours == theirs, field.name, ours, f"{theirs!r}, as in the run being resumed")
 
 
-__all__ = ["RunConfig", "clean_errors", "from_json", "load_config", "parse", "to_json"]
+__all__ = ["RunConfig", "clean_errors", "from_json", "load_config", "merged", "parse", "to_json"]

@@ -1,17 +1,12 @@
 """What every off-policy experiment shares beside its agent: the fields of collection and replay, and their assembly."""
 
 import dataclasses
-from typing import Any
 
-from jaxq import envs
 from jaxq.agents import Agent
 from jaxq.envs import Environment
 from jaxq.replay import PrioritizedReplay, Replay, UniformReplay
 from jaxq.runs.config import RunConfig
 from jaxq.training import Evaluation, OffPolicy
-
-# Evaluation environments that are seeded from outside JAX get seeds this far from those of training.
-EVALUATION_SEED_OFFSET = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,20 +37,6 @@ class OffPolicyConfig(RunConfig):
         """Updates of each seed over the run, for schedules that follow them."""
         steps = self.total_steps - self.warmup_steps
         return max(steps * self.updates / (self.collect_steps * self.num_envs), 1.0)
-
-
-def make_environments(config: RunConfig, **training_options: Any) -> tuple[Environment, Environment]:
-    """The flat batches of all seeds' training and evaluation environments.
-
-    Args:
-      config: with the name and the numbers.
-      training_options: passed to the backend of the training environments only.
-    """
-    members, seed = config.num_seeds, config.seed
-    return (
-        envs.make(config.env, config.num_envs * members, seed=seed, **training_options),
-        envs.make(config.env, config.eval_episodes * members, seed=seed + EVALUATION_SEED_OFFSET),
-    )
 
 
 def off_policy(config: OffPolicyConfig, agent: Agent, environment: Environment, evaluation: Environment) -> OffPolicy:

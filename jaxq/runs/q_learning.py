@@ -10,16 +10,16 @@ from typing import Any
 
 import optax
 
-from jaxq import envs
-from jaxq.agents import EpsilonGreedy, HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, flatten_small
+from jaxq.agents import HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, flatten_small
 from jaxq.bellman import Representation, operators
 from jaxq.envs import Environment
-from jaxq.runs.off_policy import OffPolicyConfig, make_environments
+from jaxq.runs.discrete import DiscreteConfig, exploration
+from jaxq.runs.off_policy import OffPolicyConfig
 from jaxq.types import Network
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class QLearningConfig(OffPolicyConfig):
+class QLearningConfig(OffPolicyConfig, DiscreteConfig):
     """The fields of an agent with discrete actions that learns by Q-learning."""
 
     learning_rate: float = 1e-3
@@ -30,23 +30,11 @@ class QLearningConfig(OffPolicyConfig):
     """Added to the root of Adam's second moment."""
     target_period: int = 500
     """Updates between two copies to the target network."""
-    epsilon_initial: float = 1.0
-    """Exploration after the warm-up."""
-    epsilon_final: float = 0.05
-    """Exploration in the end."""
-    epsilon_steps: int = 10_000
-    """Steps of each seed over which exploration falls."""
-    reward_clip: float = float("inf")
-    """Rewards are clipped to plus or minus this."""
-    hidden_widths: tuple[int, ...] = (64, 64)
-    """Hidden layers for vector observations; images get the network of their domain's paper."""
     double: bool = False
     """Double Q-learning: the learner's greedy action, the target network's value."""
-    life_loss: bool = False
-    """Atari: a lost life ends the episode in training; evaluation always plays full games."""
 
 
-PRESETS: dict[str, dict[str, Any]] = {
+DEFAULTS: dict[str, dict[str, Any]] = {
     "classic": {
         "total_steps": 200_000,
         "num_envs": 4,
@@ -88,17 +76,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_discrete_environments(config: QLearningConfig) -> tuple[Environment, Environment, int]:
-    """Training and evaluation environments, and the number of their actions.
-
-    Raises:
-      InputError: if the actions are not discrete.
-    """
-    atari = envs.domain(config.env) == "atari"
-    training, evaluation = make_environments(config, **({"episodic_life": config.life_loss} if atari else {}))
-    return training, evaluation, envs.require_discrete(training).num_actions
-
-
 def hyperparameters(config: QLearningConfig, operator: operators.Operator | None = None) -> QLearningHyperparameters:
     """The agent's numbers; `operator` replaces the maximum, or its double, that the configuration asks for."""
     final_rate = config.learning_rate if config.learning_rate_final is None else config.learning_rate_final
@@ -106,7 +83,7 @@ def hyperparameters(config: QLearningConfig, operator: operators.Operator | None
         operator = operators.Double() if config.double else operators.Maximum()
     return QLearningHyperparameters(
         learning_rate=LinearSchedule(config.learning_rate, final_rate, config.total_updates),
-        exploration=EpsilonGreedy.decaying(config.epsilon_initial, config.epsilon_final, config.epsilon_steps),
+        exploration=exploration(config),
         target=HardUpdate.every(config.target_period),
         operator=operator,
         discount=config.discount,
@@ -119,13 +96,13 @@ def q_learning_agent(
     environment: Environment,
     network: Network,
     representation: Representation,
-    hyper: QLearningHyperparameters,
+    operator: operators.Operator | None = None,
 ) -> QLearning:
-    """The Q-learning agent of this network and representation, with the optimizer that the configuration asks for."""
+    """The Q-learning agent of these objects, with the optimizer and the numbers that the configuration asks for."""
     return QLearning(
         network=network,
         observation_spec=environment.observation_spec,
         optimizer=flatten_small(optax.scale_by_adam(eps=config.adam_epsilon)),
-        hyper=hyper,
+        hyper=hyperparameters(config, operator),
         representation=representation,
     )

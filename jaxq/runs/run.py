@@ -26,7 +26,7 @@ from jaxq.runs.directory import RunDirectory, finite_or_null, provenance, read_m
 from jaxq.runs.display import Display
 from jaxq.runs.plots import load_curve, plot_curves
 from jaxq.runs.sinks import Sink, open_sinks, require_tracker
-from jaxq.training import OffPolicy, Plan
+from jaxq.training import Plan, Training
 from jaxq.types import Metrics, PyTree
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
@@ -65,7 +65,7 @@ def default_run_dir(config: RunConfig, experiment: str) -> Path:
     return Path("runs") / f"{experiment}_{config.env.replace('/', '-')}_s{config.seed}_{now}"
 
 
-def run(build: Callable[[ConfigT], OffPolicy], config: ConfigT) -> dict[str, Any]:
+def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]:
     """Train by an experiment's configuration, or go on with a run begun earlier.
 
     Args:
@@ -134,7 +134,7 @@ class _Session:
         self,
         config: RunConfig,
         experiment: str,
-        training: OffPolicy,
+        training: Training,
         plan: Plan,
         directory: RunDirectory,
         state_shape: PyTree,

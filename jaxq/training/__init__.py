@@ -1,6 +1,8 @@
 """The compiled loops, evaluation, and the population axis."""
 
 from jaxq.training.evaluation import Evaluation
-from jaxq.training.off_policy import OffPolicy, Plan, TrainState
+from jaxq.training.loop import Plan, Training, TrainState
+from jaxq.training.off_policy import OffPolicy
+from jaxq.training.on_policy import OnPolicy
 
-__all__ = ["Evaluation", "OffPolicy", "Plan", "TrainState"]
+__all__ = ["Evaluation", "OffPolicy", "OnPolicy", "Plan", "TrainState", "Training"]

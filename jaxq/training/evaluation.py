@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.base import Agent
+from jaxq.agents.base import Actor
 from jaxq.envs.base import Environment
 from jaxq.training.population import by_member, flat, over_members
 from jaxq.types import PyTree
@@ -24,7 +24,7 @@ class Evaluation:
     environment: Environment
     max_steps: int | None = None
 
-    def __call__(self, agent: Agent, state: PyTree, keys: jax.Array) -> dict[str, jax.Array]:
+    def __call__(self, agent: Actor, state: PyTree, keys: jax.Array) -> dict[str, jax.Array]:
         """Evaluate all members.
 
         Args:
@@ -55,7 +55,7 @@ class Evaluation:
             step_keys = jax.vmap(jax.random.fold_in, (0, None))(act_keys, time)
             action, memory = exploit(state, memory, by_member(timestep, members), step_keys)
             env_state, timestep = self.environment.step(env_state, flat(action))
-            returns += jnp.where(playing, timestep.reward, 0.0)
+            returns += jnp.where(playing, timestep.total_reward, 0.0)
             lengths += playing
             return env_state, timestep, memory, playing & ~timestep.last, returns, lengths, time + 1
 

@@ -5,81 +5,22 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from jaxq.agents.base import Agent
-from jaxq.envs.base import Environment
 from jaxq.errors import require
 from jaxq.replay import Replay
-from jaxq.training.evaluation import Evaluation
+from jaxq.training.loop import Loop, Plan, TrainState
 from jaxq.training.population import by_member, flat, over_members, over_members_in_turn
-from jaxq.training.statistics import EpisodeStatistics
-from jaxq.types import Metrics, PyTree, TimeStep
+from jaxq.types import Metrics, PyTree
 
 
-class TrainState(struct.PyTreeNode):
-    """All of a run that changes; saving it is saving the run.
-
-    Attributes:
-      agent, memory: of each member, [N, ...].
-      replay: [N, ...] but for the leaves that members share (`population_axes`).
-      env, timestep, statistics: of the flat batch, [N * E, ...].
-      key: [N] each member's random key.
-      chunk: int32, chunks done.
-    """
-
-    agent: PyTree
-    memory: PyTree
-    replay: PyTree
-    env: PyTree
-    timestep: TimeStep
-    statistics: EpisodeStatistics
-    key: jax.Array
-    chunk: jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How a run is cut up. All steps are environment steps of one member.
-
-    Attributes:
-      chunks: dispatches of the compiled program.
-      iterations: of collecting and updating in each chunk.
-      chunks_per_evaluation: an evaluation ends every so many chunks, counted back from the last.
-      warmup: steps taken with random actions before the first update.
-      steps_per_chunk: steps that a chunk adds.
-    """
-
-    chunks: int
-    iterations: int
-    chunks_per_evaluation: int
-    warmup: int
-    steps_per_chunk: int
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole run, warm-up included."""
-        return self.warmup + self.chunks * self.steps_per_chunk
-
-    def evaluates(self, chunk: Any) -> Any:
-        """Whether this chunk, counted from 1, ends with an evaluation; a bool for an int, traced for an array."""
-        return (self.chunks - chunk) % self.chunks_per_evaluation == 0
-
-    def steps_after(self, chunks: int) -> int:
-        """Steps taken when so many chunks are done."""
-        return self.warmup + chunks * self.steps_per_chunk
-
-
-@dataclasses.dataclass(frozen=True)
-class OffPolicy:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OffPolicy(Loop):
     """Training of N members by an agent that learns from replay.
 
     Attributes:
       agent: one member's.
       replay: one member's.
-      environment: the flat batch of N * E training environments.
-      evaluation: how the members are tested.
-      num_members: N.
       collect_steps: k, steps of every environment in an iteration.
       updates: m, updates in an iteration.
       warmup_steps: steps of each member with random actions before the first update.
@@ -87,9 +28,6 @@ class OffPolicy:
 
     agent: Agent
     replay: Replay
-    environment: Environment
-    evaluation: Evaluation
-    num_members: int = 1
     collect_steps: int = 1
     updates: int = 1
     warmup_steps: int = 1000
@@ -112,74 +50,32 @@ class OffPolicy:
         )
 
     @property
-    def envs_per_member(self) -> int:
-        """E."""
-        return self.environment.num_envs // self.num_members
-
-    @property
     def updates_per_step(self) -> float:
         """Updates of a member for each of its environment steps."""
         return self.updates / (self.collect_steps * self.envs_per_member)
 
     def plan(self, total_steps: int, num_chunks: int, num_evaluations: int) -> Plan:
-        """Cut a run of at most `total_steps` into chunks of equal length, so that one program serves them all.
-
-        About `num_chunks` of them, and less than one chunk is left of `total_steps`.
-
-        Raises:
-          InputError: if the warm-up leaves nothing of `total_steps`.
-        """
-        per_iteration = self.collect_steps * self.envs_per_member
+        """See `Training.plan`."""
         warmup = -(-self.warmup_steps // self.envs_per_member) * self.envs_per_member
-        require(
-            total_steps >= warmup + per_iteration,
-            "total_steps",
-            total_steps,
-            f"at least {warmup + per_iteration}: a warm-up of {warmup} and one iteration of {per_iteration}",
-        )
-        iterations = (total_steps - warmup) // per_iteration
-        per_chunk = max(iterations // num_chunks, 1)
-        chunks = iterations // per_chunk
-        return Plan(chunks, per_chunk, max(round(chunks / num_evaluations), 1), warmup, per_chunk * per_iteration)
+        return self._plan(total_steps, self.collect_steps * self.envs_per_member, warmup, num_chunks, num_evaluations)
 
     def init(self, keys: jax.Array) -> TrainState:
-        """The state of a run about to warm up. `keys`: [N], one seed's key for each member."""
-        keys, agent_keys, env_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(keys), 1, 0)
-        env, timestep = self._fresh_episodes(env_keys)
+        """See `Training.init`."""
+        state = self._init(self.agent, keys)
         action = self.environment.action_spec.sample(jax.random.key(0), self.environment.num_envs)
-        axes = self.replay.population_axes
-        replay = jax.vmap(self.replay.init, out_axes=axes)(
-            by_member(timestep.observation, self.num_members), by_member(action, self.num_members)
+        replay = jax.vmap(self.replay.init, out_axes=self.replay.population_axes)(
+            by_member(state.timestep, self.num_members), by_member(action, self.num_members)
         )
-        return TrainState(
-            agent=jax.vmap(self.agent.init)(agent_keys),
-            memory=jax.vmap(lambda _: self.agent.init_memory(self.envs_per_member))(jnp.arange(self.num_members)),
-            replay=replay,
-            env=env,
-            timestep=timestep,
-            statistics=EpisodeStatistics.start(self.environment.num_envs),
-            key=keys,
-            chunk=jnp.int32(0),
-        )
+        return state.replace(replay=replay)
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
-        """A restored state whose environments could not be saved, its replay sealed off from the new episodes."""
+        """See `Training.with_fresh_episodes`: the replay is sealed off from the new episodes."""
         axes = self.replay.population_axes
-        keys, env_keys = jnp.moveaxis(jax.vmap(jax.random.split)(state.key), 1, 0)
-        env, timestep = self._fresh_episodes(env_keys)
-        return state.replace(
-            env=env,
-            timestep=timestep,
-            key=keys,
-            statistics=EpisodeStatistics.start(self.environment.num_envs),
-            replay=jax.vmap(self.replay.seal, (axes,), axes)(state.replay),
-        )
-
-    def _fresh_episodes(self, keys: jax.Array) -> tuple[PyTree, TimeStep]:
-        return self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, self.envs_per_member))(keys)))
+        state = super().with_fresh_episodes(state)
+        return state.replace(replay=jax.vmap(self.replay.seal, (axes,), axes)(state.replay))
 
     def warm_up(self, state: TrainState) -> TrainState:
-        """Fill the replay with `warmup_steps` of random actions."""
+        """See `Training.warm_up`: fills the replay with `warmup_steps` of random actions."""
 
         def random_action(state: TrainState, keys: jax.Array) -> tuple[jax.Array, PyTree]:
             sample = over_members(
@@ -197,7 +93,7 @@ class OffPolicy:
         return jax.lax.scan(step, state.replace(key=keys), jnp.arange(rows))[0]
 
     def train_chunk(self, state: TrainState, plan: Plan) -> tuple[TrainState, Metrics]:
-        """Run one chunk of the plan; every metric is [N]."""
+        """See `Training.train_chunk`."""
         keys, loop_keys, evaluation_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(state.key), 1, 0)
 
         def iteration(state: TrainState, index: jax.Array) -> tuple[TrainState, Metrics]:
@@ -213,16 +109,7 @@ class OffPolicy:
             return state.replace(agent=agent, replay=replay), jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
         state, metrics = jax.lax.scan(iteration, state.replace(key=keys), jnp.arange(plan.iterations))
-        metrics = jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
-        chunk = state.chunk + 1
-        statistics, episodes = state.statistics.report(self.num_members)
-        # Once a chunk and outside every vmap, so a branch and not a select.
-        evaluation = jax.lax.cond(
-            plan.evaluates(chunk),
-            lambda: self.evaluation(self.agent, state.agent, evaluation_keys),
-            lambda: self.evaluation.skipped(self.num_members),
-        )
-        return state.replace(statistics=statistics, chunk=chunk), {**metrics, **episodes, **evaluation}
+        return self._end_chunk(self.agent, state, metrics, plan, evaluation_keys)
 
     def _act(self, state: TrainState, keys: jax.Array) -> tuple[jax.Array, PyTree]:
         act = over_members(self.agent.act, self.num_members)

@@ -31,7 +31,7 @@ class EpisodeStatistics(struct.PyTreeNode):
     def observe(self, timestep: TimeStep) -> "EpisodeStatistics":
         """Take in one step of every environment."""
         going_on = 1.0 - timestep.first
-        current_return = self.current_return * going_on + timestep.reward
+        current_return = self.current_return * going_on + timestep.total_reward
         current_length = (self.current_length + 1.0) * going_on
         last = timestep.last.astype(jnp.float32)
         return EpisodeStatistics(

@@ -1,0 +1,173 @@
+"""Q-learning without replay and without target network, from λ-returns over parallel environments.
+
+PQN (Gallici et al., Simplifying Deep Temporal Difference Learning, 2024) is this with a layer-normalized network and
+Peng's traces; Watkins's traces make it the older Q(λ).
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, minibatches_of, require_in
+from jaxq.agents.exploration import Exploration
+from jaxq.agents.schedules import LinearSchedule
+from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
+from jaxq.envs.base import ObservationSpec
+from jaxq.networks import SAMPLES
+from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
+
+
+class LambdaQHyperparameters(struct.PyTreeNode):
+    """The numbers of the agent; each is a leaf of its state.
+
+    Attributes:
+      learning_rate: step size of the optimizer, by updates.
+      exploration: the behaviour's strategy.
+      operator: the Bellman operator; online and target values are the same ones.
+      discount: γ in [0, 1].
+      trace: λ in [0, 1].
+      reward_clip: rewards are clipped to ± this before learning; infinity for none.
+    """
+
+    learning_rate: LinearSchedule
+    exploration: Exploration
+    operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
+    discount: Any = 0.99
+    trace: Any = 0.65
+    reward_clip: Any = float("inf")
+
+
+class LambdaQState(struct.PyTreeNode):
+    """All of the agent that changes.
+
+    Attributes:
+      params: of the network.
+      optimizer_state: of the optimizer.
+      updates: int32, steps of the optimizer.
+      hyper: the agent's hyperparameters.
+    """
+
+    params: PyTree
+    optimizer_state: PyTree
+    updates: jax.Array
+    hyper: LambdaQHyperparameters
+
+
+@dataclasses.dataclass(frozen=True)
+class LambdaQLearning:
+    """Q-learning from the λ-returns of a rollout, in some epochs of minibatches.
+
+    Attributes:
+      network: [B, ...] observations -> [B, A, W], W being the representation's width.
+      observation_spec: of one environment.
+      optimizer: made without a learning rate.
+      hyper: initial hyperparameters.
+      representation: of the return; one that learns a scalar target.
+      minibatches: into how many equal parts a rollout is cut; it must be divisible.
+      epochs: how often each part is learned from.
+      cut: ([..., A] values, [...] actions) -> how much of the trace each action lets through.
+    """
+
+    network: Network
+    observation_spec: ObservationSpec
+    optimizer: optax.GradientTransformation
+    hyper: LambdaQHyperparameters
+    representation: ScalarTarget
+    minibatches: int = 32
+    epochs: int = 2
+    cut: Callable[[jax.Array, jax.Array], jax.Array] = peng_cut
+
+    def __post_init__(self) -> None:
+        hyper, rate = self.hyper, self.hyper.learning_rate
+        require_in(0.0, 1.0, discount=hyper.discount, trace=hyper.trace)
+        require_in(0.0, INFINITY, learning_rate=rate.initial, learning_rate_final=rate.final)
+        require_in(POSITIVE, INFINITY, reward_clip=hyper.reward_clip)
+        require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
+
+    @property
+    def updates_per_rollout(self) -> int:
+        """See `OnPolicyAgent.updates_per_rollout`."""
+        return self.epochs * self.minibatches
+
+    def init(self, key: jax.Array) -> LambdaQState:
+        """See `Actor.init`."""
+        params = self.network.init({"params": key, SAMPLES: key}, example_observation(self.observation_spec))
+        return LambdaQState(params, self.optimizer.init(params), jnp.int32(0), as_leaves(self.hyper))
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Actor.init_memory`."""
+        return self.hyper.exploration.init(num_envs)
+
+    def behave(
+        self, state: LambdaQState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, jax.Array]:
+        """See `OnPolicyAgent.behave`; kept are the action values [E, A]."""
+        prediction = self.network.apply(
+            state.params, timestep.observation, "act", rngs={SAMPLES: jax.random.fold_in(key, 1)}
+        )
+        values = self.representation.mean(prediction)
+        action, memory = state.hyper.exploration.select(memory, values, timestep, key)
+        return action, memory, values
+
+    def exploit(
+        self, state: LambdaQState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Actor.exploit`: the greedy action."""
+        prediction = self.network.apply(state.params, timestep.observation, "exploit", rngs={SAMPLES: key})
+        return jnp.argmax(self.representation.mean(prediction), axis=-1).astype(jnp.int32), memory
+
+    def returns(self, state: LambdaQState, rollout: Rollout, key: jax.Array) -> jax.Array:
+        """The λ-return of each step of a rollout, [T, E]."""
+        hyper = state.hyper
+        prediction = self.network.apply(state.params, rollout.following.observation, "act", rngs={SAMPLES: key})
+        last_q = self.representation.mean(prediction)
+        q, next_q = rollout.record, jnp.concatenate([rollout.record[1:], last_q[None]])
+        weights = hyper.operator.weights(next_q, next_q)
+        next_values = jnp.sum(weights * next_q, axis=-1) + hyper.operator.next_bonus(next_q)
+        reward = jnp.clip(rollout.arrived("reward"), -hyper.reward_clip, hyper.reward_clip)
+        reward += hyper.operator.reward_bonus(q, rollout.action)
+        discount = hyper.discount * (1.0 - rollout.arrived("terminated"))
+        # Where an episode was cut off, its return ends in the value of its true final observation. After the last step
+        # nothing is known, so whatever its trace the return ends there too.
+        passes = self.cut(q, rollout.action)
+        passes = jnp.concatenate([passes[1:], jnp.ones_like(passes[:1])])
+        trace = hyper.trace * passes * (1.0 - rollout.arrived("truncated"))
+        return lambda_return(reward, discount, next_values, trace)
+
+    def update(self, state: LambdaQState, rollout: Rollout, key: jax.Array) -> tuple[LambdaQState, Metrics]:
+        """See `OnPolicyAgent.update`."""
+        returns_key, epochs_key = jax.random.split(key)
+        target = self.representation.encode(self.returns(state, rollout, returns_key).ravel())
+        weight = 1.0 - rollout.timestep.last  # the action of an episode's last step was ignored
+        observation, action, weight = jax.tree.map(
+            lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (rollout.timestep.observation, rollout.action, weight)
+        )
+        data = (observation, action, weight, target)
+
+        def learn(state: LambdaQState, now: tuple[Any, jax.Array]) -> tuple[LambdaQState, Metrics]:
+            (observation, action, weight, target), key = now
+
+            def loss(params: PyTree) -> tuple[jax.Array, Metrics]:
+                predictions = self.network.apply(params, observation, "learn", rngs={SAMPLES: key})
+                taken = jax.nn.one_hot(action, predictions.shape[1], dtype=predictions.dtype)
+                prediction = jnp.einsum("baw,ba->bw", predictions, taken)
+                value = jnp.mean(weight * self.representation.loss(prediction, target))
+                return value, {"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}
+
+            gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
+            rate = state.hyper.learning_rate.at(state.updates)
+            params, optimizer_state = descend(self.optimizer, gradient, state.optimizer_state, state.params, rate)
+            return state.replace(params=params, optimizer_state=optimizer_state, updates=state.updates + 1), metrics
+
+        def epoch(state: LambdaQState, key: jax.Array) -> tuple[LambdaQState, Metrics]:
+            shuffle_key, learn_key = jax.random.split(key)
+            parts = minibatches_of(data, self.minibatches, shuffle_key)
+            return jax.lax.scan(learn, state, (parts, jax.random.split(learn_key, self.minibatches)))
+
+        state, metrics = jax.lax.scan(epoch, state, jax.random.split(epochs_key, self.epochs))
+        return state, jax.tree.map(jnp.mean, metrics)

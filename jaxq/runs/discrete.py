@@ -1,0 +1,106 @@
+"""What every experiment with discrete actions shares: its environments, its exploration, its kind of head."""
+
+import dataclasses
+from typing import Literal
+
+from jaxq import envs
+from jaxq.agents import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
+from jaxq.agents.exploration import Exploration
+from jaxq.bellman import Support
+from jaxq.envs import Environment
+from jaxq.networks import ImplicitQuantileHead
+from jaxq.runs.config import RunConfig
+from jaxq.runs.environments import make_environments
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiscreteConfig(RunConfig):
+    """The fields of an agent with discrete actions."""
+
+    exploration: Literal["epsilon", "epsilon_z", "ladder", "boltzmann"] = "epsilon"
+    """ε-greedy, the same with held actions, with an ε for each environment, or a softmax of the values."""
+    epsilon_initial: float = 1.0
+    """Exploration after the warm-up; of boltzmann the temperature."""
+    epsilon_final: float = 0.05
+    """Exploration in the end; of boltzmann the temperature."""
+    epsilon_steps: int = 10_000
+    """Steps of each seed over which exploration falls."""
+    ladder_base: float = 0.4
+    """ε of the first environment of a ladder; the last one's is its eighth power."""
+    reward_clip: float = float("inf")
+    """Rewards are clipped to plus or minus this."""
+    hidden_widths: tuple[int, ...] = (64, 64)
+    """Hidden layers for vector observations; images get the network of their domain's paper."""
+    life_loss: bool = False
+    """Atari: a lost life ends the episode in training; evaluation always plays full games."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AtomsConfig:
+    """The fields of a return over fixed atoms."""
+
+    v_min: float = -10.0
+    """Lowest atom of the support."""
+    v_max: float = 10.0
+    """Highest atom of the support."""
+    num_atoms: int = 51
+    """Atoms of the support."""
+
+    @property
+    def support(self) -> Support:
+        """The atoms."""
+        return Support(self.v_min, self.v_max, self.num_atoms)
+
+
+# Supports by domain. Discounted returns of CartPole reach 1 / (1 - γ), MinAtar's rewards are 0 or 1 and rarer than one
+# step in four (Seaquest's and Asterix's among them), and for Atari's clipped rewards C51's own support serves.
+ATOMS = {
+    "classic": {"v_min": 0.0, "v_max": 100.0},
+    "minatar": {"v_min": 0.0, "v_max": 25.0},
+    "atari": {"v_min": -10.0, "v_max": 10.0},
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FractionsConfig:
+    """The fields of a return by quantiles at sampled fractions."""
+
+    num_fractions: int = 64
+    """Fractions sampled for predictions and for targets."""
+    num_act_fractions: int = 32
+    """Fractions sampled to choose an action."""
+    huber_threshold: float = 1.0
+    """Where the quantile loss turns from square to linear."""
+
+    def head(self, num_actions: int) -> ImplicitQuantileHead:
+        """The head that samples them."""
+        return ImplicitQuantileHead(num_actions, 128, self.num_fractions, self.num_act_fractions)
+
+
+def make_discrete_environments(config: DiscreteConfig) -> tuple[Environment, Environment, int]:
+    """Training and evaluation environments, and the number of their actions.
+
+    Raises:
+      InputError: if the actions are not discrete.
+    """
+    atari = envs.domain(config.env) == "atari"
+    training, evaluation = make_environments(config, **({"episodic_life": config.life_loss} if atari else {}))
+    return training, evaluation, envs.require_discrete(training).num_actions
+
+
+def exploration(config: DiscreteConfig) -> Exploration:
+    """The strategy that the configuration asks for.
+
+    Raises:
+      InputError: for numbers that it does not allow.
+    """
+    decay = (config.epsilon_initial, config.epsilon_final, config.epsilon_steps)
+    match config.exploration:
+        case "epsilon":
+            return EpsilonGreedy.decaying(*decay)
+        case "epsilon_z":
+            return EpsilonZGreedy.decaying(*decay)
+        case "ladder":
+            return EpsilonLadder.of(config.ladder_base, 7.0)
+        case "boltzmann":
+            return Boltzmann.decaying(*decay)

@@ -1,0 +1,81 @@
+"""The on-policy loop: collect T steps, learn from them, forget them; many times over in one compiled program."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxq.agents.base import OnPolicyAgent
+from jaxq.errors import require
+from jaxq.training.loop import Loop, Plan, TrainState
+from jaxq.training.population import by_member, flat, over_members, over_members_in_turn
+from jaxq.types import Metrics, Rollout
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnPolicy(Loop):
+    """Training of N members by an agent that learns from what it has just done.
+
+    Attributes:
+      agent: one member's.
+      rollout_steps: T, steps of every environment between updates.
+    """
+
+    agent: OnPolicyAgent
+    rollout_steps: int
+
+    def __post_init__(self) -> None:
+        require(self.rollout_steps >= 1, "rollout_steps", self.rollout_steps, "at least 1")
+
+    @property
+    def updates_per_step(self) -> float:
+        """Updates of a member for each of its environment steps."""
+        return self.agent.updates_per_rollout / (self.rollout_steps * self.envs_per_member)
+
+    def plan(self, total_steps: int, num_chunks: int, num_evaluations: int) -> Plan:
+        """See `Training.plan`."""
+        return self._plan(total_steps, self.rollout_steps * self.envs_per_member, 0, num_chunks, num_evaluations)
+
+    def init(self, keys: jax.Array) -> TrainState:
+        """See `Training.init`."""
+        return self._init(self.agent, keys)
+
+    def warm_up(self, state: TrainState) -> TrainState:
+        """See `Training.warm_up`: nothing."""
+        return state
+
+    def train_chunk(self, state: TrainState, plan: Plan) -> tuple[TrainState, Metrics]:
+        """See `Training.train_chunk`."""
+        keys, loop_keys, evaluation_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(state.key), 1, 0)
+
+        def iteration(state: TrainState, index: jax.Array) -> tuple[TrainState, Metrics]:
+            iteration_keys = jax.vmap(jax.random.fold_in, (0, None))(loop_keys, index)
+            step_keys = jnp.moveaxis(
+                jax.vmap(lambda k: jax.random.split(k, self.rollout_steps + 1))(iteration_keys), 1, 0
+            )
+            memory = state.memory
+            state, (timesteps, actions, records) = jax.lax.scan(self._collect, state, step_keys[:-1])
+            rollout = Rollout(timesteps, actions, records, by_member(state.timestep, self.num_members), memory)
+            # The rollout's leaves have time before members, and the members' axis is where vmap looks for it.
+            axes = Rollout(1, 1, 1, 0, 0)  # type: ignore[arg-type]
+            rollout = jax.tree.map(
+                lambda axis, tree: jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), tree), axes, rollout
+            )
+            agent, metrics = over_members_in_turn(self.agent.update, self.num_members)(
+                state.agent, rollout, step_keys[-1]
+            )
+            return state.replace(agent=agent), metrics
+
+        state, metrics = jax.lax.scan(iteration, state.replace(key=keys), jnp.arange(plan.iterations))
+        return self._end_chunk(self.agent, state, metrics, plan, evaluation_keys)
+
+    def _collect(self, state: TrainState, keys: jax.Array) -> tuple[TrainState, Any]:
+        """One step of every environment; also what was seen, done and recorded, by member."""
+        timestep = by_member(state.timestep, self.num_members)
+        behave = over_members(self.agent.behave, self.num_members)
+        action, memory, record = behave(state.agent, state.memory, timestep, keys)
+        env, following = self.environment.step(state.env, flat(action))
+        statistics = state.statistics.observe(following)
+        state = state.replace(memory=memory, env=env, timestep=following, statistics=statistics)
+        return state, (timestep, action, record)
