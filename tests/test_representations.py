@@ -11,22 +11,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxq.bellman import (
+    ByMagnitude,
     Categorical,
+    Decomposed,
     Expectile,
+    FullyParameterizedQuantile,
+    Gaussian,
     HLGauss,
+    HybridReward,
+    Identity,
     ImplicitQuantile,
+    ItakuraSaito,
+    Logarithmic,
     Mapped,
+    Particles,
     Quantile,
+    RiskSensitive,
     Scalar,
     SignedHyperbolic,
     Support,
     Symlog,
     TwoHot,
+    by_sign,
     operators,
+    risk,
+    solve_matrix_game,
 )
 from jaxq.bellman.categorical import project
+from jaxq.bellman.particles import squared_mmd
 from jaxq.bellman.quantile import midpoints, quantile_huber_loss
 from jaxq.errors import InputError
+from jaxq.tabular import matrix_game_value
 
 SUPPORT = Support(-4.0, 6.0, 21)
 REPRESENTATIONS = {
@@ -39,7 +54,29 @@ REPRESENTATIONS = {
     "implicit": ImplicitQuantile(),
     "expectile": Expectile(5),
     "mapped": Mapped(Scalar(), Symlog()),
+    "averaged": Mapped(Scalar(), SignedHyperbolic(), averaging_rate=0.3),
+    "gaussian": Gaussian(),
+    "particles": Particles(6),
+    "fully parameterized": FullyParameterizedQuantile(4),
+    "itakura-saito": ItakuraSaito(0.5),
+    "risk-sensitive": RiskSensitive(Quantile(7), risk.CPW()),
 }
+
+
+def predictions(name, shape, key=None):
+    """Predictions [*shape, W] such as a network gives: zeros, or small random numbers."""
+    representation = REPRESENTATIONS[name]
+
+    def draw(width):
+        return jnp.zeros((*shape, width)) if key is None else 0.3 * jax.random.normal(key, (*shape, width))
+
+    if name == "implicit":
+        fractions = jnp.full((*shape, 6), 0.5) if key is None else jax.random.uniform(key, (*shape, 6))
+        return jnp.concatenate([draw(6), fractions], axis=-1)
+    if name == "fully parameterized":
+        ends = jnp.broadcast_to(jnp.arange(1, 5) / 4, (*shape, 4))
+        return jnp.concatenate([draw(4), ends, draw(3)], axis=-1)
+    return draw(representation.width)
 
 
 def brute_force_projection(support, values, probabilities):
@@ -175,11 +212,10 @@ def test_regression_finds_the_statistics_of_a_sample(representation, reference):
 @pytest.mark.parametrize(("reward", "discount"), [(0.0, 0.0), (1e4, 0.9), (-1e4, 1.0), (0.3, 1.0)])
 def test_gradients_are_finite_at_the_edges(name, reward, discount):
     representation = REPRESENTATIONS[name]
-    width = 12 if name == "implicit" else representation.width
-    following = jnp.zeros((2, 3, width))  # equal quantiles, uniform atoms
+    following = predictions(name, (2, 3))  # equal quantiles, uniform atoms
     weights = jnp.full((2, 3), 1 / 3)
     target = representation.target(jnp.full(2, reward), jnp.full(2, discount), following, weights)
-    value, gradient = jax.value_and_grad(lambda p: representation.loss(p, target).sum())(jnp.zeros((2, width)))
+    value, gradient = jax.value_and_grad(lambda p: representation.loss(p, target).sum())(predictions(name, (2,)))
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
 
@@ -188,16 +224,16 @@ def test_gradients_are_finite_at_the_edges(name, reward, discount):
 def test_the_mean_is_backed_up(name):
     """mean(target) = r + γ Σ w mean(next), for all that stays inside the support: the Bellman equation itself."""
     representation = REPRESENTATIONS[name]
-    width = 12 if name == "implicit" else representation.width
-    following = 0.3 * jax.random.normal(jax.random.key(0), (5, 3, width))
+    following = predictions(name, (5, 3), jax.random.key(0))
     weights = jnp.asarray(masses(1, 5, 3))
     reward = 0.2 * jax.random.normal(jax.random.key(2), (5,))
     target = representation.target(reward, jnp.full(5, 0.5), following, weights)
-    expected = reward + 0.5 * jnp.sum(weights * representation.mean(following), axis=1)
+    neutral = representation.representation if name == "risk-sensitive" else representation
+    expected = reward + 0.5 * jnp.sum(weights * neutral.mean(following), axis=1)
     if name in ("categorical", "two-hot", "hl-gauss"):
         found = target @ SUPPORT.atoms
-    elif name == "mapped":
-        found = Symlog().inverse(target[:, 0])
+    elif name in ("mapped", "averaged", "gaussian"):
+        found = target[:, 0]  # mapped by the loss; of a Gaussian the mean
     else:
         found = target.mean(axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3 if name == "hl-gauss" else 1e-4)
@@ -206,8 +242,7 @@ def test_the_mean_is_backed_up(name):
 @pytest.mark.parametrize("name", list(REPRESENTATIONS))
 def test_representations_work_under_vmap_and_in_bfloat16(name):
     representation = REPRESENTATIONS[name]
-    width = 12 if name == "implicit" else representation.width
-    following = 0.3 * jax.random.normal(jax.random.key(0), (4, 5, 3, width))
+    following = predictions(name, (4, 5, 3), jax.random.key(0))
     weights = jnp.full((5, 3), 1 / 3)
     reward, discount = jnp.zeros(5), jnp.full(5, 0.9)
     batched = jax.vmap(representation.target, (None, None, 0, None))(reward, discount, following, weights)
@@ -222,7 +257,9 @@ def test_representations_work_under_vmap_and_in_bfloat16(name):
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-1e4, 1e4))
 def test_mappings_are_inverted(value):
-    for mapping in (SignedHyperbolic(), SignedHyperbolic(0.01), Symlog()):
+    for mapping in (SignedHyperbolic(), SignedHyperbolic(0.01), Symlog(), Identity(), Logarithmic(1.0, 1.0)):
+        if isinstance(mapping, Logarithmic):
+            value = abs(value)
         there = mapping.forward(jnp.float32(value))
         np.testing.assert_allclose(mapping.inverse(there), value, rtol=2e-3, atol=1e-3)
 
@@ -269,8 +306,176 @@ def test_operators_by_their_equations():
         (lambda: Expectile(4), "num_expectiles"),
         (lambda: HLGauss(SUPPORT, 0.0), "smoothing"),
         (lambda: SignedHyperbolic(0.0), "epsilon"),
+        (lambda: Logarithmic(offset=0.0), "offset"),
+        (lambda: Mapped(Scalar(), Symlog(), 0.0), "averaging_rate"),
+        (lambda: FullyParameterizedQuantile(1), "num_quantiles"),
+        (lambda: Gaussian(0.0), "smallest_std"),
+        (lambda: Particles(0), "num_particles"),
+        (lambda: Particles(3, bandwidths=(1.0, -1.0)), "bandwidths"),
+        (lambda: ItakuraSaito(0.0), "risk_aversion"),
+        (lambda: ByMagnitude((1.0, 0.0)), "edges"),
+        (lambda: Decomposed((Scalar(), Scalar()), (1.0,)), "coefficients"),
+        (lambda: Decomposed((Scalar(), Quantile(3)), (1.0, 1.0)), "representations"),
+        (lambda: risk.CVaR(0.0), "level"),
+        (lambda: risk.CVaR(1.5), "level"),
+        (lambda: risk.CPW(0.2), "exponent"),
+        (lambda: risk.Wang(float("inf")), "shift"),
+        (lambda: risk.Entropic(0.0), "risk_aversion"),
     ],
 )
 def test_impossible_representations_are_named(make, named):
     with pytest.raises(InputError, match=named):
         make()
+
+
+def test_the_fractions_gradient_is_that_of_the_wasserstein_error():
+    """Proposition 1 of the FQF paper, against the numeric derivative of the error itself, for F⁻¹(τ) = τ³."""
+    inverse_cdf = lambda t: t**3  # noqa: E731
+    fractions = np.array([0.2, 0.5, 0.9])
+
+    def wasserstein(fractions):
+        ends = np.concatenate([[0.0], fractions, [1.0]])
+        fine = (np.arange(200_000) + 0.5) / 200_000
+        cell = np.searchsorted(ends[1:-1], fine, side="right")
+        return np.abs(inverse_cdf(fine) - inverse_cdf((ends[cell] + ends[cell + 1]) / 2)).mean()
+
+    expected = [
+        (wasserstein(fractions + h) - wasserstein(fractions - h)) / 2e-3
+        for h in 1e-3 * np.eye(3)
+    ]  # fmt: skip
+    representation = FullyParameterizedQuantile(4)
+    ends = jnp.asarray([*fractions, 1.0])
+    midpoint = ends - 0.5 * jnp.diff(ends, prepend=0.0)
+    values, at_ends = inverse_cdf(midpoint), inverse_cdf(ends[:-1])
+
+    def loss(ends):
+        return representation.loss(jnp.concatenate([values, ends, at_ends])[None], jnp.zeros((1, 4)))[0]
+
+    np.testing.assert_allclose(jax.grad(loss)(ends)[:3], expected, atol=2e-3)
+
+
+def test_gaussian_loss_is_a_cross_entropy_and_its_backup_has_the_mixture_s_moments():
+    representation = Gaussian()
+    prediction = jnp.array([[0.7, -0.4]])
+    target = jnp.array([[1.5, 0.8**2]])
+    x = np.random.default_rng(0).normal(1.5, 0.8, 400_000)
+    expected = -scipy.stats.norm.logpdf(x, 0.7, np.exp(-0.4)).mean() - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(representation.loss(prediction, target)[0], expected, rtol=1e-2)
+    following = jnp.array([[[1.0, 0.0], [3.0, -1.0]]])
+    out = representation.target(jnp.array([0.5]), jnp.array([0.9]), following, jnp.array([[0.25, 0.75]]))[0]
+    mixture = np.concatenate(
+        [np.random.default_rng(1).normal(1, 1, 100_000), np.random.default_rng(2).normal(3, np.exp(-1), 300_000)]
+    )
+    np.testing.assert_allclose(out, [(0.5 + 0.9 * mixture).mean(), (0.9 * mixture).var()], rtol=1e-2)
+
+
+def test_mmd_by_its_definition():
+    x, y = np.random.default_rng(0).normal(size=(2, 5, 3)), np.random.default_rng(1).normal(size=(2, 4, 3))
+    kernel = lambda a, b: np.mean([np.exp(-((a - b) ** 2).sum() / h) for h in (1.0, 4.0)])  # noqa: E731
+    for i in range(2):
+        xx, yy, xy = (
+            np.mean([[kernel(a, b) for a in p] for b in q]) for p, q in ((x[i], x[i]), (y[i], y[i]), (x[i], y[i]))
+        )
+        ours = squared_mmd(jnp.asarray(x), jnp.asarray(y), (1.0, 4.0))[i]
+        np.testing.assert_allclose(ours, xx + yy - 2 * xy, rtol=1e-4)
+    np.testing.assert_allclose(squared_mmd(jnp.asarray(x), jnp.asarray(x[:, ::-1]), (1.0,)), 0.0, atol=1e-6)
+
+
+def test_itakura_saito_is_minimal_at_the_certainty_equivalent():
+    samples = np.random.default_rng(0).normal(1.0, 2.0, 2_001).astype(np.float32)
+    for aversion in (0.3, -0.5, 2.0):
+        representation = ItakuraSaito(aversion)
+        expected = -np.log(np.mean(np.exp(-aversion * samples.astype(float)))) / aversion
+        gradient = jax.grad(lambda v, r=representation: r.loss(jnp.full((len(samples), 1), v), samples[:, None]).mean())
+        assert float(gradient(expected - 0.05)) < 0 < float(gradient(expected + 0.05))
+    # Near zero it is half the squared error.
+    np.testing.assert_allclose(ItakuraSaito(1e-3).loss(jnp.zeros((1, 1)), jnp.full((1, 1), 0.7)), 0.245, rtol=1e-2)
+
+
+def test_logarithmic_mapping_averages_in_the_space_of_returns():
+    """Stochastic targets 0 and 1: mapped as they are they end at a mean that is off, averaged they end at 1/2."""
+    ends = {}
+    for rate in (1.0, 0.01):
+        representation = Mapped(Scalar(), Logarithmic(), averaging_rate=rate)
+
+        @jax.jit
+        def fit(representation=representation):
+            def step(prediction, target):
+                gradient = jax.grad(lambda p: representation.loss(p, target[None, None]).sum())(prediction)
+                return prediction - 0.5 * gradient, representation.mean(prediction)[0]
+
+            targets = jax.random.bernoulli(jax.random.key(0), 0.5, (6000,)).astype(jnp.float32)
+            return jax.lax.scan(step, jnp.ones((1, 1)), targets)[1][-2000:].mean()
+
+        ends[rate] = float(fit())
+    assert abs(ends[0.01] - 0.5) < 0.05
+    assert abs(ends[1.0] - 0.5) > 0.15
+
+
+def test_channels_add_up_and_decompose():
+    reward = jnp.array([[-2.0, 0.0, 3.0]])
+    np.testing.assert_allclose(by_sign(reward)[0], [[0, 2], [0, 0], [3, 0]])
+    parts = ByMagnitude((0.0, 1.0))(jnp.array([-1.0, 0.5, 1.0, 4.0]))
+    np.testing.assert_allclose(parts, [[-1, 0, 0], [0, 0.5, 0], [0, 0, 1], [0, 0, 4]])
+    decomposed = Decomposed((Scalar(), Quantile(1)), (1.0, -1.0))
+    following = jax.random.normal(jax.random.key(0), (4, 3, 2))
+    weights = operators.greedy(decomposed.mean(following))
+    rewards = jax.random.normal(jax.random.key(1), (4, 2))
+    target = decomposed.target(rewards, jnp.full(4, 0.9), following, weights)
+    best = np.argmax(following[..., 0] - following[..., 1], axis=1)
+    np.testing.assert_allclose(target, rewards + 0.9 * following[jnp.arange(4), best], rtol=1e-5)
+    hybrid = HybridReward((Scalar(), Scalar()), (1.0, 1.0))
+    target = hybrid.target(rewards, jnp.full(4, 0.9), following, weights)
+    np.testing.assert_allclose(target, rewards + 0.9 * following.max(axis=1), rtol=1e-5)
+
+
+def test_risk_measures_by_their_definitions():
+    """Against `∫ F⁻¹(β(τ)) dτ` on a fine grid of fractions."""
+    values = np.sort(np.random.default_rng(0).normal(size=7))
+    probabilities = np.array([0.1, 0.2, 0.05, 0.25, 0.1, 0.2, 0.1])
+    tau = (np.arange(400_000) + 0.5) / 400_000
+    phi, inverse_phi = scipy.stats.norm.cdf, scipy.stats.norm.ppf
+    cases = {
+        risk.CVaR(0.3): 0.3 * tau,
+        risk.CVaR(1.0): tau,
+        risk.Wang(-0.75): phi(inverse_phi(tau) - 0.75),
+        risk.Wang(0.5): phi(inverse_phi(tau) + 0.5),
+        risk.CPW(0.71): tau**0.71 / (tau**0.71 + (1 - tau) ** 0.71) ** (1 / 0.71),
+        risk.Power(2.0): tau ** (1 / 3),
+        risk.Power(-2.0): 1 - (1 - tau) ** (1 / 3),
+    }
+    for measure, distorted in cases.items():
+        quantiles = values[np.minimum(np.searchsorted(np.cumsum(probabilities), distorted), 6)]
+        np.testing.assert_allclose(
+            measure(jnp.asarray(values), jnp.asarray(probabilities)), quantiles.mean(), atol=2e-3, err_msg=str(measure)
+        )
+    utility = -np.log((probabilities * np.exp(-2.0 * values)).sum()) / 2.0
+    np.testing.assert_allclose(risk.Entropic(2.0)(jnp.asarray(values), jnp.asarray(probabilities)), utility, rtol=1e-4)
+    squares = risk.ExpectedUtility(lambda x: -(x**2))(jnp.asarray(values), jnp.asarray(probabilities))
+    np.testing.assert_allclose(squares, -(probabilities * values**2).sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["categorical", "quantile", "implicit", "fully parameterized", "gaussian"])
+def test_distributions_have_mass_one_and_the_representation_s_mean(name):
+    representation = REPRESENTATIONS[name]
+    prediction = predictions(name, (5,), jax.random.key(3))
+    values, probabilities = representation.distribution(prediction)
+    np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0, rtol=1e-5)
+    if name != "implicit":  # whose mean is over the fractions as they were drawn
+        np.testing.assert_allclose((values * probabilities).sum(axis=-1), representation.mean(prediction), atol=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 5), st.sampled_from([1e-3, 1.0, 100.0]))
+def test_matrix_games_are_solved(seed, rows, columns, scale):
+    """The value that linear programming finds, by strategies that guarantee it to either player."""
+    rng = np.random.default_rng(seed)
+    payoff = scale * (rng.normal(size=(rows, columns)) if seed % 2 else rng.integers(-2, 3, (rows, columns)))
+    value, row, column = solve_matrix_game(jnp.asarray(payoff, jnp.float32))
+    expected, _ = matrix_game_value(payoff)
+    np.testing.assert_allclose(value, expected, atol=2e-4 * scale)
+    for strategy in (row, column):
+        assert (np.asarray(strategy) >= -1e-6).all()
+        np.testing.assert_allclose(np.sum(strategy), 1.0, rtol=1e-5)
+    assert np.min(np.asarray(row) @ payoff) >= expected - 5e-4 * scale
+    assert np.max(payoff @ np.asarray(column)) <= expected + 5e-4 * scale

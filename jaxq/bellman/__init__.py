@@ -1,32 +1,54 @@
 """Bellman operators, return representations and multi-step returns: jnp in, jnp out, nothing of networks or agents."""
 
-from jaxq.bellman import operators
-from jaxq.bellman.base import Representation, ScalarTarget
+from jaxq.bellman import operators, risk
+from jaxq.bellman.base import Distributional, Representation, ScalarTarget
 from jaxq.bellman.categorical import Categorical, HLGauss, Support, TwoHot
-from jaxq.bellman.mappings import Mapped, SignedHyperbolic, Symlog
-from jaxq.bellman.quantile import Expectile, ImplicitQuantile, Quantile
+from jaxq.bellman.channels import ByMagnitude, Channels, Decomposed, HybridReward, as_given, by_sign
+from jaxq.bellman.games import solve_matrix_game
+from jaxq.bellman.gaussian import Gaussian
+from jaxq.bellman.mappings import Identity, Logarithmic, Mapped, SignedHyperbolic, Symlog
+from jaxq.bellman.particles import Particles
+from jaxq.bellman.quantile import Expectile, FullyParameterizedQuantile, ImplicitQuantile, Quantile
 from jaxq.bellman.returns import lambda_return, n_step_return, peng_cut, retrace_return, watkins_cut
-from jaxq.bellman.scalar import Scalar, huber
+from jaxq.bellman.risk import RiskSensitive, StockAugmented
+from jaxq.bellman.scalar import ItakuraSaito, Scalar, huber
 
 __all__ = [
+    "ByMagnitude",
     "Categorical",
+    "Channels",
+    "Decomposed",
+    "Distributional",
     "Expectile",
+    "FullyParameterizedQuantile",
+    "Gaussian",
     "HLGauss",
+    "HybridReward",
+    "Identity",
     "ImplicitQuantile",
+    "ItakuraSaito",
+    "Logarithmic",
     "Mapped",
+    "Particles",
     "Quantile",
     "Representation",
+    "RiskSensitive",
     "Scalar",
     "ScalarTarget",
     "SignedHyperbolic",
+    "StockAugmented",
     "Support",
     "Symlog",
     "TwoHot",
+    "as_given",
+    "by_sign",
     "huber",
     "lambda_return",
     "n_step_return",
     "operators",
     "peng_cut",
     "retrace_return",
+    "risk",
+    "solve_matrix_game",
     "watkins_cut",
 ]

@@ -26,7 +26,7 @@ class Representation(Protocol):
         """What `reward + discount * next` becomes in this representation.
 
         Args:
-          reward: [B] return of the window.
+          reward: [B] return of the window; [B, C] for representations of several reward channels.
           discount: [B] of the next value, zero after a terminal state.
           next_prediction: [B, A, W] of the next state.
           weights: [B, A] probabilities of its actions, from an operator.
@@ -41,6 +41,17 @@ class Representation(Protocol):
     def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """How much there is left to learn from each sample, [B]; arguments as of `loss`."""
         return self.loss(prediction, target)
+
+
+class Distributional(Representation, Protocol):
+    """A representation of the whole distribution of the return, so that attitudes to risk can be told from it."""
+
+    def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The distribution that predictions [..., W] stand for, as masses on points.
+
+        Returns:
+          Values, in ascending order where they are quantiles, and probabilities, each [..., N].
+        """
 
 
 class ScalarTarget(Representation):

@@ -8,7 +8,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxq.bellman.base import Representation, ScalarTarget
+from jaxq.bellman.base import Distributional, ScalarTarget
 from jaxq.errors import require
 
 
@@ -77,7 +77,7 @@ def cross_entropy(logits: jax.Array, probabilities: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class OverAtoms(Representation):
+class OverAtoms(Distributional):
     """Base of the representations by probabilities over fixed atoms: logits, their mean, and the cross-entropy.
 
     Attributes:
@@ -94,6 +94,11 @@ class OverAtoms(Representation):
     def mean(self, prediction: jax.Array) -> jax.Array:
         """See `Representation.mean`."""
         return jax.nn.softmax(prediction, axis=-1) @ self.support.atoms
+
+    def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Distributional.distribution`."""
+        probabilities = jax.nn.softmax(prediction, axis=-1)
+        return jnp.broadcast_to(self.support.atoms, probabilities.shape), probabilities
 
     def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """See `Representation.loss`: cross-entropy to the target's probabilities."""

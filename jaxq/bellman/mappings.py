@@ -55,16 +55,65 @@ class Symlog:
 
 
 @dataclasses.dataclass(frozen=True)
+class Logarithmic:
+    """`c log((x + ε) / ε)`, of non-negative returns (van Seijen et al., Using a Logarithmic Mapping, 2019, eq. 12).
+
+    The paper's `c log(x + γ^k) + d` with ε = γ^k, and d such that zero stays zero.
+
+    Attributes:
+      scale: c, 0.5 in the paper.
+      offset: ε; there γ^k with γ = 0.96 and k = 100.
+    """
+
+    scale: float = 0.5
+    offset: float = 0.96**100
+
+    def __post_init__(self) -> None:
+        require(self.scale > 0, "scale", self.scale, "positive")
+        require(self.offset > 0, "offset", self.offset, "positive")
+
+    def forward(self, value: jax.Array) -> jax.Array:
+        """See `Mapping`; what is below zero counts as zero."""
+        return self.scale * jnp.log1p(jnp.maximum(value, 0.0) / self.offset)
+
+    def inverse(self, mapped: jax.Array) -> jax.Array:
+        """See `Mapping`."""
+        return self.offset * jnp.expm1(mapped / self.scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """Returns as they are, for a channel among others."""
+
+    def forward(self, value: jax.Array) -> jax.Array:
+        """See `Mapping`."""
+        return value
+
+    def inverse(self, mapped: jax.Array) -> jax.Array:
+        """See `Mapping`."""
+        return mapped
+
+
+@dataclasses.dataclass(frozen=True)
 class Mapped(ScalarTarget):
     """A scalar-target representation of mapped returns: the backup is `h(r + γ Σ_a w(a) h⁻¹(q(s', a)))`.
+
+    A mapping of a noisy target is not the target of the mapped: the mean is off. So a share `averaging_rate` of the
+    step is taken in the space of returns, where averaging is right: what is learned is `h(v + β (U - v))`, v being the
+    present value (van Seijen et al., 2019, eq. 10; Fatemi and Tavakoli, Orchestrated Value Mapping, 2022, eq. 15).
 
     Attributes:
       representation: of the mapped return (its support, if it has one, is in mapped units).
       mapping: h.
+      averaging_rate: β in (0, 1]; with 1 the target is mapped as it is.
     """
 
     representation: ScalarTarget
     mapping: Mapping
+    averaging_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(0 < self.averaging_rate <= 1, "averaging_rate", self.averaging_rate, "in (0, 1]")
 
     @property
     def width(self) -> int:
@@ -76,9 +125,20 @@ class Mapped(ScalarTarget):
         return self.mapping.inverse(self.representation.mean(prediction))
 
     def encode(self, value: jax.Array) -> jax.Array:
-        """See `ScalarTarget.encode`."""
-        return self.representation.encode(self.mapping.forward(value))
+        """The value itself, [B] -> [B, 1]; it is mapped when the loss knows what it is mixed with."""
+        return value[..., None]
 
     def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """See `Representation.loss`."""
-        return self.representation.loss(prediction, target)
+        return self.representation.loss(prediction, self._mixed(prediction, target))
+
+    def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.priority`."""
+        return self.representation.priority(prediction, self._mixed(prediction, target))
+
+    def _mixed(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        value = target[..., 0]
+        if self.averaging_rate < 1:
+            present = self.mean(jax.lax.stop_gradient(prediction))
+            value = present + self.averaging_rate * (value - present)
+        return self.representation.encode(self.mapping.forward(value))

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxq.bellman.games import solve_matrix_game
+
 
 def greedy(q: jax.Array) -> jax.Array:
     """One-hot of the best action, [..., A] -> [..., A]."""
@@ -140,3 +142,27 @@ class Mellowmax(Operator):
         value = jax.nn.logsumexp(self.sharpness * q_target, axis=-1) - jnp.log(q_target.shape[-1])
         weights = self.weights(q_target, q_target)
         return value / self.sharpness - jnp.sum(weights * q_target, axis=-1)
+
+
+class Minimax(Operator):
+    """Minimax-Q (Littman, 1994): the value of the zero-sum stage game that the next state's values make.
+
+    Actions are pairs, `i * columns + j`; the weights are the product of both players' equilibrium strategies.
+
+    Attributes:
+      rows: the maximizing player's actions.
+    """
+
+    rows: int = struct.field(pytree_node=False)
+
+    def strategies(self, q: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Equilibrium strategies of both players, [..., A] -> [..., rows] and [..., columns]."""
+        games = q.reshape(-1, self.rows, q.shape[-1] // self.rows)
+        _, row, column = jax.vmap(solve_matrix_game)(games)
+        return row.reshape(*q.shape[:-1], -1), column.reshape(*q.shape[:-1], -1)
+
+    def weights(self, q_online: jax.Array, q_target: jax.Array) -> jax.Array:
+        """See `Operator.weights`."""
+        del q_online
+        row, column = self.strategies(q_target)
+        return (row[..., :, None] * column[..., None, :]).reshape(q_target.shape)

@@ -10,7 +10,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxq.bellman.base import Representation
+from jaxq.bellman.base import Distributional, Representation
 from jaxq.bellman.scalar import huber
 from jaxq.errors import require
 
@@ -46,7 +46,7 @@ def _pointwise_backup(reward: jax.Array, discount: jax.Array, next_values: jax.A
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantile(Representation):
+class Quantile(Distributional):
     """QR-DQN (Dabney et al., 2018a): N quantiles at the midpoints.
 
     Attributes:
@@ -80,9 +80,13 @@ class Quantile(Representation):
         """See `Representation.loss`: quantile Huber."""
         return quantile_huber_loss(prediction, midpoints(self.num_quantiles), target, self.huber_threshold)
 
+    def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Distributional.distribution`."""
+        return jnp.sort(prediction, axis=-1), jnp.full_like(prediction, 1.0 / self.num_quantiles)
+
 
 @dataclasses.dataclass(frozen=True)
-class ImplicitQuantile(Representation):
+class ImplicitQuantile(Distributional):
     """IQN (Dabney et al., 2018b): quantiles at fractions that the network samples; predictions are [..., 2N].
 
     Attributes:
@@ -114,8 +118,77 @@ class ImplicitQuantile(Representation):
         values, fractions = jnp.split(prediction, 2, axis=-1)
         return quantile_huber_loss(values, fractions, target, self.huber_threshold)
 
+    def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Distributional.distribution`: each quantile stands for the fractions nearest to its own."""
+        values, fractions = jnp.split(prediction, 2, axis=-1)
+        order = jnp.argsort(fractions, axis=-1)
+        fractions = jnp.take_along_axis(fractions, order, axis=-1)
+        between = 0.5 * (fractions[..., 1:] + fractions[..., :-1])
+        return jnp.take_along_axis(values, order, axis=-1), jnp.diff(
+            between, axis=-1, prepend=jnp.zeros_like(fractions[..., :1]), append=jnp.ones_like(fractions[..., :1])
+        )
+
     def _values(self, prediction: jax.Array) -> jax.Array:
         return prediction[..., : prediction.shape[-1] // 2]
+
+
+@dataclasses.dataclass(frozen=True)
+class FullyParameterizedQuantile(Distributional):
+    """FQF (Yang et al., Fully Parameterized Quantile Function, 2019): N quantiles at fractions that are learned too.
+
+    Predictions are [..., 3N - 1]: the values at the midpoints τ̂ of N intervals, the intervals' upper ends
+    `τ_1 .. τ_N = 1`, and the values at the inner ends `τ_1 .. τ_{N-1}`. Of the last no gradient is taken: they serve
+    the gradient of the 1-Wasserstein error by the fractions, `2 F⁻¹(τ_i) - F⁻¹(τ̂_i) - F⁻¹(τ̂_{i-1})` (proposition 1).
+
+    Attributes:
+      num_quantiles: N.
+      huber_threshold: κ; zero for the plain quantile loss.
+    """
+
+    num_quantiles: int = 32
+    huber_threshold: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self.num_quantiles >= 2, "num_quantiles", self.num_quantiles, "at least 2")
+        require(self.huber_threshold >= 0, "huber_threshold", self.huber_threshold, "0 or more")
+
+    @property
+    def width(self) -> int:
+        """One value for each fraction asked for."""
+        return 1
+
+    def mean(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.mean`."""
+        values, probabilities = self.distribution(prediction)
+        return jnp.sum(values * probabilities, axis=-1)
+
+    def target(
+        self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array
+    ) -> jax.Array:
+        """See `Representation.target`: samples, [B, N]."""
+        return _pointwise_backup(reward, discount, next_prediction[..., : self.num_quantiles], weights)
+
+    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.loss`: quantile Huber for the values, and what has the fractions' gradient."""
+        values, ends, at_ends = jnp.split(prediction, [self.num_quantiles, 2 * self.num_quantiles], axis=-1)
+        midpoint = ends - 0.5 * jnp.diff(ends, axis=-1, prepend=0.0)
+        of_values = quantile_huber_loss(values, jax.lax.stop_gradient(midpoint), target, self.huber_threshold)
+        slope = jax.lax.stop_gradient(2.0 * at_ends - values[..., 1:] - values[..., :-1])
+        return of_values + jnp.sum(slope * ends[..., :-1], axis=-1)
+
+    def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.priority`: the quantile Huber loss."""
+        values, ends, _ = jnp.split(prediction, [self.num_quantiles, 2 * self.num_quantiles], axis=-1)
+        midpoint = ends - 0.5 * jnp.diff(ends, axis=-1, prepend=0.0)
+        return quantile_huber_loss(values, midpoint, target, self.huber_threshold)
+
+    def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Distributional.distribution`."""
+        values, ends = (
+            prediction[..., : self.num_quantiles],
+            prediction[..., self.num_quantiles : 2 * self.num_quantiles],
+        )
+        return values, jnp.diff(ends, axis=-1, prepend=0.0)
 
 
 @dataclasses.dataclass(frozen=True)

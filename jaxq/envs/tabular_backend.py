@@ -1,9 +1,11 @@
 """Exact MDPs (`jaxq.tabular`) as environments: observations are one-hot states."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from jaxq.envs.base import Discrete, ObservationSpec
+from jaxq.envs.base import ActionSpec, Discrete, ObservationSpec
 from jaxq.tabular import MDP, MDPS
 
 
@@ -19,7 +21,7 @@ class TabularEnvironment:
         self.name = name
         self.mdp = mdp
         self.observation_spec = ObservationSpec((mdp.num_states,))
-        self.action_spec = Discrete(mdp.num_actions)
+        self.action_spec: ActionSpec = Discrete(mdp.num_actions)
         self.max_episode_steps = mdp.max_steps
         self.reward_shape = mdp.channels
 
@@ -28,9 +30,7 @@ class TabularEnvironment:
         state = jax.random.categorical(key, jnp.log(jnp.asarray(self.mdp.initial)))
         return state, jax.nn.one_hot(state, self.mdp.num_states)
 
-    def step(
-        self, state: jax.Array, action: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, bool]:
+    def step(self, state: jax.Array, action: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array, Any, Any, Any]:
         """See `SingleEnvironment.step`."""
         following = jax.random.categorical(key, jnp.log(jnp.asarray(self.mdp.transition, jnp.float32)[state, action]))
         reward = jnp.asarray(self.mdp.reward, jnp.float32)[state, action, following]
