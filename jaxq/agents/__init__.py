@@ -1,6 +1,6 @@
 """Agents: `init`, `act`, `update`, written for one member of a population."""
 
-from jaxq.agents.base import Agent, OnPolicyAgent, flatten_small
+from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning, LambdaQState
@@ -30,5 +30,6 @@ __all__ = [
     "SACHyperparameters",
     "SACState",
     "WindowShift",
+    "except_for",
     "flatten_small",
 ]

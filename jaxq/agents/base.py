@@ -73,6 +73,21 @@ def flatten_small(optimizer: optax.GradientTransformation) -> optax.GradientTran
     )
 
 
+def except_for(
+    module: str, theirs: optax.GradientTransformation, others: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """An optimizer by which submodules of one name learn by `theirs` and everything else by `others`."""
+
+    def label(params: PyTree) -> PyTree:
+        def of(path: Any, leaf: Any) -> str:
+            del leaf
+            return "theirs" if any(getattr(part, "key", None) == module for part in path) else "others"
+
+        return jax.tree_util.tree_map_with_path(of, params)
+
+    return optax.partition({"theirs": theirs, "others": others}, label)
+
+
 def descend(
     optimizer: optax.GradientTransformation,
     gradient: PyTree,

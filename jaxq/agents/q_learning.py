@@ -15,8 +15,9 @@ from flax import struct
 from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, require_in
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.schedules import LinearSchedule
-from jaxq.bellman import Representation, n_step_return, operators
+from jaxq.bellman import Channels, Representation, as_given, n_step_return, operators
 from jaxq.envs.base import ObservationSpec
+from jaxq.errors import require
 from jaxq.networks import SAMPLES, Mode
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
 
@@ -31,6 +32,8 @@ class QLearningHyperparameters(struct.PyTreeNode):
       operator: the Bellman operator.
       discount: γ in [0, 1].
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
+      reward_shift: added to every reward that counts, which is an optimistic start if negative and a pessimistic one if
+        positive (Sun et al., Exploit Reward Shifting in Value-Based Deep RL, 2022).
     """
 
     learning_rate: LinearSchedule
@@ -39,6 +42,7 @@ class QLearningHyperparameters(struct.PyTreeNode):
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
     discount: Any = 0.99
     reward_clip: Any = float("inf")
+    reward_shift: Any = 0.0
 
 
 class QLearningState(struct.PyTreeNode):
@@ -68,6 +72,7 @@ class QLearning:
       optimizer: made without a learning rate (`optax.scale_by_adam()`, not `optax.adam`).
       hyper: initial hyperparameters.
       representation: of the return.
+      channels: how rewards fall into those that the representation knows.
     """
 
     network: Network
@@ -75,12 +80,16 @@ class QLearning:
     optimizer: optax.GradientTransformation
     hyper: QLearningHyperparameters
     representation: Representation
+    channels: Channels = as_given
 
     def __post_init__(self) -> None:
         hyper, rate = self.hyper, self.hyper.learning_rate
         require_in(0.0, 1.0, discount=hyper.discount)
         require_in(0.0, INFINITY, learning_rate=rate.initial, learning_rate_final=rate.final)
         require_in(POSITIVE, INFINITY, reward_clip=hyper.reward_clip)
+        require_in(-INFINITY, INFINITY, reward_shift=hyper.reward_shift)
+        plain = self.channels is as_given or not hyper.operator.adds_to_rewards
+        require(plain, "operator", type(hyper.operator).__name__, "one without bonuses, as these rewards have channels")
 
     def init(self, key: jax.Array) -> QLearningState:
         """See `Agent.init`."""
@@ -161,12 +170,19 @@ class QLearning:
         def values(params: PyTree, observation: jax.Array, stream: int) -> jax.Array:
             return representation.mean(self.predict(params, observation, "act", jax.random.fold_in(key, stream)))
 
-        rewards = jnp.clip(batch.rewards, -hyper.reward_clip, hyper.reward_clip)
-        reward, discount = n_step_return(rewards, batch.steps, batch.terminated, hyper.discount)
+        reward, discount = self._returns(hyper, batch)
         following = batch.next_observation
         next_prediction = self.predict(target_params, following, "target", jax.random.fold_in(key, 1))
         q_target = representation.mean(next_prediction)
         weights = operator.weights(values(params, following, 2), q_target)
-        bonus = operator.reward_bonus(values(target_params, batch.observation, 3), batch.action)
-        reward = reward + bonus + discount * operator.next_bonus(q_target)
+        if operator.adds_to_rewards:
+            bonus = operator.reward_bonus(values(target_params, batch.observation, 3), batch.action)
+            reward = reward + bonus + discount * operator.next_bonus(q_target)
         return representation.target(reward, discount, next_prediction, weights)
+
+    def _returns(self, hyper: QLearningHyperparameters, batch: Transition) -> tuple[jax.Array, jax.Array]:
+        """The window's return [B] or [B, C], clipped, shifted and by channel, and the discount [B] of what follows."""
+        rewards = jnp.clip(batch.rewards, -hyper.reward_clip, hyper.reward_clip)
+        counted = jnp.arange(rewards.shape[1]) < batch.steps[:, None]
+        rewards += hyper.reward_shift * counted.reshape(*counted.shape, *(1,) * (rewards.ndim - 2))
+        return n_step_return(self.channels(rewards), batch.steps, batch.terminated, hyper.discount)

@@ -22,6 +22,12 @@ def greedy(q: jax.Array) -> jax.Array:
 class Operator(struct.PyTreeNode):
     """Base of all operators; `weights` is theirs, and no bonus unless they say otherwise."""
 
+    @property
+    def adds_to_rewards(self) -> bool:
+        """Whether it has a bonus."""
+        kind = type(self)
+        return kind.next_bonus is not Operator.next_bonus or kind.reward_bonus is not Operator.reward_bonus
+
     def weights(self, q_online: jax.Array, q_target: jax.Array) -> jax.Array:
         """Probabilities of the next state's actions [B, A], from the learner's and the target's values there."""
         raise NotImplementedError

@@ -2,20 +2,23 @@
 
 from jaxq.networks.convolution import Conv
 from jaxq.networks.heads import (
+    FRACTIONS,
     SAMPLES,
     ActionCritic,
     ActionValueHead,
     ActionValueNetwork,
     DuelingHead,
     Ensemble,
+    FullyParameterizedHead,
     GaussianPolicyNetwork,
     ImplicitQuantileHead,
     Mode,
     NoisyDense,
 )
-from jaxq.networks.torsos import MLP, MinAtarCNN, NatureCNN, torso_for
+from jaxq.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, torso_for
 
 __all__ = [
+    "FRACTIONS",
     "MLP",
     "SAMPLES",
     "ActionCritic",
@@ -24,7 +27,9 @@ __all__ = [
     "Conv",
     "DuelingHead",
     "Ensemble",
+    "FullyParameterizedHead",
     "GaussianPolicyNetwork",
+    "ImpalaCNN",
     "ImplicitQuantileHead",
     "MinAtarCNN",
     "Mode",

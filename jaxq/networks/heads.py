@@ -13,6 +13,7 @@ from jaxq.networks.torsos import MLP
 # EXPLOIT for evaluation. Heads that draw random numbers differ in how many they draw, or whether at all.
 Mode = Literal["learn", "target", "act", "exploit"]
 SAMPLES = "samples"  # the name of the random stream of such heads
+FRACTIONS = "fractions"  # the name of the layer that proposes fractions in a `FullyParameterizedHead`
 
 
 class ActionValueHead(nn.Module):
@@ -105,15 +106,33 @@ def _apply_linear(layer: nn.Module, x: jax.Array, mode: Mode) -> jax.Array:
     return layer(x, mode) if isinstance(layer, NoisyDense) else layer(x)
 
 
-class ImplicitQuantileHead(nn.Module):
-    """Quantiles at sampled fractions (Dabney et al., IQN, 2018, eq. 4): `f(ψ(x) ∘ φ(τ))`. [B, F] -> [B, A, 2N].
+class _QuantileFunction(nn.Module):
+    """Values of the quantile function at given fractions: `f(ψ(x) ∘ φ(τ))` (Dabney et al., IQN, 2018, eq. 4).
 
-    `φ_j(τ) = relu(Σ_i cos(π i τ) w_ij + b_j)`, i = 0 .. n - 1; f is a hidden layer and a linear one. The last axis
-    holds N values and then their N fractions, as `bellman.ImplicitQuantile` reads them.
+    `φ_j(τ) = relu(Σ_i cos(π i τ) w_ij + b_j)`, i = 0 .. n - 1; f is a hidden layer and a linear one.
+    """
+
+    num_actions: int
+    hidden: int
+    num_cosines: int
+
+    @nn.compact
+    def __call__(self, features: jax.Array, fractions: jax.Array) -> jax.Array:
+        """[B, F] and [B, N] -> [B, A, N]."""
+        cosines = jnp.cos(jnp.pi * jnp.arange(self.num_cosines) * fractions[..., None])
+        embedding = nn.relu(nn.Dense(features.shape[1])(cosines))
+        hidden = nn.relu(nn.Dense(self.hidden)(features[:, None, :] * embedding))
+        return jnp.moveaxis(nn.Dense(self.num_actions)(hidden), 1, 2)
+
+
+class ImplicitQuantileHead(nn.Module):
+    """Quantiles at sampled fractions (Dabney et al., IQN, 2018). [B, F] -> [B, A, 2N].
+
+    The last axis holds N values and then their N fractions, as `bellman.ImplicitQuantile` reads them.
 
     Attributes:
       num_actions: A.
-      hidden: units of f's hidden layer.
+      hidden: units of the hidden layer after the embedding.
       num_fractions: N, N' of the paper: for predictions and targets.
       num_act_fractions: K of the paper: for choosing actions.
       num_cosines: n of the embedding.
@@ -128,17 +147,49 @@ class ImplicitQuantileHead(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class; fractions come from the stream `samples`, and are the midpoints when exploiting."""
-        batch, width = features.shape
+        batch = features.shape[0]
         count = self.num_fractions if mode in ("learn", "target") else self.num_act_fractions
         if mode == "exploit":
             fractions = jnp.broadcast_to((jnp.arange(count) + 0.5) / count, (batch, count))
         else:
             fractions = jax.random.uniform(self.make_rng(SAMPLES), (batch, count))
-        cosines = jnp.cos(jnp.pi * jnp.arange(self.num_cosines) * fractions[..., None])
-        embedding = nn.relu(nn.Dense(width)(cosines))
-        hidden = nn.relu(nn.Dense(self.hidden)(features[:, None, :] * embedding))
-        values = jnp.moveaxis(nn.Dense(self.num_actions)(hidden), 1, 2)  # [B, A, N]
+        values = _QuantileFunction(self.num_actions, self.hidden, self.num_cosines)(features, fractions)
         return jnp.concatenate([values, jnp.broadcast_to(fractions[:, None], values.shape)], axis=-1)
+
+
+class FullyParameterizedHead(nn.Module):
+    """Quantiles at fractions that the features propose (Yang et al., FQF, 2019). [B, F] -> [B, A, 3N - 1].
+
+    The fractions' ends are cumulative sums of a softmax; no gradient goes from them to the features. The layout is that
+    of `bellman.FullyParameterizedQuantile`. The layer that proposes them is named `FRACTIONS`, for an optimizer of its
+    own.
+
+    Attributes:
+      num_actions: A.
+      hidden: units of the hidden layer after the embedding.
+      num_quantiles: N.
+      num_cosines: n of the embedding.
+    """
+
+    num_actions: int
+    hidden: int = 128
+    num_quantiles: int = 32
+    num_cosines: int = 64
+
+    @nn.compact
+    def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """See the class."""
+        del mode
+        # Small weights, so that the first intervals are nearly equal, as in the authors' code.
+        proposal = nn.Dense(self.num_quantiles, kernel_init=nn.initializers.uniform(0.01), name=FRACTIONS)
+        ends = jnp.cumsum(jax.nn.softmax(proposal(jax.lax.stop_gradient(features))), axis=-1)  # [B, N]
+        given = jax.lax.stop_gradient(ends)
+        midpoints = given - 0.5 * jnp.diff(given, axis=-1, prepend=0.0)
+        quantile = _QuantileFunction(self.num_actions, self.hidden, self.num_cosines)
+        values = quantile(features, jnp.concatenate([midpoints, given[:, :-1]], axis=-1))
+        ends = jnp.broadcast_to(ends[:, None], (*values.shape[:2], self.num_quantiles))
+        at_midpoints, at_ends = jnp.split(values, [self.num_quantiles], axis=-1)
+        return jnp.concatenate([at_midpoints, ends, jax.lax.stop_gradient(at_ends)], axis=-1)
 
 
 class ActionValueNetwork(nn.Module):
