@@ -3,9 +3,9 @@
 import dataclasses
 
 from jaxq.bellman import Categorical
-from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
+from jaxq.runs.discrete import ATOMS, AtomsConfig, RiskConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
@@ -13,17 +13,15 @@ PRESETS = merged(DEFAULTS, ATOMS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(AtomsConfig, QLearningConfig):
+class Config(RiskConfig, AtomsConfig, QLearningConfig):
     """The fields of c51: those of all Q-learning, and the atoms."""
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
-    representation = Categorical(config.support)
-    network = ActionValueNetwork(
-        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
-    )
+    representation = config.valued(Categorical(config.support))
+    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
     agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 

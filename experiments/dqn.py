@@ -1,9 +1,9 @@
-"""DQN (Mnih et al., Human-level control through deep reinforcement learning, Nature 2015); Double DQN with --double."""
+"""DQN (Mnih et al., Human-level control through deep reinforcement learning, Nature 2015); Double DQN with --operator double."""
 
 import dataclasses
 
 from jaxq.bellman import Scalar
-from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import clean_errors, off_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
@@ -24,9 +24,7 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Scalar(config.huber_threshold)
-    network = ActionValueNetwork(
-        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
-    )
+    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
     agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from jaxq.bellman import Scalar
-from jaxq.networks import ActionValueNetwork, DuelingHead, torso_for
+from jaxq.networks import ActionValueNetwork, DuelingHead
 from jaxq.runs import clean_errors, off_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
@@ -27,7 +27,7 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Scalar(config.huber_threshold)
     network = ActionValueNetwork(
-        torso_for(training.observation_spec, config.hidden_widths),
+        config.torso(training),
         DuelingHead(num_actions, representation.width, config.stream_width),
     )
     agent = q_learning_agent(config, training, network, representation)

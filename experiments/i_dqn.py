@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxq.agents import IteratedQLearning, WindowShift
 from jaxq.bellman import Scalar
-from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import clean_errors, off_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
@@ -31,9 +31,7 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Scalar(config.huber_threshold)
-    network = ActionValueNetwork(
-        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
-    )
+    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
     base = q_learning_agent(config, training, network, representation)
     window = WindowShift.every(config.target_period, config.sync_period)
     agent = IteratedQLearning(base, config.links, window, ("torso",) if config.share_torso else ())

@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxq.agents import IteratedQLearning, WindowShift
 from jaxq.bellman import ImplicitQuantile
-from jaxq.networks import ActionValueNetwork, torso_for
+from jaxq.networks import ActionValueNetwork
 from jaxq.runs import clean_errors, off_policy, parse, run
 from jaxq.runs.discrete import FractionsConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
@@ -29,7 +29,7 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = ImplicitQuantile(config.huber_threshold)
-    torso = torso_for(training.observation_spec, config.hidden_widths)
+    torso = config.torso(training)
     network = ActionValueNetwork(torso, config.head(num_actions))
     base = q_learning_agent(config, training, network, representation)
     window = WindowShift.every(config.target_period, config.sync_period)

@@ -3,9 +3,9 @@
 import dataclasses
 
 from jaxq.bellman import ImplicitQuantile
-from jaxq.networks import ActionValueNetwork, torso_for
+from jaxq.networks import ActionValueNetwork
 from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import FractionsConfig, make_discrete_environments
+from jaxq.runs.discrete import FractionsConfig, RiskConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
@@ -13,15 +13,15 @@ PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(FractionsConfig, QLearningConfig):
+class Config(RiskConfig, FractionsConfig, QLearningConfig):
     """The fields of iqn beside those of all Q-learning."""
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
-    representation = ImplicitQuantile(config.huber_threshold)
-    torso = torso_for(training.observation_spec, config.hidden_widths)
+    representation = config.valued(ImplicitQuantile(config.huber_threshold))
+    torso = config.torso(training)
     network = ActionValueNetwork(torso, config.head(num_actions))
     agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)

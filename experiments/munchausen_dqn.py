@@ -2,26 +2,20 @@
 
 import dataclasses
 
-from jaxq.bellman import Scalar, operators
-from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
-from jaxq.runs import clean_errors, off_policy, parse, run
+from jaxq.bellman import Scalar
+from jaxq.networks import ActionValueHead, ActionValueNetwork
+from jaxq.runs import clean_errors, merged, off_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = DEFAULTS
+PRESETS = merged(DEFAULTS, dict.fromkeys(DEFAULTS, {"operator": "munchausen"}))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(QLearningConfig):
-    """The fields of munchausen_dqn beside those of all Q-learning."""
+    """The fields of munchausen_dqn: those of dqn, with another operator."""
 
-    temperature: float = 0.03
-    """τ, of the soft policy."""
-    munchausen_scale: float = 0.9
-    """α, of the log-policy added to the reward."""
-    munchausen_floor: float = -1.0
-    """l0, below which that is clipped."""
     huber_threshold: float | None = 1.0
     """Where the loss turns from square to linear; None for squared errors."""
 
@@ -30,11 +24,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Scalar(config.huber_threshold)
-    network = ActionValueNetwork(
-        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
-    )
-    operator = operators.Munchausen(config.temperature, config.munchausen_scale, config.munchausen_floor)
-    agent = q_learning_agent(config, training, network, representation, operator)
+    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
+    agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 
 

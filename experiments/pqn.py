@@ -11,7 +11,7 @@ import optax
 
 from jaxq.agents import LambdaQHyperparameters, LambdaQLearning, LinearSchedule
 from jaxq.bellman import Scalar
-from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import OnPolicyConfig, clean_errors, on_policy, parse, run
 from jaxq.runs.discrete import DiscreteConfig, exploration, make_discrete_environments
 from jaxq.training import OnPolicy
@@ -50,6 +50,7 @@ class Config(OnPolicyConfig, DiscreteConfig):
     """Step size of RAdam at the first update; it falls linearly to zero over the run."""
     trace: float = 0.65
     """λ of the returns."""
+    layer_norm: bool = True
     max_gradient_norm: float = 10.0
     """Gradients are scaled down to this global norm."""
 
@@ -58,7 +59,7 @@ def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Scalar()
-    torso = torso_for(training.observation_spec, config.hidden_widths, layer_norm=True)
+    torso = config.torso(training)
     agent = LambdaQLearning(
         network=ActionValueNetwork(torso, ActionValueHead(num_actions, representation.width)),
         observation_spec=training.observation_spec,

@@ -3,9 +3,9 @@
 import dataclasses
 
 from jaxq.bellman import Quantile
-from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
+from jaxq.runs.discrete import RiskConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
@@ -13,7 +13,7 @@ PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
+class Config(RiskConfig, QLearningConfig):
     """The fields of qr_dqn beside those of all Q-learning."""
 
     num_quantiles: int = 200
@@ -25,10 +25,8 @@ class Config(QLearningConfig):
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
-    representation = Quantile(config.num_quantiles, config.huber_threshold)
-    network = ActionValueNetwork(
-        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
-    )
+    representation = config.valued(Quantile(config.num_quantiles, config.huber_threshold))
+    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
     agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 

@@ -6,7 +6,7 @@ C51 with double targets, prioritized replay, n-step returns, dueling streams and
 import dataclasses
 
 from jaxq.bellman import Categorical, operators
-from jaxq.networks import ActionValueNetwork, DuelingHead, torso_for
+from jaxq.networks import ActionValueNetwork, DuelingHead
 from jaxq.runs import clean_errors, merged, off_policy, parse, run
 from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
@@ -30,7 +30,7 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Categorical(config.support)
     network = ActionValueNetwork(
-        torso_for(training.observation_spec, config.hidden_widths),
+        config.torso(training),
         DuelingHead(num_actions, representation.width, config.stream_width, noisy=True),
     )
     agent = q_learning_agent(config, training, network, representation, operators.Double())

@@ -3,7 +3,7 @@
 import dataclasses
 
 from jaxq.bellman import TwoHot
-from jaxq.networks import ActionValueHead, ActionValueNetwork, torso_for
+from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import clean_errors, merged, off_policy, parse, run
 from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
@@ -21,9 +21,7 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = TwoHot(config.support)
-    network = ActionValueNetwork(
-        torso_for(training.observation_spec, config.hidden_widths), ActionValueHead(num_actions, representation.width)
-    )
+    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
     agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 

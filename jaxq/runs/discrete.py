@@ -3,12 +3,15 @@
 import dataclasses
 from typing import Literal
 
+import flax.linen as nn
+
 from jaxq import envs
 from jaxq.agents import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.exploration import Exploration
-from jaxq.bellman import Support
+from jaxq.bellman import Distributional, RiskSensitive, Support
+from jaxq.bellman.risk import CPW, CVaR, Entropic, Power, Wang
 from jaxq.envs import Environment
-from jaxq.networks import ImplicitQuantileHead
+from jaxq.networks import ImplicitQuantileHead, torso_for
 from jaxq.runs.config import RunConfig
 from jaxq.runs.environments import make_environments
 
@@ -31,8 +34,14 @@ class DiscreteConfig(RunConfig):
     """Rewards are clipped to plus or minus this."""
     hidden_widths: tuple[int, ...] = (64, 64)
     """Hidden layers for vector observations; images get the network of their domain's paper."""
+    layer_norm: bool = False
+    """Normalize every layer of the torso before its activation."""
     life_loss: bool = False
     """Atari: a lost life ends the episode in training; evaluation always plays full games."""
+
+    def torso(self, environment: Environment) -> nn.Module:
+        """The torso for an environment's observations."""
+        return torso_for(environment.observation_spec, self.hidden_widths, self.layer_norm)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,6 +84,27 @@ class FractionsConfig:
     def head(self, num_actions: int) -> ImplicitQuantileHead:
         """The head that samples them."""
         return ImplicitQuantileHead(num_actions, 128, self.num_fractions, self.num_act_fractions)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RiskConfig:
+    """The fields of an agent that knows the distribution of the return, and so can value it otherwise than by its mean."""
+
+    risk: Literal["neutral", "cvar", "wang", "cpw", "power", "entropic"] = "neutral"
+    """What a distribution is worth."""
+    risk_level: float = 0.25
+    """Its number: η of cvar, wang, cpw and power, β of entropic."""
+
+    def valued(self, representation: Distributional) -> Distributional:
+        """The representation, its actions valued as the configuration asks.
+
+        Raises:
+          InputError: for a number that the measure does not allow.
+        """
+        if self.risk == "neutral":
+            return representation
+        kinds = {"cvar": CVaR, "wang": Wang, "cpw": CPW, "power": Power, "entropic": Entropic}
+        return RiskSensitive(representation, kinds[self.risk](self.risk_level))
 
 
 def make_discrete_environments(config: DiscreteConfig) -> tuple[Environment, Environment, int]:

@@ -6,13 +6,14 @@ to zero over a replay of the whole run, found here: plain one-step DQN does not 
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import optax
 
 from jaxq.agents import HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, flatten_small
 from jaxq.bellman import Representation, operators
 from jaxq.envs import Environment
+from jaxq.errors import require
 from jaxq.runs.discrete import DiscreteConfig, exploration
 from jaxq.runs.off_policy import OffPolicyConfig
 from jaxq.types import Network
@@ -30,8 +31,16 @@ class QLearningConfig(OffPolicyConfig, DiscreteConfig):
     """Added to the root of Adam's second moment."""
     target_period: int = 500
     """Updates between two copies to the target network."""
-    double: bool = False
-    """Double Q-learning: the learner's greedy action, the target network's value."""
+    operator: Literal["max", "double", "expected", "soft", "munchausen", "advantage", "mellowmax"] = "max"
+    """What of the next state's actions is backed up; double takes the learner's action and the target's value."""
+    temperature: float = 0.03
+    """τ of the soft and munchausen operators, 1/ω of mellowmax, ε of expected."""
+    bonus_scale: float = 0.9
+    """α of the munchausen and advantage operators."""
+    bonus_floor: float = -1.0
+    """l0 of munchausen, below which the log-policy is clipped."""
+    reward_shift: float = 0.0
+    """Added to every reward that is learned from; a negative one makes the start optimistic."""
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -43,7 +52,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate_final": 0.0,
         "replay_capacity": 200_000,
         "n_step": 10,
-        "double": True,
+        "operator": "double",
         "target_period": 500,
         "epsilon_steps": 40_000,
         "epsilon_final": 0.1,
@@ -76,18 +85,48 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+def operator_of(config: QLearningConfig) -> operators.Operator:
+    """The Bellman operator that the configuration asks for.
+
+    Raises:
+      InputError: for numbers that it does not allow.
+    """
+    tau, alpha = config.temperature, config.bonus_scale
+    if config.operator == "expected":
+        require(0 <= tau <= 1, "temperature", tau, "in [0, 1], being the ε of the expected operator")
+    elif config.operator in ("soft", "munchausen", "mellowmax"):
+        require(0 < tau < float("inf"), "temperature", tau, "positive and finite")
+    if config.operator in ("munchausen", "advantage"):
+        require(0 <= alpha < 1, "bonus_scale", alpha, "in [0, 1)")
+        require(config.bonus_floor < 0, "bonus_floor", config.bonus_floor, "negative")
+    match config.operator:
+        case "max":
+            return operators.Maximum()
+        case "double":
+            return operators.Double()
+        case "expected":
+            return operators.Expected(tau)
+        case "soft":
+            return operators.Soft(tau)
+        case "munchausen":
+            return operators.Munchausen(tau, alpha, config.bonus_floor)
+        case "advantage":
+            return operators.AdvantageLearning(alpha)
+        case "mellowmax":
+            return operators.Mellowmax(1.0 / tau)
+
+
 def hyperparameters(config: QLearningConfig, operator: operators.Operator | None = None) -> QLearningHyperparameters:
-    """The agent's numbers; `operator` replaces the maximum, or its double, that the configuration asks for."""
+    """The agent's numbers; `operator` replaces the one that the configuration asks for."""
     final_rate = config.learning_rate if config.learning_rate_final is None else config.learning_rate_final
-    if operator is None:
-        operator = operators.Double() if config.double else operators.Maximum()
     return QLearningHyperparameters(
         learning_rate=LinearSchedule(config.learning_rate, final_rate, config.total_updates),
         exploration=exploration(config),
         target=HardUpdate.every(config.target_period),
-        operator=operator,
+        operator=operator or operator_of(config),
         discount=config.discount,
         reward_clip=config.reward_clip,
+        reward_shift=config.reward_shift,
     )
 
 
@@ -97,12 +136,24 @@ def q_learning_agent(
     network: Network,
     representation: Representation,
     operator: operators.Operator | None = None,
+    **settings: Any,
 ) -> QLearning:
-    """The Q-learning agent of these objects, with the optimizer and the numbers that the configuration asks for."""
+    """The Q-learning agent of these objects, with the optimizer and the numbers that the configuration asks for.
+
+    `settings` replace any field of `QLearning`.
+    """
     return QLearning(
-        network=network,
-        observation_spec=environment.observation_spec,
-        optimizer=flatten_small(optax.scale_by_adam(eps=config.adam_epsilon)),
-        hyper=hyperparameters(config, operator),
-        representation=representation,
+        **{
+            "network": network,
+            "observation_spec": environment.observation_spec,
+            "optimizer": adam(config),
+            "hyper": hyperparameters(config, operator),
+            "representation": representation,
+            **settings,
+        }
     )
+
+
+def adam(config: QLearningConfig) -> optax.GradientTransformation:
+    """The optimizer, made without a learning rate."""
+    return flatten_small(optax.scale_by_adam(eps=config.adam_epsilon))
