@@ -5,6 +5,7 @@
 `python -m benchmarks.report` makes the table of them.
 """
 
+import fnmatch
 import shutil
 import subprocess
 import sys
@@ -31,10 +32,34 @@ COMMANDS = {
     "--replay-capacity 50000 --num-evaluations 1 --eval-episodes 1",
 }
 
+# One budget for all agents that replay, a small one, so that it is samples that decide; PQN, which sees each sample
+# twice and forgets it, gets its own paper's kind of budget. Fractions are fewer than the papers' 64, for time.
+MINATAR_GAMES = ("Breakout", "Asterix", "Freeway", "SpaceInvaders", "Seaquest")
+FRACTIONS = "--num-fractions 16 --num-act-fractions 16"
+MINATAR_AGENTS = {
+    "dqn": "",
+    "c51": "",
+    "qr_dqn": "--num-quantiles 51",
+    "iqn": FRACTIONS,
+    "hl_gauss": "",
+    "munchausen_iqn": FRACTIONS,
+    "rainbow": "",
+    "i_dqn": "",
+    "i_iqn": FRACTIONS,
+}
+SAMPLES = "--num-seeds 3 --total-steps 200000 --num-evaluations 4"
+for game in MINATAR_GAMES:
+    for agent, flags in MINATAR_AGENTS.items():
+        schedule = "" if agent == "rainbow" else "--epsilon-steps 50000"
+        COMMANDS[f"minatar-{game}-{agent}"] = f"{agent} --env gymnax/{game}-MinAtar {SAMPLES} {schedule} {flags}"
+    COMMANDS[f"minatar-{game}-pqn"] = (
+        f"pqn --env gymnax/{game}-MinAtar --num-seeds 2 --total-steps 5000000 --epsilon-steps 500000 --num-evaluations 4"
+    )
+
 
 def main() -> None:
-    """Run those named, or all."""
-    names = sys.argv[1:] or list(COMMANDS)
+    """Run those named, or all; a name may end in * for all that begin so."""
+    names = [name for pattern in sys.argv[1:] or ["*"] for name in fnmatch.filter(COMMANDS, pattern) or [pattern]]
     for name in names:
         require(name in COMMANDS, "name", name, f"one of {', '.join(COMMANDS)}")
     for name in names:

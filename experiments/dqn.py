@@ -1,4 +1,7 @@
-"""DQN (Mnih et al., Human-level control through deep reinforcement learning, Nature 2015); Double DQN with --operator double."""
+"""DQN (Mnih et al., Human-level control through deep reinforcement learning, Nature 2015).
+
+`--operator double` makes it Double DQN (van Hasselt et al., 2016).
+"""
 
 import dataclasses
 

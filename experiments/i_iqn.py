@@ -17,7 +17,7 @@ PRESETS = DEFAULTS
 class Config(FractionsConfig, QLearningConfig):
     """The fields of i_iqn beside those of all Q-learning."""
 
-    links: int = 5
+    links: int = 3
     """K, value functions in the chain."""
     sync_period: int = 100
     """D, updates between two copies of the learners to the targets after them; at most target_period."""

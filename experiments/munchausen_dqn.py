@@ -4,12 +4,12 @@ import dataclasses
 
 from jaxq.bellman import Scalar
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, merged, off_policy, parse, run
+from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = merged(DEFAULTS, dict.fromkeys(DEFAULTS, {"operator": "munchausen"}))
+PRESETS = merged(DEFAULTS, everywhere(operator="munchausen"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,14 @@ import dataclasses
 
 from jaxq.bellman import Categorical, operators
 from jaxq.networks import ActionValueNetwork, DuelingHead
-from jaxq.runs import clean_errors, merged, off_policy, parse, run
+from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
 from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
 # Exploration is the noise's alone.
-NOISY = {"epsilon_initial": 0.0, "epsilon_final": 0.0, "n_step": 3, "priority_exponent": 0.5}
-PRESETS = merged(DEFAULTS, ATOMS, dict.fromkeys(DEFAULTS, NOISY))
+NOISY = everywhere(epsilon_initial=0.0, epsilon_final=0.0, n_step=3, priority_exponent=0.5)
+PRESETS = merged(DEFAULTS, ATOMS, NOISY)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

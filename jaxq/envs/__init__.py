@@ -2,10 +2,20 @@
 
 from jaxq.envs.base import Batched, Continuous, Discrete, Environment, ObservationSpec
 from jaxq.envs.frame_stack import FrameStack
-from jaxq.envs.registry import BACKENDS, domain, from_object, make, require_continuous, require_discrete, split_name
+from jaxq.envs.registry import (
+    BACKENDS,
+    DOMAINS,
+    domain,
+    from_object,
+    make,
+    require_continuous,
+    require_discrete,
+    split_name,
+)
 
 __all__ = [
     "BACKENDS",
+    "DOMAINS",
     "Batched",
     "Continuous",
     "Discrete",

@@ -112,11 +112,11 @@ def from_object(environment: Any, num_envs: int, params: Any = None, **options: 
     )
 
 
-def domain(name: str) -> str:
-    """The kind of task a name belongs to, by which experiments choose defaults.
+DOMAINS = ("classic", "minatar", "atari", "control")
 
-    One of classic, minatar, atari, control.
-    """
+
+def domain(name: str) -> str:
+    """The kind of task a name belongs to, by which experiments choose defaults: one of `DOMAINS`."""
     backend, task = split_name(name)
     if task.endswith("-MinAtar"):
         return "minatar"

@@ -1,7 +1,7 @@
 """The host side of a run: the only room that touches disks, clocks and screens."""
 
 from jaxq.errors import DivergedError, clean_errors
-from jaxq.runs.config import RunConfig, merged, parse
+from jaxq.runs.config import RunConfig, everywhere, merged, parse
 from jaxq.runs.environments import make_environments
 from jaxq.runs.off_policy import OffPolicyConfig, off_policy
 from jaxq.runs.on_policy import OnPolicyConfig, on_policy
@@ -13,6 +13,7 @@ __all__ = [
     "OnPolicyConfig",
     "RunConfig",
     "clean_errors",
+    "everywhere",
     "make_environments",
     "merged",
     "off_policy",

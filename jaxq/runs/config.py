@@ -98,6 +98,11 @@ def parse(
     return config
 
 
+def everywhere(**fields: Any) -> dict[str, dict[str, Any]]:
+    """A preset that is the same in every domain."""
+    return {domain: dict(fields) for domain in envs.DOMAINS}
+
+
 def merged(*presets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Presets by domain, of which later ones go before earlier ones."""
     domains = dict.fromkeys(domain for preset in presets for domain in preset)
@@ -197,4 +202,4 @@ def _require_same(config: RunConfig, saved: RunConfig) -> None:
         require(ours == theirs, field.name, ours, f"{theirs!r}, as in the run being resumed")
 
 
-__all__ = ["RunConfig", "clean_errors", "from_json", "load_config", "merged", "parse", "to_json"]
+__all__ = ["RunConfig", "clean_errors", "everywhere", "from_json", "load_config", "merged", "parse", "to_json"]

@@ -1,6 +1,7 @@
 """What every experiment with discrete actions shares: its environments, its exploration, its kind of head."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 import flax.linen as nn
@@ -9,7 +10,7 @@ from jaxq import envs
 from jaxq.agents import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.exploration import Exploration
 from jaxq.bellman import Distributional, RiskSensitive, Support
-from jaxq.bellman.risk import CPW, CVaR, Entropic, Power, Wang
+from jaxq.bellman.risk import CPW, CVaR, Entropic, Power, RiskMeasure, Wang
 from jaxq.envs import Environment
 from jaxq.networks import ImplicitQuantileHead, torso_for
 from jaxq.runs.config import RunConfig
@@ -88,7 +89,7 @@ class FractionsConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RiskConfig:
-    """The fields of an agent that knows the distribution of the return, and so can value it otherwise than by its mean."""
+    """The fields of an agent that knows the return's distribution, and so can value it otherwise than by its mean."""
 
     risk: Literal["neutral", "cvar", "wang", "cpw", "power", "entropic"] = "neutral"
     """What a distribution is worth."""
@@ -103,7 +104,13 @@ class RiskConfig:
         """
         if self.risk == "neutral":
             return representation
-        kinds = {"cvar": CVaR, "wang": Wang, "cpw": CPW, "power": Power, "entropic": Entropic}
+        kinds: dict[str, Callable[[float], RiskMeasure]] = {
+            "cvar": CVaR,
+            "wang": Wang,
+            "cpw": CPW,
+            "power": Power,
+            "entropic": Entropic,
+        }
         return RiskSensitive(representation, kinds[self.risk](self.risk_level))
 
 
