@@ -48,13 +48,12 @@ MINATAR_AGENTS = {
     "i_iqn": FRACTIONS,
 }
 SAMPLES = "--num-seeds 3 --total-steps 200000 --num-evaluations 4"
+ROLLOUTS = "--num-seeds 2 --total-steps 5000000 --epsilon-steps 500000 --num-evaluations 4"
 for game in MINATAR_GAMES:
     for agent, flags in MINATAR_AGENTS.items():
         schedule = "" if agent == "rainbow" else "--epsilon-steps 50000"
         COMMANDS[f"minatar-{game}-{agent}"] = f"{agent} --env gymnax/{game}-MinAtar {SAMPLES} {schedule} {flags}"
-    COMMANDS[f"minatar-{game}-pqn"] = (
-        f"pqn --env gymnax/{game}-MinAtar --num-seeds 2 --total-steps 5000000 --epsilon-steps 500000 --num-evaluations 4"
-    )
+    COMMANDS[f"minatar-{game}-pqn"] = f"pqn --env gymnax/{game}-MinAtar {ROLLOUTS}"
 
 
 def main() -> None:
