@@ -79,6 +79,29 @@ class Transition(struct.PyTreeNode):
     index: jax.Array
 
 
+class Segment(struct.PyTreeNode):
+    """A batch of L consecutive steps, as sequence replay samples them; time first. Episodes may end inside.
+
+    Attributes:
+      observation: [L + 1, B, ...].
+      action: [L, B, ...] the action taken at each observation but the last.
+      reward: [L, B], or [L, B, C], that followed.
+      terminated, truncated: [L, B] whether the next observation ended its episode, and how.
+      final: [L, B] whether this observation did: its action was ignored, and the next one is the first of an episode.
+      weight: [B] float32, the importance weight of each sample; zero for a sample to be ignored.
+      index: [B] int32, where the sample came from.
+    """
+
+    observation: PyTree
+    action: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    final: jax.Array
+    weight: jax.Array
+    index: jax.Array
+
+
 class Rollout(struct.PyTreeNode):
     """What T steps of on-policy collection saw, time first.
 

@@ -16,8 +16,11 @@ sys.path.insert(0, str(ROOT))
 SCRIPTS = sorted(p.stem for p in (ROOT / "experiments").glob("*.py") if p.stem != "__init__")
 SMALL = {
     "num_seeds": 2, "num_envs": 2, "replay_capacity": 1000, "warmup_steps": 256, "batch_size": 8, "total_steps": 2000,
-    "eval_episodes": 1, "rollout_steps": 8, "minibatches": 4,
+    "eval_episodes": 1, "rollout_steps": 8, "minibatches": 4, "sequence_length": 8, "burn_in": 2,
 }  # fmt: skip
+
+
+OTHERWISE = {"sac": "gymnax/Pendulum-v1", "minimax_dqn": "tabular/MarkovGame"}
 
 
 def small(config_class):
@@ -36,7 +39,7 @@ def load(name):
 def test_training_traces_for_two_seeds(name):
     """The whole program is built and its shapes are checked, which needs no compilation."""
     module, presets = load(name)
-    env = "gymnax/Pendulum-v1" if name == "sac" else "gymnax/Breakout-MinAtar"
+    env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
     config = parse(module.Config, presets, ["--env", env, *small(module.Config)])
     training = module.build(config)
     plan = training.plan(config.total_steps, 2, 2)

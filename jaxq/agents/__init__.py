@@ -1,18 +1,30 @@
 """Agents: `init`, `act`, `update`, written for one member of a population."""
 
+from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
+from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters, SkillLuckNetwork
+from jaxq.agents.ensemble import EnsembleQLearning
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning, LambdaQState
+from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters, QLearningState
+from jaxq.agents.recurrent import RecurrentQLearning
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
+from jaxq.agents.saddle_point import SaddlePointQLearning
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
+from jaxq.agents.variance_weighted import VarianceWeightedQLearning
 
 __all__ = [
+    "PPO",
     "SAC",
     "Agent",
+    "AuxiliaryQLearning",
     "Boltzmann",
+    "DirectAdvantage",
+    "DirectAdvantageHyperparameters",
+    "EnsembleQLearning",
     "EpsilonGreedy",
     "EpsilonLadder",
     "EpsilonZGreedy",
@@ -23,13 +35,21 @@ __all__ = [
     "LambdaQState",
     "LinearSchedule",
     "OnPolicyAgent",
+    "PGRainbow",
+    "PPOHyperparameters",
     "PolyakUpdate",
     "QLearning",
     "QLearningHyperparameters",
     "QLearningState",
+    "RecurrentQLearning",
     "SACHyperparameters",
     "SACState",
+    "SaddlePointQLearning",
+    "SkillLuckNetwork",
+    "VarianceWeightedQLearning",
     "WindowShift",
     "except_for",
     "flatten_small",
+    "random_indicators",
+    "random_rewards",
 ]

@@ -152,16 +152,20 @@ class QLearning:
     ) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
         """The mean loss of a batch, differentiable by `params`, with scalars to log and the samples' priorities [B]."""
         representation = self.representation
-        target = jax.lax.stop_gradient(self._target(hyper, params, target_params, batch, key))
-        predictions = self.predict(params, batch.observation, "learn", jax.random.fold_in(key, 0))
-        # A product with the one-hot action: its gradient is a product too, where that of a gather is a scatter.
-        taken = jax.nn.one_hot(batch.action, predictions.shape[1], dtype=predictions.dtype)
-        prediction = jnp.einsum("baw,ba->bw", predictions, taken)
+        target = jax.lax.stop_gradient(self.backup(hyper, params, target_params, batch, key))
+        prediction = self.taken(params, batch, "learn", jax.random.fold_in(key, 0))
         loss = jnp.mean(batch.weight * representation.loss(prediction, target))
         metrics = {"loss": loss, "mean_q": jnp.mean(representation.mean(prediction))}
         return loss, (metrics, representation.priority(prediction, target))
 
-    def _target(
+    def taken(self, params: PyTree, batch: Transition, mode: Mode, key: jax.Array) -> jax.Array:
+        """The predictions of the actions that were taken, [B, W]."""
+        predictions = self.predict(params, batch.observation, mode, key)
+        # A product with the one-hot action: its gradient is a product too, where that of a gather is a scatter.
+        chosen = jax.nn.one_hot(batch.action, predictions.shape[1], dtype=predictions.dtype)
+        return jnp.einsum("baw,ba->bw", predictions, chosen)
+
+    def backup(
         self, hyper: QLearningHyperparameters, params: PyTree, target_params: PyTree, batch: Transition, key: jax.Array
     ) -> jax.Array:
         """The operator's backup in the representation, [B, T]. What an operator does not use is never computed."""

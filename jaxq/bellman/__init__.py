@@ -3,7 +3,16 @@
 from jaxq.bellman import operators, risk
 from jaxq.bellman.base import Distributional, Representation, ScalarTarget
 from jaxq.bellman.categorical import Categorical, HLGauss, Support, TwoHot
-from jaxq.bellman.channels import ByMagnitude, Channels, Decomposed, HybridReward, as_given, by_sign
+from jaxq.bellman.channels import (
+    ByMagnitude,
+    Channels,
+    Decomposed,
+    HybridReward,
+    as_given,
+    by_sign,
+    by_sign_and_size,
+    gains_and_losses,
+)
 from jaxq.bellman.games import solve_matrix_game
 from jaxq.bellman.gaussian import Gaussian
 from jaxq.bellman.mappings import Identity, Logarithmic, Mapped, SignedHyperbolic, Symlog
@@ -42,6 +51,8 @@ __all__ = [
     "TwoHot",
     "as_given",
     "by_sign",
+    "by_sign_and_size",
+    "gains_and_losses",
     "huber",
     "lambda_return",
     "n_step_return",

@@ -28,6 +28,26 @@ def by_sign(reward: jax.Array) -> jax.Array:
     return jnp.stack([jnp.maximum(reward, 0.0), jnp.maximum(-reward, 0.0)], axis=-1)
 
 
+def gains_and_losses(reward: jax.Array) -> jax.Array:
+    """Positive and negative parts that add up to the reward. [...] -> [..., 2]."""
+    return jnp.stack([jnp.maximum(reward, 0.0), jnp.minimum(reward, 0.0)], axis=-1)
+
+
+def by_sign_and_size(large: float) -> Channels:
+    """Gains below `large`, gains from there on, and losses; all non-negative: `r = small + large - loss`. C = 3.
+
+    Raises:
+      InputError: unless `large` is positive.
+    """
+    require(large > 0, "large_reward", large, "positive")
+
+    def split(reward: jax.Array) -> jax.Array:
+        gain, loss = jnp.maximum(reward, 0.0), jnp.maximum(-reward, 0.0)
+        return jnp.stack([jnp.where(gain < large, gain, 0.0), jnp.where(gain < large, 0.0, gain), loss], axis=-1)
+
+    return split
+
+
 @dataclasses.dataclass(frozen=True)
 class ByMagnitude:
     """A channel for each interval of rewards: of all channels, the one whose interval holds a reward gets it.

@@ -12,6 +12,7 @@ from jaxq.envs.registry import (
     require_discrete,
     split_name,
 )
+from jaxq.envs.stock import WithStock
 
 __all__ = [
     "BACKENDS",
@@ -22,6 +23,7 @@ __all__ = [
     "Environment",
     "FrameStack",
     "ObservationSpec",
+    "WithStock",
     "domain",
     "from_object",
     "make",

@@ -1,4 +1,4 @@
-"""flax.linen networks: torsos, heads, ensembles, and the one convolution."""
+"""flax.linen networks: torsos, heads, ensembles, recurrence, attention, and the one convolution."""
 
 from jaxq.networks.convolution import Conv
 from jaxq.networks.heads import (
@@ -14,14 +14,20 @@ from jaxq.networks.heads import (
     ImplicitQuantileHead,
     Mode,
     NoisyDense,
+    StockNetwork,
 )
-from jaxq.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, torso_for
+from jaxq.networks.policies import QuantileCriticNetwork
+from jaxq.networks.recurrent import GRU, RecurrentActionValueNetwork
+from jaxq.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, RandomFeatures, torso_for
+from jaxq.networks.transformer import ActionQTransformer, attention_maps
 
 __all__ = [
     "FRACTIONS",
+    "GRU",
     "MLP",
     "SAMPLES",
     "ActionCritic",
+    "ActionQTransformer",
     "ActionValueHead",
     "ActionValueNetwork",
     "Conv",
@@ -35,5 +41,10 @@ __all__ = [
     "Mode",
     "NatureCNN",
     "NoisyDense",
+    "QuantileCriticNetwork",
+    "RandomFeatures",
+    "RecurrentActionValueNetwork",
+    "StockNetwork",
+    "attention_maps",
     "torso_for",
 ]

@@ -44,6 +44,18 @@ def convolve_native(x: jax.Array, kernel: jax.Array, stride: int, padding: Paddi
     )
 
 
+def largest_singular_value(matrix: jax.Array, steps: int = 8) -> jax.Array:
+    """Of a matrix [m, n], by the power method; differentiable, its singular vectors held fixed."""
+    fixed = jax.lax.stop_gradient(matrix)
+    right = jnp.ones(matrix.shape[1]) / matrix.shape[1] ** 0.5
+    for _ in range(steps):
+        left = fixed @ right
+        left = left / (jnp.linalg.norm(left) + 1e-12)
+        right = fixed.T @ left
+        right = right / (jnp.linalg.norm(right) + 1e-12)
+    return left @ matrix @ right + 1e-12
+
+
 class Conv(nn.Module):
     """A 2-D convolution of [B, H, W, C] images, with the parameters of `nn.Conv`.
 
@@ -53,6 +65,9 @@ class Conv(nn.Module):
       stride: of both axes.
       padding: VALID or SAME.
       implementation: patches and a product, native, or by platform.
+      spectral_norm: whether the kernel is divided by its largest singular value, seen as a matrix from patches to
+        channels (Miyato et al., Spectral Normalization for GANs, 2018). Its vectors are found anew by some steps of
+        the power method, rather than kept from update to update, so that the network stays a function.
     """
 
     features: int
@@ -60,12 +75,15 @@ class Conv(nn.Module):
     stride: int = 1
     padding: Padding = "VALID"
     implementation: Implementation = "auto"
+    spectral_norm: bool = False
     kernel_init: Callable[..., jax.Array] = nn.initializers.lecun_normal()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> [B, H', W', F]."""
         kernel = self.param("kernel", self.kernel_init, (self.kernel, self.kernel, x.shape[-1], self.features))
+        if self.spectral_norm:
+            kernel = kernel / largest_singular_value(kernel.reshape(-1, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         patches = self.implementation == "patches" or (self.implementation == "auto" and jax.default_backend() == "cpu")
         return (convolve_patches if patches else convolve_native)(x, kernel, self.stride, self.padding) + bias

@@ -17,16 +17,16 @@ FRACTIONS = "fractions"  # the name of the layer that proposes fractions in a `F
 
 
 class ActionValueHead(nn.Module):
-    """One linear layer to `width` outputs for each action. [B, F] -> [B, A, width]."""
+    """One linear layer, or a noisy one, to `width` outputs for each action. [B, F] -> [B, A, width]."""
 
     num_actions: int
     width: int = 1
+    noisy: bool = False
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        del mode
-        out = nn.Dense(self.num_actions * self.width)(features)
+        out = _apply_linear(_linear(self.num_actions * self.width, self.noisy), features, mode)
         return out.reshape(-1, self.num_actions, self.width)
 
 
@@ -109,20 +109,31 @@ def _apply_linear(layer: nn.Module, x: jax.Array, mode: Mode) -> jax.Array:
 class _QuantileFunction(nn.Module):
     """Values of the quantile function at given fractions: `f(ψ(x) ∘ φ(τ))` (Dabney et al., IQN, 2018, eq. 4).
 
-    `φ_j(τ) = relu(Σ_i cos(π i τ) w_ij + b_j)`, i = 0 .. n - 1; f is a hidden layer and a linear one.
+    `φ_j(τ) = relu(Σ_i cos(π i τ) w_ij + b_j)`, i = 0 .. n - 1; f is a hidden layer and a linear one, or with `dueling`
+    such a pair for V and for A.
     """
 
     num_actions: int
     hidden: int
     num_cosines: int
+    dueling: bool = False
+    noisy: bool = False
 
     @nn.compact
-    def __call__(self, features: jax.Array, fractions: jax.Array) -> jax.Array:
+    def __call__(self, features: jax.Array, fractions: jax.Array, mode: Mode) -> jax.Array:
         """[B, F] and [B, N] -> [B, A, N]."""
         cosines = jnp.cos(jnp.pi * jnp.arange(self.num_cosines) * fractions[..., None])
         embedding = nn.relu(nn.Dense(features.shape[1])(cosines))
-        hidden = nn.relu(nn.Dense(self.hidden)(features[:, None, :] * embedding))
-        return jnp.moveaxis(nn.Dense(self.num_actions)(hidden), 1, 2)
+        embedded = features[:, None, :] * embedding
+
+        def stream(outputs: int) -> jax.Array:
+            hidden = nn.relu(_apply_linear(_linear(self.hidden, self.noisy), embedded, mode))
+            return jnp.moveaxis(_apply_linear(_linear(outputs, self.noisy), hidden, mode), 1, 2)
+
+        if not self.dueling:
+            return stream(self.num_actions)
+        value, advantage = stream(1), stream(self.num_actions)
+        return value + advantage - advantage.mean(axis=1, keepdims=True)
 
 
 class ImplicitQuantileHead(nn.Module):
@@ -136,6 +147,7 @@ class ImplicitQuantileHead(nn.Module):
       num_fractions: N, N' of the paper: for predictions and targets.
       num_act_fractions: K of the paper: for choosing actions.
       num_cosines: n of the embedding.
+      dueling, noisy: whether f has two streams, and whether its layers are noisy.
     """
 
     num_actions: int
@@ -143,6 +155,8 @@ class ImplicitQuantileHead(nn.Module):
     num_fractions: int = 64
     num_act_fractions: int = 32
     num_cosines: int = 64
+    dueling: bool = False
+    noisy: bool = False
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
@@ -153,7 +167,8 @@ class ImplicitQuantileHead(nn.Module):
             fractions = jnp.broadcast_to((jnp.arange(count) + 0.5) / count, (batch, count))
         else:
             fractions = jax.random.uniform(self.make_rng(SAMPLES), (batch, count))
-        values = _QuantileFunction(self.num_actions, self.hidden, self.num_cosines)(features, fractions)
+        function = _QuantileFunction(self.num_actions, self.hidden, self.num_cosines, self.dueling, self.noisy)
+        values = function(features, fractions, mode)
         return jnp.concatenate([values, jnp.broadcast_to(fractions[:, None], values.shape)], axis=-1)
 
 
@@ -179,14 +194,13 @@ class FullyParameterizedHead(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        del mode
         # Small weights, so that the first intervals are nearly equal, as in the authors' code.
         proposal = nn.Dense(self.num_quantiles, kernel_init=nn.initializers.uniform(0.01), name=FRACTIONS)
         ends = jnp.cumsum(jax.nn.softmax(proposal(jax.lax.stop_gradient(features))), axis=-1)  # [B, N]
         given = jax.lax.stop_gradient(ends)
         midpoints = given - 0.5 * jnp.diff(given, axis=-1, prepend=0.0)
         quantile = _QuantileFunction(self.num_actions, self.hidden, self.num_cosines)
-        values = quantile(features, jnp.concatenate([midpoints, given[:, :-1]], axis=-1))
+        values = quantile(features, jnp.concatenate([midpoints, given[:, :-1]], axis=-1), mode)
         ends = jnp.broadcast_to(ends[:, None], (*values.shape[:2], self.num_quantiles))
         at_midpoints, at_ends = jnp.split(values, [self.num_quantiles], axis=-1)
         return jnp.concatenate([at_midpoints, ends, jax.lax.stop_gradient(at_ends)], axis=-1)
@@ -201,6 +215,24 @@ class ActionValueNetwork(nn.Module):
     def __call__(self, observation: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
         return self.head(self.torso(observation), mode)
+
+
+class StockNetwork(nn.Module):
+    """An `ActionValueNetwork` for observations that end with a stock, which goes on to the predictions.
+
+    The torso sees the stock compressed by `symlog`. [B, ...] -> [B, A, width + 1].
+    """
+
+    torso: nn.Module
+    head: nn.Module
+
+    def __call__(self, observation: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """See the class."""
+        stock = observation[..., -1:]
+        seen = jnp.concatenate([observation[..., :-1], jnp.sign(stock) * jnp.log1p(jnp.abs(stock))], axis=-1)
+        prediction = self.head(self.torso(seen), mode)
+        stock = stock.reshape(stock.shape[0], -1)[:, :1]
+        return jnp.concatenate([prediction, jnp.broadcast_to(stock[:, None], (*prediction.shape[:2], 1))], axis=-1)
 
 
 class GaussianPolicyNetwork(nn.Module):

@@ -85,12 +85,20 @@ def _max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
 
 class _Residual(nn.Module):
     convolution: Implementation
+    spectral_norm: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         y = x
         for _ in range(2):
-            y = Conv(x.shape[-1], 3, padding="SAME", implementation=self.convolution)(nn.relu(y))
+            convolution = Conv(
+                x.shape[-1],
+                3,
+                padding="SAME",
+                implementation=self.convolution,
+                spectral_norm=self.spectral_norm,
+            )
+            y = convolution(nn.relu(y))
         return x + y
 
 
@@ -105,12 +113,14 @@ class ImpalaCNN(nn.Module):
       scale: of the channels; BBF takes 4, BTR 2.
       width: of the dense layer; 0 for none, which leaves [B, H/8 * W/8 * C].
       pooled: side of an adaptive max-pool before the dense layer, as in BTR; 0 for none.
+      spectral_norm: of the residual blocks' convolutions, as in BTR.
     """
 
     channels: Sequence[int] = (16, 32, 32)
     scale: int = 1
     width: int = 256
     pooled: int = 0
+    spectral_norm: bool = False
     convolution: Implementation = "auto"
     layer_norm: bool = False
 
@@ -122,7 +132,7 @@ class ImpalaCNN(nn.Module):
             x = Conv(channels * self.scale, 3, padding="SAME", implementation=self.convolution)(x)
             x = _max_pool(x, 3, 2)
             for _ in range(2):
-                x = _Residual(self.convolution)(x)
+                x = _Residual(self.convolution, self.spectral_norm)(x)
         x = nn.relu(x)
         if self.pooled:
             x = adaptive_max_pool(x, self.pooled)
@@ -142,6 +152,18 @@ def adaptive_max_pool(x: jax.Array, side: int) -> jax.Array:
         return jnp.stack(parts, axis)
 
     return pool(pool(x, 1), 2)
+
+
+class RandomFeatures(nn.Module):
+    """A torso and a linear layer, meant to stay as they were initialized. [B, ...] -> [B, size]."""
+
+    torso: nn.Module
+    size: int
+
+    @nn.compact
+    def __call__(self, observation: jax.Array) -> jax.Array:
+        """See the class."""
+        return nn.Dense(self.size)(self.torso(observation))
 
 
 def torso_for(spec: ObservationSpec, widths: Sequence[int] = (64, 64), layer_norm: bool = False) -> nn.Module:

@@ -2,7 +2,16 @@
 
 from jaxq.replay.base import Replay
 from jaxq.replay.prioritized import PrioritizedReplay, PrioritizedState
+from jaxq.replay.sequences import SequenceReplay
 from jaxq.replay.sum_tree import SumTree
 from jaxq.replay.uniform import ReplayState, UniformReplay
 
-__all__ = ["PrioritizedReplay", "PrioritizedState", "Replay", "ReplayState", "SumTree", "UniformReplay"]
+__all__ = [
+    "PrioritizedReplay",
+    "PrioritizedState",
+    "Replay",
+    "ReplayState",
+    "SequenceReplay",
+    "SumTree",
+    "UniformReplay",
+]

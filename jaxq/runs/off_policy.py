@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxq.agents import Agent
 from jaxq.envs import Environment
-from jaxq.replay import PrioritizedReplay, Replay, UniformReplay
+from jaxq.replay import PrioritizedReplay, Replay, SequenceReplay, UniformReplay
 from jaxq.runs.config import RunConfig
 from jaxq.training import Evaluation, OffPolicy
 
@@ -39,14 +39,20 @@ class OffPolicyConfig(RunConfig):
         return max(steps * self.updates / (self.collect_steps * self.num_envs), 1.0)
 
 
-def off_policy(config: OffPolicyConfig, agent: Agent, environment: Environment, evaluation: Environment) -> OffPolicy:
-    """The training of `agent` by the replay that the configuration asks for."""
-    ring = UniformReplay.for_environment(
+def off_policy(
+    config: OffPolicyConfig,
+    agent: Agent,
+    environment: Environment,
+    evaluation: Environment,
+    sequence_length: int | None = None,
+) -> OffPolicy:
+    """The training of `agent` by the replay that the configuration asks for; of sequences, if their length is given."""
+    ring = (UniformReplay if sequence_length is None else SequenceReplay).for_environment(
         environment,
         config.num_seeds,
         capacity=config.replay_capacity,
         batch_size=config.batch_size,
-        n_step=config.n_step,
+        n_step=config.n_step if sequence_length is None else sequence_length,
     )
     replay: Replay = ring
     if config.priority_exponent is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from jaxq.agents.base import in_turn
 from jaxq.types import PyTree
 
 
@@ -32,14 +33,8 @@ def over_members(
 
 
 def over_members_in_turn(function: Callable[..., Any], num_members: int) -> Callable[..., Any]:
-    """As `over_members` along axis 0, for work whose matrix products already fill the machine.
-
-    On the CPU the members take turns: XLA's batched matrix products there are several times slower than the same
-    products one by one. Accelerators run the members side by side.
-    """
-    if num_members == 1 or jax.default_backend() != "cpu":
-        return over_members(function, num_members)
-    return lambda *args: jax.lax.map(lambda member: function(*member), args)
+    """As `over_members` along axis 0, for work that fills the machine: on the CPU the members take turns."""
+    return over_members(function, 1) if num_members == 1 else in_turn(function)
 
 
 def _by_axes(change: Callable[[Any, PyTree], PyTree], axes: Any, tree: PyTree) -> PyTree:

@@ -1,0 +1,114 @@
+"""Ensembles of Q-learners: each environment follows one of them for an episode, which is Thompson sampling.
+
+Bootstrapped DQN (Osband et al., Deep Exploration via Bootstrapped DQN, 2016); with a reward shift for each member, the
+exploration by optimism and pessimism of Sun et al. (Exploit Reward Shifting in Value-Based Deep RL, 2022).
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxq.agents.base import in_turn
+from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.errors import require
+from jaxq.types import Metrics, PyTree, TimeStep, Transition
+
+
+class Followed(struct.PyTreeNode):
+    """What acting carries.
+
+    Attributes:
+      member: [E] int32, whom each environment follows in this episode.
+      exploring: memory of the exploration.
+    """
+
+    member: jax.Array
+    exploring: PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class EnsembleQLearning:
+    """K Q-learners with networks of their own.
+
+    Attributes:
+      base: each member's agent.
+      members: K.
+      mask_probability: a member learns from a transition with this probability, decided once for each place in the
+        replay; 1 in the paper's Atari experiments, where members differ by how they were initialized.
+      reward_shifts: of each member; K numbers.
+    """
+
+    base: QLearning
+    members: int
+    mask_probability: float
+    reward_shifts: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        require(self.members >= 1, "members", self.members, "at least 1")
+        require(0 < self.mask_probability <= 1, "mask_probability", self.mask_probability, "in (0, 1]")
+        count = len(self.reward_shifts)
+        require(count == self.members, "reward_shifts", self.reward_shifts, f"{self.members} numbers, one a member")
+
+    def init(self, key: jax.Array) -> QLearningState:
+        """See `Actor.init`; every leaf is [K, ...]."""
+        states = jax.vmap(self.base.init)(jax.random.split(key, self.members))
+        return states.replace(hyper=states.hyper.replace(reward_shift=jnp.asarray(self.reward_shifts)))
+
+    def init_memory(self, num_envs: int) -> Followed:
+        """See `Actor.init_memory`."""
+        return Followed(jnp.zeros(num_envs, jnp.int32), self.base.init_memory(num_envs))
+
+    def values(self, state: QLearningState, observation: jax.Array, mode: Any, key: jax.Array) -> jax.Array:
+        """Every member's action values, [K, E, A], without its shift.
+
+        A reward shifted by b for ever shifts values by `b / (1 - γ)`.
+        """
+
+        def member(state: QLearningState, key: jax.Array) -> jax.Array:
+            prediction = self.base.predict(state.params, observation, mode, key)
+            shift = state.hyper.reward_shift / jnp.maximum(1.0 - state.hyper.discount, 1e-6)
+            return self.base.representation.mean(prediction) - shift
+
+        return in_turn(member)(state, jax.random.split(key, self.members))
+
+    def act(
+        self, state: QLearningState, memory: Followed, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, Followed]:
+        """See `Agent.act`: by the member followed, which is drawn anew at each episode's start."""
+        draw_key, predict_key, select_key = jax.random.split(key, 3)
+        drawn = jax.random.randint(draw_key, memory.member.shape, 0, self.members)
+        member = jnp.where(timestep.first, drawn, memory.member)
+        values = self.values(state, timestep.observation, "act", predict_key)
+        own = values[member, jnp.arange(member.shape[0])]
+        exploration = jax.tree.map(lambda leaf: leaf[0], state.hyper.exploration)
+        action, exploring = exploration.select(memory.exploring, own, timestep, select_key)
+        return action, Followed(member, exploring)
+
+    def exploit(
+        self, state: QLearningState, memory: Followed, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, Followed]:
+        """See `Actor.exploit`: greedy on the members' mean."""
+        values = self.values(state, timestep.observation, "exploit", key)
+        return jnp.argmax(values.mean(axis=0), axis=-1).astype(jnp.int32), memory
+
+    def update(
+        self, state: QLearningState, batch: Transition, key: jax.Array
+    ) -> tuple[QLearningState, Metrics, jax.Array]:
+        """See `Agent.update`: of every member, each on what its mask lets through."""
+
+        def member(state: QLearningState, key: jax.Array, index: jax.Array) -> Any:
+            own = batch
+            if self.mask_probability < 1:
+                keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(jax.random.key(0), i), index))(
+                    batch.index
+                )
+                own = batch.replace(
+                    weight=batch.weight * jax.vmap(lambda k: jax.random.bernoulli(k, self.mask_probability))(keys)
+                )
+            return self.base.update(state, own, key)
+
+        state, metrics, priority = in_turn(member)(state, jax.random.split(key, self.members), jnp.arange(self.members))
+        return state, jax.tree.map(jnp.mean, metrics), priority.mean(axis=0)

@@ -1,0 +1,243 @@
+"""Proximal policy optimization, and PG-Rainbow, whose critic is told the quantiles of the return.
+
+Schulman et al., Proximal Policy Optimization Algorithms, 2017; PG-Rainbow: Using Distributional Reinforcement Learning
+in Policy Gradient Methods, 2024.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, minibatches_of, require_in
+from jaxq.agents.schedules import LinearSchedule
+from jaxq.bellman import ImplicitQuantile, lambda_return
+from jaxq.envs.base import ObservationSpec
+from jaxq.networks import SAMPLES
+from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
+
+
+class PPOHyperparameters(struct.PyTreeNode):
+    """The numbers of the agent; each is a leaf of its state. Defaults are those of the PPO paper for Atari.
+
+    Attributes:
+      learning_rate: step size of the optimizer, by updates.
+      discount: γ in [0, 1].
+      trace: λ of the generalized advantages.
+      clip: ε, how far a ratio of probabilities counts.
+      entropy_weight, value_weight, quantile_weight: of these parts of the loss; the last is PG-Rainbow's.
+    """
+
+    learning_rate: LinearSchedule
+    discount: Any = 0.99
+    trace: Any = 0.95
+    clip: Any = 0.1
+    entropy_weight: Any = 0.01
+    value_weight: Any = 0.5
+    quantile_weight: Any = 1.0
+
+
+class PPOState(struct.PyTreeNode):
+    """All of the agent that changes.
+
+    Attributes:
+      params: of the network.
+      optimizer_state: of the optimizer.
+      updates: int32, steps of the optimizer.
+      hyper: the agent's hyperparameters.
+    """
+
+    params: PyTree
+    optimizer_state: PyTree
+    updates: jax.Array
+    hyper: PPOHyperparameters
+
+
+class Acted(struct.PyTreeNode):
+    """What is kept of acting: logits [E, A] and value [E]."""
+
+    logits: jax.Array
+    value: jax.Array
+
+
+class Lesson(struct.PyTreeNode):
+    """What a minibatch holds, [B, ...]: what was seen and done, and what came of it.
+
+    Attributes:
+      observation, action, weight: `weight` is zero where the action was ignored.
+      log_probability: of the action when it was taken.
+      advantage, value_target: of the state and action, and of the state.
+      reward, discount, next_observation, next_policy: of the step, for one-step targets; `next_policy` is [B, A].
+    """
+
+    observation: jax.Array
+    action: jax.Array
+    weight: jax.Array
+    log_probability: jax.Array
+    advantage: jax.Array
+    value_target: jax.Array
+    reward: jax.Array
+    discount: jax.Array
+    next_observation: jax.Array
+    next_policy: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class PPO:
+    """PPO with discrete actions.
+
+    Attributes:
+      network: [B, ...] -> logits [B, A], values [B] and whatever `extra_loss` learns from.
+      observation_spec: of one environment.
+      optimizer: made without a learning rate.
+      hyper: initial hyperparameters.
+      minibatches: into how many equal parts a rollout is cut; it must be divisible.
+      epochs: how often each part is learned from.
+    """
+
+    network: Network
+    observation_spec: ObservationSpec
+    optimizer: optax.GradientTransformation
+    hyper: PPOHyperparameters
+    minibatches: int = 4
+    epochs: int = 4
+
+    def __post_init__(self) -> None:
+        hyper, rate = self.hyper, self.hyper.learning_rate
+        require_in(0.0, 1.0, discount=hyper.discount, trace=hyper.trace)
+        require_in(0.0, INFINITY, learning_rate=rate.initial, learning_rate_final=rate.final)
+        require_in(0.0, INFINITY, entropy_weight=hyper.entropy_weight, quantile_weight=hyper.quantile_weight)
+        require_in(POSITIVE, INFINITY, clip=hyper.clip)
+        require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
+
+    @property
+    def updates_per_rollout(self) -> int:
+        """See `OnPolicyAgent.updates_per_rollout`."""
+        return self.epochs * self.minibatches
+
+    def init(self, key: jax.Array) -> PPOState:
+        """See `Actor.init`."""
+        params = self.network.init({"params": key, SAMPLES: key}, example_observation(self.observation_spec))
+        return PPOState(params, self.optimizer.init(params), jnp.int32(0), as_leaves(self.hyper))
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Actor.init_memory`: none."""
+        del num_envs
+        return ()
+
+    def _outputs(self, params: PyTree, observation: jax.Array, mode: str, key: jax.Array) -> Any:
+        return self.network.apply(params, observation, mode, rngs={SAMPLES: key})
+
+    def behave(
+        self, state: PPOState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, Acted]:
+        """See `OnPolicyAgent.behave`: a sample of the policy."""
+        logits, value, _ = self._outputs(state.params, timestep.observation, "act", key)
+        action = jax.random.categorical(jax.random.fold_in(key, 1), logits).astype(jnp.int32)
+        return action, memory, Acted(logits, value)
+
+    def exploit(self, state: PPOState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        """See `Actor.exploit`: the likeliest action."""
+        logits, _, _ = self._outputs(state.params, timestep.observation, "exploit", key)
+        return jnp.argmax(logits, axis=-1).astype(jnp.int32), memory
+
+    def lessons(self, state: PPOState, rollout: Rollout, key: jax.Array) -> Lesson:
+        """A rollout as what is to be learned from it, [T * E, ...]."""
+        hyper = state.hyper
+        logits, value, _ = self._outputs(state.params, rollout.following.observation, "act", key)
+        next_logits = jnp.concatenate([rollout.record.logits[1:], logits[None]])
+        next_value = jnp.concatenate([rollout.record.value[1:], value[None]])
+        reward, discount = rollout.arrived("reward"), hyper.discount * (1.0 - rollout.arrived("terminated"))
+        trace = hyper.trace * (1.0 - rollout.arrived("truncated"))
+        returns = lambda_return(reward, discount, next_value, trace)
+        weight = 1.0 - rollout.timestep.last
+        advantage = returns - rollout.record.value
+        # Normalized over the rollout, as in the implementations of PPO that are compared with.
+        mean = jnp.sum(weight * advantage) / jnp.sum(weight)
+        std = jnp.sqrt(jnp.sum(weight * (advantage - mean) ** 2) / jnp.sum(weight))
+        log_policy = jax.nn.log_softmax(rollout.record.logits)
+        lesson = Lesson(
+            observation=rollout.timestep.observation,
+            action=rollout.action,
+            weight=weight,
+            log_probability=jnp.take_along_axis(log_policy, rollout.action[..., None], axis=-1)[..., 0],
+            advantage=(advantage - mean) / (std + 1e-8),
+            value_target=returns,
+            reward=reward,
+            discount=discount,
+            next_observation=rollout.arrived("observation"),
+            next_policy=jax.nn.softmax(next_logits),
+        )
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), lesson)
+
+    def update(self, state: PPOState, rollout: Rollout, key: jax.Array) -> tuple[PPOState, Metrics]:
+        """See `OnPolicyAgent.update`."""
+        lessons_key, epochs_key = jax.random.split(key)
+        lessons = self.lessons(state, rollout, lessons_key)
+        behaviour = state.params
+
+        def learn(state: PPOState, now: tuple[Lesson, jax.Array]) -> tuple[PPOState, Metrics]:
+            lesson, key = now
+            descent = jax.grad(self.objective, has_aux=True)
+            gradient, metrics = descent(state.params, behaviour, state.hyper, lesson, key)
+            rate = state.hyper.learning_rate.at(state.updates)
+            params, optimizer_state = descend(self.optimizer, gradient, state.optimizer_state, state.params, rate)
+            return state.replace(params=params, optimizer_state=optimizer_state, updates=state.updates + 1), metrics
+
+        def epoch(state: PPOState, key: jax.Array) -> tuple[PPOState, Metrics]:
+            shuffle_key, learn_key = jax.random.split(key)
+            parts = minibatches_of(lessons, self.minibatches, shuffle_key)
+            return jax.lax.scan(learn, state, (parts, jax.random.split(learn_key, self.minibatches)))
+
+        state, metrics = jax.lax.scan(epoch, state, jax.random.split(epochs_key, self.epochs))
+        return state, jax.tree.map(jnp.mean, metrics)
+
+    def objective(
+        self, params: PyTree, behaviour: PyTree, hyper: PPOHyperparameters, lesson: Lesson, key: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        """The clipped surrogate, the values' regression, the entropy bonus, and the extra loss (eq. 7 and 9)."""
+        logits, value, extra = self._outputs(params, lesson.observation, "learn", key)
+        log_policy = jax.nn.log_softmax(logits)
+        log_probability = jnp.take_along_axis(log_policy, lesson.action[:, None], axis=-1)[:, 0]
+        ratio = jnp.exp(log_probability - lesson.log_probability)
+        clipped = jnp.clip(ratio, 1.0 - hyper.clip, 1.0 + hyper.clip)
+        gain = jnp.mean(lesson.weight * jnp.minimum(ratio * lesson.advantage, clipped * lesson.advantage))
+        of_values = jnp.mean(lesson.weight * 0.5 * (value - lesson.value_target) ** 2)
+        entropy = -jnp.mean(lesson.weight * jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1))
+        of_extra = self.extra_loss(behaviour, hyper, lesson, extra, key)
+        loss = -gain + hyper.value_weight * of_values - hyper.entropy_weight * entropy + of_extra
+        return loss, {"loss": loss, "value_loss": of_values, "entropy": entropy, "mean_value": jnp.mean(value)}
+
+    def extra_loss(
+        self, behaviour: PyTree, hyper: PPOHyperparameters, lesson: Lesson, extra: Any, key: jax.Array
+    ) -> jax.Array:
+        """What else is learned; nothing here."""
+        del behaviour, hyper, lesson, extra, key
+        return jnp.zeros(())
+
+
+@dataclasses.dataclass(frozen=True)
+class PGRainbow(PPO):
+    """PPO whose network also learns implicit quantiles of every action's return, and whose critic is told them.
+
+    The quantiles regress one-step targets from the parameters that the rollout was made with, under its policy.
+
+    Attributes:
+      representation: of the quantiles.
+    """
+
+    representation: ImplicitQuantile = dataclasses.field(default_factory=ImplicitQuantile)
+
+    def extra_loss(
+        self, behaviour: PyTree, hyper: PPOHyperparameters, lesson: Lesson, extra: Any, key: jax.Array
+    ) -> jax.Array:
+        """See `PPO.extra_loss`: the quantile regression."""
+        _, _, following = self._outputs(behaviour, lesson.next_observation, "target", jax.random.fold_in(key, 1))
+        target = self.representation.target(lesson.reward, lesson.discount, following, lesson.next_policy)
+        chosen = jax.nn.one_hot(lesson.action, extra.shape[1])
+        prediction = jnp.einsum("baw,ba->bw", extra, chosen)
+        losses = self.representation.loss(prediction, jax.lax.stop_gradient(target))
+        return hyper.quantile_weight * jnp.mean(lesson.weight * losses)

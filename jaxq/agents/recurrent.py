@@ -1,0 +1,183 @@
+"""Q-learning with a memory, from sequences: R2D2 and what is composed like it."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxq.agents.base import as_leaves, descend, example_observation
+from jaxq.agents.q_learning import QLearningHyperparameters, QLearningState
+from jaxq.bellman import Representation
+from jaxq.envs.base import ObservationSpec
+from jaxq.errors import require
+from jaxq.networks import SAMPLES, Mode, RecurrentActionValueNetwork
+from jaxq.types import Metrics, PyTree, Segment, TimeStep
+
+
+def segment_returns(
+    rewards: jax.Array, terminated: jax.Array, ended: jax.Array, discount: jax.Array, n_step: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """n-step returns of every step of a segment, cut short at an episode's end and at the segment's.
+
+    Args:
+      rewards, terminated, ended: [L, B]; `ended` for whichever reason.
+      discount: γ.
+      n_step: n.
+
+    Returns:
+      Returns G, discounts Γ of the value that follows (zero where terminal), each [L, B], and how many steps later
+      that value is, [L, B] int32 in 1 .. n.
+    """
+    length = rewards.shape[0]
+
+    def later(x: jax.Array, i: int) -> jax.Array:
+        return jnp.concatenate([x[i:], jnp.zeros_like(x[:i])])
+
+    total, steps = jnp.zeros_like(rewards), jnp.zeros(rewards.shape, jnp.int32)
+    terminal, going_on = jnp.zeros(rewards.shape, bool), jnp.ones(rewards.shape, bool)
+    for i in range(min(n_step, length)):
+        going_on = going_on & (jnp.arange(length)[:, None] + i < length)
+        total += jnp.where(going_on, discount**i * later(rewards, i), 0.0)
+        steps += going_on
+        terminal = terminal | (going_on & later(terminated, i))
+        going_on = going_on & ~later(ended, i)
+    return total, discount ** steps.astype(rewards.dtype) * ~terminal, steps
+
+
+@dataclasses.dataclass(frozen=True)
+class RecurrentQLearning:
+    """R2D2 (Kapturowski et al., Recurrent Experience Replay in Distributed Reinforcement Learning, 2019).
+
+    Sequences come from replay; the recurrent state is warmed up over the first steps of each ("burn-in", from zeros: of
+    the paper's two strategies the one that stores no states), and the rest is learned from by n-step targets.
+
+    Attributes:
+      network: recurrent, its head of the representation's width.
+      observation_spec: of one environment.
+      optimizer: made without a learning rate.
+      hyper: initial hyperparameters.
+      representation: of the return; in the paper scalar under `SignedHyperbolic`.
+      burn_in: steps at the start of each sequence that are not learned from.
+      n_step: n, 5 in the paper.
+      priority_mix: η, a sequence's priority being `η max + (1 - η) mean` of its steps'; 0.9 in the paper.
+    """
+
+    network: RecurrentActionValueNetwork
+    observation_spec: ObservationSpec
+    optimizer: optax.GradientTransformation
+    hyper: QLearningHyperparameters
+    representation: Representation
+    burn_in: int = 8
+    n_step: int = 5
+    priority_mix: float = 0.9
+
+    def __post_init__(self) -> None:
+        require(self.burn_in >= 0, "burn_in", self.burn_in, "0 or more")
+        require(self.n_step >= 1, "n_step", self.n_step, "at least 1")
+        require(0 <= self.priority_mix <= 1, "priority_mix", self.priority_mix, "in [0, 1]")
+        plain = not self.hyper.operator.adds_to_rewards
+        require(plain, "operator", type(self.hyper.operator).__name__, "one without bonuses")
+
+    def init(self, key: jax.Array) -> QLearningState:
+        """See `Actor.init`."""
+        observation = example_observation(self.observation_spec)[None]
+        reset, state = jnp.ones((1, 1), bool), self.network.initial_state(1)
+        params = self.network.init({"params": key, SAMPLES: key}, observation, reset, state)
+        return QLearningState(
+            params=params,
+            target_params=jax.tree.map(jnp.copy, params),
+            optimizer_state=self.optimizer.init(params),
+            updates=jnp.int32(0),
+            hyper=as_leaves(self.hyper),
+        )
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Actor.init_memory`: of the exploration, and the recurrent state."""
+        return self.hyper.exploration.init(num_envs), self.network.initial_state(num_envs)
+
+    def act(
+        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Agent.act`."""
+        exploring, recurrent = memory
+        values, recurrent = self._step(state, recurrent, timestep, "act", jax.random.fold_in(key, 1))
+        action, exploring = state.hyper.exploration.select(exploring, values, timestep, key)
+        return action, (exploring, recurrent)
+
+    def exploit(
+        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Actor.exploit`: the greedy action."""
+        values, recurrent = self._step(state, memory[1], timestep, "exploit", key)
+        return jnp.argmax(values, axis=-1).astype(jnp.int32), (memory[0], recurrent)
+
+    def _step(
+        self, state: QLearningState, recurrent: jax.Array, timestep: TimeStep, mode: Mode, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        prediction, recurrent = self._apply(
+            state.params, timestep.observation[None], timestep.first[None], recurrent, mode, key
+        )
+        return self.representation.mean(prediction[0]), recurrent
+
+    def _apply(
+        self, params: PyTree, observation: jax.Array, reset: jax.Array, recurrent: jax.Array, mode: Mode, key: jax.Array
+    ) -> Any:
+        return self.network.apply(params, observation, reset, recurrent, mode, rngs={SAMPLES: key})
+
+    def update(self, state: QLearningState, batch: Segment, key: jax.Array) -> tuple[QLearningState, Metrics, Any]:
+        """See `Agent.update`; a sequence's importance weight and priority are one number."""
+        hyper, burn = state.hyper, self.burn_in
+        length, size = batch.reward.shape
+        require(burn < length, "burn_in", burn, f"below the sequences' length of {length}")
+        # The state is forgotten before the first observation of an episode, which comes after a final one.
+        reset = jnp.concatenate([jnp.zeros((1, size), bool), batch.final])
+        keys = jax.random.split(key, 4)
+
+        def unroll(params: PyTree, mode: Mode, keys: jax.Array) -> jax.Array:
+            """Predictions of the steps after the burn-in, [L - burn + 1, B, A, W]."""
+            recurrent = self.network.initial_state(size)
+            if burn:
+                _, recurrent = self._apply(params, batch.observation[:burn], reset[:burn], recurrent, mode, keys[0])
+            recurrent = jax.lax.stop_gradient(recurrent)
+            return self._apply(params, batch.observation[burn:], reset[burn:], recurrent, mode, keys[1])[0]
+
+        target_predictions = unroll(state.target_params, "target", keys[:2])
+        rewards = jnp.clip(batch.reward[burn:], -hyper.reward_clip, hyper.reward_clip) + hyper.reward_shift
+        ended = (batch.terminated | batch.truncated)[burn:]
+        reward, discount, steps = segment_returns(rewards, batch.terminated[burn:], ended, hyper.discount, self.n_step)
+        later = jnp.arange(length - burn)[:, None] + steps, jnp.arange(size)
+        counts = 1.0 - batch.final[burn:]
+
+        def loss(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
+            predictions = unroll(params, "learn", keys[2:])
+            online = jax.lax.stop_gradient(self.representation.mean(predictions))[later]
+            following = target_predictions[later]
+
+            def each(x: jax.Array) -> jax.Array:  # [T, B, ...] -> [T * B, ...]
+                return x.reshape(-1, *x.shape[2:])
+
+            weights = hyper.operator.weights(each(online), each(self.representation.mean(following)))
+            target = self.representation.target(each(reward), each(discount), each(following), weights)
+            target = jax.lax.stop_gradient(target)
+            action = each(batch.action[burn:])
+            taken = jax.nn.one_hot(action, predictions.shape[2], dtype=predictions.dtype)
+            prediction = jnp.einsum("baw,ba->bw", each(predictions[:-1]), taken)
+            losses = counts * self.representation.loss(prediction, target).reshape(counts.shape)
+            priorities = counts * self.representation.priority(prediction, target).reshape(counts.shape)
+            value = jnp.mean(batch.weight * losses.mean(axis=0))
+            priority = self.priority_mix * priorities.max(axis=0) + (1.0 - self.priority_mix) * priorities.mean(axis=0)
+            return value, ({"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}, priority)
+
+        (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        rate = hyper.learning_rate.at(state.updates)
+        params, optimizer_state = descend(self.optimizer, gradient, state.optimizer_state, state.params, rate)
+        updates = state.updates + 1
+        state = state.replace(
+            params=params,
+            target_params=hyper.target.step(state.target_params, params, updates),
+            optimizer_state=optimizer_state,
+            updates=updates,
+        )
+        return state, metrics, priority

@@ -1,0 +1,108 @@
+"""Deep variance weighting: regression on targets, each weighted by the inverse of its variance.
+
+Kitamura et al., Regularization and Variance-Weighted Regression Achieves Minimax Optimality in Linear MDPs: Theory and
+Practice, 2023. With the Munchausen operator, whose regularization is that of MDVI, it is their deep agent.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxq.agents.base import descend, example_observation
+from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.bellman import huber
+from jaxq.errors import require
+from jaxq.networks import SAMPLES
+from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
+
+
+class VarianceWeightedState(struct.PyTreeNode):
+    """All of the agent that changes.
+
+    Attributes:
+      values: of the Q-learner.
+      variance, target_variance, variance_optimizer: parameters and optimizer state of the variance network.
+    """
+
+    values: QLearningState
+    variance: PyTree
+    target_variance: PyTree
+    variance_optimizer: PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class VarianceWeightedQLearning:
+    """A Q-learner and a network for the variance of its targets.
+
+    The variance network learns the squared error of the target network's own values, with a Huber loss; its own target
+    copy, renewed with the values' one, gives the weights `1 / max(variance, smallest)`, over their mean in the batch.
+    The paper tunes one scale for all weights instead; the mean of the batch serves the same end.
+
+    Attributes:
+      base: the Q-learner, with a scalar representation.
+      variance_network: [B, ...] -> [B, A, 1]; its softplus is the variance.
+      smallest: below which variances count as this, so that no sample outweighs all others.
+    """
+
+    base: QLearning
+    variance_network: Network
+    smallest: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(self.smallest > 0, "smallest_variance", self.smallest, "positive")
+        require(self.base.representation.width == 1, "representation", self.base.representation, "of one scalar")
+
+    def init(self, key: jax.Array) -> VarianceWeightedState:
+        """See `Actor.init`."""
+        values_key, variance_key = jax.random.split(key)
+        observation = example_observation(self.base.observation_spec)
+        variance = self.variance_network.init({"params": variance_key, SAMPLES: variance_key}, observation)
+        return VarianceWeightedState(
+            self.base.init(values_key), variance, jax.tree.map(jnp.copy, variance), self.base.optimizer.init(variance)
+        )
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Actor.init_memory`."""
+        return self.base.init_memory(num_envs)
+
+    def act(
+        self, state: VarianceWeightedState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Agent.act`."""
+        return self.base.act(state.values, memory, timestep, key)
+
+    def exploit(
+        self, state: VarianceWeightedState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Actor.exploit`."""
+        return self.base.exploit(state.values, memory, timestep, key)
+
+    def variances(self, params: PyTree, batch: Transition) -> jax.Array:
+        """Of the return after each transition's state and action, [B]."""
+        predictions = self.variance_network.apply(params, batch.observation)[..., 0]
+        return jax.nn.softplus(jnp.sum(predictions * jax.nn.one_hot(batch.action, predictions.shape[1]), axis=1))
+
+    def update(
+        self, state: VarianceWeightedState, batch: Transition, key: jax.Array
+    ) -> tuple[VarianceWeightedState, Metrics, jax.Array]:
+        """See `Agent.update`."""
+        values, hyper = state.values, state.values.hyper
+        inverse = 1.0 / jnp.maximum(self.variances(state.target_variance, batch), self.smallest)
+        weighted = batch.replace(weight=batch.weight * inverse / jnp.mean(inverse))
+        new_values, metrics, priority = self.base.update(values, weighted, key)
+
+        target = self.base.backup(hyper, values.params, values.target_params, batch, key)[:, 0]
+        taken = self.base.taken(values.target_params, batch, "act", key)[:, 0]
+        squared_error = jax.lax.stop_gradient((target - taken) ** 2)
+
+        def loss(params: PyTree) -> jax.Array:
+            return jnp.mean(batch.weight * huber(self.variances(params, batch) - squared_error, 1.0))
+
+        value, gradient = jax.value_and_grad(loss)(state.variance)
+        rate = hyper.learning_rate.at(values.updates)
+        variance, optimizer = descend(self.base.optimizer, gradient, state.variance_optimizer, state.variance, rate)
+        target_variance = hyper.target.step(state.target_variance, variance, new_values.updates)
+        state = VarianceWeightedState(new_values, variance, target_variance, optimizer)
+        return state, {**metrics, "variance_loss": value, "variance": jnp.mean(1.0 / inverse)}, priority

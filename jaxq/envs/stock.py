@@ -1,0 +1,68 @@
+"""Observations that know the reward so far."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxq.envs.base import Environment, ObservationSpec
+from jaxq.errors import require
+from jaxq.types import PyTree, TimeStep
+
+# Divided by the discount at every step, a stock grows without end; beyond this it is cut off.
+LARGEST_STOCK = 1e4
+
+
+class StockState(struct.PyTreeNode):
+    """State of `WithStock`.
+
+    Attributes:
+      inner: of the environment.
+      stock: [B].
+    """
+
+    inner: PyTree
+    stock: jax.Array
+
+
+class WithStock(Environment):
+    """Appends to each observation its stock, `c_{t+1} = (c_t + r_{t+1}) / γ`.
+
+    The stock is the discounted reward so far, in units of the present (Pires et al., Optimizing Return Distributions
+    with Distributional Dynamic Programming, 2025, section 2); `c_t + G_t` is, but for its unit, the return of the whole
+    episode and `c_0`. Vectors get one more number, images one more plane.
+
+    Raises:
+      InputError: for frame stacks and rewards of several channels, or a discount outside (0, 1].
+    """
+
+    def __init__(self, environment: Environment, discount: float, initial: float):
+        require(0 < discount <= 1, "discount", discount, "in (0, 1], to divide by")
+        require(abs(initial) <= LARGEST_STOCK, "initial_stock", initial, f"within ±{LARGEST_STOCK:g}")
+        spec = environment.observation_spec
+        require(not spec.frames, "env", environment.name, "one without frame stacks, which leave a stock no room")
+        require(not environment.reward_shape, "env", environment.name, "one with scalar rewards")
+        self.environment, self.discount, self.initial = environment, discount, initial
+        self.name, self.num_envs = environment.name, environment.num_envs
+        self.action_spec, self.max_episode_steps = environment.action_spec, environment.max_episode_steps
+        self.resumable = environment.resumable
+        self.observation_spec = ObservationSpec((*spec.shape[:-1], spec.shape[-1] + 1))
+
+    def reset(self, keys: jax.Array) -> tuple[StockState, TimeStep]:
+        """See `Environment.reset`."""
+        inner, timestep = self.environment.reset(keys)
+        stock = jnp.full(self.num_envs, self.initial, jnp.float32)
+        return StockState(inner, stock), self._augmented(timestep, stock)
+
+    def step(self, state: StockState, action: jax.Array) -> tuple[StockState, TimeStep]:
+        """See `Environment.step`."""
+        inner, timestep = self.environment.step(state.inner, action)
+        stock = jnp.clip((state.stock + timestep.reward) / self.discount, -LARGEST_STOCK, LARGEST_STOCK)
+        stock = jnp.where(timestep.first, self.initial, stock)
+        return StockState(inner, stock), self._augmented(timestep, stock)
+
+    def _augmented(self, timestep: TimeStep, stock: jax.Array) -> TimeStep:
+        observation: Any = timestep.observation.astype(jnp.float32)
+        plane = jnp.broadcast_to(stock.reshape(-1, *(1,) * (observation.ndim - 1)), (*observation.shape[:-1], 1))
+        return timestep.replace(observation=jnp.concatenate([observation, plane], axis=-1))

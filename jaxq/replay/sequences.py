@@ -1,0 +1,34 @@
+"""Uniform replay of sequences."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from jaxq.replay.uniform import FINAL, TERMINATED, TRUNCATED, ReplayState, UniformReplay
+from jaxq.types import Segment
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceReplay(UniformReplay):
+    """The ring of `UniformReplay`, which hands out whole `Segment`s of `n_step` steps in place of n-step transitions.
+
+    Prioritized draws put themselves around it as around its base.
+    """
+
+    def window(self, state: ReplayState, row: jax.Array, env: jax.Array, weight: jax.Array) -> Segment:  # type: ignore[override]
+        """The segments that start at these rows of the ring. All arguments [B]."""
+        rows = (row + jnp.arange(self.n_step + 1)[:, None]) % self.rows  # [L + 1, B]
+        envs = jnp.broadcast_to(env, rows.shape)
+        seen = self._observation(state, rows.ravel(), envs.ravel())
+        flags = state.flags[rows[:-1], envs[:-1]]
+        return Segment(
+            observation=seen.reshape(*rows.shape, *seen.shape[1:]),
+            action=state.action[rows[:-1], envs[:-1]],
+            reward=state.reward[rows[:-1], envs[:-1]],
+            terminated=flags & TERMINATED != 0,
+            truncated=flags & TRUNCATED != 0,
+            final=flags & FINAL != 0,
+            weight=weight,
+            index=row * self.num_envs + env,
+        )
