@@ -38,9 +38,9 @@ def build(config: Config) -> OffPolicy:
     require(len(shape) == 3, "env", config.env, f"one that observes images; these are of shape {shape}")
     require(config.features % config.heads == 0, "features", config.features, f"a multiple of heads={config.heads}")
     # Cells of an Atari frame are those of Nature's convolutions; of a small image, its own pixels' neighbourhoods.
-    stem: dict[str, Any] = (
-        {"channels": (32, 64, 64), "kernels": (8, 4, 3), "strides": (4, 2, 1)} if min(shape[:2]) >= 36 else {}
-    )
+    stem: dict[str, Any] = {}
+    if min(shape[:2]) >= 36:
+        stem = {"channels": (32, 64, 64), "kernels": (8, 4, 3), "strides": (4, 2, 1)}
     network = ActionQTransformer(
         num_actions, features=config.features, heads=config.heads, layers=config.layers, **stem
     )

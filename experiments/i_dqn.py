@@ -21,8 +21,8 @@ class Config(QLearningConfig):
     """K, value functions in the chain."""
     sync_period: int = 100
     """D, updates between two copies of the learners to the targets after them; at most target_period."""
-    share_torso: bool = False
-    """Whether the chain has one torso with a head each, or a network each."""
+    share_torso: bool = True
+    """Whether the chain has its convolutions (or layers for vectors) in common, as in the paper, or a network each."""
     huber_threshold: float | None = 1.0
     """Where the loss turns from square to linear; None for squared errors."""
 
@@ -31,10 +31,11 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Scalar(config.huber_threshold)
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
+    torso, hidden = config.split_torso(training)
+    network = ActionValueNetwork(torso, ActionValueHead(num_actions, representation.width, hidden=hidden))
     base = q_learning_agent(config, training, network, representation)
     window = WindowShift.every(config.target_period, config.sync_period)
-    agent = IteratedQLearning(base, config.links, window, ("torso",) if config.share_torso else ())
+    agent = IteratedQLearning(base, config.links, window, config.share_torso)
     return off_policy(config, agent, training, evaluation)
 
 

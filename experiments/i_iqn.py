@@ -21,7 +21,7 @@ class Config(FractionsConfig, QLearningConfig):
     """K, value functions in the chain."""
     sync_period: int = 100
     """D, updates between two copies of the learners to the targets after them; at most target_period."""
-    share_torso: bool = False
+    share_torso: bool = True
     """Whether the chain has one torso with a head each, or a network each."""
 
 
@@ -33,7 +33,7 @@ def build(config: Config) -> OffPolicy:
     network = ActionValueNetwork(torso, config.head(num_actions))
     base = q_learning_agent(config, training, network, representation)
     window = WindowShift.every(config.target_period, config.sync_period)
-    agent = IteratedQLearning(base, config.links, window, ("torso",) if config.share_torso else ())
+    agent = IteratedQLearning(base, config.links, window, config.share_torso)
     return off_policy(config, agent, training, evaluation)
 
 

@@ -60,7 +60,7 @@ def test_the_window_moves_as_defined(links):
         np.testing.assert_array_equal(got_online.chained["w"], [online[k] for k in range(1, links + 1)])
 
 
-@pytest.mark.parametrize("shared", [(), ("torso",)])
+@pytest.mark.parametrize("shared", [False, True])
 def test_a_chain_finds_the_exact_values(shared):
     following, reward = random_mdp(1)
     base = tabular_agent()

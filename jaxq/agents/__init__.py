@@ -13,6 +13,7 @@ from jaxq.agents.recurrent import RecurrentQLearning
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
 from jaxq.agents.saddle_point import SaddlePointQLearning
 from jaxq.agents.schedules import LinearSchedule
+from jaxq.agents.self_predictive import AnnealedHorizon, SelfPredictiveNetwork, SelfPredictiveQLearning
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
 from jaxq.agents.variance_weighted import VarianceWeightedQLearning
 
@@ -20,6 +21,7 @@ __all__ = [
     "PPO",
     "SAC",
     "Agent",
+    "AnnealedHorizon",
     "AuxiliaryQLearning",
     "Boltzmann",
     "DirectAdvantage",
@@ -45,6 +47,8 @@ __all__ = [
     "SACHyperparameters",
     "SACState",
     "SaddlePointQLearning",
+    "SelfPredictiveNetwork",
+    "SelfPredictiveQLearning",
     "SkillLuckNetwork",
     "VarianceWeightedQLearning",
     "WindowShift",

@@ -81,6 +81,29 @@ class WindowShift(struct.PyTreeNode):
         )
 
 
+class _Role(struct.PyTreeNode):
+    """Parameters of a head, and of whose torso's features it sees: `online` or `target`."""
+
+    params: PyTree
+    torso: str = struct.field(pytree_node=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnFeatures:
+    """A network's head alone, in the network's place: its observations are features by the torso they come from."""
+
+    head: Any
+
+    def init(self, rngs: Any, *args: Any) -> Any:
+        """Never called: parameters come from the whole network."""
+        raise NotImplementedError
+
+    def apply(self, variables: _Role, *args: Any, rngs: Any = None) -> jax.Array:
+        """See the class."""
+        features, mode = args
+        return self.head.apply({"params": variables.params}, features[variables.torso], mode, rngs=rngs)
+
+
 @dataclasses.dataclass(frozen=True)
 class IteratedQLearning:
     """A chain of K value functions, trained together; behaviour follows one of them, drawn anew each step.
@@ -91,13 +114,13 @@ class IteratedQLearning:
       base: the agent whose objective each link has; of its schedules, `window` stands in for `target`.
       links: K.
       window: the target schedule.
-      shared: names of the network's submodules that all links share, such as `("torso",)`.
+      share_torso: whether all links have the network's `torso` in common and only a `head` each, or all of it each.
     """
 
     base: QLearning
     links: int
     window: WindowShift
-    shared: tuple[str, ...] = ()
+    share_torso: bool = False
 
     def __post_init__(self) -> None:
         require(self.links >= 1, "links", self.links, "at least 1")
@@ -107,8 +130,9 @@ class IteratedQLearning:
         # One network alone gets the key that its base agent would.
         keys = key[None] if self.links == 1 else jax.random.split(key, self.links)
         params = [self.base.init(keys[k]).params["params"] for k in range(self.links)]
-        shared = {name: params[0][name] for name in self.shared}
-        own = [{name: sub for name, sub in p.items() if name not in self.shared} for p in params]
+        common = ("torso",) if self.share_torso else ()
+        shared = {name: params[0][name] for name in common}
+        own = [{name: sub for name, sub in p.items() if name not in common} for p in params]
         chain = ChainParams(shared, jax.tree.map(lambda *leaves: jnp.stack(leaves), *own))
         return QLearningState(
             params=chain,
@@ -161,20 +185,35 @@ class IteratedQLearning:
 
     def _objectives(self, state: QLearningState, params: ChainParams, batch: Transition, key: jax.Array) -> Any:
         """The base's objective of each link, stacked."""
-        keys = [key] + [jax.random.fold_in(key, 10 + k) for k in range(1, self.links)]
-        # Separate networks are separate products, which the CPU does faster one by one; over a shared torso the links
-        # are vmapped, so that the torso's passes, forward and back, are made once.
-        if self.links == 1 or (not self.shared and jax.default_backend() == "cpu"):
-            each = [
-                self.base.objective(state.hyper, params.link(k), state.target_params.link(k), batch, keys[k])
-                for k in range(self.links)
-            ]
-            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+        base, target_params = self.base, state.target_params
+        online, target = params.chained, target_params.chained
+        if self.share_torso:
+            # Features once for all links, so that the torso's passes, forward and back, are made once.
+            network: Any = base.network
 
-        def link(chained: PyTree, target_chained: PyTree, key: jax.Array) -> Any:
-            online, target = params.shared, state.target_params.shared
-            return self.base.objective(
-                state.hyper, {"params": {**online, **chained}}, {"params": {**target, **target_chained}}, batch, key
+            def features(observation: jax.Array) -> dict[str, jax.Array]:
+                return {
+                    role: network.torso.apply({"params": chain.shared["torso"]}, observation)
+                    for role, chain in (("online", params), ("target", target_params))
+                }
+
+            batch = batch.replace(
+                observation=features(batch.observation), next_observation=features(batch.next_observation)
             )
+            base = dataclasses.replace(base, network=_OnFeatures(network.head))
+            online, target = _Role(online["head"], "online"), _Role(target["head"], "target")
+        else:
+            online, target = {"params": online}, {"params": target}
 
-        return jax.vmap(link)(params.chained, state.target_params.chained, jnp.stack(keys))
+        def link(online: PyTree, target: PyTree, key: jax.Array) -> Any:
+            return base.objective(state.hyper, online, target, batch, key)
+
+        keys = [key] + [jax.random.fold_in(key, 10 + k) for k in range(1, self.links)]
+        if self.links > 1 and jax.default_backend() != "cpu":
+            return jax.vmap(link)(online, target, jnp.stack(keys))
+        # Separate products, which the CPU does faster one by one.
+        each = []
+        for k in range(self.links):
+            own = jax.tree.map(lambda leaf: leaf[k], (online, target))  # noqa: B023
+            each.append(link(own[0], own[1], keys[k]))
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)

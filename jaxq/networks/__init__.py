@@ -18,7 +18,7 @@ from jaxq.networks.heads import (
 )
 from jaxq.networks.policies import QuantileCriticNetwork
 from jaxq.networks.recurrent import GRU, RecurrentActionValueNetwork
-from jaxq.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, RandomFeatures, torso_for
+from jaxq.networks.torsos import MLP, ImpalaCNN, ImpalaEncoder, MinAtarCNN, NatureCNN, RandomFeatures, torso_for
 from jaxq.networks.transformer import ActionQTransformer, attention_maps
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "FullyParameterizedHead",
     "GaussianPolicyNetwork",
     "ImpalaCNN",
+    "ImpalaEncoder",
     "ImplicitQuantileHead",
     "MinAtarCNN",
     "Mode",

@@ -17,15 +17,24 @@ FRACTIONS = "fractions"  # the name of the layer that proposes fractions in a `F
 
 
 class ActionValueHead(nn.Module):
-    """One linear layer, or a noisy one, to `width` outputs for each action. [B, F] -> [B, A, width]."""
+    """A linear layer, or a noisy one, to `width` outputs for each action. [B, F] -> [B, A, width].
+
+    Attributes:
+      num_actions, width: A and the outputs for one return.
+      noisy: whether layers are noisy.
+      hidden: units of a hidden layer before it; 0 for none.
+    """
 
     num_actions: int
     width: int = 1
     noisy: bool = False
+    hidden: int = 0
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
+        if self.hidden:
+            features = nn.relu(_apply_linear(_linear(self.hidden, self.noisy), features, mode))
         out = _apply_linear(_linear(self.num_actions * self.width, self.noisy), features, mode)
         return out.reshape(-1, self.num_actions, self.width)
 

@@ -44,7 +44,7 @@ class MLP(nn.Module):
 class MinAtarCNN(nn.Module):
     """One 3×3 convolution of 16 channels and a dense layer of 128 (Young and Tian, MinAtar, 2019).
 
-    [B, 10, 10, C] -> [B, 128].
+    [B, 10, 10, C] -> [B, 128]; with a `width` of 0 there is no dense layer, which leaves [B, 1024].
     """
 
     channels: int = 16
@@ -57,13 +57,13 @@ class MinAtarCNN(nn.Module):
         """See the class."""
         x = Conv(self.channels, 3, implementation=self.convolution)(unit_range(x))
         x = _activate(x, self.layer_norm).reshape(x.shape[0], -1)
-        return _activate(nn.Dense(self.width)(x), self.layer_norm)
+        return _activate(nn.Dense(self.width)(x), self.layer_norm) if self.width else x
 
 
 class NatureCNN(nn.Module):
     """The network of DQN (Mnih et al., Nature 2015, Methods): 32 8×8/4, 64 4×4/2, 64 3×3/1, dense 512.
 
-    [B, 84, 84, C] -> [B, 512].
+    [B, 84, 84, C] -> [B, 512]; with a `width` of 0 there is no dense layer, which leaves [B, 3136].
     """
 
     width: int = 512
@@ -76,7 +76,8 @@ class NatureCNN(nn.Module):
         x = unit_range(x)
         for channels, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
             x = _activate(Conv(channels, kernel, stride, implementation=self.convolution)(x), self.layer_norm)
-        return _activate(nn.Dense(self.width)(x.reshape(x.shape[0], -1)), self.layer_norm)
+        x = x.reshape(x.shape[0], -1)
+        return _activate(nn.Dense(self.width)(x), self.layer_norm) if self.width else x
 
 
 def _max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
@@ -102,18 +103,42 @@ class _Residual(nn.Module):
         return x + y
 
 
-class ImpalaCNN(nn.Module):
-    """The residual network of IMPALA (Espeholt et al., 2018, figure 3), its channels times `scale`.
+class ImpalaEncoder(nn.Module):
+    """The convolutions of IMPALA (Espeholt et al., 2018, figure 3), their channels times `scale`.
 
-    Three sections of a 3×3 convolution, a max-pool of stride 2 and two residual blocks; then a dense layer.
-    [B, H, W, C] -> [B, width].
+    Sections of a 3×3 convolution, a max-pool of stride 2 and two residual blocks, and a relu in the end.
+    [B, H, W, C] -> [B, H', W', C'], each section halving the sides.
 
     Attributes:
-      channels: of the three sections.
+      channels: of the sections.
       scale: of the channels; BBF takes 4, BTR 2.
-      width: of the dense layer; 0 for none, which leaves [B, H/8 * W/8 * C].
-      pooled: side of an adaptive max-pool before the dense layer, as in BTR; 0 for none.
       spectral_norm: of the residual blocks' convolutions, as in BTR.
+    """
+
+    channels: Sequence[int] = (16, 32, 32)
+    scale: int = 1
+    spectral_norm: bool = False
+    convolution: Implementation = "auto"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """See the class."""
+        x = unit_range(x)
+        for channels in self.channels:
+            x = Conv(channels * self.scale, 3, padding="SAME", implementation=self.convolution)(x)
+            x = _max_pool(x, 3, 2)
+            for _ in range(2):
+                x = _Residual(self.convolution, self.spectral_norm)(x)
+        return nn.relu(x)
+
+
+class ImpalaCNN(nn.Module):
+    """The residual network of IMPALA: its convolutions and a dense layer. [B, H, W, C] -> [B, width].
+
+    Attributes:
+      channels, scale, spectral_norm: as of `ImpalaEncoder`.
+      width: of the dense layer; 0 for none.
+      pooled: side of an adaptive max-pool before the dense layer, as in BTR; 0 for none.
     """
 
     channels: Sequence[int] = (16, 32, 32)
@@ -127,13 +152,7 @@ class ImpalaCNN(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """See the class."""
-        x = unit_range(x)
-        for channels in self.channels:
-            x = Conv(channels * self.scale, 3, padding="SAME", implementation=self.convolution)(x)
-            x = _max_pool(x, 3, 2)
-            for _ in range(2):
-                x = _Residual(self.convolution, self.spectral_norm)(x)
-        x = nn.relu(x)
+        x = ImpalaEncoder(self.channels, self.scale, self.spectral_norm, self.convolution)(x)
         if self.pooled:
             x = adaptive_max_pool(x, self.pooled)
         x = x.reshape(x.shape[0], -1)

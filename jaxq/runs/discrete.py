@@ -12,7 +12,7 @@ from jaxq.agents.exploration import Exploration
 from jaxq.bellman import Distributional, RiskSensitive, Support
 from jaxq.bellman.risk import CPW, CVaR, Entropic, Power, RiskMeasure, Wang
 from jaxq.envs import Environment
-from jaxq.networks import ImplicitQuantileHead, torso_for
+from jaxq.networks import ImplicitQuantileHead, MinAtarCNN, NatureCNN, torso_for
 from jaxq.runs.config import RunConfig
 from jaxq.runs.environments import make_environments
 
@@ -40,6 +40,16 @@ class DiscreteConfig(RunConfig):
     life_loss: bool = False
     """Atari: a lost life ends the episode in training; evaluation always plays full games."""
 
+    def split_torso(self, environment: Environment) -> tuple[nn.Module, int]:
+        """The torso without the dense layer after its convolutions, and that layer's units for the head.
+
+        For a chain of heads that have the convolutions in common. Vectors keep their torso whole, with no such layer.
+        """
+        torso = self.torso(environment)
+        if isinstance(torso, NatureCNN | MinAtarCNN):
+            return torso.clone(width=0), torso.width
+        return torso, 0
+
     def torso(self, environment: Environment) -> nn.Module:
         """The torso for an environment's observations."""
         return torso_for(environment.observation_spec, self.hidden_widths, self.layer_norm)
@@ -62,11 +72,11 @@ class AtomsConfig:
         return Support(self.v_min, self.v_max, self.num_atoms)
 
 
-# Supports by domain. Discounted returns of CartPole reach 1 / (1 - γ), MinAtar's rewards are 0 or 1 and rarer than one
-# step in four (Seaquest's and Asterix's among them), and for Atari's clipped rewards C51's own support serves.
+# Supports by domain. Discounted returns of CartPole reach 1 / (1 - γ) and those of MinAtar stay below 20; the atoms lie
+# around zero because a network begins at their middle. For Atari's clipped rewards C51's own support serves.
 ATOMS = {
-    "classic": {"v_min": 0.0, "v_max": 100.0},
-    "minatar": {"v_min": 0.0, "v_max": 25.0},
+    "classic": {"v_min": -100.0, "v_max": 100.0, "num_atoms": 101},
+    "minatar": {"v_min": -20.0, "v_max": 20.0, "num_atoms": 101},
     "atari": {"v_min": -10.0, "v_max": 10.0},
 }
 

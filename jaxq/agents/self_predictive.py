@@ -1,0 +1,302 @@
+"""Q-learning on representations that predict themselves, with resets: SPR and BBF.
+
+Schwarzer et al., Data-Efficient RL with Self-Predictive Representations, 2021; Schwarzer et al., Bigger, Better,
+Faster, 2023. Learned from sequences of replay; the first step of each is the transition that values learn from.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxq.agents.base import as_leaves, descend, example_observation
+from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.errors import require
+from jaxq.networks import SAMPLES, Conv
+from jaxq.types import Metrics, PyTree, Segment, TimeStep, Transition
+
+
+class TransitionModel(nn.Module):
+    """The next latent image from one and an action: two convolutions (SPR, section 2.2). [B, H, W, C] -> the same."""
+
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, latent: jax.Array, action: jax.Array) -> jax.Array:
+        """See the class; `action`: [B]."""
+        channels = latent.shape[-1]
+        planes = jnp.broadcast_to(
+            jax.nn.one_hot(action, self.num_actions)[:, None, None], (*latent.shape[:3], self.num_actions)
+        )
+        x = nn.relu(Conv(channels, 3, padding="SAME")(jnp.concatenate([latent, planes], axis=-1)))
+        return renormalized(nn.relu(Conv(channels, 3, padding="SAME")(x)))
+
+
+def renormalized(latent: jax.Array) -> jax.Array:
+    """Latent images scaled to [0, 1], each by its own extremes (as in MuZero, appendix G). [B, H, W, C]."""
+    low, high = latent.min(axis=(1, 2, 3), keepdims=True), latent.max(axis=(1, 2, 3), keepdims=True)
+    return (latent - low) / jnp.maximum(high - low, 1e-6)
+
+
+class SelfPredictiveNetwork(nn.Module):
+    """Encoder, value head, and what predicts latent images ahead.
+
+    Attributes:
+      encoder: [B, ...] -> latent images [B, H, W, C].
+      head: features -> [B, A, W].
+      num_actions: A.
+      hidden: units of the layer between encoder and head, whose output is also what is compared.
+    """
+
+    encoder: nn.Module
+    head: nn.Module
+    num_actions: int
+    hidden: int = 512
+
+    def setup(self) -> None:
+        """Layers."""
+        self.projection = nn.Dense(self.hidden)
+        self.predictor = nn.Dense(self.hidden)
+        self.transition = TransitionModel(self.num_actions)
+
+    def encode(self, observation: jax.Array) -> jax.Array:
+        """Latent images."""
+        return renormalized(self.encoder(observation))
+
+    def project(self, latent: jax.Array) -> jax.Array:
+        """[B, H, W, C] -> [B, hidden]."""
+        return self.projection(latent.reshape(latent.shape[0], -1))
+
+    def __call__(self, observation: jax.Array, mode: Any = "learn") -> jax.Array:
+        """[B, ...] -> [B, A, W]."""
+        return self.head(nn.relu(self.project(self.encode(observation))), mode)
+
+    def foresee(self, observation: jax.Array, actions: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Values of observations [B, ...], and the projections predicted after actions [K, B]: [K, B, hidden]."""
+        latent = self.encode(observation)
+        values = self.head(nn.relu(self.project(latent)), "learn")
+        foreseen = []
+        for k in range(actions.shape[0]):
+            latent = self.transition(latent, actions[k])
+            foreseen.append(self.predictor(self.project(latent)))
+        return values, jnp.stack(foreseen)
+
+    def seen(self, observation: jax.Array) -> jax.Array:
+        """What is to be foreseen: [B, ...] -> [B, hidden]."""
+        return self.project(self.encode(observation))
+
+
+class AnnealedHorizon(struct.PyTreeNode):
+    """n-step returns and discounts that move exponentially between resets (BBF, section 4).
+
+    Attributes:
+      initial_steps, final_steps: n, 10 and 3 in the paper.
+      initial_discount, final_discount: γ, 0.97 and 0.997.
+      updates: until the final values are reached, 10,000.
+      reset_period: updates between resets, 40,000; after the last of the run there is none.
+    """
+
+    initial_steps: Any
+    final_steps: Any
+    initial_discount: Any
+    final_discount: Any
+    updates: Any
+    reset_period: Any
+
+    def at(self, count: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """n (a whole number, as a float) and γ after so many updates."""
+        share = jnp.clip((count % jnp.int32(self.reset_period)) / self.updates, 0.0, 1.0)
+        steps = self.initial_steps * (self.final_steps / self.initial_steps) ** share
+        # What is interpolated is the horizon 1 / (1 - γ), on a logarithmic scale.
+        gap = (1.0 - self.initial_discount) * ((1.0 - self.final_discount) / (1.0 - self.initial_discount)) ** share
+        return jnp.round(steps), 1.0 - gap
+
+
+def first_transition(batch: Segment, steps: jax.Array, discount: jax.Array) -> tuple[Transition, jax.Array]:
+    """The n-step transition that a segment begins with, n being traced.
+
+    Returns:
+      A Transition of one reward, the return of the window, and the discount [B] of the value that follows it.
+    """
+    length, size = batch.reward.shape
+    ended = batch.terminated | batch.truncated
+    before = jnp.cumsum(ended, axis=0) - ended
+    counts = (before == 0) & (jnp.arange(length)[:, None] < steps)
+    powers = discount ** jnp.arange(length)[:, None]
+    taken = counts.sum(axis=0)
+    terminated = (batch.terminated & counts).any(axis=0)
+    transition = Transition(
+        observation=batch.observation[0],
+        action=batch.action[0],
+        rewards=jnp.sum(counts * powers * batch.reward, axis=0)[:, None],
+        steps=taken.astype(jnp.int32),
+        terminated=terminated,
+        next_observation=batch.observation[taken, jnp.arange(size)],
+        weight=batch.weight,
+        index=batch.index,
+    )
+    return transition, discount**taken * ~terminated
+
+
+class SelfPredictiveState(struct.PyTreeNode):
+    """All of the agent that changes.
+
+    Attributes:
+      values: of the Q-learner.
+      horizon: the annealed numbers.
+      key: of resets.
+    """
+
+    values: QLearningState
+    horizon: AnnealedHorizon
+    key: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfPredictiveQLearning:
+    """BBF's agent.
+
+    At each reset the encoder and the transition model are mixed with freshly initialized ones and everything else is
+    replaced, targets included, and the optimizer forgets. Behaviour follows the target parameters, as in the paper.
+
+    Attributes:
+      base: its network is a `SelfPredictiveNetwork`; of its numbers the discount is replaced by the annealed one.
+      horizon: the annealed numbers.
+      jumps: K, how many steps are foreseen; 5 in the papers.
+      prediction_weight: of the self-prediction's loss; 5 in BBF.
+      kept: share of encoder and transition model that a reset keeps; 0.5 in BBF.
+    """
+
+    base: QLearning
+    horizon: AnnealedHorizon
+    jumps: int = 5
+    prediction_weight: float = 5.0
+    kept: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(self.jumps >= 1, "jumps", self.jumps, "at least 1")
+        require(self.prediction_weight >= 0, "prediction_weight", self.prediction_weight, "0 or more")
+        require(0 <= self.kept <= 1, "kept", self.kept, "in [0, 1]")
+        horizon = self.horizon
+        steps, allowed = horizon.final_steps, f"in 1 .. initial_steps, which is {horizon.initial_steps}"
+        require(1 <= steps <= horizon.initial_steps, "final_steps", steps, allowed)
+        for name in ("initial_discount", "final_discount"):
+            require(0 <= getattr(horizon, name) < 1, name, getattr(horizon, name), "in [0, 1)")
+        require(horizon.reset_period >= 1, "reset_period", horizon.reset_period, "at least 1")
+
+    def _fresh(self, key: jax.Array) -> PyTree:
+        observation = example_observation(self.base.observation_spec)
+        network: Any = self.base.network
+        return network.init({"params": key, SAMPLES: key}, observation, jnp.zeros((1, 1), jnp.int32), method="foresee")
+
+    def init(self, key: jax.Array) -> SelfPredictiveState:
+        """See `Actor.init`."""
+        params_key, reset_key = jax.random.split(key)
+        params = self._fresh(params_key)
+        values = QLearningState(
+            params=params,
+            target_params=jax.tree.map(jnp.copy, params),
+            optimizer_state=self.base.optimizer.init(params),
+            updates=jnp.int32(0),
+            hyper=as_leaves(self.base.hyper),
+        )
+        return SelfPredictiveState(values, as_leaves(self.horizon), reset_key)
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Actor.init_memory`."""
+        return self.base.init_memory(num_envs)
+
+    def act(
+        self, state: SelfPredictiveState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Agent.act`: by the target parameters."""
+        return self.base.act(state.values.replace(params=state.values.target_params), memory, timestep, key)
+
+    def exploit(
+        self, state: SelfPredictiveState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Actor.exploit`: by the target parameters."""
+        return self.base.exploit(state.values.replace(params=state.values.target_params), memory, timestep, key)
+
+    def update(
+        self, state: SelfPredictiveState, batch: Segment, key: jax.Array
+    ) -> tuple[SelfPredictiveState, Metrics, jax.Array]:
+        """See `Agent.update`."""
+        base, values, hyper = self.base, state.values, state.values.hyper
+        network: Any = base.network
+        length, size = batch.reward.shape
+        require(self.jumps <= length, "jumps", self.jumps, f"at most the sequences' length of {length}")
+        clipped = batch.replace(reward=jnp.clip(batch.reward, -hyper.reward_clip, hyper.reward_clip))
+        steps, gamma = state.horizon.at(values.updates)
+        transition, discount = first_transition(clipped, steps, gamma)
+        after = transition.next_observation
+        following = base.predict(values.target_params, after, "target", jax.random.fold_in(key, 1))
+        online = base.predict(values.params, after, "act", jax.random.fold_in(key, 2))
+        representation = base.representation
+        weights = hyper.operator.weights(representation.mean(online), representation.mean(following))
+        target = representation.target(transition.rewards[:, 0], discount, following, weights)
+
+        seen = network.apply(
+            values.target_params,
+            batch.observation[1 : self.jumps + 1].reshape(-1, *batch.observation.shape[2:]),
+            method="seen",
+        ).reshape(self.jumps, size, -1)
+        # What lies beyond the episode's end is another story.
+        ended = (batch.terminated | batch.truncated)[: self.jumps]
+        counts = jnp.cumsum(ended, axis=0) - ended == 0
+
+        def objective(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
+            predictions, foreseen = network.apply(
+                params,
+                transition.observation,
+                batch.action[: self.jumps],
+                method="foresee",
+                rngs={SAMPLES: jax.random.fold_in(key, 0)},
+            )
+            prediction = jnp.einsum("baw,ba->bw", predictions, jax.nn.one_hot(transition.action, predictions.shape[1]))
+            of_values = jnp.mean(batch.weight * representation.loss(prediction, target))
+            cosine = optax.losses.cosine_similarity(foreseen, seen, epsilon=1e-6)
+            of_foresight = -jnp.mean(batch.weight * jnp.mean(counts * cosine, axis=0))
+            mean_q = jnp.mean(representation.mean(prediction))
+            metrics = {"loss": of_values, "foresight": -of_foresight, "mean_q": mean_q}
+            loss = of_values + self.prediction_weight * of_foresight
+            return loss, (metrics, representation.priority(prediction, target))
+
+        gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(values.params)
+        rate = hyper.learning_rate.at(values.updates)
+        params, optimizer_state = descend(base.optimizer, gradient, values.optimizer_state, values.params, rate)
+        updates = values.updates + 1
+        values = values.replace(
+            params=params,
+            target_params=hyper.target.step(values.target_params, params, updates),
+            optimizer_state=optimizer_state,
+            updates=updates,
+        )
+        return self._reset_when_due(state.replace(values=values)), metrics, priority
+
+    def _reset_when_due(self, state: SelfPredictiveState) -> SelfPredictiveState:
+        """Not vmapped on the CPU, where members take turns, so there it stays a branch and costs nothing most times."""
+        due = state.values.updates % jnp.int32(state.horizon.reset_period) == 0
+        return jax.lax.cond(due, self._reset, lambda state: state, state)
+
+    def _reset(self, state: SelfPredictiveState) -> SelfPredictiveState:
+        values = state.values
+        fresh = self._fresh(jax.random.fold_in(state.key, values.updates))["params"]
+
+        def mixed(params: PyTree) -> PyTree:
+            def of(name: str, old: PyTree, new: PyTree) -> PyTree:
+                kept = self.kept if name in ("encoder", "transition") else 0.0
+                return jax.tree.map(lambda o, n: kept * o + (1.0 - kept) * n, old, new)
+
+            return {"params": {name: of(name, params["params"][name], new) for name, new in fresh.items()}}
+
+        values = values.replace(
+            params=mixed(values.params),
+            target_params=mixed(values.target_params),
+            optimizer_state=self.base.optimizer.init(values.params),
+        )
+        return state.replace(values=values)
