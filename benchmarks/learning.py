@@ -48,7 +48,7 @@ MINATAR_AGENTS = {
     "i_iqn": FRACTIONS,
 }
 SAMPLES = "--num-seeds 3 --total-steps 200000 --num-evaluations 4"
-ROLLOUTS = "--num-seeds 2 --total-steps 5000000 --epsilon-steps 500000 --num-evaluations 4"
+ROLLOUTS = "--num-seeds 2 --total-steps 2500000 --epsilon-steps 250000 --num-evaluations 4"
 for game in MINATAR_GAMES:
     for agent, flags in MINATAR_AGENTS.items():
         schedule = "" if agent == "rainbow" else "--epsilon-steps 50000"

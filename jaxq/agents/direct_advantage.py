@@ -21,6 +21,10 @@ from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
 from jaxq.types import Metrics, PyTree, Segment, TimeStep
 
+# 1 / 2σ² of the decoder's Gaussian: with less, telling next observations apart does not pay for its bits, and the
+# posterior becomes the prior.
+SHARPNESS = 10.0
+
 
 class SkillLuckNetwork(nn.Module):
     """Value, skill, and luck by a discrete latent variable of the transition.
@@ -87,7 +91,7 @@ class SkillLuckNetwork(nn.Module):
             )
         )
         goal = following.reshape(following.shape[0], 1, -1).astype(jnp.float32)
-        error = jnp.sum((self.to_observation(hidden) - goal) ** 2, axis=-1)  # [B, Z]
+        error = SHARPNESS * jnp.sum((self.to_observation(hidden) - goal) ** 2, axis=-1)  # [B, Z]
         weights = jax.lax.stop_gradient(posterior - jnp.exp(log_prior))
         luck = self.luck_head(features).reshape(-1, self.num_actions, self.num_latents)
         luck = jnp.einsum("baz,ba,bz->b", luck, chosen, weights)
@@ -221,7 +225,8 @@ class DirectAdvantage:
             def step(following: jax.Array, now: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
                 reward, taken, luck, gamma, next_value, ended = now
                 rest = jnp.where(ended, next_value, following)
-                worth = reward - taken + gamma * (rest - luck)
+                # Luck decides about ending, too: its discount is the full one.
+                worth = reward - taken - hyper.discount * luck + gamma * rest
                 return worth, worth
 
             ended = batch.terminated | batch.truncated

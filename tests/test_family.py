@@ -1,0 +1,739 @@
+"""The agents around Q-learning: each mechanism against an independent reference."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import rlax
+from test_tabular import DISCOUNT, Table, every_transition, small_garnet, table_agent
+
+from jaxq import envs, tabular
+from jaxq.agents import (
+    AnnealedHorizon,
+    AuxiliaryQLearning,
+    DirectAdvantage,
+    DirectAdvantageHyperparameters,
+    EnsembleQLearning,
+    EpsilonGreedy,
+    HardUpdate,
+    LambdaQHyperparameters,
+    LambdaQLearning,
+    LinearSchedule,
+    PGRainbow,
+    PolyakUpdate,
+    PPOHyperparameters,
+    QLearningHyperparameters,
+    RecurrentQLearning,
+    SaddlePointQLearning,
+    SelfPredictiveNetwork,
+    SelfPredictiveQLearning,
+    SkillLuckNetwork,
+    VarianceWeightedQLearning,
+    random_indicators,
+)
+from jaxq.agents.recurrent import segment_returns
+from jaxq.agents.self_predictive import first_transition
+from jaxq.bellman import (
+    HybridReward,
+    Particles,
+    Quantile,
+    Scalar,
+    StockAugmented,
+    operators,
+    peng_cut,
+    watkins_cut,
+)
+from jaxq.bellman.risk import ExpectedUtility
+from jaxq.envs import ObservationSpec, WithStock
+from jaxq.errors import InputError
+from jaxq.networks import (
+    GRU,
+    MLP,
+    ActionQTransformer,
+    ActionValueHead,
+    ActionValueNetwork,
+    ImplicitQuantileHead,
+    QuantileCriticNetwork,
+    RandomFeatures,
+    RecurrentActionValueNetwork,
+    StockNetwork,
+    attention_maps,
+)
+from jaxq.replay import UniformReplay
+from jaxq.training import Evaluation, OffPolicy, OnPolicy
+from jaxq.types import Rollout, Segment, TimeStep
+
+GREEDY = EpsilonGreedy(LinearSchedule.constant(0.1))
+
+
+def scanned(agent, batch, updates, seed=1):
+    keys = jax.random.split(jax.random.key(0), updates)
+    return jax.jit(lambda s: jax.lax.scan(lambda s, k: agent.update(s, batch, k)[:2], s, keys))(
+        agent.init(jax.random.key(seed))
+    )
+
+
+def same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+# Ensembles and shifted rewards.
+
+
+def test_an_ensemble_of_one_learns_as_its_base_does():
+    mdp = small_garnet(3, actions=3, branching=1)
+    base = table_agent(mdp, Scalar(), operators.Maximum())
+    ensemble = EnsembleQLearning(base, 1, 1.0, (0.0,))
+    batch = every_transition(mdp)
+    state = ensemble.init(jax.random.key(0))
+    alone = jax.tree.map(lambda leaf: leaf[0], state)
+    key = jax.random.key(3)
+    after, _, _ = jax.jit(ensemble.update)(state, batch, key)
+    expected, _, _ = jax.jit(base.update)(alone, batch, jax.random.split(key, 1)[0])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-6), after.params, expected.params)
+
+
+def test_members_of_shifted_rewards_agree_once_their_shift_is_taken_away():
+    """On an MDP that never ends, where a shift b moves every value by b / (1 - γ)."""
+    mdp = tabular.garnet(3, states=5, actions=3, branching=1, terminal=False)
+    mdp = dataclasses.replace(mdp, reward=0.4 * mdp.reward)
+    base = table_agent(mdp, Scalar(), operators.Maximum(), updates=3000)
+    ensemble = EnsembleQLearning(base, 3, 1.0, (-1.0, 0.0, 0.5))
+    state, _ = scanned(ensemble, every_transition(mdp), 3000)
+    values = ensemble.values(state, jnp.eye(5), "exploit", jax.random.key(0))
+    exact = tabular.optimal_values(mdp, DISCOUNT)
+    for member in values:
+        np.testing.assert_allclose(member, exact, atol=0.02)
+
+
+def test_masks_are_each_member_s_own_and_last():
+    mdp = small_garnet(3, actions=3, branching=1)
+    base = table_agent(mdp, Scalar(), operators.Maximum())
+    ensemble = EnsembleQLearning(base, 2, 0.5, (0.0, 0.0))
+    batch = every_transition(mdp).replace(weight=jnp.ones(12))
+    state = ensemble.init(jax.random.key(0))
+    update = jax.jit(ensemble.update)
+
+    def touched(index):
+        """Which of the members change when only one transition counts."""
+        one = batch.replace(weight=jnp.zeros(12).at[index].set(1.0))
+        after, _, _ = update(state, one, jax.random.key(index))
+        kernel = jax.tree.leaves(after.params)[1] - jax.tree.leaves(state.params)[1]
+        return np.abs(kernel).max(axis=(1, 2)) > 0
+
+    seen = np.array([touched(i) for i in range(12)])
+    assert 0 < seen.mean() < 1
+    assert (seen[:, 0] != seen[:, 1]).any()
+    np.testing.assert_array_equal(seen, [touched(i) for i in range(12)])
+
+
+def test_an_episode_follows_one_member():
+    mdp = small_garnet(3, actions=3, branching=1)
+    ensemble = EnsembleQLearning(table_agent(mdp, Scalar(), operators.Maximum()), 4, 1.0, (0.0,) * 4)
+    state, memory = ensemble.init(jax.random.key(0)), ensemble.init_memory(64)
+    first = TimeStep(jnp.eye(5)[jnp.zeros(64, int)], *(jnp.zeros(64),) * 3, jnp.ones(64, bool))
+    act = jax.jit(ensemble.act)
+    _, drawn = act(state, memory, first, jax.random.key(1))
+    assert set(np.unique(drawn.member)) == {0, 1, 2, 3}
+    _, later = act(state, drawn, first.replace(first=jnp.zeros(64, bool)), jax.random.key(2))
+    np.testing.assert_array_equal(later.member, drawn.member)
+
+
+# Variance weighting and robust errors.
+
+
+def test_the_variance_network_learns_the_variance_of_targets_and_weighs_by_its_inverse():
+    mdp = small_garnet(5, actions=2, branching=2)
+    base = table_agent(mdp, Scalar(), operators.Maximum(), updates=5000)
+    agent = VarianceWeightedQLearning(base, ActionValueNetwork(Table(), ActionValueHead(2)), smallest=1e-3)
+    batch = every_transition(mdp)
+    state, _ = scanned(agent, batch, 5000)
+    q = tabular.optimal_values(mdp, DISCOUNT)
+    outcome = mdp.reward + DISCOUNT * np.where(mdp.terminal, 0.0, q.max(axis=1))
+    variance = (mdp.transition * (outcome - (mdp.transition * outcome).sum(axis=2, keepdims=True)) ** 2).sum(axis=2)
+    s, a, _ = np.nonzero(mdp.transition * ~mdp.terminal[:, None, None])
+    np.testing.assert_allclose(agent.variances(state.variance, batch), variance[s, a], atol=0.02)
+
+
+@pytest.mark.parametrize("error", ["squared", "huber", "absolute"])
+def test_saddle_point_updates_end_at_the_exact_values(error):
+    mdp = small_garnet(3, actions=3, branching=1)
+    base = table_agent(mdp, Scalar(), operators.Maximum(), rate=0.02, updates=5000)
+    agent = SaddlePointQLearning(base, ActionValueNetwork(Table(), ActionValueHead(3)), error)
+    state, _ = scanned(agent, every_transition(mdp), 5000)
+    found = base.predict(state.params["values"], jnp.eye(5), "exploit", jax.random.key(0))[..., 0]
+    exact = tabular.optimal_values(mdp, DISCOUNT)
+    np.testing.assert_allclose(found[~mdp.terminal], exact[~mdp.terminal], atol=0.03)
+
+
+def test_saddle_point_gradient_is_the_corrected_one():
+    """`c(δ) ∇q - γ c(h) ∇v'` in a table, where gradients are one-hot."""
+    mdp = small_garnet(3, actions=3, branching=1)
+    base = table_agent(mdp, Scalar(), operators.Maximum())
+    base = dataclasses.replace(base, optimizer=optax.identity())
+    base = dataclasses.replace(base, hyper=base.hyper.replace(learning_rate=LinearSchedule.constant(1.0)))
+    agent = SaddlePointQLearning(base, ActionValueNetwork(Table(), ActionValueHead(3)), "huber", 0.3)
+    state = agent.init(jax.random.key(0))
+    one = jax.tree.map(lambda leaf: leaf[4:5], every_transition(mdp)).replace(weight=jnp.ones(1))
+    after, _, _ = jax.jit(agent.update)(state, one, jax.random.key(0))
+    q = np.asarray(base.predict(state.params["values"], jnp.eye(5), "exploit", jax.random.key(0))[..., 0])
+    h = agent.correction_network.apply(state.params["correction"], one.observation)[0, one.action[0], 0]
+    s, t = int(one.observation.argmax()), int(one.next_observation.argmax())
+    going_on = 0.0 if one.terminated[0] else 1.0
+    error = float(one.rewards[0, 0]) + DISCOUNT * going_on * q[t].max() - q[s, one.action[0]]
+    expected = np.zeros((5, 3))
+    expected[s, one.action[0]] += np.clip(error, -0.3, 0.3)
+    expected[t, q[t].argmax()] -= DISCOUNT * going_on * np.clip(h, -0.3, 0.3)
+    kernel = lambda params: np.asarray(params["values"]["params"]["head"]["Dense_0"]["kernel"])  # noqa: E731
+    np.testing.assert_allclose(kernel(after.params) - kernel(state.params), expected, atol=1e-5)
+
+
+# Reward channels.
+
+
+def vector_transitions(mdp):
+    plain = dataclasses.replace(mdp, reward=mdp.reward.sum(axis=-1))
+    s, a, t = np.nonzero(mdp.transition * ~mdp.terminal[:, None, None])
+    return plain, every_transition(plain).replace(rewards=jnp.asarray(mdp.reward[s, a, t], jnp.float32)[:, None])
+
+
+def test_hybrid_heads_learn_each_its_own_optimal_values():
+    mdp = tabular.vector_maze()
+    plain, batch = vector_transitions(mdp)
+    representation = HybridReward((Scalar(),) * 3, (1.0,) * 3)
+    agent = table_agent(plain, representation, operators.Maximum(), updates=3000)
+    state, _ = scanned(agent, batch, 3000)
+    prediction = agent.predict(state.params, jnp.eye(12), "exploit", jax.random.key(0))
+    for channel in range(3):
+        own = dataclasses.replace(mdp, reward=mdp.reward[..., channel])
+        exact = tabular.optimal_values(own, DISCOUNT)
+        np.testing.assert_allclose(prediction[~mdp.terminal, :, channel], exact[~mdp.terminal], atol=0.02)
+
+
+def test_joint_particles_learn_every_channel_under_the_policy_that_is_greedy_on_the_sum():
+    mdp = tabular.vector_maze()
+    plain, batch = vector_transitions(mdp)
+    representation = Particles(4, 3, (0.1, 1.0))
+    agent = table_agent(plain, representation, operators.Maximum(), updates=3000)
+    state, _ = scanned(agent, batch, 3000)
+    found = representation.particles(agent.predict(state.params, jnp.eye(12), "exploit", jax.random.key(0))).mean(
+        axis=2
+    )
+    exact = tabular.optimal_values(plain, DISCOUNT)
+    np.testing.assert_allclose(found.sum(axis=-1)[~mdp.terminal], exact[~mdp.terminal], atol=0.03)
+    best = exact.argmax(axis=1)
+    for channel in range(3):
+        own = dataclasses.replace(mdp, reward=mdp.reward[..., channel])
+        q = tabular.optimal_values(own, DISCOUNT, value=lambda q: q[np.arange(12), best])
+        unique = np.sort(exact, axis=1)[:, -1] - np.sort(exact, axis=1)[:, -2] > 1e-6
+        if unique[~mdp.terminal].all():
+            np.testing.assert_allclose(found[~mdp.terminal][..., channel], q[~mdp.terminal], atol=0.03)
+
+
+# Sequences.
+
+
+def random_segments(mdp, length, size, seed, discount_free=True):
+    """Segments of a uniformly random policy, with next-step autoreset as the environments have it."""
+    del discount_free
+    rng = np.random.default_rng(seed)
+    states = np.zeros((length + 1, size), int)
+    action = rng.integers(0, mdp.num_actions, (length, size))
+    reward, terminated, final = np.zeros((length, size)), np.zeros((length, size), bool), np.zeros((length, size), bool)
+    states[0] = rng.choice(np.nonzero(~mdp.terminal)[0], size)
+    for t in range(length):
+        for b in range(size):
+            s = states[t, b]
+            if mdp.terminal[s]:
+                final[t, b] = True
+                states[t + 1, b] = rng.choice(mdp.num_states, p=mdp.initial)
+                continue
+            states[t + 1, b] = rng.choice(mdp.num_states, p=mdp.transition[s, action[t, b]])
+            reward[t, b] = mdp.reward[s, action[t, b], states[t + 1, b]]
+            terminated[t, b] = mdp.terminal[states[t + 1, b]]
+    return Segment(
+        observation=jnp.asarray(np.eye(mdp.num_states, dtype=np.float32)[states]),
+        action=jnp.asarray(action),
+        reward=jnp.asarray(reward, jnp.float32),
+        terminated=jnp.asarray(terminated),
+        truncated=jnp.zeros_like(jnp.asarray(terminated)),
+        final=jnp.asarray(final),
+        weight=jnp.ones(size),
+        index=jnp.arange(size),
+    )
+
+
+@pytest.mark.parametrize("n_step", [1, 3, 10])
+def test_segment_returns_by_brute_force(n_step):
+    rng = np.random.default_rng(0)
+    rewards = rng.normal(size=(6, 5))
+    terminated = rng.random((6, 5)) < 0.2
+    ended = terminated | (rng.random((6, 5)) < 0.2)
+    total, discount, steps = segment_returns(
+        jnp.asarray(rewards), jnp.asarray(terminated), jnp.asarray(ended), jnp.float32(0.9), n_step
+    )
+    for t in range(6):
+        for b in range(5):
+            g, gamma, m = 0.0, 1.0, 0
+            while m < n_step and t + m < 6:
+                g += 0.9**m * rewards[t + m, b]
+                m += 1
+                if ended[t + m - 1, b]:
+                    break
+            gamma = 0.0 if terminated[t + m - 1, b] else 0.9**m
+            np.testing.assert_allclose([total[t, b], discount[t, b], steps[t, b]], [g, gamma, m], rtol=1e-5, atol=1e-6)
+
+
+def test_the_first_transition_of_a_segment_by_brute_force():
+    mdp = small_garnet(7, actions=2, branching=2)
+    batch = random_segments(mdp, 6, 40, 0)
+    batch = jax.tree.map(np.asarray, batch)
+    for n in (1, 3, 6):
+        transition, discount = first_transition(batch, jnp.float32(n), jnp.float32(0.9))
+        for b in np.nonzero(~batch.final[0])[0]:
+            g, m = 0.0, 0
+            while m < n:
+                g += 0.9**m * batch.reward[m, b]
+                m += 1
+                if batch.terminated[m - 1, b]:
+                    break
+            np.testing.assert_allclose(transition.rewards[b, 0], g, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(discount[b], 0.0 if batch.terminated[m - 1, b] else 0.9**m, rtol=1e-5)
+            np.testing.assert_array_equal(transition.next_observation[b], batch.observation[m, b])
+
+
+def test_gru_equals_flax_s():
+    ours, theirs = GRU(5), nn.GRUCell(5)
+    x, state = jax.random.normal(jax.random.key(0), (3, 2, 4)), jax.random.normal(jax.random.key(1), (2, 5))
+    params = theirs.init(jax.random.key(2), state, x[0])["params"]
+    packed = {
+        "Dense_0": {
+            "kernel": jnp.concatenate([params[n]["kernel"] for n in ("iz", "ir", "in")], axis=1),
+            "bias": jnp.concatenate([params[n]["bias"] for n in ("iz", "ir", "in")]),
+        },
+        "recurrent": jnp.concatenate([params[n]["kernel"] for n in ("hz", "hr", "hn")], axis=1),
+        "recurrent_bias": params["hn"]["bias"],
+    }
+    reset = jnp.zeros((3, 2), bool).at[2, 0].set(True)
+    out, after = ours.apply({"params": packed}, x, reset, state)
+    carry = state
+    for t in range(3):
+        carry = jnp.where(reset[t][:, None], 0.0, carry)
+        carry, _ = theirs.apply({"params": params}, carry, x[t])
+        np.testing.assert_allclose(out[t], carry, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(after, carry, rtol=1e-5, atol=1e-6)
+
+
+def recurrent_agent(**changes):
+    return RecurrentQLearning(
+        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), 16),
+        observation_spec=ObservationSpec((2,)),
+        optimizer=optax.scale_by_adam(),
+        hyper=QLearningHyperparameters(LinearSchedule.constant(3e-3), GREEDY, HardUpdate.every(20), discount=0.9),
+        representation=Scalar(),
+        **{"burn_in": 2, "n_step": 2, **changes},
+    )
+
+
+def test_memory_is_used_where_the_observation_does_not_say():
+    """A cue, then nothing, then a choice that pays if it is the cue's: only a memory can value it."""
+    rng = np.random.default_rng(0)
+    length, size = 5, 64
+    cue = rng.integers(0, 2, size)
+    observation = np.zeros((length + 1, size, 2), np.float32)
+    observation[0, np.arange(size), cue] = 1.0
+    action = rng.integers(0, 2, (length, size))
+    terminated = np.zeros((length, size), bool)
+    terminated[length - 1] = True
+    reward = np.zeros((length, size), np.float32)
+    reward[length - 1] = action[length - 1] == cue
+    batch = Segment(
+        *map(jnp.asarray, (observation, action, reward, terminated, np.zeros_like(terminated),
+                           np.zeros_like(terminated), np.ones(size, np.float32), np.arange(size)))
+    )  # fmt: skip
+    agent = recurrent_agent()
+    state, _ = scanned(agent, batch, 800)
+    reset = jnp.zeros((length + 1, size), bool)
+    prediction, _ = agent.network.apply(state.params, batch.observation, reset, agent.network.initial_state(size))
+    last = np.asarray(prediction[length - 1, :, :, 0])
+    np.testing.assert_allclose(last, np.eye(2)[cue], atol=0.15)
+
+
+def test_recurrent_state_is_forgotten_where_an_episode_begins():
+    agent = recurrent_agent()
+    state, memory = agent.init(jax.random.key(0)), agent.init_memory(2)
+    memory = (memory[0], jnp.ones_like(memory[1]))
+    timestep = TimeStep(jnp.ones((2, 2)), *(jnp.zeros(2),) * 3, jnp.array([True, False]))
+    _, (_, after) = agent.exploit(state, memory, timestep, jax.random.key(0))
+    _, (_, fresh) = agent.exploit(state, agent.init_memory(2), timestep, jax.random.key(0))
+    np.testing.assert_allclose(after[0], fresh[0], rtol=1e-6)
+    assert np.abs(after[1] - fresh[1]).max() > 1e-3
+
+
+def test_direct_advantages_learn_from_random_behaviour_without_importance_weights():
+    """Value and skill of the nearly greedy policy in a stochastic MDP, from windows of a uniformly random one."""
+    mdp = small_garnet(9, actions=2, branching=2)
+    mdp = dataclasses.replace(mdp, initial=np.where(mdp.terminal, 0, 1) / (~mdp.terminal).sum())
+    network = SkillLuckNetwork(Table(), 2, 4, 32, decoded_size=5)
+    agent = DirectAdvantage(
+        network=network,
+        observation_spec=ObservationSpec((5,)),
+        optimizer=optax.scale_by_adam(),
+        hyper=DirectAdvantageHyperparameters(
+            LinearSchedule(0.01, 0.0005, 5000.0), GREEDY, HardUpdate(50), discount=DISCOUNT, temperature=0.02
+        ),
+    )
+    data = random_segments(mdp, 4, 4096, 0)
+
+    @jax.jit
+    def learn(state):
+        def step(state, key):
+            rows = jax.random.randint(key, (256,), 0, 4096)
+            axes = Segment(1, 1, 1, 1, 1, 1, 0, 0)
+            batch = jax.tree.map(lambda axis, leaf: jnp.take(leaf, rows, axis), axes, data)
+            return agent.update(state, batch, key)[:2]
+
+        return jax.lax.scan(step, state, jax.random.split(jax.random.key(0), 5000))
+
+    state, _ = learn(agent.init(jax.random.key(1)))
+    value, skill = network.apply(state.params, jnp.eye(5))
+    exact = tabular.optimal_values(mdp, DISCOUNT)
+    going_on = ~mdp.terminal
+    np.testing.assert_allclose(value[going_on], exact.max(axis=1)[going_on], atol=0.12)
+    policy = jax.nn.softmax(skill / 0.02)
+    centred = skill - (policy * skill).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(centred[going_on], (exact - exact.max(axis=1, keepdims=True))[going_on], atol=0.15)
+
+
+# On-policy returns.
+
+
+def made_up_rollout(seed, steps=7, num_envs=4, actions=3):
+    rng = np.random.default_rng(seed)
+    terminated = rng.random((steps + 1, num_envs)) < 0.2
+    truncated = (rng.random((steps + 1, num_envs)) < 0.2) & ~terminated
+    first = np.concatenate([np.zeros((1, num_envs), bool), (terminated | truncated)[:-1]])
+    terminated, truncated = terminated & ~first, truncated & ~first
+    timesteps = TimeStep(
+        jnp.asarray(rng.normal(size=(steps + 1, num_envs, 2)), jnp.float32),
+        jnp.asarray(rng.normal(size=(steps + 1, num_envs)), jnp.float32),
+        jnp.asarray(terminated),
+        jnp.asarray(truncated),
+        jnp.asarray(first),
+    )
+    q = rng.normal(size=(steps, num_envs, actions)).astype(np.float32)
+    return Rollout(
+        timestep=jax.tree.map(lambda leaf: leaf[:-1], timesteps),
+        action=jnp.asarray(rng.integers(0, actions, (steps, num_envs))),
+        record=jnp.asarray(q),
+        following=jax.tree.map(lambda leaf: leaf[-1], timesteps),
+        memory=(),
+    )
+
+
+@pytest.mark.parametrize("cut", [peng_cut, watkins_cut])
+def test_lambda_returns_of_a_rollout_by_their_definition(cut):
+    agent = LambdaQLearning(
+        network=ActionValueNetwork(MLP((4,)), ActionValueHead(3)),
+        observation_spec=ObservationSpec((2,)),
+        optimizer=optax.identity(),
+        hyper=LambdaQHyperparameters(LinearSchedule.constant(1e-3), GREEDY, discount=0.9, trace=0.7),
+        representation=Scalar(),
+        cut=cut,
+    )
+    rollout = made_up_rollout(0)
+    state = agent.init(jax.random.key(0))
+    found = np.asarray(jax.jit(agent.returns)(state, rollout, jax.random.key(1)))
+    last_q = agent.network.apply(state.params, rollout.following.observation)[..., 0]
+    q = np.concatenate([rollout.record, last_q[None]])
+    reward, terminated, truncated = (np.asarray(rollout.arrived(n)) for n in ("reward", "terminated", "truncated"))
+    for b in range(4):
+        g = None
+        for t in reversed(range(7)):
+            v = q[t + 1, b].max()
+            if terminated[t, b]:
+                g = reward[t, b]
+            elif truncated[t, b] or t == 6:
+                g = reward[t, b] + 0.9 * v
+            else:
+                greedy = q[t + 1, b, rollout.action[t + 1, b]] >= v
+                share = 0.7 * (1.0 if cut is peng_cut else float(greedy))
+                g = reward[t, b] + 0.9 * ((1 - share) * v + share * g)
+            np.testing.assert_allclose(found[t, b], g, rtol=1e-4, atol=1e-5)
+
+
+def pg_rainbow(num_actions, spec, **changes):
+    return PGRainbow(
+        network=QuantileCriticNetwork(MLP((32,)), num_actions, ImplicitQuantileHead(num_actions, 16, 4, 4, 8), 16),
+        observation_spec=spec,
+        optimizer=optax.chain(optax.clip_by_global_norm(0.5), optax.scale_by_adam()),
+        hyper=PPOHyperparameters(LinearSchedule.constant(3e-3), discount=0.9, **changes),
+        minibatches=4,
+        epochs=2,
+    )
+
+
+def test_generalized_advantages_equal_rlax():
+    agent = pg_rainbow(3, ObservationSpec((2,)))
+    state = agent.init(jax.random.key(0))
+    rollout = made_up_rollout(1)
+    # Without truncations, which rlax does not know.
+    no = jnp.zeros_like(rollout.timestep.truncated)
+    rollout = rollout.replace(
+        timestep=rollout.timestep.replace(truncated=no), following=rollout.following.replace(truncated=no[0])
+    )
+    record = jax.jit(jax.vmap(lambda t: agent.behave(state, (), t, jax.random.key(2))[2]))(rollout.timestep)
+    lessons = jax.jit(agent.lessons)(state, rollout.replace(record=record), jax.random.key(3))
+    _, last, _ = agent.network.apply(state.params, rollout.following.observation, "exploit")
+    values = np.concatenate([record.value, last[None]])
+    discount = 0.9 * (1.0 - rollout.arrived("terminated"))
+    expected = jax.vmap(rlax.truncated_generalized_advantage_estimation, (1, 1, None, 1), 1)(
+        rollout.arrived("reward"), discount, 0.95, jnp.asarray(values)
+    )
+    found = np.asarray(lessons.value_target.reshape(7, 4) - record.value)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_surrogate_s_gradient_is_the_policy_gradient_where_nothing_has_changed():
+    agent = pg_rainbow(3, ObservationSpec((2,)), entropy_weight=0.0, value_weight=0.0, quantile_weight=0.0)
+    state = agent.init(jax.random.key(0))
+    rollout = made_up_rollout(2)
+    record = jax.jit(jax.vmap(lambda t: agent.behave(state, (), t, jax.random.key(2))[2]))(rollout.timestep)
+    lessons = jax.jit(agent.lessons)(state, rollout.replace(record=record), jax.random.key(3))
+
+    def policy_gradient(params):
+        logits, _, _ = agent.network.apply(params, lessons.observation, "exploit")
+        taken = jnp.take_along_axis(jax.nn.log_softmax(logits), lessons.action[:, None], axis=1)[:, 0]
+        return -jnp.mean(lessons.weight * lessons.advantage * taken)
+
+    gradient = jax.jit(jax.grad(agent.objective, has_aux=True))
+    found, _ = gradient(state.params, state.params, state.hyper, lessons, jax.random.key(4))
+    expected = jax.jit(jax.grad(policy_gradient))(state.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), found, expected)
+
+
+@pytest.mark.parametrize("kind", ["pqn", "pg_rainbow"])
+def test_on_policy_agents_solve_the_chain(kind):
+    environment = envs.make("tabular/Chain", 16)
+    spec = environment.observation_spec
+    if kind == "pqn":
+        agent = LambdaQLearning(
+            network=ActionValueNetwork(MLP((32,), layer_norm=True), ActionValueHead(2)),
+            observation_spec=spec,
+            optimizer=optax.scale_by_radam(),
+            hyper=LambdaQHyperparameters(
+                LinearSchedule.constant(3e-3), EpsilonGreedy.decaying(1.0, 0.1, 5000), discount=0.9
+            ),
+            representation=Scalar(),
+            minibatches=4,
+        )
+    else:
+        agent = pg_rainbow(2, spec)
+    training = OnPolicy(
+        agent=agent,
+        environment=environment,
+        evaluation=Evaluation(envs.make("tabular/Chain", 4)),
+        num_members=2,
+        rollout_steps=16,
+    )
+    plan = training.plan(20_000, 1, 1)
+    state = jax.jit(training.init)(jax.vmap(jax.random.key)(jnp.arange(2)))
+    _, metrics = jax.jit(lambda s: training.train_chunk(s, plan))(state)
+    np.testing.assert_allclose(metrics["eval_return"], 1.0)
+    np.testing.assert_allclose(metrics["eval_length"], 5.0)
+
+
+# Auxiliary tasks, foresight, resets.
+
+
+def test_proto_values_learn_the_successor_measure_and_only_tasks_train_the_torso():
+    mdp = tabular.garnet(4, states=5, actions=2, branching=2, terminal=False)
+    base = table_agent(mdp, Scalar(), operators.Maximum(), updates=4000)
+    # A hidden layer as torso, so that there is one to train.
+    base = dataclasses.replace(base, network=ActionValueNetwork(Table(32), ActionValueHead(2)))
+    agent = AuxiliaryQLearning(base, RandomFeatures(Table(), 8), 2, 8, lambda outputs, _: (outputs > 0.1) * 1.0)
+    batch = every_transition(mdp)
+    state, _ = scanned(agent, batch, 4000)
+    covered = np.asarray(agent.random_network.apply(state.random, jnp.eye(5)) > 0.1, float)  # [S, K]
+    assert 0 < covered.mean() < 1
+    uniform = mdp.transition.mean(axis=1)
+    # ψ = P (1 + γ mean_a ψ), with the indicator received on arrival.
+    values = np.linalg.solve(np.eye(5) - DISCOUNT * uniform, uniform @ covered)
+    exact = mdp.transition @ (covered + DISCOUNT * values)
+    found = agent._tasks(state.values.params, jnp.eye(5))
+    np.testing.assert_allclose(found, exact, atol=0.05)
+    richer = batch.replace(rewards=100.0 * batch.rewards)
+    torso = lambda s: s.values.params["params"]["torso"]  # noqa: E731
+    one, other = (jax.jit(agent.update)(state, b, jax.random.key(0))[0] for b in (batch, richer))
+    same(torso(one), torso(other))
+
+
+def test_random_sets_come_to_hold_their_share_of_states():
+    mdp = tabular.garnet(4, states=5, actions=2, branching=2, terminal=False)
+    base = table_agent(mdp, Scalar(), operators.Maximum())
+    base = dataclasses.replace(base, network=ActionValueNetwork(Table(8), ActionValueHead(2)))
+    agent = AuxiliaryQLearning(base, RandomFeatures(MLP((8,)), 4), 2, 4, random_indicators, coverage=0.3)
+    batch = every_transition(mdp)
+    spread = batch.replace(next_observation=jax.random.normal(jax.random.key(0), batch.next_observation.shape))
+    state, _ = scanned(agent, spread, 1500)
+    outputs = agent.random_network.apply(state.random, jax.random.normal(jax.random.key(0), (20, 5)))
+    np.testing.assert_allclose(np.mean(np.asarray(outputs > state.thresholds), axis=0), 0.3, atol=0.11)
+
+
+class TinyEncoder(nn.Module):
+    """An image of one channel from a vector."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.relu(nn.Dense(8)(x)).reshape(x.shape[0], 2, 2, 2)
+
+
+def self_predictive(mdp, reset_period=1000):
+    base = table_agent(mdp, Scalar(), operators.Double())
+    network = SelfPredictiveNetwork(TinyEncoder(), ActionValueHead(mdp.num_actions), mdp.num_actions, 16)
+    base = dataclasses.replace(
+        base,
+        network=network,
+        hyper=base.hyper.replace(target=PolyakUpdate(0.05), learning_rate=LinearSchedule.constant(1e-3)),
+    )
+    return SelfPredictiveQLearning(base, AnnealedHorizon(4.0, 2.0, 0.5, 0.9, 10.0, float(reset_period)), jumps=3)
+
+
+def test_horizons_are_annealed_between_their_ends_and_again_after_a_reset():
+    horizon = AnnealedHorizon(10.0, 3.0, 0.97, 0.997, 100.0, 400.0)
+    for count, steps, discount in ((0, 10, 0.97), (100, 3, 0.997), (399, 3, 0.997), (400, 10, 0.97)):
+        found = horizon.at(jnp.int32(count))
+        np.testing.assert_allclose(found, [steps, discount], rtol=1e-5)
+    half = horizon.at(jnp.int32(50))
+    np.testing.assert_allclose(half, [round((10 * 3) ** 0.5), 1 - (0.03 * 0.003) ** 0.5], rtol=1e-4)
+
+
+def test_a_reset_keeps_its_share_of_the_encoder_and_nothing_of_the_head():
+    mdp = small_garnet(3, actions=2, branching=1)
+    agent = self_predictive(mdp, reset_period=3)
+    batch = random_segments(mdp, 4, 16, 0)
+    state, update = agent.init(jax.random.key(0)), jax.jit(agent.update)
+    for i in range(2):
+        state, _, _ = update(state, batch, jax.random.key(i))
+    never = state.replace(horizon=state.horizon.replace(reset_period=jnp.float32(1e6)))
+    kept, _, _ = update(never, batch, jax.random.key(2))
+    after, _, _ = update(state, batch, jax.random.key(2))
+    fresh = agent._fresh(jax.random.fold_in(state.key, 3))["params"]
+    old, new = kept.values.params["params"], after.values.params["params"]
+    for name in fresh:
+        share = 0.5 if name in ("encoder", "transition") else 0.0
+        jax.tree.map(
+            lambda o, n, f, s=share: np.testing.assert_allclose(n, s * o + (1 - s) * f, atol=1e-6),
+            old[name], new[name], fresh[name],
+        )  # fmt: skip
+
+
+def test_foresight_improves():
+    mdp = small_garnet(3, actions=2, branching=1)
+    agent = self_predictive(mdp)
+    _, metrics = scanned(agent, random_segments(mdp, 4, 64, 0), 300)
+    foresight = np.asarray(metrics["foresight"])
+    assert foresight[-20:].mean() > foresight[:20].mean() + 0.02
+    assert foresight.max() <= 1.0 + 1e-5
+
+
+# Stocks and attention.
+
+
+def test_stocks_say_what_has_been_earned():
+    environment = WithStock(envs.make("tabular/Chain", 3), 0.9, -2.0)
+    state, timestep = environment.reset(jax.random.split(jax.random.key(0), 3))
+    step = jax.jit(environment.step)
+    np.testing.assert_allclose(timestep.observation[:, -1], -2.0)
+    expected = np.full(3, -2.0)
+    for t in range(12):
+        action = environment.action_spec.sample(jax.random.key(t), 3)
+        state, timestep = step(state, action)
+        expected = np.where(timestep.first, -2.0, (expected + np.asarray(timestep.reward)) / 0.9)
+        np.testing.assert_allclose(timestep.observation[:, -1], expected, rtol=1e-5)
+    with pytest.raises(InputError, match="discount"):
+        WithStock(envs.make("tabular/Chain", 3), 0.0, 0.0)
+
+
+@pytest.mark.parametrize("initial", [-2.0, pytest.param(-3.4, marks=pytest.mark.slow)])
+def test_stock_augmented_agents_choose_as_exact_dynamic_programming_does(initial):
+    """Expected shortfall below zero of the gamble and what was there before; what is best depends on the stock."""
+    mdp = tabular.gamble()
+    _, policy = tabular.best_expected_utility(mdp, 1.0, lambda g: min(initial + g, 0.0), 3)
+    base = Quantile(16, 0.0)
+    representation = StockAugmented(base, ExpectedUtility(lambda x: jnp.minimum(x, 0.0)))
+    training = WithStock(envs.make("tabular/Gamble", 16), 1.0, initial)
+    agent = dataclasses.replace(
+        table_agent(mdp, representation, operators.Maximum(), discount=1.0),
+        network=StockNetwork(MLP((64, 64)), ActionValueHead(2, base.width)),
+        observation_spec=training.observation_spec,
+        optimizer=optax.scale_by_adam(),
+    )
+    hyper = agent.hyper.replace(
+        exploration=EpsilonGreedy(LinearSchedule.constant(1.0)), learning_rate=LinearSchedule(3e-3, 1e-4, 2000.0)
+    )
+    agent = dataclasses.replace(agent, hyper=hyper)
+    loop = OffPolicy(
+        agent=agent,
+        replay=UniformReplay.for_environment(training, capacity=20_000, batch_size=128),
+        environment=training,
+        evaluation=Evaluation(WithStock(envs.make("tabular/Gamble", 4), 1.0, initial)),
+        warmup_steps=2000,
+    )
+    plan = loop.plan(34_000, 1, 1)
+    state = jax.jit(loop.warm_up)(jax.jit(loop.init)(jax.random.key(0)[None]))
+    state, _ = jax.jit(lambda s: loop.train_chunk(s, plan))(state)
+    params = jax.tree.map(lambda leaf: leaf[0], state.agent.params)
+    for (_, s, gained), choice in policy.items():
+        observation = jnp.concatenate([jnp.eye(5)[s], jnp.array([initial + gained])])[None]
+        values = representation.mean(agent.predict(params, observation, "exploit", jax.random.key(0)))[0]
+        outcomes = np.array([0.0, 2.4])
+        if s > 0:  # one choice is left: where it makes no difference, either is right
+            exact = [min(initial + gained + 1, 0), np.minimum(initial + gained + outcomes, 0).mean()]
+            if abs(exact[0] - exact[1]) < 0.05:
+                continue
+        assert int(jnp.argmax(values)) == choice, (s, gained, values)
+
+
+def test_attention_is_a_distribution_over_cells_for_each_action():
+    network = ActionQTransformer(3, channels=(4,), features=8, heads=2, layers=2)
+    image = jax.random.bernoulli(jax.random.key(0), 0.3, (2, 6, 6, 3))
+    params = network.init(jax.random.key(1), image)
+    maps = attention_maps(network, params, image)
+    assert maps.shape == (2, 3, 16)
+    np.testing.assert_allclose(maps.sum(axis=-1), 1.0, rtol=1e-5)
+    # Q is V and centred advantages: their mean over the actions is V, whatever the queries.
+    moved = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: jnp.flip(leaf) if path[-1].key == "queries" else leaf, params
+    )
+    q, q_moved = network.apply(params, image), network.apply(moved, image)
+    assert np.abs(q - q_moved).max() > 1e-4
+    np.testing.assert_allclose(q.mean(axis=1), q_moved.mean(axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda base: EnsembleQLearning(base, 2, 1.0, (0.0,)), "reward_shifts"),
+        (lambda base: EnsembleQLearning(base, 1, 0.0, (0.0,)), "mask_probability"),
+        (lambda base: VarianceWeightedQLearning(base, base.network, 0.0), "smallest_variance"),
+        (lambda base: SaddlePointQLearning(base, base.network, threshold=0.0), "huber_threshold"),
+        (lambda base: AuxiliaryQLearning(base, base.network, 2, 0), "num_tasks"),
+        (lambda base: AuxiliaryQLearning(base, base.network, 2, 4, coverage=1.0), "coverage"),
+        (lambda base: recurrent_agent(burn_in=-1), "burn_in"),
+        (lambda base: recurrent_agent(priority_mix=2.0), "priority_mix"),
+        (lambda base: SelfPredictiveQLearning(base, AnnealedHorizon(3, 10, 0.9, 0.9, 1, 1)), "final_steps"),
+        (lambda base: SelfPredictiveQLearning(base, AnnealedHorizon(3, 1, 1.5, 0.9, 1, 1)), "initial_discount"),
+        (lambda base: LambdaQLearning(base.network, base.observation_spec, base.optimizer,
+                                      LambdaQHyperparameters(LinearSchedule.constant(1e-3), GREEDY, trace=1.5),
+                                      Scalar()), "trace"),
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_named(make, named):
+    base = table_agent(small_garnet(3, actions=2, branching=1), Scalar(), operators.Maximum())
+    with pytest.raises(InputError, match=named):
+        make(base)
