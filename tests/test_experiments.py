@@ -2,13 +2,17 @@
 
 import dataclasses
 import importlib
+import re
 import sys
 from pathlib import Path
 
 import jax
 import pytest
 
-from jaxq.runs import parse
+from jaxq.errors import InputError
+from jaxq.runs import parse, run
+from jaxq.runs.attention import draw_attention
+from jaxq.runs.catalog import catalog
 from jaxq.runs.run import member_keys
 
 ROOT = Path(__file__).parent.parent
@@ -63,3 +67,29 @@ def test_every_flag_is_explained(name, capsys):
         # Between a flag and its default there is a sentence.
         explained = text.split(flag, 1)[1].split("(default", 1)[0]
         assert len(explained.split()) >= 3, flag
+
+
+def test_the_catalog_reads_every_experiment_s_choices_from_what_it_builds():
+    rows = {row["experiment"]: row for row in catalog()}
+    assert sorted(rows) == SCRIPTS
+    assert all(re.search(r"(19|20)\d\d", row["paper"]) for row in rows.values())
+    assert rows["rainbow"]["replay"] == "PrioritizedReplay(UniformReplay)"
+    assert rows["rainbow"]["exploration"] == "noise"
+    assert rows["i_iqn"]["targets"] == "WindowShift"
+    assert rows["log_dqn"]["representation"] == "Decomposed(Mapped(Scalar, Logarithmic))"
+    assert (rows["pqn"]["targets"], rows["pqn"]["replay"]) == ("none", "none")
+    assert rows["minimax_dqn"]["operator"] == "Minimax"
+
+
+def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):
+    config = ["--env", "gymnax/Breakout-MinAtar", "--run-dir", str(tmp_path / "run"), "--num-evaluations", "1"]
+    module, presets = load("action_q_transformer")
+    flags = [*small(module.Config), "--num-seeds=1", "--total-steps=400", "--layers=1", "--features=8", "--heads=2"]
+    run(module.build, parse(module.Config, presets, [*config, *flags]))
+    picture = draw_attention(tmp_path / "run", None, frames=2, every=2)
+    assert picture.stat().st_size > 5_000
+    other, presets = load("dqn")
+    plain = ["--env", "gymnax/Breakout-MinAtar", "--run-dir", str(tmp_path / "other"), *small(other.Config)]
+    run(other.build, parse(other.Config, presets, [*plain, "--num-seeds=1", "--total-steps=400"]))
+    with pytest.raises(InputError, match="action_q_transformer"):
+        draw_attention(tmp_path / "other", None)

@@ -1,4 +1,4 @@
-"""`jaxq envs | plot | video`: thin commands over the rooms below."""
+"""`jaxq agents | attention | envs | plot | video`: thin commands over the rooms below."""
 
 import dataclasses
 import fnmatch
@@ -113,9 +113,68 @@ class Video:
         print(record(self.run_dir, self.out, member=self.member, seed=self.seed, max_steps=self.max_steps))
 
 
+@dataclasses.dataclass(frozen=True)
+class Agents:
+    """List the experiments, each with its choice along every axis and its paper."""
+
+    match: str | None = None
+    """Only those with this in a name, choice or paper, in any case."""
+    directory: Path | None = None
+    """Where the experiments are; beside the package unless given."""
+
+    def __call__(self) -> None:
+        """Print the table."""
+        from jaxq.runs.catalog import AXES, catalog
+
+        console = Console()
+        with console.status("experiments"):
+            rows = catalog(self.directory)
+        if self.match:
+            rows = [row for row in rows if self.match.lower() in " ".join(row.values()).lower()]
+        require(
+            bool(rows), "match", self.match, "part of an experiment's name, choices or paper (jaxq agents lists all)"
+        )
+        for row in rows:
+            console.print(f"[bold]{row['experiment']}[/bold]  ", end="", highlight=False)
+            console.print(row["paper"], markup=False, highlight=False, soft_wrap=True)
+            choices = "; ".join(f"{axis}: {row[axis]}" for axis in AXES)
+            console.print(f"    {choices}", markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Attention:
+    """Draw where the Action Q-Transformer of a run looks for each action."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """The run directory."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The picture to write: png, pdf or svg; RUN_DIR/attention.png unless given."""
+    member: int = 0
+    """Which of the run's seeds plays, counted from 0."""
+    seed: int = 0
+    """Seed of the episode."""
+    frames: int = 4
+    """Rows of the picture."""
+    every: int = 10
+    """Steps between them."""
+
+    def __call__(self) -> None:
+        """Write the picture."""
+        from jaxq.runs.attention import draw_attention
+
+        settings = {"member": self.member, "seed": self.seed, "frames": self.frames, "every": self.every}
+        print(draw_attention(self.run_dir, self.out, **settings))
+
+
 def main() -> None:
     """Entry point of the `jaxq` command."""
-    commands: dict[str, Any] = {"envs": Envs, "plot": Plot, "video": Video}
+    commands: dict[str, Any] = {
+        "agents": Agents,
+        "attention": Attention,
+        "envs": Envs,
+        "plot": Plot,
+        "video": Video,
+    }
     with clean_errors():
         if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
             require(sys.argv[1] in commands, "command", sys.argv[1], f"one of {', '.join(commands)}")

@@ -85,6 +85,10 @@ class Environment(abc.ABC):
     reward_shape: tuple[int, ...] = ()
     resumable: bool = True
 
+    def like(self, environment: "Environment") -> "Environment":
+        """Another environment in this one's wrapping, for an agent that knows no other; as it is if there is none."""
+        return environment
+
     @abc.abstractmethod
     def reset(self, keys: jax.Array) -> tuple[PyTree, TimeStep]:
         """Start an episode everywhere. `keys`: [B] typed keys, one owned by each environment."""

@@ -49,6 +49,10 @@ class WithStock(Environment):
         self.resumable = environment.resumable
         self.observation_spec = ObservationSpec((*spec.shape[:-1], spec.shape[-1] + 1))
 
+    def like(self, environment: Environment) -> Environment:
+        """See `Environment.like`."""
+        return WithStock(self.environment.like(environment), self.discount, self.initial)
+
     def reset(self, keys: jax.Array) -> tuple[StockState, TimeStep]:
         """See `Environment.reset`."""
         inner, timestep = self.environment.reset(keys)

@@ -9,6 +9,7 @@ from jaxq.envs.base import Batched, Environment
 from jaxq.envs.brax_backend import BraxEnvironment
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.envs.frame_stack import FrameStack
+from jaxq.envs.stock import WithStock
 from jaxq.errors import InputError
 from jaxq.types import PyTree, TimeStep
 
@@ -28,6 +29,13 @@ def renderer_for(environment: Environment) -> tuple[Renderer, float]:
     Raises:
       InputError: if the environment has no pictures.
     """
+    if isinstance(environment, WithStock):
+        draw, rate = renderer_for(environment.environment)
+
+        def without_stock(state: PyTree, timestep: TimeStep) -> np.ndarray:
+            return draw(state.inner, timestep.replace(observation=timestep.observation[..., :-1]))
+
+        return without_stock, rate
     inner = environment.environment if isinstance(environment, FrameStack) else environment
     if isinstance(inner, EnvPoolEnvironment):
         return _envpool(inner), 15.0 if isinstance(environment, FrameStack) else 50.0

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,28 +11,9 @@ import numpy as np
 
 from jaxq import envs
 from jaxq.errors import InputError, require
-from jaxq.runs.checkpoints import Checkpoints
-from jaxq.runs.config import from_json, load_config
 from jaxq.runs.rendering import renderer_for
-from jaxq.runs.run import member_keys
-
-
-def load_experiment(run_dir: Path) -> tuple[Any, Any]:
-    """A run's experiment, as its directory keeps it: the module and the Config.
-
-    Raises:
-      InputError: if the directory holds no run.
-    """
-    values = load_config(run_dir)
-    script = run_dir / "experiment.py"
-    require(script.exists(), "run_dir", str(run_dir), "a run with its experiment.py")
-    spec = importlib.util.spec_from_file_location("jaxq_run_experiment", script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module, from_json(module.Config, values)
+from jaxq.runs.restore import restore_member
+from jaxq.training import Training
 
 
 def record(run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, max_steps: int = 1_000) -> Path:
@@ -57,21 +37,16 @@ def record(run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, m
     require(max_steps >= 1, "max_steps", max_steps, "at least 1")
     out = out or run_dir / ("video.mp4" if importlib.util.find_spec("imageio_ffmpeg") else "video.gif")
     require(out.suffix in (".mp4", ".gif"), "out", str(out), "a name ending in .mp4 or .gif")
-    module, config = load_experiment(run_dir)
-    require(0 <= member < config.num_seeds, "member", member, f"in 0 .. {config.num_seeds - 1}")
-    training = module.build(config)
-    checkpoints = Checkpoints(run_dir)
-    agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)))
-    checkpoints.close()
-    state = jax.tree.map(lambda leaf: leaf[member], agents)
-    frames, rate = _play(training.agent, state, config.env, seed, max_steps)
+    config, training, state = restore_member(run_dir, member)
+    frames, rate = _play(training, state, config.env, seed, max_steps)
     _write(out, frames, rate)
     return out
 
 
-def _play(agent: Any, state: Any, env: str, seed: int, max_steps: int) -> tuple[list[np.ndarray], float]:
+def _play(training: Training, state: Any, env: str, seed: int, max_steps: int) -> tuple[list[np.ndarray], float]:
     options = {"render_mode": "rgb_array"} if env.startswith("envpool/") else {}
-    environment = envs.make(env, 1, seed=seed, **options)
+    environment = training.environment.like(envs.make(env, 1, seed=seed, **options))
+    agent: Any = training.agent
     draw, rate = renderer_for(environment)
 
     @jax.jit

@@ -1,0 +1,75 @@
+"""Pictures of where an Action Q-Transformer looks: `jaxq attention`."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxq import envs
+from jaxq.errors import require
+from jaxq.networks import ActionQTransformer, attention_maps
+from jaxq.runs.restore import restore_member
+
+
+def draw_attention(
+    run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, frames: int = 4, every: int = 10
+) -> Path:
+    """Play with a run's agent, and draw what it saw beside where it looked for each action.
+
+    Args:
+      run_dir: of a run of `action_q_transformer`.
+      out: the picture; a name in the run directory unless given.
+      member: which seed's agent plays.
+      seed: of the episode.
+      frames: rows of the picture.
+      every: steps between them.
+
+    Returns:
+      The path of the picture.
+
+    Raises:
+      InputError: if the run cannot be restored, or its network is another.
+    """
+    for name, value in (("frames", frames), ("every", every)):
+        require(value >= 1, name, value, "at least 1")
+    out = out or run_dir / "attention.png"
+    require(out.suffix in (".png", ".pdf", ".svg"), "out", str(out), "a name ending in .png, .pdf or .svg")
+    config, training, state = restore_member(run_dir, member)
+    agent: Any = training.agent
+    network: Any = getattr(agent, "network", None)
+    attends = isinstance(network, ActionQTransformer)
+    require(attends, "run_dir", str(run_dir), "a run of action_q_transformer, whose network has attention")
+    environment = training.environment.like(envs.make(config.env, 1, seed=seed))
+    key = jax.random.key(seed)
+    env_state, timestep = environment.reset(jax.random.split(key, 1))
+    memory, step = agent.init_memory(1), jax.jit(environment.step)
+    exploit, look = jax.jit(agent.exploit), jax.jit(lambda seen: attention_maps(network, state.params, seen))
+    rows = []
+    for t in range(frames * every):
+        if t % every == 0:
+            rows.append((np.asarray(timestep.observation[0]), np.asarray(look(timestep.observation)[0])))
+        action, memory = exploit(state, memory, timestep, jax.random.fold_in(key, t))
+        env_state, timestep = step(env_state, action)
+    _draw(rows, out)
+    return out
+
+
+def _draw(rows: list[tuple[np.ndarray, np.ndarray]], out: Path) -> None:
+    from matplotlib.figure import Figure
+
+    num_actions = rows[0][1].shape[0]
+    figure = Figure(figsize=(1.8 * (num_actions + 1), 1.9 * len(rows)), layout="constrained")
+    axes = np.atleast_2d(figure.subplots(len(rows), num_actions + 1))
+    for row, (seen, maps) in zip(axes, rows, strict=True):
+        # Planes, or the newest frame of a stack, as one grey picture.
+        picture = (seen * np.arange(1, seen.shape[-1] + 1)).max(axis=-1) if seen.shape[-1] != 4 else seen[..., -1]
+        row[0].imshow(picture if picture.any() else seen.max(axis=-1), cmap="gray")
+        row[0].set_title("observation", fontsize=8)
+        side = round(maps.shape[1] ** 0.5)
+        for action in range(num_actions):
+            row[action + 1].imshow(maps[action].reshape(side, -1), cmap="inferno")
+            row[action + 1].set_title(f"action {action}", fontsize=8)
+        for axis in row:
+            axis.set_axis_off()
+    figure.savefig(out, dpi=120)
