@@ -465,7 +465,7 @@ def test_distributions_have_mass_one_and_the_representation_s_mean(name):
         np.testing.assert_allclose((values * probabilities).sum(axis=-1), representation.mean(prediction), atol=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 5), st.sampled_from([1e-3, 1.0, 100.0]))
 def test_matrix_games_are_solved(seed, rows, columns, scale):
     """The value that linear programming finds, by strategies that guarantee it to either player."""
@@ -479,3 +479,24 @@ def test_matrix_games_are_solved(seed, rows, columns, scale):
         np.testing.assert_allclose(np.sum(strategy), 1.0, rtol=1e-5)
     assert np.min(np.asarray(row) @ payoff) >= expected - 5e-4 * scale
     assert np.max(payoff @ np.asarray(column)) <= expected + 5e-4 * scale
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.7])
+def test_both_ways_of_summing_over_pairs_agree_in_loss_and_gradient(threshold, monkeypatch):
+    """The loop of the CPU, the table of accelerators, and autodiff of rlax's loss."""
+    values, target = jax.random.normal(jax.random.key(0), (2, 6, 13))
+    fractions = jax.random.uniform(jax.random.key(1), (6, 13))
+
+    def ours(values):
+        return quantile_huber_loss(values, fractions, target, threshold).sum()
+
+    def theirs(values):
+        losses = jax.vmap(lambda v, f, t: rlax.quantile_regression_loss(v, f, t, threshold))(values, fractions, target)
+        return losses.sum() / (threshold or 1.0)
+
+    expected, expected_slope = jax.value_and_grad(theirs)(values)
+    for backend in ("cpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        value, slope = jax.value_and_grad(ours)(values)
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+        np.testing.assert_allclose(slope, expected_slope, rtol=1e-4, atol=1e-6)

@@ -37,8 +37,10 @@ def solve_matrix_game(payoff: jax.Array) -> tuple[jax.Array, jax.Array, jax.Arra
         tableau, basis, count = carry
         entering = jnp.argmax(tableau[-1, :-1] < -_TOLERANCE)
         column = tableau[:-1, entering]
-        ratio = jnp.where(column > _TOLERANCE, tableau[:-1, -1] / jnp.maximum(column, _TOLERANCE), jnp.inf)
-        tied = ratio <= jnp.min(ratio) * (1.0 + _TOLERANCE)
+        # Where several constraints bind at once, rounding leaves right-hand sides a little below zero.
+        right = jnp.maximum(tableau[:-1, -1], 0.0)
+        ratio = jnp.where(column > _TOLERANCE, right / jnp.maximum(column, _TOLERANCE), jnp.inf)
+        tied = ratio <= jnp.min(ratio) + _TOLERANCE
         leaving = jnp.argmin(jnp.where(tied, basis, rows + columns))
         row = tableau[leaving] / tableau[leaving, entering]
         tableau = (tableau - tableau[:, entering][:, None] * row).at[leaving].set(row)

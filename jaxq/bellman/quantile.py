@@ -6,12 +6,13 @@ stacking members works on it as on any other prediction.
 """
 
 import dataclasses
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxq.bellman.base import Distributional, Representation
-from jaxq.bellman.scalar import huber
 from jaxq.errors import require
 
 
@@ -20,10 +21,96 @@ def midpoints(size: int) -> jax.Array:
     return (jnp.arange(size) + 0.5) / size
 
 
+@dataclasses.dataclass(frozen=True)
+class _Huber:
+    """`L_κ(u) / κ` and its derivative; with threshold zero `|u|` and its sign."""
+
+    threshold: float
+
+    def __call__(self, error: jax.Array) -> tuple[jax.Array, jax.Array]:
+        if self.threshold == 0:
+            return jnp.abs(error), jnp.sign(error)
+        clipped = jnp.clip(error, -self.threshold, self.threshold)
+        return clipped * (error - 0.5 * clipped) / self.threshold, clipped / self.threshold
+
+
+@dataclasses.dataclass(frozen=True)
+class _Square:
+    """`u²` and its derivative."""
+
+    def __call__(self, error: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return error**2, 2.0 * error
+
+
+ErrorLoss = _Huber | _Square
+
+# Targets that one step of the loop over them takes in, on the CPU: what is summed up stays in registers for so long.
+_BLOCK = 8
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _asymmetric_loss(values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss) -> jax.Array:
+    """`E_j Σ_i |τ_i - 1{u_ij < 0}| loss(u_ij)`, [B]; arguments as of `quantile_huber_loss`."""
+    return _loss_and_slope(values, fractions, target, loss)[0]
+
+
+def _loss_and_slope(
+    values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss
+) -> tuple[jax.Array, jax.Array]:
+    """The loss [B] and its gradient by the values [B, N], in one pass over the pairs.
+
+    On the CPU a loop over targets, because there XLA would write the table of all pairs to memory several times over
+    (70 times slower at 4,096 × 200 × 200); accelerators fuse it away.
+    """
+    batch, size = values.shape
+    count = target.shape[1]
+    fractions = jnp.broadcast_to(fractions, values.shape)
+
+    def pair(error: jax.Array, fractions: jax.Array) -> tuple[jax.Array, jax.Array]:
+        weight = jnp.where(error < 0.0, 1.0 - fractions, fractions)
+        value, slope = loss(error)
+        return weight * value, -weight * slope
+
+    if jax.default_backend() != "cpu":
+        value, slope = pair(target[:, None, :] - values[:, :, None], fractions[:, :, None])
+        return jnp.sum(jnp.mean(value, axis=2), axis=1), jnp.mean(slope, axis=2)
+
+    blocks = -(-count // _BLOCK)
+    padded = jnp.pad(target, ((0, 0), (0, blocks * _BLOCK - count))).reshape(batch, blocks, _BLOCK)
+    counts = (jnp.arange(blocks * _BLOCK) < count).astype(values.dtype).reshape(blocks, _BLOCK)
+
+    def step(sums: tuple[jax.Array, jax.Array], block: tuple[jax.Array, jax.Array]) -> Any:
+        total, slopes = sums
+        targets, counts = block
+        for k in range(_BLOCK):
+            value, slope = pair(targets[:, k, None] - values, fractions)
+            total, slopes = total + counts[k] * value, slopes + counts[k] * slope
+        return (total, slopes), None
+
+    zeros = jnp.zeros((batch, size), jnp.result_type(values, target, fractions))
+    (total, slopes), _ = jax.lax.scan(step, (zeros, zeros), (jnp.moveaxis(padded, 1, 0), counts))
+    return jnp.sum(total, axis=1) / count, slopes / count
+
+
+def _forward(values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss) -> Any:
+    value, slope = _loss_and_slope(values, fractions, target, loss)
+    return value, (slope.astype(values.dtype), fractions, target)
+
+
+def _backward(loss: ErrorLoss, kept: Any, cotangent: jax.Array) -> Any:
+    del loss
+    slope, fractions, target = kept
+    return (slope * cotangent[:, None]).astype(slope.dtype), jnp.zeros_like(fractions), jnp.zeros_like(target)
+
+
+_asymmetric_loss.defvjp(_forward, _backward)
+
+
 def quantile_huber_loss(values: jax.Array, fractions: jax.Array, target: jax.Array, threshold: float) -> jax.Array:
     """Quantile Huber loss over all pairs (Dabney et al., 2018a, eq. 10): `E_j Σ_i |τ_i - 1{u_ij < 0}| L_κ(u_ij) / κ`.
 
-    With threshold zero the plain quantile loss `u (τ - 1{u < 0})`. Here `u_ij = target_j - values_i`.
+    With threshold zero the plain quantile loss `u (τ - 1{u < 0})`. Here `u_ij = target_j - values_i`. Only the values
+    have a gradient: fractions and target are data, and theirs is zero.
 
     Args:
       values: [B, N] quantiles predicted.
@@ -34,10 +121,7 @@ def quantile_huber_loss(values: jax.Array, fractions: jax.Array, target: jax.Arr
     Returns:
       [B].
     """
-    error = target[:, None, :] - values[:, :, None]
-    weight = jnp.abs(jnp.broadcast_to(fractions, values.shape)[:, :, None] - (error < 0.0))
-    size = jnp.abs(error) if threshold == 0 else huber(error, threshold) / threshold
-    return jnp.sum(jnp.mean(weight * size, axis=2), axis=1)
+    return _asymmetric_loss(values, jnp.asarray(fractions, values.dtype), target, _Huber(threshold))
 
 
 def _pointwise_backup(reward: jax.Array, discount: jax.Array, next_values: jax.Array, weights: jax.Array) -> jax.Array:
@@ -227,6 +311,4 @@ class Expectile(Representation):
 
     def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """See `Representation.loss`: `E_j Σ_i |τ_i - 1{u_ij < 0}| u_ij²`."""
-        error = target[:, None, :] - prediction[:, :, None]
-        weight = jnp.abs(midpoints(self.num_expectiles)[:, None] - (error < 0.0))
-        return jnp.sum(jnp.mean(weight * error**2, axis=2), axis=1)
+        return _asymmetric_loss(prediction, midpoints(self.num_expectiles), target, _Square())
