@@ -16,24 +16,25 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks import floor
-from experiments import dqn, sac
+from experiments import dqn, pqn, sac
 from jaxq import envs
 from jaxq.agents import QLearning
 from jaxq.networks import ActionValueHead, ActionValueNetwork, MinAtarCNN
 from jaxq.networks.convolution import Implementation
+from jaxq.runs import parse
 from jaxq.runs.run import member_keys
-from jaxq.training import OffPolicy
+from jaxq.training import OffPolicy, OnPolicy
 
 Segment = Callable[[], int]  # runs, waits, and returns the environment steps taken
 
 
-def _training_segment(training: OffPolicy, config: Any, iterations: int) -> Segment:
+def _training_segment(training: OffPolicy | OnPolicy, config: Any, iterations: int) -> Segment:
     """One chunk without an evaluation."""
     plan = training.plan(config.total_steps, 1, 1)
+    steps = plan.steps_per_chunk // plan.iterations * iterations * training.num_members
     plan = dataclasses.replace(plan, chunks=1_000_000, iterations=iterations, chunks_per_evaluation=1_000_000)
     state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config)))
     chunk = jax.jit(lambda s: training.train_chunk(s, plan), donate_argnums=0).lower(state).compile()
-    steps = iterations * training.collect_steps * training.environment.num_envs
 
     def segment() -> int:
         nonlocal state
@@ -54,6 +55,12 @@ def _cart_pole(num_envs: int, collect_steps: int, batch_size: int, iterations: i
         learning_rate=2.5e-4,
     )
     return _training_segment(dqn.build(config), config, iterations)
+
+
+def _pqn(iterations: int) -> Segment:
+    """The script's own defaults for MinAtar, which are purejaxql's."""
+    config = parse(pqn.Config, pqn.PRESETS, ["--env", "gymnax/Breakout-MinAtar"])
+    return _training_segment(pqn.build(config), config, iterations)
 
 
 def _floor(num_envs: int, collect_steps: int, batch_size: int, iterations: int) -> Segment:
@@ -153,6 +160,11 @@ def _sac_products(batch: int) -> list[Product]:
     return _forward(1, SAC_ACTOR) + critic_update + actor_update
 
 
+def _pqn_products() -> list[Product]:
+    """128 environments, 32 steps and a last look, 2 epochs of 32 minibatches of 128."""
+    return 33 * _forward(128, MINATAR) + 64 * (_forward(128, MINATAR) + _backward(128, MINATAR))
+
+
 def _products_alone(products: list[Product], steps_per_iteration: int, iterations: int) -> Segment:
     """The matrix products of an iteration, each on operands of its own, chained by a number so that none is dropped."""
     operands = [
@@ -199,6 +211,8 @@ CONTENDERS: dict[str, Callable[[], Segment]] = {
     "dqn-minatar-128/jaxq": lambda: _minatar("auto", 128, 600),
     "dqn-minatar-128/native convolution": lambda: _minatar("native", 128, 60),
     "dqn-minatar-128/products alone": lambda: _products_alone(_dqn_products(MINATAR, 16, 1, 128), 16, 600),
+    "pqn-minatar/jaxq": lambda: _pqn(40),
+    "pqn-minatar/products alone": lambda: _products_alone(_pqn_products(), 128 * 32, 10),
     "dqn-pong/jaxq, 1 seed": lambda: _pong(1, 60),
     "dqn-pong/jaxq, 2 seeds": lambda: _pong(2, 30),
     "dqn-pong/products alone": lambda: _products_alone(_dqn_products(NATURE, 4, 1, 32), 4, 60),

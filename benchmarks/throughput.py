@@ -1,6 +1,7 @@
 """Steps per second of jaxq and its baselines, in turn on one machine: medians over rounds, and ratios round by round.
 
     python -m benchmarks.throughput [--only dqn-cartpole-1] [--rounds 7] [--sbx-python sbx/bin/python]
+        [--purejaxql CHECKOUT --purejaxql-python purejaxql/bin/python]
 
 Every contender of a setting is prepared and compiled in a process of its own, then they are timed one after the other,
 round after round, while the others wait: a machine whose speed drifts drifts for all of them. Compilation is excluded.
@@ -56,19 +57,14 @@ class Contender:
         self.process.communicate("")
 
 
-def measure(setting: str, rounds: int, sbx_python: str | None) -> dict[str, list[float]]:
-    """Steps per second of each contender of a setting, by round."""
+def measure(setting: str, rounds: int, others: dict[str, list[str]]) -> dict[str, list[float]]:
+    """Steps per second of each contender of a setting, by round; `others` are commands of contenders by name."""
     contenders = [
         Contender(name, [sys.executable, "-m", "benchmarks.contenders", name])
         for name in CONTENDERS
         if name.startswith(setting + "/")
     ]
-    if sbx_python is not None:
-        contenders += [
-            Contender(name, [sbx_python, str(ROOT / "benchmarks" / "sbx_contender.py"), name])
-            for name in SBX
-            if name.startswith(setting + "/")
-        ]
+    contenders += [Contender(name, command) for name, command in others.items() if name.startswith(setting + "/")]
     for _ in range(rounds):
         for contender in contenders:
             contender.run()
@@ -84,11 +80,20 @@ def main() -> None:
     parser.add_argument("--only", choices=settings, action="append", help="measure this setting; may be given again")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--sbx-python", help="the Python of a virtual environment with sbx-rl and envpool")
+    parser.add_argument("--purejaxql", help="a checkout of github.com/mttga/purejaxql")
+    parser.add_argument("--purejaxql-python", help="the Python of a virtual environment that can run it")
     args = parser.parse_args()
+    others: dict[str, list[str]] = {}
+    if args.sbx_python:
+        script = str(ROOT / "benchmarks" / "sbx_contender.py")
+        others |= {name: [args.sbx_python, script, name] for name in SBX}
+    if args.purejaxql and args.purejaxql_python:
+        script = str(ROOT / "benchmarks" / "purejaxql_contender.py")
+        others["pqn-minatar/purejaxql"] = [args.purejaxql_python, script, args.purejaxql]
     path = RESULTS / "throughput.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for setting in args.only or settings:
-        rates = measure(setting, args.rounds, args.sbx_python)
+        rates = measure(setting, args.rounds, others)
         results[setting] = {"steps_per_second": rates, "provenance": provenance()}
         write_json(path, results)
         ours = np.array(next(iter(rates.values())))
