@@ -20,6 +20,7 @@ SETTINGS = {
     "sac-halfcheetah": "SAC, EnvPool HalfCheetah-v4, 256-256, an update of 256 a step",
     "dqn-minatar": "DQN, MinAtar Breakout, 16 environments, an update of 32 every step of the batch",
     "dqn-minatar-128": "The same with an update of 128",
+    "pqn-minatar": "PQN, MinAtar Breakout, 128 environments × 32 steps, 2 epochs of 32 minibatches",
     "dqn-pong": "DQN, EnvPool Pong, 4 environments, Nature network, an update of 32 every 4 steps",
 }
 
@@ -62,6 +63,8 @@ def learning_table() -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for path in sorted((RESULTS / "runs").glob("*/summary.json")):
+        if path.parent.name.startswith("minatar-"):
+            continue
         summary = json.loads(path.read_text())
         command = json.loads((path.parent / "provenance.json").read_text())["command"]
         returns = np.array(summary["returns"])
@@ -72,6 +75,67 @@ def learning_table() -> str:
             f"| {interquartile_mean(returns):,.1f} | {interval} | {returns.mean():,.1f} | {returns.min():,.1f} "
             f"| {summary['env_steps_per_second']:,.0f} | `{command}` |"
         )
+    return "\n".join(lines)
+
+
+# From gymnax's own documentation (its list of environments): PPO, trained by its authors with far more samples.
+PUBLISHED = {"Asterix": 15, "Breakout": 28, "Freeway": 58, "SpaceInvaders": 131}
+
+
+def minatar_tables() -> str:
+    """A row an agent, a column a game: IQM and interval of the final evaluations; then the commands."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    commands = {}
+    for path in sorted((RESULTS / "runs").glob("minatar-*/summary.json")):
+        summary = json.loads(path.read_text())
+        game = summary["env"].removeprefix("gymnax/").removesuffix("-MinAtar")
+        row = (summary["agent"], summary["total_steps"])
+        found.setdefault(row, {})[game] = summary
+        command = json.loads((path.parent / "provenance.json").read_text())["command"]
+        commands[row] = command.split(" --run-dir")[0].replace(f"{game}-MinAtar", "GAME-MinAtar")
+    games = sorted({game for columns in found.values() for game in columns})
+    lines = [
+        "| agent | seeds | steps of each | " + " | ".join(games) + " | steps/s |",
+        "| --- | ---: | ---: |" + " ---: |" * (len(games) + 1),
+    ]
+
+    def cell(summary: dict[str, Any] | None) -> str:
+        if summary is None:
+            return ""
+        returns = np.array(summary["returns"])
+        low, high = stratified_bootstrap_interval(returns[None])
+        return f"{interquartile_mean(returns):,.1f} ({low:,.1f} to {high:,.1f})"
+
+    for (agent, steps), columns in sorted(found.items(), key=lambda item: (item[0][1], item[0][0])):
+        seeds = max(len(summary["returns"]) for summary in columns.values())
+        speed = np.median([summary["env_steps_per_second"] for summary in columns.values()])
+        cells = " | ".join(cell(columns.get(game)) for game in games)
+        lines.append(f"| {agent} | {seeds} | {steps:,} | {cells} | {speed:,.0f} |")
+    published = " | ".join(str(PUBLISHED.get(game, "")) for game in games)
+    lines += [f"| *published: PPO of gymnax's authors* |  |  | {published} |  |", "", "The commands:", ""]
+    lines += [f"    {commands[row]}" for row in sorted(commands, key=lambda row: (row[1], row[0]))]
+    return "\n".join(lines)
+
+
+def backups_table(results: dict[str, Any]) -> str:
+    """Median microseconds of each contender, and the median over rounds of how many times longer it takes than ours."""
+    names = list(dict.fromkeys(name for setting in results.values() for name in setting["seconds"]))
+    lines = [
+        "| backup | batch | size | " + " | ".join(f"{name}, µs" for name in names) + " |",
+        "| --- | ---: | ---: |" + " ---: |" * len(names),
+    ]
+    for setting, measured in results.items():
+        kind, batch, size = setting.split("-")
+        seconds = {name: np.array(values) for name, values in measured["seconds"].items()}
+        cells = []
+        for name in names:
+            if name not in seconds:
+                cells.append("")
+                continue
+            ratio = float(np.median(seconds[name] / seconds["jaxq"]))
+            times = "" if name == "jaxq" else f" (× {ratio:.1f})"
+            cells.append(f"{1e6 * np.median(seconds[name]):,.0f}{times}")
+        lines.append(f"| {kind} | {int(batch):,} | {size} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -109,6 +173,29 @@ def main() -> None:
         learning_table(),
         "",
     ]
+    if list((RESULTS / "runs").glob("minatar-*/summary.json")):
+        parts += [
+            "### MinAtar",
+            "",
+            "Interquartile mean over seeds of the final evaluation (16 episodes a seed, greedy), with 95% bootstrap "
+            "intervals. The agents with replay share one small budget of samples and the settings of DQN, at which an "
+            "update follows every 16 steps; none was tuned for it. Published figures at such budgets are not known to "
+            "us; those given are of a policy gradient method at its own, larger one.",
+            "",
+            minatar_tables(),
+            "",
+        ]
+    backups = RESULTS / "backups.json"
+    if backups.exists():
+        parts += [
+            "## Backups",
+            "",
+            "Measured by `python -m benchmarks.backups`: from the outputs of a head (4 actions) to the gradient by "
+            "them, on the CPU; medians of rounds in turn, and in brackets how many times longer than jaxq's.",
+            "",
+            backups_table(json.loads(backups.read_text())),
+            "",
+        ]
     replay = RESULTS / "replay.json"
     if replay.exists():
         rates = json.loads(replay.read_text())["iterations_per_second"]
