@@ -9,13 +9,13 @@ from typing import Any
 
 import optax
 
-from jaxq.agents import AnnealedHorizon, PolyakUpdate, SelfPredictiveNetwork, SelfPredictiveQLearning
+from jaxq.agents import AnnealedHorizon, SelfPredictiveNetwork, SelfPredictiveQLearning
 from jaxq.bellman import Categorical
 from jaxq.errors import require
 from jaxq.networks import DuelingHead, ImpalaEncoder
 from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
 from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, hyperparameters, q_learning_agent
+from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
 SHARED: dict[str, Any] = {
@@ -49,8 +49,7 @@ class Config(AtomsConfig, QLearningConfig):
     """Their factor."""
     hidden: int = 2048
     """Units between encoder and head."""
-    target_rate: float = 0.005
-    """By which the target parameters follow."""
+    target_rate: float | None = 0.005
     weight_decay: float = 0.1
     """Of AdamW."""
     jumps: int = 5
@@ -85,8 +84,7 @@ def build(config: Config) -> OffPolicy:
     )
     # The learning rate multiplies the decay too, as in AdamW.
     optimizer = optax.chain(optax.scale_by_adam(eps=1.5e-4), optax.add_decayed_weights(config.weight_decay))
-    hyper = hyperparameters(config).replace(target=PolyakUpdate.at_rate(config.target_rate))
-    base = q_learning_agent(config, training, network, representation, optimizer=optimizer, hyper=hyper)
+    base = q_learning_agent(config, training, network, representation, optimizer=optimizer)
     horizon = AnnealedHorizon(
         config.initial_steps,
         config.final_steps,

@@ -10,7 +10,10 @@ import pytest
 
 from jaxq.agents import (
     SAC,
+    Boltzmann,
     EpsilonGreedy,
+    EpsilonLadder,
+    EpsilonZGreedy,
     HardUpdate,
     LinearSchedule,
     PolyakUpdate,
@@ -140,6 +143,66 @@ def test_epsilon_greedy_explores_as_often_as_it_says():
         expected[1] += 1 - epsilon
         np.testing.assert_allclose(counts, expected, atol=0.01)
         assert after == steps + len(actions)
+
+
+def play(strategy, values, steps, first=None, num_envs=4000):
+    """Actions [steps, E] of a strategy on constant values."""
+    values = jnp.broadcast_to(jnp.asarray(values), (num_envs, len(values)))
+    first = jnp.zeros(num_envs, bool) if first is None else first
+    timestep = TimeStep(values, *(jnp.zeros(num_envs),) * 3, first)
+
+    def step(memory, key):
+        action, memory = strategy.select(memory, values, timestep, key)
+        return memory, action
+
+    return np.asarray(jax.lax.scan(step, strategy.init(num_envs), jax.random.split(jax.random.key(0), steps))[1])
+
+
+def test_a_ladder_gives_each_environment_its_own_epsilon():
+    actions = play(EpsilonLadder.of(0.4, 7.0), [0.0, 1.0], 20_000, num_envs=5)
+    explored = 2 * (actions == 0).mean(axis=0)  # half of the random actions look greedy
+    np.testing.assert_allclose(explored, [0.4 ** (1 + 7 * i / 4) for i in range(5)], atol=0.02)
+
+
+def test_random_actions_are_held_as_long_as_their_law_says_and_not_beyond_an_episode():
+    strategy = EpsilonZGreedy.decaying(1.0, 1.0, 1.0, exponent=2.0, longest=50)
+    memory = strategy.init(200_000)
+    values = jnp.zeros((200_000, 3))
+    timestep = TimeStep(values, *(jnp.zeros(200_000),) * 3, jnp.zeros(200_000, bool))
+    _, memory = jax.jit(strategy.select)(memory, values, timestep, jax.random.key(0))
+    durations = np.bincount(memory.remaining + 1, minlength=51)[1:6] / 200_000
+    law = np.arange(1, 51) ** -2.0
+    np.testing.assert_allclose(durations, (law / law.sum())[:5], atol=0.01)
+    held = memory.remaining > 0
+    same, after = jax.jit(strategy.select)(memory, values, timestep, jax.random.key(1))
+    assert (same == memory.action)[held].all()
+    assert (after.remaining == memory.remaining - 1)[held].all()
+    begun = timestep.replace(first=jnp.ones(200_000, bool))
+    fresh, _ = jax.jit(strategy.select)(memory, values, begun, jax.random.key(1))
+    assert (fresh != memory.action)[held].mean() > 0.5
+
+
+def test_boltzmann_draws_from_the_softmax():
+    values = [0.0, 0.5, 1.0]
+    actions = play(Boltzmann.decaying(0.5, 0.5, 1.0), values, 20)
+    expected = np.exp(np.array(values) / 0.5)
+    np.testing.assert_allclose(
+        np.bincount(actions.ravel(), minlength=3) / actions.size, expected / expected.sum(), atol=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: EpsilonGreedy.decaying(1.5, 0.1, 10), "epsilon_initial"),
+        (lambda: EpsilonLadder.of(2.0, 7.0), "ladder_base"),
+        (lambda: EpsilonZGreedy.decaying(1.0, 0.1, 10, exponent=1.0), "duration_exponent"),
+        (lambda: Boltzmann.decaying(0.0, 1.0, 10), "temperature_initial"),
+    ],
+)
+def test_impossible_explorations_are_named(make, named):
+    with pytest.raises(InputError, match=named):
+        make()
 
 
 def test_target_schedules():

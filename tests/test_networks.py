@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from jaxq.envs import ObservationSpec
-from jaxq.networks import MLP, Conv, Ensemble, MinAtarCNN, NatureCNN, torso_for
+from jaxq.networks import MLP, Conv, Ensemble, ImpalaCNN, MinAtarCNN, NatureCNN, torso_for
+from jaxq.networks.convolution import largest_singular_value
+from jaxq.networks.torsos import adaptive_max_pool
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride"), [(10, 3, 1), (9, 4, 2), (21, 8, 4), (11, 3, 2)])
@@ -65,3 +67,43 @@ def test_ensemble_members_differ_and_each_equals_its_own_network():
     for i, name in enumerate(sorted(params["params"])):
         np.testing.assert_allclose(out[i], member.apply({"params": params["params"][name]}, x), rtol=1e-6)
     assert not np.allclose(out[0], out[1])
+
+
+def test_the_residual_network_is_the_same_by_patches():
+    x = jax.random.randint(jax.random.key(0), (2, 20, 22, 3), 0, 256).astype(jnp.uint8)
+    settings = {"channels": (4, 8), "width": 16, "pooled": 3, "spectral_norm": True}
+    patches, native = ImpalaCNN(convolution="patches", **settings), ImpalaCNN(convolution="native", **settings)
+    params = patches.init(jax.random.key(1), x)
+    out = patches.apply(params, x)
+    assert out.shape == (2, 16)
+    np.testing.assert_allclose(out, native.apply(params, x), rtol=1e-3, atol=1e-4)
+
+
+def test_spectral_norm_divides_by_the_largest_singular_value():
+    kernel = jax.random.normal(jax.random.key(0), (3, 3, 4, 6))
+    matrix = kernel.reshape(-1, 6)
+    found = largest_singular_value(matrix, steps=100)
+    np.testing.assert_allclose(found, np.linalg.svd(matrix, compute_uv=False)[0], rtol=1e-3)
+    # Its derivative is the outer product of the singular vectors.
+    u, _, vt = np.linalg.svd(matrix)
+    slope = jax.grad(lambda m: largest_singular_value(m, steps=100))(matrix)
+    np.testing.assert_allclose(slope, np.outer(u[:, 0], vt[0]), atol=1e-2)
+    layer = Conv(6, 3, spectral_norm=True)
+    params = {"params": {"kernel": kernel, "bias": jnp.zeros(6)}}
+    x = jax.random.normal(jax.random.key(1), (1, 5, 5, 4))
+    plain = Conv(6, 3).apply(params, x)
+    np.testing.assert_allclose(layer.apply(params, x), plain / largest_singular_value(matrix), rtol=1e-4, atol=1e-5)
+
+
+def test_adaptive_pooling_covers_the_image():
+    x = jnp.arange(49.0).reshape(1, 7, 7, 1)
+    out = np.asarray(adaptive_max_pool(x, 3))[0, :, :, 0]
+    # Regions of rows and columns 0-2, 2-4 and 4-6, as PyTorch's adaptive pooling has them.
+    np.testing.assert_array_equal(out, [[16, 18, 20], [30, 32, 34], [44, 46, 48]])
+
+
+@pytest.mark.parametrize("torso", [MLP((8,), layer_norm=True), MinAtarCNN(layer_norm=True)])
+def test_layer_norm_makes_features_indifferent_to_the_input_s_scale(torso):
+    x = jax.random.normal(jax.random.key(0), (3, 10, 10, 4))
+    params = torso.init(jax.random.key(1), x)
+    np.testing.assert_allclose(torso.apply(params, 50.0 * x), torso.apply(params, x), rtol=2e-2, atol=2e-2)

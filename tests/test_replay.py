@@ -7,7 +7,7 @@ import pytest
 
 from jaxq.envs.base import ObservationSpec, zero_reward_timestep
 from jaxq.errors import InputError
-from jaxq.replay import UniformReplay
+from jaxq.replay import PrioritizedReplay, SequenceReplay, UniformReplay
 from jaxq.types import TimeStep
 
 ENVS = 3
@@ -166,3 +166,56 @@ def test_impossible_sizes_are_named(sizes, named):
     good = {"capacity": 100, "batch_size": 8, "num_envs": 2, "observation_spec": ObservationSpec((1,))}
     with pytest.raises(InputError, match=named):
         UniformReplay(**{**good, **sizes})
+
+
+@pytest.mark.parametrize("frames", [0, 3])
+@pytest.mark.parametrize("prioritized", [False, True])
+def test_segments_are_what_happened(frames, prioritized):
+    """Step by step against the log, over episodes' ends and past the ring's first turn."""
+    length, capacity, written = 5, 40, 61
+    log = Log(3, written, frames=frames)
+    spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
+    ring = SequenceReplay(capacity * ENVS, 256, ENVS, spec, n_step=length)
+    replay = PrioritizedReplay(ring) if prioritized else ring
+    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32))
+    add = jax.jit(replay.add)
+    for t in range(written):
+        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), log.timestep(t + 1))
+    batch = jax.tree.map(np.asarray, jax.jit(replay.sample)(state, jax.random.key(0)))
+    newest = batch.observation[:, :, 0, -1] if frames else batch.observation[:, :, 0]
+    starts = set()
+    for b in np.nonzero(batch.weight)[0]:
+        t, e = divmod(int(newest[0, b]) - 1, ENVS)
+        starts.add((t, e))
+        assert not log.terminated[t, e]
+        assert not log.truncated[t, e]
+        assert written - capacity <= t < written - length
+        for i in range(length + 1):
+            np.testing.assert_array_equal(batch.observation[i, b], log.observation(t + i, e))
+        for i in range(length):
+            ended = log.terminated[t + i, e] or log.truncated[t + i, e]
+            assert batch.action[i, b] == log.action[t + i, e]
+            assert batch.final[i, b] == ended
+            np.testing.assert_allclose(batch.reward[i, b], log.reward[t + i + 1, e])
+            assert batch.terminated[i, b] == log.terminated[t + i + 1, e]
+            assert batch.truncated[i, b] == log.truncated[t + i + 1, e]
+    assert len(starts) > 30
+
+
+def test_rewards_of_several_channels_are_kept_apart():
+    replay = UniformReplay(40, 64, 2, ObservationSpec((1,)), n_step=3)
+    no = jnp.zeros(2, bool)
+
+    def timestep(t):
+        reward = jnp.array([[t, 10.0 * t], [-t, 5.0]], jnp.float32)
+        return TimeStep(jnp.full((2, 1), t, jnp.float32), reward, no, no, no)
+
+    state = replay.init(timestep(0), jnp.zeros(2, jnp.int32))
+    for t in range(15):
+        state = replay.add(state, timestep(t), jnp.zeros(2, jnp.int32), timestep(t + 1))
+    batch = replay.sample(state, jax.random.key(0))
+    assert batch.rewards.shape == (64, 3, 2)
+    t = np.asarray(batch.observation[:, 0])[:, None] + np.arange(1, 4)
+    first = np.asarray(batch.index) % 2 == 0
+    np.testing.assert_allclose(batch.rewards[first, :, 1], 10.0 * t[first])
+    np.testing.assert_allclose(batch.rewards[~first, :, 0], -t[~first])

@@ -305,6 +305,7 @@ def test_operators_by_their_equations():
         (lambda: Quantile(5, -1.0), "huber_threshold"),
         (lambda: Expectile(4), "num_expectiles"),
         (lambda: HLGauss(SUPPORT, 0.0), "smoothing"),
+        (lambda: quantile_huber_loss(jnp.zeros((1, 2)), jnp.array([0.5, 1.0]), jnp.zeros((1, 2)), 1.0), "fractions"),
         (lambda: SignedHyperbolic(0.0), "epsilon"),
         (lambda: Logarithmic(offset=0.0), "offset"),
         (lambda: Mapped(Scalar(), Symlog(), 0.0), "averaging_rate"),

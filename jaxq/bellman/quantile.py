@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxq.bellman.base import Distributional, Representation
 from jaxq.errors import require
@@ -120,7 +121,14 @@ def quantile_huber_loss(values: jax.Array, fractions: jax.Array, target: jax.Arr
 
     Returns:
       [B].
+
+    Raises:
+      InputError: outside a compiled program, if a fraction is not in (0, 1).
     """
+    if not isinstance(fractions, jax.core.Tracer):
+        outside = np.asarray(fractions)
+        outside = outside[~((outside > 0) & (outside < 1))]
+        require(outside.size == 0, "fractions", float(outside.flat[0]) if outside.size else None, "in (0, 1)")
     return _asymmetric_loss(values, jnp.asarray(fractions, values.dtype), target, _Huber(threshold))
 
 

@@ -26,6 +26,9 @@ def convolve_patches(x: jax.Array, kernel: jax.Array, stride: int, padding: Padd
     if padding == "SAME":
         rows, columns = _same_padding(x.shape[1], height, stride), _same_padding(x.shape[2], width, stride)
         x = jnp.pad(x, ((0, 0), rows, columns, (0, 0)))
+    if stride > 1 and height % stride == 0 and width % stride == 0:
+        x, kernel = _space_to_depth(x, kernel, stride)
+        (height, width), stride = kernel.shape[:2], 1
     out_height, out_width = (x.shape[1] - height) // stride + 1, (x.shape[2] - width) // stride + 1
     patches = [
         x[:, i : i + stride * (out_height - 1) + 1 : stride, j : j + stride * (out_width - 1) + 1 : stride]
@@ -35,6 +38,24 @@ def convolve_patches(x: jax.Array, kernel: jax.Array, stride: int, padding: Padd
     columns_matrix = jnp.concatenate(patches, axis=-1).reshape(-1, height * width * x.shape[-1])
     out = columns_matrix @ kernel.reshape(-1, kernel.shape[-1])
     return out.reshape(x.shape[0], out_height, out_width, kernel.shape[-1])
+
+
+def _space_to_depth(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, jax.Array]:
+    """The same convolution with stride 1: squares of `stride` × `stride` pixels become pixels with as many channels.
+
+    So the patches of Nature's first layer are put together from 4 slices of 64 channels, not from 64 slices of 4.
+    """
+
+    def squares(array: jax.Array, axis: int) -> jax.Array:  # [.., h, w, c, ..] -> [.., h/s, w/s, s * s * c, ..]
+        before, (h, w, c), after = array.shape[:axis], array.shape[axis : axis + 3], array.shape[axis + 3 :]
+        split = array.reshape(*before, h // stride, stride, w // stride, stride, c, *after)
+        return jnp.moveaxis(split, axis + 1, axis + 2).reshape(
+            *before, h // stride, w // stride, stride * stride * c, *after
+        )
+
+    # Rows and columns beyond the last patch belong to none.
+    height, width = ((size - k) // stride * stride + k for size, k in zip(x.shape[1:3], kernel.shape[:2]))
+    return squares(x[:, :height, :width], 1), squares(kernel, 0)
 
 
 def convolve_native(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import optax
 
-from jaxq.agents import HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, flatten_small
+from jaxq.agents import HardUpdate, LinearSchedule, PolyakUpdate, QLearning, QLearningHyperparameters, flatten_small
 from jaxq.bellman import Representation, operators
 from jaxq.envs import Environment
 from jaxq.errors import require
@@ -31,6 +31,8 @@ class QLearningConfig(OffPolicyConfig, DiscreteConfig):
     """Added to the root of Adam's second moment."""
     target_period: int = 500
     """Updates between two copies to the target network."""
+    target_rate: float | None = None
+    """Share by which the target network follows in every update, in place of copies."""
     operator: Literal["max", "double", "expected", "soft", "munchausen", "advantage", "mellowmax"] = "max"
     """What of the next state's actions is backed up; double takes the learner's action and the target's value."""
     temperature: float = 0.03
@@ -118,11 +120,14 @@ def operator_of(config: QLearningConfig) -> operators.Operator:
 
 def hyperparameters(config: QLearningConfig, operator: operators.Operator | None = None) -> QLearningHyperparameters:
     """The agent's numbers; `operator` replaces the one that the configuration asks for."""
+    target: HardUpdate | PolyakUpdate = HardUpdate.every(config.target_period)
+    if config.target_rate is not None:
+        target = PolyakUpdate.at_rate(config.target_rate)
     final_rate = config.learning_rate if config.learning_rate_final is None else config.learning_rate_final
     return QLearningHyperparameters(
         learning_rate=LinearSchedule(config.learning_rate, final_rate, config.total_updates),
         exploration=exploration(config),
-        target=HardUpdate.every(config.target_period),
+        target=target,
         operator=operator or operator_of(config),
         discount=config.discount,
         reward_clip=config.reward_clip,
