@@ -8,6 +8,7 @@ import pytest
 from jaxq.envs import ObservationSpec
 from jaxq.networks import MLP, Conv, Ensemble, ImpalaCNN, MinAtarCNN, NatureCNN, torso_for
 from jaxq.networks.convolution import largest_singular_value
+from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.torsos import adaptive_max_pool
 
 
@@ -107,3 +108,19 @@ def test_layer_norm_makes_features_indifferent_to_the_input_s_scale(torso):
     x = jax.random.normal(jax.random.key(0), (3, 10, 10, 4))
     params = torso.init(jax.random.key(1), x)
     np.testing.assert_allclose(torso.apply(params, 50.0 * x), torso.apply(params, x), rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 16), (7, 100)])
+def test_layer_norm_equals_flax_s_in_value_and_gradient(shape):
+    import flax.linen as nn
+
+    x = 3.0 + 2.0 * jax.random.normal(jax.random.key(0), shape)
+    params = {"params": {"scale": jnp.linspace(0.5, 2.0, shape[-1]), "bias": jnp.linspace(-1.0, 1.0, shape[-1])}}
+
+    def loss(module, params, x):
+        return jnp.sum(jnp.sin(module.apply(params, x)))
+
+    for argument in (1, 2):
+        ours, theirs = (jax.grad(loss, argument)(module, params, x) for module in (LayerNorm(), nn.LayerNorm()))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, theirs)
+    np.testing.assert_allclose(LayerNorm().apply(params, x), nn.LayerNorm().apply(params, x), rtol=1e-4, atol=1e-4)

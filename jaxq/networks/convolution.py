@@ -20,15 +20,26 @@ def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+def _padded(x: jax.Array, height: int, width: int, stride: int, padding: Padding) -> jax.Array:
+    if padding == "VALID":
+        return x
+    rows, columns = _same_padding(x.shape[1], height, stride), _same_padding(x.shape[2], width, stride)
+    return jnp.pad(x, ((0, 0), rows, columns, (0, 0)))
+
+
 def convolve_patches(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
     """2-D convolution as one matrix product over patches. x: [B, H, W, C], kernel: [k, l, C, F] -> [B, H', W', F]."""
     height, width = kernel.shape[:2]
-    if padding == "SAME":
-        rows, columns = _same_padding(x.shape[1], height, stride), _same_padding(x.shape[2], width, stride)
-        x = jnp.pad(x, ((0, 0), rows, columns, (0, 0)))
+    x = _padded(x, height, width, stride, padding)
     if stride > 1 and height % stride == 0 and width % stride == 0:
-        x, kernel = _space_to_depth(x, kernel, stride)
-        (height, width), stride = kernel.shape[:2], 1
+        return patches_by_slices(*_space_to_depth(x, kernel, stride), 1, "VALID")
+    return patches_by_slices(x, kernel, stride, "VALID")
+
+
+def patches_by_slices(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
+    """Patches as strided slices of the image, one behind the other in channels; arguments as of `convolve_patches`."""
+    height, width = kernel.shape[:2]
+    x = _padded(x, height, width, stride, padding)
     out_height, out_width = (x.shape[1] - height) // stride + 1, (x.shape[2] - width) // stride + 1
     patches = [
         x[:, i : i + stride * (out_height - 1) + 1 : stride, j : j + stride * (out_width - 1) + 1 : stride]

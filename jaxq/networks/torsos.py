@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxq.envs.base import ObservationSpec
 from jaxq.networks.convolution import Conv, Implementation
+from jaxq.networks.normalization import LayerNorm
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -22,7 +23,7 @@ def unit_range(image: jax.Array) -> jax.Array:
 
 
 def _activate(x: jax.Array, layer_norm: bool, activation: Activation = nn.relu) -> jax.Array:
-    return activation(nn.LayerNorm()(x) if layer_norm else x)
+    return activation(LayerNorm()(x) if layer_norm else x)
 
 
 class MLP(nn.Module):

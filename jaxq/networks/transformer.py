@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from jaxq.networks.convolution import Conv, Implementation
 from jaxq.networks.heads import Mode
+from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.torsos import unit_range
 
 ATTENTION = "attention"  # the collection's name of what `Attention` remembers: [B, heads, queries, keys]
@@ -41,9 +42,9 @@ class TransformerLayer(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, memory: jax.Array | None = None) -> jax.Array:
         """[B, Q, D] -> [B, Q, D], attending to itself, or to `memory` [B, K, D]."""
-        normalized = nn.LayerNorm()(x)
+        normalized = LayerNorm()(x)
         x = x + Attention(self.heads)(normalized, normalized if memory is None else memory)
-        y = nn.Dense(self.hidden)(nn.LayerNorm()(x))
+        y = nn.Dense(self.hidden)(LayerNorm()(x))
         return x + nn.Dense(x.shape[-1])(nn.relu(y))
 
 
@@ -83,13 +84,13 @@ class ActionQTransformer(nn.Module):
         tokens += self.param("position", nn.initializers.normal(0.02), (height * width, self.features))
         for i in range(self.layers):
             tokens = TransformerLayer(self.heads, 2 * self.features, name=f"encoder_{i}")(tokens)
-        tokens = nn.LayerNorm()(tokens)
+        tokens = LayerNorm()(tokens)
         value = nn.Dense(self.width)(tokens.mean(axis=1))[:, None]
         queries = self.param("queries", nn.initializers.normal(1.0), (self.num_actions, self.features))
         queries = jnp.broadcast_to(queries, (batch, *queries.shape))
         for i in range(self.layers):
             queries = TransformerLayer(self.heads, 2 * self.features, name=f"decoder_{i}")(queries, tokens)
-        advantage = nn.Dense(self.width)(nn.LayerNorm()(queries))
+        advantage = nn.Dense(self.width)(LayerNorm()(queries))
         return value + advantage - advantage.mean(axis=1, keepdims=True)
 
 
