@@ -139,6 +139,26 @@ def backups_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def convolutions_table(results: dict[str, Any]) -> str:
+    """Median microseconds of each way of convolving, and how many times longer than ours."""
+    names = list(next(iter(results.values()))["seconds"])
+    lines = [
+        "| layer | side | channels | kernel | stride | " + " | ".join(f"{name}, µs" for name in names) + " |",
+        "| --- | ---: | ---: | ---: | ---: |" + " ---: |" * len(names),
+    ]
+    for layer, measured in results.items():
+        side, channels, features, kernel, stride, _ = measured["layer"]
+        seconds = {name: np.array(values) for name, values in measured["seconds"].items()}
+        cells = [
+            f"{1e6 * np.median(values):,.0f}"
+            + ("" if name == names[0] else f" (× {np.median(values / seconds[names[0]]):.1f})")
+            for name, values in seconds.items()
+        ]
+        size = f"{kernel}×{kernel} | {stride}"
+        lines.append(f"| {layer} | {side} | {channels} → {features} | {size} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def machine(results: dict[str, Any]) -> str:
     """Where the throughput was measured."""
     seen = []
@@ -194,6 +214,17 @@ def main() -> None:
             "them, on the CPU; medians of rounds in turn, and in brackets how many times longer than jaxq's.",
             "",
             backups_table(json.loads(backups.read_text())),
+            "",
+        ]
+    convolutions = RESULTS / "convolutions.json"
+    if convolutions.exists():
+        parts += [
+            "## Convolutions",
+            "",
+            "Measured by `python -m benchmarks.convolutions`: forward and backward inside a scan, 32 images, on the CPU; "
+            "medians of rounds in turn, and in brackets how many times longer than the library's patches.",
+            "",
+            convolutions_table(json.loads(convolutions.read_text())),
             "",
         ]
     replay = RESULTS / "replay.json"
