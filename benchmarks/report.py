@@ -221,7 +221,7 @@ def main() -> None:
         parts += [
             "## Convolutions",
             "",
-            "Measured by `python -m benchmarks.convolutions`: forward and backward inside a scan, 32 images, on the CPU; "
+            "Measured by `python -m benchmarks.convolutions`: forward and backward in a scan, 32 images, on the CPU; "
             "medians of rounds in turn, and in brackets how many times longer than the library's patches.",
             "",
             convolutions_table(json.loads(convolutions.read_text())),
