@@ -702,15 +702,15 @@ def test_stock_augmented_agents_choose_as_exact_dynamic_programming_does(initial
 def test_attention_is_a_distribution_over_cells_for_each_action():
     network = ActionQTransformer(3, channels=(4,), features=8, heads=2, layers=2)
     image = jax.random.bernoulli(jax.random.key(0), 0.3, (2, 6, 6, 3))
-    params = network.init(jax.random.key(1), image)
-    maps = attention_maps(network, params, image)
+    params = jax.jit(network.init)(jax.random.key(1), image)
+    maps = jax.jit(lambda params: attention_maps(network, params, image))(params)
     assert maps.shape == (2, 3, 16)
     np.testing.assert_allclose(maps.sum(axis=-1), 1.0, rtol=1e-5)
     # Q is V and centred advantages: their mean over the actions is V, whatever the queries.
     moved = jax.tree_util.tree_map_with_path(
         lambda path, leaf: jnp.flip(leaf) if path[-1].key == "queries" else leaf, params
     )
-    q, q_moved = network.apply(params, image), network.apply(moved, image)
+    q, q_moved = (jax.jit(network.apply)(p, image) for p in (params, moved))
     assert np.abs(q - q_moved).max() > 1e-4
     np.testing.assert_allclose(q.mean(axis=1), q_moved.mean(axis=1), atol=1e-5)
 

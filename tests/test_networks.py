@@ -18,14 +18,14 @@ def test_patches_and_native_convolution_agree(size, kernel, stride, padding):
     x = jax.random.normal(jax.random.key(0), (2, size, size + 1, 3))
     patches = Conv(5, kernel, stride, padding, "patches")
     native = Conv(5, kernel, stride, padding, "native")
-    params = patches.init(jax.random.key(1), x)
+    params = jax.jit(patches.init)(jax.random.key(1), x)
 
     def loss(module, params, x):
         out = module.apply(params, x)
         return jnp.sum(jnp.sin(out)), out
 
     for argument in (1, 2):
-        grad = jax.grad(loss, argument, has_aux=True)
+        grad = jax.jit(jax.grad(loss, argument, has_aux=True), static_argnums=0)
         (ours, out), (theirs, expected) = grad(patches, params, x), grad(native, params, x)
         np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-5)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, theirs)
@@ -46,8 +46,8 @@ def test_torsos_by_observation():
     assert isinstance(torso_for(ObservationSpec((4,))), MLP)
     for shape, dtype, width in (((84, 84, 4), np.uint8, 512), ((10, 10, 4), np.bool_, 128), ((4,), np.float32, 64)):
         torso = torso_for(ObservationSpec(shape, dtype))
-        x = jnp.zeros((2, *shape), dtype)
-        features, _ = torso.init_with_output(jax.random.key(0), x)
+        x = jax.ShapeDtypeStruct((2, *shape), dtype)
+        features, _ = jax.eval_shape(torso.init_with_output, jax.random.key(0), x)
         assert features.shape == (2, width)
 
 
@@ -74,10 +74,10 @@ def test_the_residual_network_is_the_same_by_patches():
     x = jax.random.randint(jax.random.key(0), (2, 20, 22, 3), 0, 256).astype(jnp.uint8)
     settings = {"channels": (4, 8), "width": 16, "pooled": 3, "spectral_norm": True}
     patches, native = ImpalaCNN(convolution="patches", **settings), ImpalaCNN(convolution="native", **settings)
-    params = patches.init(jax.random.key(1), x)
-    out = patches.apply(params, x)
+    params = jax.jit(patches.init)(jax.random.key(1), x)
+    out = jax.jit(patches.apply)(params, x)
     assert out.shape == (2, 16)
-    np.testing.assert_allclose(out, native.apply(params, x), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(out, jax.jit(native.apply)(params, x), rtol=1e-3, atol=1e-4)
 
 
 def test_spectral_norm_divides_by_the_largest_singular_value():
