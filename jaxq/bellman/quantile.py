@@ -46,7 +46,7 @@ class _Square:
 ErrorLoss = _Huber | _Square
 
 # Targets that one step of the loop over them takes in, on the CPU: what is summed up stays in registers for so long.
-_BLOCK = 8
+_BLOCK = 4
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
