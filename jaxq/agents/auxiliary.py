@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import descend, example_observation
+from jaxq.agents.base import example_observation, learning_step, targets_followed
 from jaxq.agents.q_learning import QLearning, QLearningState
 from jaxq.bellman import n_step_return
 from jaxq.errors import require
@@ -142,15 +142,7 @@ class AuxiliaryQLearning:
             return of_values + of_tasks, ({**metrics, "task_loss": of_tasks}, priority)
 
         gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(values.params)
-        rate = hyper.learning_rate.at(values.updates)
-        params, optimizer_state = descend(base.optimizer, gradient, values.optimizer_state, values.params, rate)
-        updates = values.updates + 1
-        values = values.replace(
-            params=params,
-            target_params=hyper.target.step(values.target_params, params, updates),
-            optimizer_state=optimizer_state,
-            updates=updates,
-        )
+        values = targets_followed(learning_step(base.optimizer, values, gradient))
         # A step of quantile regression: the threshold that `coverage` of the outputs lie above.
         above = jnp.mean(outputs > state.thresholds, axis=0)
         thresholds = state.thresholds + 0.05 * jnp.std(outputs) * (above - self.coverage)

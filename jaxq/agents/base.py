@@ -116,6 +116,46 @@ def descend(
     return jax.tree.map(lambda p, d: p - learning_rate * d, params, direction), optimizer_state
 
 
+def learning_step(optimizer: optax.GradientTransformation, state: Any, gradient: PyTree) -> Any:
+    """The state of a learner after one step down a gradient of its `params`, by its `hyper.learning_rate`.
+
+    The state has `params`, `optimizer_state`, `updates` and `hyper`.
+    """
+    rate = state.hyper.learning_rate.at(state.updates)
+    params, optimizer_state = descend(optimizer, gradient, state.optimizer_state, state.params, rate)
+    return state.replace(params=params, optimizer_state=optimizer_state, updates=state.updates + 1)
+
+
+def targets_followed(state: Any) -> Any:
+    """The state after its `target_params` have followed its `params`, by its `hyper.target`."""
+    return state.replace(target_params=state.hyper.target.step(state.target_params, state.params, state.updates))
+
+
+def in_epochs(
+    learn: Any, state: Any, data: PyTree, epochs: int, minibatches: int, key: jax.Array
+) -> tuple[Any, Metrics]:
+    """Learn from data [B, ...] in some epochs of minibatches, each epoch in an order of its own.
+
+    Args:
+      learn: `(state, (minibatch, key)) -> (state, metrics)`.
+      state: of the learner.
+      data: what a minibatch is cut from.
+      epochs, minibatches: how often, and into how many equal parts.
+      key: one random key.
+
+    Returns:
+      The new state, and the metrics' means.
+    """
+
+    def epoch(state: Any, key: jax.Array) -> tuple[Any, Metrics]:
+        shuffle_key, learn_key = jax.random.split(key)
+        parts = minibatches_of(data, minibatches, shuffle_key)
+        return jax.lax.scan(learn, state, (parts, jax.random.split(learn_key, minibatches)))
+
+    state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, epochs))
+    return state, jax.tree.map(jnp.mean, metrics)
+
+
 def example_observation(spec: ObservationSpec) -> jax.Array:
     """A batch of one observation of zeros, to initialize networks with."""
     return jnp.zeros((1, *spec.shape), spec.dtype)

@@ -14,7 +14,15 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, require_in
+from jaxq.agents.base import (
+    INFINITY,
+    POSITIVE,
+    as_leaves,
+    example_observation,
+    learning_step,
+    require_in,
+    targets_followed,
+)
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.envs.base import ObservationSpec
@@ -239,13 +247,5 @@ class DirectAdvantage:
             return loss + model_loss, (metrics, jnp.abs(error).mean(axis=0))
 
         gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(state.params)
-        rate = hyper.learning_rate.at(state.updates)
-        params, optimizer_state = descend(self.optimizer, gradient, state.optimizer_state, state.params, rate)
-        updates = state.updates + 1
-        state = state.replace(
-            params=params,
-            target_params=hyper.target.step(state.target_params, params, updates),
-            optimizer_state=optimizer_state,
-            updates=updates,
-        )
+        state = targets_followed(learning_step(self.optimizer, state, gradient))
         return state, metrics, priority

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, minibatches_of, require_in
+from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, example_observation, in_epochs, learning_step, require_in
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
@@ -160,14 +160,6 @@ class LambdaQLearning:
                 return value, {"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}
 
             gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
-            rate = state.hyper.learning_rate.at(state.updates)
-            params, optimizer_state = descend(self.optimizer, gradient, state.optimizer_state, state.params, rate)
-            return state.replace(params=params, optimizer_state=optimizer_state, updates=state.updates + 1), metrics
+            return learning_step(self.optimizer, state, gradient), metrics
 
-        def epoch(state: LambdaQState, key: jax.Array) -> tuple[LambdaQState, Metrics]:
-            shuffle_key, learn_key = jax.random.split(key)
-            parts = minibatches_of(data, self.minibatches, shuffle_key)
-            return jax.lax.scan(learn, state, (parts, jax.random.split(learn_key, self.minibatches)))
-
-        state, metrics = jax.lax.scan(epoch, state, jax.random.split(epochs_key, self.epochs))
-        return state, jax.tree.map(jnp.mean, metrics)
+        return in_epochs(learn, state, data, self.epochs, self.minibatches, epochs_key)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, minibatches_of, require_in
+from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, example_observation, in_epochs, learning_step, require_in
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.bellman import ImplicitQuantile, lambda_return
 from jaxq.envs.base import ObservationSpec
@@ -183,17 +183,9 @@ class PPO:
             lesson, key = now
             descent = jax.grad(self.objective, has_aux=True)
             gradient, metrics = descent(state.params, behaviour, state.hyper, lesson, key)
-            rate = state.hyper.learning_rate.at(state.updates)
-            params, optimizer_state = descend(self.optimizer, gradient, state.optimizer_state, state.params, rate)
-            return state.replace(params=params, optimizer_state=optimizer_state, updates=state.updates + 1), metrics
+            return learning_step(self.optimizer, state, gradient), metrics
 
-        def epoch(state: PPOState, key: jax.Array) -> tuple[PPOState, Metrics]:
-            shuffle_key, learn_key = jax.random.split(key)
-            parts = minibatches_of(lessons, self.minibatches, shuffle_key)
-            return jax.lax.scan(learn, state, (parts, jax.random.split(learn_key, self.minibatches)))
-
-        state, metrics = jax.lax.scan(epoch, state, jax.random.split(epochs_key, self.epochs))
-        return state, jax.tree.map(jnp.mean, metrics)
+        return in_epochs(learn, state, lessons, self.epochs, self.minibatches, epochs_key)
 
     def objective(
         self, params: PyTree, behaviour: PyTree, hyper: PPOHyperparameters, lesson: Lesson, key: jax.Array

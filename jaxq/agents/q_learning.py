@@ -12,7 +12,15 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, descend, example_observation, require_in
+from jaxq.agents.base import (
+    INFINITY,
+    POSITIVE,
+    as_leaves,
+    example_observation,
+    learning_step,
+    require_in,
+    targets_followed,
+)
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.bellman import Channels, Representation, as_given, n_step_return, operators
@@ -135,16 +143,7 @@ class QLearning:
             return self.objective(hyper, params, state.target_params, batch, key)
 
         (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-        params, optimizer_state = descend(
-            self.optimizer, gradient, state.optimizer_state, state.params, hyper.learning_rate.at(state.updates)
-        )
-        updates = state.updates + 1
-        state = state.replace(
-            params=params,
-            target_params=hyper.target.step(state.target_params, params, updates),
-            optimizer_state=optimizer_state,
-            updates=updates,
-        )
+        state = targets_followed(learning_step(self.optimizer, state, gradient))
         return state, metrics, priority
 
     def objective(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxq.agents.base import as_leaves, descend, example_observation
+from jaxq.agents.base import as_leaves, example_observation, learning_step, targets_followed
 from jaxq.agents.q_learning import QLearningHyperparameters, QLearningState
 from jaxq.bellman import Representation
 from jaxq.envs.base import ObservationSpec
@@ -171,13 +171,5 @@ class RecurrentQLearning:
             return value, ({"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}, priority)
 
         (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-        rate = hyper.learning_rate.at(state.updates)
-        params, optimizer_state = descend(self.optimizer, gradient, state.optimizer_state, state.params, rate)
-        updates = state.updates + 1
-        state = state.replace(
-            params=params,
-            target_params=hyper.target.step(state.target_params, params, updates),
-            optimizer_state=optimizer_state,
-            updates=updates,
-        )
+        state = targets_followed(learning_step(self.optimizer, state, gradient))
         return state, metrics, priority

@@ -10,7 +10,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.base import as_leaves, descend, example_observation
+from jaxq.agents.base import as_leaves, example_observation, learning_step
 from jaxq.agents.q_learning import QLearning, QLearningState
 from jaxq.errors import require
 from jaxq.networks import SAMPLES
@@ -110,7 +110,4 @@ class SaddlePointQLearning:
             return value, ({"loss": loss, "mean_q": jnp.mean(q), "correction": jnp.mean(jnp.abs(h))}, absolute)
 
         gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(state.params)
-        rate = hyper.learning_rate.at(state.updates)
-        params, optimizer_state = descend(self.base.optimizer, gradient, state.optimizer_state, state.params, rate)
-        state = state.replace(params=params, optimizer_state=optimizer_state, updates=state.updates + 1)
-        return state, metrics, priority
+        return learning_step(self.base.optimizer, state, gradient), metrics, priority

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import as_leaves, descend, example_observation
+from jaxq.agents.base import as_leaves, example_observation, learning_step, targets_followed
 from jaxq.agents.q_learning import QLearning, QLearningState
 from jaxq.errors import require
 from jaxq.networks import SAMPLES, Conv
@@ -267,15 +267,7 @@ class SelfPredictiveQLearning:
             return loss, (metrics, representation.priority(prediction, target))
 
         gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(values.params)
-        rate = hyper.learning_rate.at(values.updates)
-        params, optimizer_state = descend(base.optimizer, gradient, values.optimizer_state, values.params, rate)
-        updates = values.updates + 1
-        values = values.replace(
-            params=params,
-            target_params=hyper.target.step(values.target_params, params, updates),
-            optimizer_state=optimizer_state,
-            updates=updates,
-        )
+        values = targets_followed(learning_step(base.optimizer, values, gradient))
         return self._reset_when_due(state.replace(values=values)), metrics, priority
 
     def _reset_when_due(self, state: SelfPredictiveState) -> SelfPredictiveState:
