@@ -12,7 +12,7 @@ from jaxq.bellman import Scalar
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, hyperparameters, q_learning_agent
 from jaxq.training import OffPolicy
 
 PRESETS = merged(DEFAULTS, everywhere(operator="max"))
@@ -34,7 +34,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     values, correction = (ActionValueNetwork(config.torso(training), ActionValueHead(num_actions)) for _ in range(2))
-    base = q_learning_agent(config, training, values, Scalar())
+    hyper = hyperparameters(config).replace(target=None)
+    base = q_learning_agent(config, training, values, Scalar(), hyper=hyper)
     agent = SaddlePointQLearning(base, correction, config.error, config.huber_threshold, config.penalty)
     return off_policy(config, agent, training, evaluation)
 

@@ -216,6 +216,8 @@ def test_hybrid_heads_learn_each_its_own_optimal_values():
 
 def test_joint_particles_learn_every_channel_under_the_policy_that_is_greedy_on_the_sum():
     mdp = tabular.vector_maze()
+    # Rewards moved a little, so that in every state one action is the best.
+    mdp = dataclasses.replace(mdp, reward=mdp.reward + np.random.default_rng(1).uniform(-0.1, 0.1, mdp.reward.shape))
     plain, batch = vector_transitions(mdp)
     representation = Particles(4, 3, (0.1, 1.0))
     agent = table_agent(plain, representation, operators.Maximum(), updates=3000)
@@ -226,20 +228,19 @@ def test_joint_particles_learn_every_channel_under_the_policy_that_is_greedy_on_
     exact = tabular.optimal_values(plain, DISCOUNT)
     np.testing.assert_allclose(found.sum(axis=-1)[~mdp.terminal], exact[~mdp.terminal], atol=0.03)
     best = exact.argmax(axis=1)
+    runner_up, first = np.sort(exact[~mdp.terminal], axis=1)[:, -2:].T
+    assert (first - runner_up > 0.02).all()
     for channel in range(3):
         own = dataclasses.replace(mdp, reward=mdp.reward[..., channel])
         q = tabular.optimal_values(own, DISCOUNT, value=lambda q: q[np.arange(12), best])
-        unique = np.sort(exact, axis=1)[:, -1] - np.sort(exact, axis=1)[:, -2] > 1e-6
-        if unique[~mdp.terminal].all():
-            np.testing.assert_allclose(found[~mdp.terminal][..., channel], q[~mdp.terminal], atol=0.03)
+        np.testing.assert_allclose(found[~mdp.terminal][..., channel], q[~mdp.terminal], atol=0.05)
 
 
 # Sequences.
 
 
-def random_segments(mdp, length, size, seed, discount_free=True):
+def random_segments(mdp, length, size, seed):
     """Segments of a uniformly random policy, with next-step autoreset as the environments have it."""
-    del discount_free
     rng = np.random.default_rng(seed)
     states = np.zeros((length + 1, size), int)
     action = rng.integers(0, mdp.num_actions, (length, size))

@@ -6,9 +6,9 @@ from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperpa
 from jaxq.agents.ensemble import EnsembleQLearning
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
-from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning, LambdaQState
+from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
-from jaxq.agents.q_learning import QLearning, QLearningHyperparameters, QLearningState
+from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentQLearning
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
 from jaxq.agents.saddle_point import SaddlePointQLearning
@@ -34,7 +34,6 @@ __all__ = [
     "IteratedQLearning",
     "LambdaQHyperparameters",
     "LambdaQLearning",
-    "LambdaQState",
     "LinearSchedule",
     "OnPolicyAgent",
     "PGRainbow",
@@ -42,7 +41,6 @@ __all__ = [
     "PolyakUpdate",
     "QLearning",
     "QLearningHyperparameters",
-    "QLearningState",
     "RecurrentQLearning",
     "SACHyperparameters",
     "SACState",

@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import example_observation, learning_step, targets_followed
-from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.agents.base import LearnerState, example_observation
+from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import n_step_return
 from jaxq.errors import require
 from jaxq.networks import ActionValueHead
-from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
+from jaxq.types import Metrics, Network, PyTree, Transition
 
 Task = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -43,13 +43,13 @@ class AuxiliaryState(struct.PyTreeNode):
       thresholds: [K] running quantiles of its outputs.
     """
 
-    values: QLearningState
+    values: LearnerState
     random: PyTree
     thresholds: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
-class AuxiliaryQLearning:
+class AuxiliaryQLearning(ActsByQLearning):
     """A Q-learner with K tasks on its torso.
 
     Attributes:
@@ -63,7 +63,6 @@ class AuxiliaryQLearning:
       learns_from_values: whether the main loss trains the torso too; in proto-value networks it does not.
     """
 
-    base: QLearning
     random_network: Network
     num_actions: int
     num_tasks: int = 64
@@ -83,39 +82,22 @@ class AuxiliaryQLearning:
         """See `Actor.init`."""
         values_key, random_key, tasks_key = jax.random.split(key, 3)
         observation = example_observation(self.base.observation_spec)
-        values = self.base.init(values_key)
-        features = self._features(values.params, observation)
+        own = self.base.init(values_key).params
+        features = self._features(own, observation)
         tasks = self._tasks_head.init(tasks_key, features)["params"]
-        params = {"params": {**values.params["params"], "tasks": tasks}}
-        values = values.replace(
-            params=params,
-            target_params=jax.tree.map(jnp.copy, params),
-            optimizer_state=self.base.optimizer.init(params),
-        )
+        params = {"params": {**own["params"], "tasks": tasks}}
+        values = LearnerState.with_target(params, self.base.optimizer, self.base.hyper)
         random = self.random_network.init(random_key, observation)
         return AuxiliaryState(values, random, jnp.zeros(self.num_tasks))
 
-    def _network(self, module: str) -> Any:
-        return getattr(self.base.network, module)
-
     def _features(self, params: PyTree, observation: jax.Array) -> jax.Array:
-        return self._network("torso").apply({"params": params["params"]["torso"]}, observation)
+        network: Any = self.base.network
+        return network.torso.apply({"params": params["params"]["torso"]}, observation)
 
-    def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
-        return self.base.init_memory(num_envs)
-
-    def act(
-        self, state: AuxiliaryState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.act`."""
-        return self.base.act(state.values, memory, timestep, key)
-
-    def exploit(
-        self, state: AuxiliaryState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`."""
-        return self.base.exploit(state.values, memory, timestep, key)
+    def acting(self, state: AuxiliaryState, key: jax.Array) -> LearnerState:
+        """See `ActsByQLearning.acting`."""
+        del key
+        return state.values
 
     def update(
         self, state: AuxiliaryState, batch: Transition, key: jax.Array
@@ -142,7 +124,7 @@ class AuxiliaryQLearning:
             return of_values + of_tasks, ({**metrics, "task_loss": of_tasks}, priority)
 
         gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(values.params)
-        values = targets_followed(learning_step(base.optimizer, values, gradient))
+        values = values.descend(base.optimizer, gradient).follow()
         # A step of quantile regression: the threshold that `coverage` of the outputs lie above.
         above = jnp.mean(outputs > state.thresholds, axis=0)
         thresholds = state.thresholds + 0.05 * jnp.std(outputs) * (above - self.coverage)

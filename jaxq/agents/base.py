@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import optax
+from flax import struct
 
 from jaxq.envs.base import ActionSpec, ObservationSpec
 from jaxq.errors import require
@@ -116,19 +117,45 @@ def descend(
     return jax.tree.map(lambda p, d: p - learning_rate * d, params, direction), optimizer_state
 
 
-def learning_step(optimizer: optax.GradientTransformation, state: Any, gradient: PyTree) -> Any:
-    """The state of a learner after one step down a gradient of its `params`, by its `hyper.learning_rate`.
+class LearnerState(struct.PyTreeNode):
+    """All that changes of an agent with one optimizer.
 
-    The state has `params`, `optimizer_state`, `updates` and `hyper`.
+    Attributes:
+      params: of the network.
+      target_params: of its target; `()` where there is none.
+      optimizer_state: of the optimizer.
+      updates: int32, learning steps taken.
+      hyper: the agent's numbers; `learning_rate` and, with target parameters, `target` are among them.
     """
-    rate = state.hyper.learning_rate.at(state.updates)
-    params, optimizer_state = descend(optimizer, gradient, state.optimizer_state, state.params, rate)
-    return state.replace(params=params, optimizer_state=optimizer_state, updates=state.updates + 1)
 
+    params: PyTree
+    target_params: PyTree
+    optimizer_state: PyTree
+    updates: jax.Array
+    hyper: Any
 
-def targets_followed(state: Any) -> Any:
-    """The state after its `target_params` have followed its `params`, by its `hyper.target`."""
-    return state.replace(target_params=state.hyper.target.step(state.target_params, state.params, state.updates))
+    @classmethod
+    def start(
+        cls, params: PyTree, optimizer: optax.GradientTransformation, hyper: Any, target_params: PyTree = ()
+    ) -> "LearnerState":
+        """Before the first step."""
+        return cls(params, target_params, optimizer.init(params), jnp.int32(0), as_leaves(hyper))
+
+    @classmethod
+    def with_target(cls, params: PyTree, optimizer: optax.GradientTransformation, hyper: Any) -> "LearnerState":
+        """Before the first step, the target being a copy."""
+        return cls.start(params, optimizer, hyper, jax.tree.map(jnp.copy, params))
+
+    def descend(self, optimizer: optax.GradientTransformation, gradient: PyTree) -> "LearnerState":
+        """After one step of `optimizer`, made without a learning rate, down a gradient of `params`."""
+        rate = self.hyper.learning_rate.at(self.updates)
+        params, optimizer_state = descend(optimizer, gradient, self.optimizer_state, self.params, rate)
+        return self.replace(params=params, optimizer_state=optimizer_state, updates=self.updates + 1)
+
+    def follow(self) -> "LearnerState":
+        """After the target has followed, by its schedule."""
+        target_params = self.hyper.target.step(self.target_params, self.params, self.updates)
+        return self.replace(target_params=target_params)
 
 
 def in_epochs(

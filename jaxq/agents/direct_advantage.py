@@ -17,11 +17,9 @@ from flax import struct
 from jaxq.agents.base import (
     INFINITY,
     POSITIVE,
-    as_leaves,
+    LearnerState,
     example_observation,
-    learning_step,
     require_in,
-    targets_followed,
 )
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.schedules import LinearSchedule
@@ -46,12 +44,14 @@ class SkillLuckNetwork(nn.Module):
       num_actions: A.
       num_latents: values of z.
       hidden: units of the model's hidden layers.
+      decoded_size: numbers in an observation.
     """
 
     torso: nn.Module
     num_actions: int
     num_latents: int = 16
     hidden: int = 128
+    decoded_size: int = 1
 
     def setup(self) -> None:
         """Layers."""
@@ -62,8 +62,6 @@ class SkillLuckNetwork(nn.Module):
         self.posterior_head = nn.Sequential([nn.Dense(self.hidden), nn.relu, nn.Dense(self.num_latents)])
         self.decoder = nn.Sequential([nn.Dense(self.hidden), nn.relu])
         self.to_observation = nn.Dense(self.decoded_size)
-
-    decoded_size: int = 1
 
     def __call__(self, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Value [B] and skill [B, A] of observations, the latter before it is centred."""
@@ -126,23 +124,6 @@ class DirectAdvantageHyperparameters(struct.PyTreeNode):
     reward_clip: Any = float("inf")
 
 
-class DirectAdvantageState(struct.PyTreeNode):
-    """All of the agent that changes.
-
-    Attributes:
-      params, target_params: of the network.
-      optimizer_state: of the optimizer.
-      updates: int32, learning steps taken.
-      hyper: the agent's hyperparameters.
-    """
-
-    params: PyTree
-    target_params: PyTree
-    optimizer_state: PyTree
-    updates: jax.Array
-    hyper: DirectAdvantageHyperparameters
-
-
 @dataclasses.dataclass(frozen=True)
 class DirectAdvantage:
     """Off-policy DAE, from sequences of replay.
@@ -165,17 +146,11 @@ class DirectAdvantage:
         require_in(POSITIVE, INFINITY, temperature=hyper.temperature, reward_clip=hyper.reward_clip)
         require(self.network.num_latents >= 2, "num_latents", self.network.num_latents, "at least 2")
 
-    def init(self, key: jax.Array) -> DirectAdvantageState:
+    def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
         observation = example_observation(self.observation_spec)
         params = self.network.init(key, observation, jnp.zeros(1, jnp.int32), observation, method="everything")
-        return DirectAdvantageState(
-            params=params,
-            target_params=jax.tree.map(jnp.copy, params),
-            optimizer_state=self.optimizer.init(params),
-            updates=jnp.int32(0),
-            hyper=as_leaves(self.hyper),
-        )
+        return LearnerState.with_target(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Actor.init_memory`."""
@@ -187,23 +162,19 @@ class DirectAdvantage:
     def _transition(self, params: PyTree, observation: jax.Array, action: jax.Array, following: jax.Array) -> Any:
         return self.network.apply(params, observation, action, following, method="transition")
 
-    def act(
-        self, state: DirectAdvantageState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
+    def act(self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """See `Agent.act`."""
         _, skill = self._outputs(state.params, timestep.observation)
         return state.hyper.exploration.select(memory, skill, timestep, key)
 
     def exploit(
-        self, state: DirectAdvantageState, memory: PyTree, timestep: TimeStep, key: jax.Array
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
         """See `Actor.exploit`: the action of the largest advantage."""
         _, skill = self._outputs(state.params, timestep.observation)
         return jnp.argmax(skill, axis=-1).astype(jnp.int32), memory
 
-    def update(
-        self, state: DirectAdvantageState, batch: Segment, key: jax.Array
-    ) -> tuple[DirectAdvantageState, Metrics, jax.Array]:
+    def update(self, state: LearnerState, batch: Segment, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`: every suffix of a segment is a window of its own (eq. 12 of the paper)."""
         del key
         hyper = state.hyper
@@ -247,5 +218,5 @@ class DirectAdvantage:
             return loss + model_loss, (metrics, jnp.abs(error).mean(axis=0))
 
         gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(state.params)
-        state = targets_followed(learning_step(self.optimizer, state, gradient))
+        state = state.descend(self.optimizer, gradient).follow()
         return state, metrics, priority

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import in_turn
-from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.agents.base import LearnerState, in_turn
+from jaxq.agents.q_learning import QLearning
 from jaxq.errors import require
 from jaxq.types import Metrics, PyTree, TimeStep, Transition
 
@@ -52,7 +52,7 @@ class EnsembleQLearning:
         count = len(self.reward_shifts)
         require(count == self.members, "reward_shifts", self.reward_shifts, f"{self.members} numbers, one a member")
 
-    def init(self, key: jax.Array) -> QLearningState:
+    def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`; every leaf is [K, ...]."""
         states = jax.vmap(self.base.init)(jax.random.split(key, self.members))
         return states.replace(hyper=states.hyper.replace(reward_shift=jnp.asarray(self.reward_shifts)))
@@ -61,13 +61,13 @@ class EnsembleQLearning:
         """See `Actor.init_memory`."""
         return Followed(jnp.zeros(num_envs, jnp.int32), self.base.init_memory(num_envs))
 
-    def values(self, state: QLearningState, observation: jax.Array, mode: Any, key: jax.Array) -> jax.Array:
+    def values(self, state: LearnerState, observation: jax.Array, mode: Any, key: jax.Array) -> jax.Array:
         """Every member's action values, [K, E, A], without its shift.
 
         A reward shifted by b for ever shifts values by `b / (1 - γ)`.
         """
 
-        def member(state: QLearningState, key: jax.Array) -> jax.Array:
+        def member(state: LearnerState, key: jax.Array) -> jax.Array:
             prediction = self.base.predict(state.params, observation, mode, key)
             shift = state.hyper.reward_shift / jnp.maximum(1.0 - state.hyper.discount, 1e-6)
             return self.base.representation.mean(prediction) - shift
@@ -75,7 +75,7 @@ class EnsembleQLearning:
         return in_turn(member)(state, jax.random.split(key, self.members))
 
     def act(
-        self, state: QLearningState, memory: Followed, timestep: TimeStep, key: jax.Array
+        self, state: LearnerState, memory: Followed, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, Followed]:
         """See `Agent.act`: by the member followed, which is drawn anew at each episode's start."""
         draw_key, predict_key, select_key = jax.random.split(key, 3)
@@ -88,18 +88,16 @@ class EnsembleQLearning:
         return action, Followed(member, exploring)
 
     def exploit(
-        self, state: QLearningState, memory: Followed, timestep: TimeStep, key: jax.Array
+        self, state: LearnerState, memory: Followed, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, Followed]:
         """See `Actor.exploit`: greedy on the members' mean."""
         values = self.values(state, timestep.observation, "exploit", key)
         return jnp.argmax(values.mean(axis=0), axis=-1).astype(jnp.int32), memory
 
-    def update(
-        self, state: QLearningState, batch: Transition, key: jax.Array
-    ) -> tuple[QLearningState, Metrics, jax.Array]:
+    def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`: of every member, each on what its mask lets through."""
 
-        def member(state: QLearningState, key: jax.Array, index: jax.Array) -> Any:
+        def member(state: LearnerState, key: jax.Array, index: jax.Array) -> Any:
             own = batch
             if self.mask_probability < 1:
                 keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(jax.random.key(0), i), index))(

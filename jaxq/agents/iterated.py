@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import as_leaves, descend
-from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.agents.base import LearnerState
+from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.errors import require
-from jaxq.types import Metrics, PyTree, TimeStep, Transition
+from jaxq.types import Metrics, PyTree, Transition
 
 
 class ChainParams(struct.PyTreeNode):
@@ -105,7 +105,7 @@ class _OnFeatures:
 
 
 @dataclasses.dataclass(frozen=True)
-class IteratedQLearning:
+class IteratedQLearning(ActsByQLearning):
     """A chain of K value functions, trained together; behaviour follows one of them, drawn anew each step.
 
     With K = 1 and `WindowShift(T, T)` it is its base agent with `HardUpdate(T)`, bit for bit.
@@ -117,7 +117,6 @@ class IteratedQLearning:
       share_torso: whether all links have the network's `torso` in common and only a `head` each, or all of it each.
     """
 
-    base: QLearning
     links: int
     window: WindowShift
     share_torso: bool = False
@@ -125,7 +124,7 @@ class IteratedQLearning:
     def __post_init__(self) -> None:
         require(self.links >= 1, "links", self.links, "at least 1")
 
-    def init(self, key: jax.Array) -> QLearningState:
+    def init(self, key: jax.Array) -> LearnerState:
         """See `Agent.init`."""
         # One network alone gets the key that its base agent would.
         keys = key[None] if self.links == 1 else jax.random.split(key, self.links)
@@ -134,56 +133,27 @@ class IteratedQLearning:
         shared = {name: params[0][name] for name in common}
         own = [{name: sub for name, sub in p.items() if name not in common} for p in params]
         chain = ChainParams(shared, jax.tree.map(lambda *leaves: jnp.stack(leaves), *own))
-        return QLearningState(
-            params=chain,
-            target_params=jax.tree.map(jnp.copy, chain),
-            optimizer_state=self.base.optimizer.init(chain),
-            updates=jnp.int32(0),
-            hyper=as_leaves(self.base.hyper.replace(target=self.window)),
-        )
+        return LearnerState.with_target(chain, self.base.optimizer, self.base.hyper.replace(target=self.window))
 
-    def init_memory(self, num_envs: int) -> PyTree:
-        """See `Agent.init_memory`."""
-        return self.base.init_memory(num_envs)
-
-    def act(
-        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.act`: by one link, drawn uniformly."""
-        return self.base.act(self._draw(state, key), memory, timestep, key)
-
-    def exploit(
-        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.exploit`: by one link, drawn uniformly."""
-        return self.base.exploit(self._draw(state, key), memory, timestep, key)
-
-    def _draw(self, state: QLearningState, key: jax.Array) -> QLearningState:
+    def acting(self, state: LearnerState, key: jax.Array) -> LearnerState:
+        """See `ActsByQLearning.acting`: one link, drawn uniformly."""
         link = 0 if self.links == 1 else jax.random.randint(jax.random.fold_in(key, self.links), (), 0, self.links)
         return state.replace(params=state.params.link(link))
 
-    def update(
-        self, state: QLearningState, batch: Transition, key: jax.Array
-    ) -> tuple[QLearningState, Metrics, jax.Array]:
+    def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`: every link at once, link k on the backup of target k."""
-        hyper = state.hyper
 
         def loss(params: ChainParams) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
             losses, (metrics, priority) = self._objectives(state, params, batch, key)
             return jnp.sum(losses), (jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics), jnp.mean(priority, axis=0))
 
         (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-        params, optimizer_state = descend(
-            self.base.optimizer, gradient, state.optimizer_state, state.params, hyper.learning_rate.at(state.updates)
-        )
-        updates = state.updates + 1
-        target_params, params = hyper.target.step(state.target_params, params, updates)
-        state = state.replace(
-            params=params, target_params=target_params, optimizer_state=optimizer_state, updates=updates
-        )
+        state = state.descend(self.base.optimizer, gradient)
+        target_params, params = state.hyper.target.step(state.target_params, state.params, state.updates)
+        state = state.replace(params=params, target_params=target_params)
         return state, metrics, priority
 
-    def _objectives(self, state: QLearningState, params: ChainParams, batch: Transition, key: jax.Array) -> Any:
+    def _objectives(self, state: LearnerState, params: ChainParams, batch: Transition, key: jax.Array) -> Any:
         """The base's objective of each link, stacked."""
         base, target_params = self.base, state.target_params
         online, target = params.chained, target_params.chained

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, example_observation, in_epochs, learning_step, require_in
+from jaxq.agents.base import INFINITY, POSITIVE, LearnerState, example_observation, in_epochs, require_in
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
@@ -40,22 +40,6 @@ class LambdaQHyperparameters(struct.PyTreeNode):
     discount: Any = 0.99
     trace: Any = 0.65
     reward_clip: Any = float("inf")
-
-
-class LambdaQState(struct.PyTreeNode):
-    """All of the agent that changes.
-
-    Attributes:
-      params: of the network.
-      optimizer_state: of the optimizer.
-      updates: int32, steps of the optimizer.
-      hyper: the agent's hyperparameters.
-    """
-
-    params: PyTree
-    optimizer_state: PyTree
-    updates: jax.Array
-    hyper: LambdaQHyperparameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,17 +78,17 @@ class LambdaQLearning:
         """See `OnPolicyAgent.updates_per_rollout`."""
         return self.epochs * self.minibatches
 
-    def init(self, key: jax.Array) -> LambdaQState:
+    def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
         params = self.network.init({"params": key, SAMPLES: key}, example_observation(self.observation_spec))
-        return LambdaQState(params, self.optimizer.init(params), jnp.int32(0), as_leaves(self.hyper))
+        return LearnerState.start(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Actor.init_memory`."""
         return self.hyper.exploration.init(num_envs)
 
     def behave(
-        self, state: LambdaQState, memory: PyTree, timestep: TimeStep, key: jax.Array
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, jax.Array]:
         """See `OnPolicyAgent.behave`; kept are the action values [E, A]."""
         prediction = self.network.apply(
@@ -115,13 +99,13 @@ class LambdaQLearning:
         return action, memory, values
 
     def exploit(
-        self, state: LambdaQState, memory: PyTree, timestep: TimeStep, key: jax.Array
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
         """See `Actor.exploit`: the greedy action."""
         prediction = self.network.apply(state.params, timestep.observation, "exploit", rngs={SAMPLES: key})
         return jnp.argmax(self.representation.mean(prediction), axis=-1).astype(jnp.int32), memory
 
-    def returns(self, state: LambdaQState, rollout: Rollout, key: jax.Array) -> jax.Array:
+    def returns(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:
         """The λ-return of each step of a rollout, [T, E]."""
         hyper = state.hyper
         prediction = self.network.apply(state.params, rollout.following.observation, "act", rngs={SAMPLES: key})
@@ -139,7 +123,7 @@ class LambdaQLearning:
         trace = hyper.trace * passes * (1.0 - rollout.arrived("truncated"))
         return lambda_return(reward, discount, next_values, trace)
 
-    def update(self, state: LambdaQState, rollout: Rollout, key: jax.Array) -> tuple[LambdaQState, Metrics]:
+    def update(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> tuple[LearnerState, Metrics]:
         """See `OnPolicyAgent.update`."""
         returns_key, epochs_key = jax.random.split(key)
         target = self.representation.encode(self.returns(state, rollout, returns_key).ravel())
@@ -149,7 +133,7 @@ class LambdaQLearning:
         )
         data = (observation, action, weight, target)
 
-        def learn(state: LambdaQState, now: tuple[Any, jax.Array]) -> tuple[LambdaQState, Metrics]:
+        def learn(state: LearnerState, now: tuple[Any, jax.Array]) -> tuple[LearnerState, Metrics]:
             (observation, action, weight, target), key = now
 
             def loss(params: PyTree) -> tuple[jax.Array, Metrics]:
@@ -160,6 +144,6 @@ class LambdaQLearning:
                 return value, {"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}
 
             gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
-            return learning_step(self.optimizer, state, gradient), metrics
+            return state.descend(self.optimizer, gradient), metrics
 
         return in_epochs(learn, state, data, self.epochs, self.minibatches, epochs_key)

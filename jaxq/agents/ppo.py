@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import INFINITY, POSITIVE, as_leaves, example_observation, in_epochs, learning_step, require_in
+from jaxq.agents.base import INFINITY, POSITIVE, LearnerState, example_observation, in_epochs, require_in
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.bellman import ImplicitQuantile, lambda_return
 from jaxq.envs.base import ObservationSpec
@@ -38,22 +38,6 @@ class PPOHyperparameters(struct.PyTreeNode):
     entropy_weight: Any = 0.01
     value_weight: Any = 0.5
     quantile_weight: Any = 1.0
-
-
-class PPOState(struct.PyTreeNode):
-    """All of the agent that changes.
-
-    Attributes:
-      params: of the network.
-      optimizer_state: of the optimizer.
-      updates: int32, steps of the optimizer.
-      hyper: the agent's hyperparameters.
-    """
-
-    params: PyTree
-    optimizer_state: PyTree
-    updates: jax.Array
-    hyper: PPOHyperparameters
 
 
 class Acted(struct.PyTreeNode):
@@ -118,10 +102,10 @@ class PPO:
         """See `OnPolicyAgent.updates_per_rollout`."""
         return self.epochs * self.minibatches
 
-    def init(self, key: jax.Array) -> PPOState:
+    def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
         params = self.network.init({"params": key, SAMPLES: key}, example_observation(self.observation_spec))
-        return PPOState(params, self.optimizer.init(params), jnp.int32(0), as_leaves(self.hyper))
+        return LearnerState.start(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Actor.init_memory`: none."""
@@ -132,19 +116,21 @@ class PPO:
         return self.network.apply(params, observation, mode, rngs={SAMPLES: key})
 
     def behave(
-        self, state: PPOState, memory: PyTree, timestep: TimeStep, key: jax.Array
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, Acted]:
         """See `OnPolicyAgent.behave`: a sample of the policy."""
         logits, value, _ = self._outputs(state.params, timestep.observation, "act", key)
         action = jax.random.categorical(jax.random.fold_in(key, 1), logits).astype(jnp.int32)
         return action, memory, Acted(logits, value)
 
-    def exploit(self, state: PPOState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+    def exploit(
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
         """See `Actor.exploit`: the likeliest action."""
         logits, _, _ = self._outputs(state.params, timestep.observation, "exploit", key)
         return jnp.argmax(logits, axis=-1).astype(jnp.int32), memory
 
-    def lessons(self, state: PPOState, rollout: Rollout, key: jax.Array) -> Lesson:
+    def lessons(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> Lesson:
         """A rollout as what is to be learned from it, [T * E, ...]."""
         hyper = state.hyper
         logits, value, _ = self._outputs(state.params, rollout.following.observation, "act", key)
@@ -173,17 +159,17 @@ class PPO:
         )
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), lesson)
 
-    def update(self, state: PPOState, rollout: Rollout, key: jax.Array) -> tuple[PPOState, Metrics]:
+    def update(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> tuple[LearnerState, Metrics]:
         """See `OnPolicyAgent.update`."""
         lessons_key, epochs_key = jax.random.split(key)
         lessons = self.lessons(state, rollout, lessons_key)
         behaviour = state.params
 
-        def learn(state: PPOState, now: tuple[Lesson, jax.Array]) -> tuple[PPOState, Metrics]:
+        def learn(state: LearnerState, now: tuple[Lesson, jax.Array]) -> tuple[LearnerState, Metrics]:
             lesson, key = now
             descent = jax.grad(self.objective, has_aux=True)
             gradient, metrics = descent(state.params, behaviour, state.hyper, lesson, key)
-            return learning_step(self.optimizer, state, gradient), metrics
+            return state.descend(self.optimizer, gradient), metrics
 
         return in_epochs(learn, state, lessons, self.epochs, self.minibatches, epochs_key)
 

@@ -15,11 +15,9 @@ from flax import struct
 from jaxq.agents.base import (
     INFINITY,
     POSITIVE,
-    as_leaves,
+    LearnerState,
     example_observation,
-    learning_step,
     require_in,
-    targets_followed,
 )
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.schedules import LinearSchedule
@@ -53,23 +51,6 @@ class QLearningHyperparameters(struct.PyTreeNode):
     reward_shift: Any = 0.0
 
 
-class QLearningState(struct.PyTreeNode):
-    """All of a Q-learning agent that changes.
-
-    Attributes:
-      params, target_params: of the network.
-      optimizer_state: of the optimizer.
-      updates: int32, learning steps taken.
-      hyper: the agent's hyperparameters.
-    """
-
-    params: PyTree
-    target_params: PyTree
-    optimizer_state: PyTree
-    updates: jax.Array
-    hyper: QLearningHyperparameters
-
-
 @dataclasses.dataclass(frozen=True)
 class QLearning:
     """Q-learning, off-policy from replay.
@@ -99,16 +80,10 @@ class QLearning:
         plain = self.channels is as_given or not hyper.operator.adds_to_rewards
         require(plain, "operator", type(hyper.operator).__name__, "one without bonuses, as these rewards have channels")
 
-    def init(self, key: jax.Array) -> QLearningState:
+    def init(self, key: jax.Array) -> LearnerState:
         """See `Agent.init`."""
         params = self.network.init({"params": key, SAMPLES: key}, example_observation(self.observation_spec))
-        return QLearningState(
-            params=params,
-            target_params=jax.tree.map(jnp.copy, params),
-            optimizer_state=self.optimizer.init(params),
-            updates=jnp.int32(0),
-            hyper=as_leaves(self.hyper),
-        )
+        return LearnerState.with_target(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Agent.init_memory`."""
@@ -118,24 +93,20 @@ class QLearning:
         """The network's predictions [B, A, W] of observations [B, ...]; `key` is for networks that draw samples."""
         return self.network.apply(params, observation, mode, rngs={SAMPLES: key})
 
-    def act(
-        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
+    def act(self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """See `Agent.act`."""
         # A folded key costs nothing where the network draws no samples; a split one would.
         prediction = self.predict(state.params, timestep.observation, "act", jax.random.fold_in(key, 1))
         return state.hyper.exploration.select(memory, self.representation.mean(prediction), timestep, key)
 
     def exploit(
-        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
         """See `Agent.exploit`: greedy."""
         values = self.representation.mean(self.predict(state.params, timestep.observation, "exploit", key))
         return jnp.argmax(values, axis=-1).astype(jnp.int32), memory
 
-    def update(
-        self, state: QLearningState, batch: Transition, key: jax.Array
-    ) -> tuple[QLearningState, Metrics, jax.Array]:
+    def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`."""
         hyper = state.hyper
 
@@ -143,7 +114,7 @@ class QLearning:
             return self.objective(hyper, params, state.target_params, batch, key)
 
         (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-        state = targets_followed(learning_step(self.optimizer, state, gradient))
+        state = state.descend(self.optimizer, gradient).follow()
         return state, metrics, priority
 
     def objective(
@@ -189,3 +160,30 @@ class QLearning:
         counted = jnp.arange(rewards.shape[1]) < batch.steps[:, None]
         rewards += hyper.reward_shift * counted.reshape(*counted.shape, *(1,) * (rewards.ndim - 2))
         return n_step_return(self.channels(rewards), batch.steps, batch.terminated, hyper.discount)
+
+
+@dataclasses.dataclass(frozen=True)
+class ActsByQLearning:
+    """Base of the agents that learn in their own way around a Q-learner, and act by it.
+
+    Attributes:
+      base: the Q-learner.
+    """
+
+    base: QLearning
+
+    def acting(self, state: Any, key: jax.Array) -> LearnerState:
+        """Of the agent's state, what the Q-learner is to act by; `key` is that of acting."""
+        raise NotImplementedError
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Actor.init_memory`."""
+        return self.base.init_memory(num_envs)
+
+    def act(self, state: Any, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        """See `Agent.act`."""
+        return self.base.act(self.acting(state, key), memory, timestep, key)
+
+    def exploit(self, state: Any, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        """See `Actor.exploit`."""
+        return self.base.exploit(self.acting(state, key), memory, timestep, key)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxq.agents.base import as_leaves, example_observation, learning_step, targets_followed
-from jaxq.agents.q_learning import QLearningHyperparameters, QLearningState
+from jaxq.agents.base import LearnerState, example_observation
+from jaxq.agents.q_learning import QLearningHyperparameters
 from jaxq.bellman import Representation
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
@@ -80,26 +80,18 @@ class RecurrentQLearning:
         plain = not self.hyper.operator.adds_to_rewards
         require(plain, "operator", type(self.hyper.operator).__name__, "one without bonuses")
 
-    def init(self, key: jax.Array) -> QLearningState:
+    def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
         observation = example_observation(self.observation_spec)[None]
         reset, state = jnp.ones((1, 1), bool), self.network.initial_state(1)
         params = self.network.init({"params": key, SAMPLES: key}, observation, reset, state)
-        return QLearningState(
-            params=params,
-            target_params=jax.tree.map(jnp.copy, params),
-            optimizer_state=self.optimizer.init(params),
-            updates=jnp.int32(0),
-            hyper=as_leaves(self.hyper),
-        )
+        return LearnerState.with_target(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Actor.init_memory`: of the exploration, and the recurrent state."""
         return self.hyper.exploration.init(num_envs), self.network.initial_state(num_envs)
 
-    def act(
-        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
+    def act(self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """See `Agent.act`."""
         exploring, recurrent = memory
         values, recurrent = self._step(state, recurrent, timestep, "act", jax.random.fold_in(key, 1))
@@ -107,14 +99,14 @@ class RecurrentQLearning:
         return action, (exploring, recurrent)
 
     def exploit(
-        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
         """See `Actor.exploit`: the greedy action."""
         values, recurrent = self._step(state, memory[1], timestep, "exploit", key)
         return jnp.argmax(values, axis=-1).astype(jnp.int32), (memory[0], recurrent)
 
     def _step(
-        self, state: QLearningState, recurrent: jax.Array, timestep: TimeStep, mode: Mode, key: jax.Array
+        self, state: LearnerState, recurrent: jax.Array, timestep: TimeStep, mode: Mode, key: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         prediction, recurrent = self._apply(
             state.params, timestep.observation[None], timestep.first[None], recurrent, mode, key
@@ -126,7 +118,7 @@ class RecurrentQLearning:
     ) -> Any:
         return self.network.apply(params, observation, reset, recurrent, mode, rngs={SAMPLES: key})
 
-    def update(self, state: QLearningState, batch: Segment, key: jax.Array) -> tuple[QLearningState, Metrics, Any]:
+    def update(self, state: LearnerState, batch: Segment, key: jax.Array) -> tuple[LearnerState, Metrics, Any]:
         """See `Agent.update`; a sequence's importance weight and priority are one number."""
         hyper, burn = state.hyper, self.burn_in
         length, size = batch.reward.shape
@@ -171,5 +163,5 @@ class RecurrentQLearning:
             return value, ({"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}, priority)
 
         (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-        state = targets_followed(learning_step(self.optimizer, state, gradient))
+        state = state.descend(self.optimizer, gradient).follow()
         return state, metrics, priority

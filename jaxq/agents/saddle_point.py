@@ -10,15 +10,15 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.base import as_leaves, example_observation, learning_step
-from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.agents.base import LearnerState, example_observation
+from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.errors import require
 from jaxq.networks import SAMPLES
-from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
+from jaxq.types import Metrics, Network, PyTree, Transition
 
 
 @dataclasses.dataclass(frozen=True)
-class SaddlePointQLearning:
+class SaddlePointQLearning(ActsByQLearning):
     """Q-learning down the gradient of a robust Bellman error.
 
     With `δ = r + γ v(s') - q(s, a)` and `c(δ)` the error clipped to ±κ (Huber) or its sign (absolute), values move
@@ -26,14 +26,13 @@ class SaddlePointQLearning:
     regresses δ, with a penalty on its size as in QRC (Ghiassian et al., 2020).
 
     Attributes:
-      base: network, operator, optimizer and numbers; its target schedule is not used.
+      base: network, operator, optimizer and numbers, the target schedule None.
       correction_network: [B, ...] -> [B, A, 1], h.
       error: the Bellman error that is minimized; `squared` has no clipping.
       threshold: κ of `huber`.
       penalty: of h squared; 1 in QRC.
     """
 
-    base: QLearning
     correction_network: Network
     error: Literal["squared", "huber", "absolute"] = "huber"
     threshold: float = 1.0
@@ -44,7 +43,7 @@ class SaddlePointQLearning:
         require(self.penalty >= 0, "penalty", self.penalty, "0 or more")
         require(self.base.representation.width == 1, "representation", self.base.representation, "of one scalar")
 
-    def init(self, key: jax.Array) -> QLearningState:
+    def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`; the parameters are `values` and `correction`, and there are no target parameters."""
         values_key, correction_key = jax.random.split(key)
         observation = example_observation(self.base.observation_spec)
@@ -55,29 +54,12 @@ class SaddlePointQLearning:
                 ("correction", self.correction_network, correction_key),
             )
         }
-        return QLearningState(
-            params=params,
-            target_params=(),
-            optimizer_state=self.base.optimizer.init(params),
-            updates=jnp.int32(0),
-            hyper=as_leaves(self.base.hyper),
-        )
+        return LearnerState.start(params, self.base.optimizer, self.base.hyper)
 
-    def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
-        return self.base.init_memory(num_envs)
-
-    def act(
-        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.act`."""
-        return self.base.act(state.replace(params=state.params["values"]), memory, timestep, key)
-
-    def exploit(
-        self, state: QLearningState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`."""
-        return self.base.exploit(state.replace(params=state.params["values"]), memory, timestep, key)
+    def acting(self, state: LearnerState, key: jax.Array) -> LearnerState:
+        """See `ActsByQLearning.acting`."""
+        del key
+        return state.replace(params=state.params["values"])
 
     def clip(self, error: jax.Array) -> jax.Array:
         """c: the derivative of the error's loss."""
@@ -89,9 +71,7 @@ class SaddlePointQLearning:
             case "absolute":
                 return jnp.sign(error)
 
-    def update(
-        self, state: QLearningState, batch: Transition, key: jax.Array
-    ) -> tuple[QLearningState, Metrics, jax.Array]:
+    def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`."""
         hyper, stop = state.hyper, jax.lax.stop_gradient
 
@@ -110,4 +90,4 @@ class SaddlePointQLearning:
             return value, ({"loss": loss, "mean_q": jnp.mean(q), "correction": jnp.mean(jnp.abs(h))}, absolute)
 
         gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(state.params)
-        return learning_step(self.base.optimizer, state, gradient), metrics, priority
+        return state.descend(self.base.optimizer, gradient), metrics, priority

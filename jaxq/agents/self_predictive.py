@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import as_leaves, example_observation, learning_step, targets_followed
-from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.agents.base import LearnerState, as_leaves, example_observation
+from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.errors import require
 from jaxq.networks import SAMPLES, Conv
-from jaxq.types import Metrics, PyTree, Segment, TimeStep, Transition
+from jaxq.types import Metrics, PyTree, Segment, Transition
 
 
 class TransitionModel(nn.Module):
@@ -151,13 +151,13 @@ class SelfPredictiveState(struct.PyTreeNode):
       key: of resets.
     """
 
-    values: QLearningState
+    values: LearnerState
     horizon: AnnealedHorizon
     key: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
-class SelfPredictiveQLearning:
+class SelfPredictiveQLearning(ActsByQLearning):
     """BBF's agent.
 
     At each reset the encoder and the transition model are mixed with freshly initialized ones and everything else is
@@ -171,7 +171,6 @@ class SelfPredictiveQLearning:
       kept: share of encoder and transition model that a reset keeps; 0.5 in BBF.
     """
 
-    base: QLearning
     horizon: AnnealedHorizon
     jumps: int = 5
     prediction_weight: float = 5.0
@@ -196,31 +195,13 @@ class SelfPredictiveQLearning:
     def init(self, key: jax.Array) -> SelfPredictiveState:
         """See `Actor.init`."""
         params_key, reset_key = jax.random.split(key)
-        params = self._fresh(params_key)
-        values = QLearningState(
-            params=params,
-            target_params=jax.tree.map(jnp.copy, params),
-            optimizer_state=self.base.optimizer.init(params),
-            updates=jnp.int32(0),
-            hyper=as_leaves(self.base.hyper),
-        )
+        values = LearnerState.with_target(self._fresh(params_key), self.base.optimizer, self.base.hyper)
         return SelfPredictiveState(values, as_leaves(self.horizon), reset_key)
 
-    def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
-        return self.base.init_memory(num_envs)
-
-    def act(
-        self, state: SelfPredictiveState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.act`: by the target parameters."""
-        return self.base.act(state.values.replace(params=state.values.target_params), memory, timestep, key)
-
-    def exploit(
-        self, state: SelfPredictiveState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`: by the target parameters."""
-        return self.base.exploit(state.values.replace(params=state.values.target_params), memory, timestep, key)
+    def acting(self, state: SelfPredictiveState, key: jax.Array) -> LearnerState:
+        """See `ActsByQLearning.acting`: the target parameters."""
+        del key
+        return state.values.replace(params=state.values.target_params)
 
     def update(
         self, state: SelfPredictiveState, batch: Segment, key: jax.Array
@@ -267,7 +248,7 @@ class SelfPredictiveQLearning:
             return loss, (metrics, representation.priority(prediction, target))
 
         gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(values.params)
-        values = targets_followed(learning_step(base.optimizer, values, gradient))
+        values = values.descend(base.optimizer, gradient).follow()
         return self._reset_when_due(state.replace(values=values)), metrics, priority
 
     def _reset_when_due(self, state: SelfPredictiveState) -> SelfPredictiveState:

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import descend, example_observation
-from jaxq.agents.q_learning import QLearning, QLearningState
+from jaxq.agents.base import LearnerState, descend, example_observation
+from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import huber
 from jaxq.errors import require
 from jaxq.networks import SAMPLES
-from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
+from jaxq.types import Metrics, Network, PyTree, Transition
 
 
 class VarianceWeightedState(struct.PyTreeNode):
@@ -26,14 +26,14 @@ class VarianceWeightedState(struct.PyTreeNode):
       variance, target_variance, variance_optimizer: parameters and optimizer state of the variance network.
     """
 
-    values: QLearningState
+    values: LearnerState
     variance: PyTree
     target_variance: PyTree
     variance_optimizer: PyTree
 
 
 @dataclasses.dataclass(frozen=True)
-class VarianceWeightedQLearning:
+class VarianceWeightedQLearning(ActsByQLearning):
     """A Q-learner and a network for the variance of its targets.
 
     The variance network learns the squared error of the target network's own values, with a Huber loss; its own target
@@ -46,7 +46,6 @@ class VarianceWeightedQLearning:
       smallest: below which variances count as this, so that no sample outweighs all others.
     """
 
-    base: QLearning
     variance_network: Network
     smallest: float = 0.1
 
@@ -63,21 +62,10 @@ class VarianceWeightedQLearning:
             self.base.init(values_key), variance, jax.tree.map(jnp.copy, variance), self.base.optimizer.init(variance)
         )
 
-    def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
-        return self.base.init_memory(num_envs)
-
-    def act(
-        self, state: VarianceWeightedState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.act`."""
-        return self.base.act(state.values, memory, timestep, key)
-
-    def exploit(
-        self, state: VarianceWeightedState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`."""
-        return self.base.exploit(state.values, memory, timestep, key)
+    def acting(self, state: VarianceWeightedState, key: jax.Array) -> LearnerState:
+        """See `ActsByQLearning.acting`."""
+        del key
+        return state.values
 
     def variances(self, params: PyTree, batch: Transition) -> jax.Array:
         """Of the return after each transition's state and action, [B]."""

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jaxq
-from jaxq.agents import SaddlePointQLearning
 from jaxq.errors import InputError, require
 from jaxq.runs.config import parse
 from jaxq.runs.restore import load_script
@@ -64,15 +63,12 @@ def catalog(directory: Path | None = None) -> list[dict[str, str]]:
 def _axes(training: Any) -> dict[str, str]:
     agent = training.agent
     wrappers = []
-    settings = [agent]
+    outermost = agent
     while hasattr(agent, "base"):
         wrappers.append(type(agent).__name__)
         agent = agent.base
-        settings.append(agent)
     hyper = agent.hyper
-    targets = getattr(settings[0], "window", None) or getattr(hyper, "target", None)
-    if isinstance(settings[0], SaddlePointQLearning):
-        targets = None
+    targets = getattr(outermost, "window", None) or getattr(hyper, "target", None)
     network = getattr(agent, "network", None) or getattr(agent, "critic", None)
     noisy = getattr(getattr(network, "head", None), "noisy", False)
     strategy = type(getattr(hyper, "exploration", None)).__name__
