@@ -5,6 +5,7 @@ the contract's end-of-episode semantics. Back ends live in modules of their own.
 """
 
 import abc
+import copy
 import dataclasses
 from typing import Any, Protocol
 
@@ -88,6 +89,12 @@ class Environment(abc.ABC):
     def like(self, environment: "Environment") -> "Environment":
         """Another environment in this one's wrapping, for an agent that knows no other; as it is if there is none."""
         return environment
+
+    def share(self, parts: int) -> "Environment":
+        """One of so many equal parts of the batch. The state must be all there is: the environment is `resumable`."""
+        share = copy.copy(self)
+        share.num_envs = self.num_envs // parts
+        return share
 
     @abc.abstractmethod
     def reset(self, keys: jax.Array) -> tuple[PyTree, TimeStep]:

@@ -11,7 +11,7 @@ from jaxq.agents.base import Actor
 from jaxq.envs.base import Environment
 from jaxq.errors import require
 from jaxq.training.evaluation import Evaluation
-from jaxq.training.population import flat
+from jaxq.training.population import by_turns, flat
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import Metrics, PyTree, TimeStep
 
@@ -112,10 +112,12 @@ class Loop:
 
     Attributes:
       environment: the flat batch of N * E training environments.
+      agent: one member's.
       evaluation: how the members are tested.
       num_members: N.
     """
 
+    agent: Actor
     environment: Environment
     evaluation: Evaluation
     num_members: int = 1
@@ -135,13 +137,13 @@ class Loop:
         chunks = iterations // per_chunk
         return Plan(chunks, per_chunk, max(round(chunks / num_evaluations), 1), warmup, per_chunk * per_iteration)
 
-    def _init(self, agent: Actor, keys: jax.Array) -> TrainState:
+    def _init(self, keys: jax.Array) -> TrainState:
         """A state without replay."""
         keys, agent_keys, env_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(keys), 1, 0)
         env, timestep = self._fresh_episodes(env_keys)
         return TrainState(
-            agent=jax.vmap(agent.init)(agent_keys),
-            memory=jax.vmap(lambda _: agent.init_memory(self.envs_per_member))(jnp.arange(self.num_members)),
+            agent=jax.vmap(self.agent.init)(agent_keys),
+            memory=jax.vmap(lambda _: self.agent.init_memory(self.envs_per_member))(jnp.arange(self.num_members)),
             replay=(),
             env=env,
             timestep=timestep,
@@ -160,17 +162,40 @@ class Loop:
     def _fresh_episodes(self, keys: jax.Array) -> tuple[PyTree, TimeStep]:
         return self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, self.envs_per_member))(keys)))
 
-    def _end_chunk(
-        self, agent: Actor, state: TrainState, metrics: Metrics, plan: Plan, keys: jax.Array
-    ) -> tuple[TrainState, Metrics]:
-        """Average the metrics of the chunk's iterations, report its episodes, and evaluate if the plan says so."""
-        metrics = jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+    def train_chunk(self, state: TrainState, plan: Plan) -> tuple[TrainState, Metrics]:
+        """See `Training.train_chunk`."""
+        keys, loop_keys, evaluation_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(state.key), 1, 0)
+        state, metrics = self._members(state.replace(key=keys), loop_keys, plan.iterations)
         chunk = state.chunk + 1
         statistics, episodes = state.statistics.report(self.num_members)
         # Once a chunk and outside every vmap, so a branch and not a select.
         evaluation = jax.lax.cond(
             plan.evaluates(chunk),
-            lambda: self.evaluation(agent, state.agent, keys),
+            lambda: self.evaluation(self.agent, state.agent, evaluation_keys),
             lambda: self.evaluation.skipped(self.num_members),
         )
         return state.replace(statistics=statistics, chunk=chunk), {**metrics, **episodes, **evaluation}
+
+    def _members(self, state: TrainState, keys: jax.Array, iterations: int) -> tuple[TrainState, Metrics]:
+        """Some iterations of every member; metrics are their means, [N].
+
+        On the CPU one member after the other, each for the whole chunk: side by side its matrix products are slower
+        (`in_turn`), and taking turns in every iteration would copy each member's parameters out and in again.
+        Environments whose state is elsewhere only step all together.
+        """
+        if self.num_members == 1 or jax.default_backend() != "cpu" or not self.environment.resumable:
+            return self._iterate(state, keys, iterations)
+        environment = self.environment.share(self.num_members)
+        alone = dataclasses.replace(self, environment=environment, num_members=1)
+        return by_turns(
+            lambda own, key: alone._iterate(own, key, iterations), self.num_members, self._member_axes, state, keys
+        )
+
+    @property
+    def _member_axes(self) -> TrainState:
+        """Where members are in a `TrainState`; None for what they share."""
+        return TrainState(0, 0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
+
+    def _iterate(self, state: TrainState, keys: jax.Array, iterations: int) -> tuple[TrainState, Metrics]:
+        """The loop itself; metrics are means over the iterations, [N]. `keys`: [N]."""
+        raise NotImplementedError

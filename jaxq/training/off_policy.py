@@ -61,7 +61,7 @@ class OffPolicy(Loop):
 
     def init(self, keys: jax.Array) -> TrainState:
         """See `Training.init`."""
-        state = self._init(self.agent, keys)
+        state = self._init(keys)
         action = self.environment.action_spec.sample(jax.random.key(0), self.environment.num_envs)
         replay = jax.vmap(self.replay.init, out_axes=self.replay.population_axes)(
             by_member(state.timestep, self.num_members), by_member(action, self.num_members)
@@ -92,12 +92,13 @@ class OffPolicy(Loop):
 
         return jax.lax.scan(step, state.replace(key=keys), jnp.arange(rows))[0]
 
-    def train_chunk(self, state: TrainState, plan: Plan) -> tuple[TrainState, Metrics]:
-        """See `Training.train_chunk`."""
-        keys, loop_keys, evaluation_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(state.key), 1, 0)
+    @property
+    def _member_axes(self) -> TrainState:
+        return super()._member_axes.replace(replay=self.replay.population_axes)
 
+    def _iterate(self, state: TrainState, keys: jax.Array, iterations: int) -> tuple[TrainState, Metrics]:
         def iteration(state: TrainState, index: jax.Array) -> tuple[TrainState, Metrics]:
-            iteration_keys = jax.vmap(jax.random.fold_in, (0, None))(loop_keys, index)
+            iteration_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
             draws = self.collect_steps + self.updates
             step_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, draws))(iteration_keys), 1, 0)
             state, _ = jax.lax.scan(
@@ -108,8 +109,8 @@ class OffPolicy(Loop):
             )
             return state.replace(agent=agent, replay=replay), jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
-        state, metrics = jax.lax.scan(iteration, state.replace(key=keys), jnp.arange(plan.iterations))
-        return self._end_chunk(self.agent, state, metrics, plan, evaluation_keys)
+        state, metrics = jax.lax.scan(iteration, state, jnp.arange(iterations))
+        return state, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
     def _act(self, state: TrainState, keys: jax.Array) -> tuple[jax.Array, PyTree]:
         act = over_members(self.agent.act, self.num_members)

@@ -39,18 +39,15 @@ class OnPolicy(Loop):
 
     def init(self, keys: jax.Array) -> TrainState:
         """See `Training.init`."""
-        return self._init(self.agent, keys)
+        return self._init(keys)
 
     def warm_up(self, state: TrainState) -> TrainState:
         """See `Training.warm_up`: nothing."""
         return state
 
-    def train_chunk(self, state: TrainState, plan: Plan) -> tuple[TrainState, Metrics]:
-        """See `Training.train_chunk`."""
-        keys, loop_keys, evaluation_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(state.key), 1, 0)
-
+    def _iterate(self, state: TrainState, keys: jax.Array, iterations: int) -> tuple[TrainState, Metrics]:
         def iteration(state: TrainState, index: jax.Array) -> tuple[TrainState, Metrics]:
-            iteration_keys = jax.vmap(jax.random.fold_in, (0, None))(loop_keys, index)
+            iteration_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
             step_keys = jnp.moveaxis(
                 jax.vmap(lambda k: jax.random.split(k, self.rollout_steps + 1))(iteration_keys), 1, 0
             )
@@ -67,8 +64,8 @@ class OnPolicy(Loop):
             )
             return state.replace(agent=agent), metrics
 
-        state, metrics = jax.lax.scan(iteration, state.replace(key=keys), jnp.arange(plan.iterations))
-        return self._end_chunk(self.agent, state, metrics, plan, evaluation_keys)
+        state, metrics = jax.lax.scan(iteration, state, jnp.arange(iterations))
+        return state, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
     def _collect(self, state: TrainState, keys: jax.Array) -> tuple[TrainState, Any]:
         """One step of every environment; also what was seen, done and recorded, by member."""
