@@ -8,11 +8,8 @@ on each other. Dopamine is not on a package registry for this JAX: its functions
 Writes benchmarks/results/backups.json; seconds are of one backup and gradient.
 """
 
-import argparse
 import ast
 import functools
-import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,19 +22,17 @@ import numpy as np
 import optax
 import rlax
 
+from benchmarks.timing import arguments, measure, segment
 from jaxq.bellman import Categorical, Quantile, Representation, Support
 from jaxq.bellman.operators import greedy
 from jaxq.bellman.quantile import midpoints
 from jaxq.errors import clean_errors, require
-from jaxq.runs.directory import provenance, write_json
 
-RESULTS = Path(__file__).parent / "results"
 ACTIONS = 4
 DISCOUNT = 0.99
 BATCHES = (32, 256, 1024, 4096)
 ATOMS = (51, 101, 201)
 QUANTILES = (32, 64, 200)
-SECONDS = 0.4  # about how long a timed segment is
 
 # (prediction [B, A, N], next prediction [B, A, N], action [B], reward [B]) -> gradient by the prediction, [B, A, N].
 Gradient = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
@@ -169,34 +164,19 @@ def contenders(kind: str, size: int, dopamine: Path | None) -> dict[str, Gradien
     return found if dopamine is None else {**found, "dopamine": dopamine_quantile(dopamine, size)}
 
 
-def segment(gradient: Gradient, batch: int, size: int) -> Callable[[], float]:
-    """A compiled scan of enough backups; when called, the seconds of one."""
+def timed(gradient: Gradient, batch: int, size: int) -> Callable[[], float]:
+    """A segment of backups and gradients."""
     keys = jax.random.split(jax.random.key(0), 4)
     prediction, following = (jax.random.normal(k, (batch, ACTIONS, size)) for k in keys[:2])
     action = jax.random.randint(keys[2], (batch,), 0, ACTIONS)
     reward = jax.random.normal(keys[3], (batch,))
 
-    def scan(prediction: jax.Array, following: jax.Array, count: int) -> jax.Array:
-        def step(prediction: jax.Array, _: None) -> tuple[jax.Array, None]:
-            # The next predictions must change too, or XLA would move all of the target out of the loop.
-            moving = following + 1e-9 * prediction[0, 0, 0]
-            return prediction - 1e-3 * gradient(prediction, moving, action, reward), None
+    def step(prediction: jax.Array, following: jax.Array) -> tuple[jax.Array, jax.Array]:
+        # The next predictions must change too, or XLA would move all of the target out of the loop.
+        moving = following + 1e-9 * prediction[0, 0, 0]
+        return prediction - 1e-3 * gradient(prediction, moving, action, reward), following
 
-        return jax.lax.scan(step, prediction, None, count)[0]
-
-    def compiled(count: int) -> Callable[[], float]:
-        run = jax.jit(scan, static_argnums=2).lower(prediction, following, count).compile()
-
-        def timed() -> float:
-            begun = time.perf_counter()
-            jax.block_until_ready(run(prediction, following))
-            return (time.perf_counter() - begun) / count
-
-        timed()
-        return timed
-
-    once = min(compiled(2)() for _ in range(2))
-    return compiled(int(np.clip(SECONDS / once, 2, 20_000)))
+    return segment(step, prediction, following)
 
 
 def check_agreement(gradients: dict[str, Gradient], size: int) -> None:
@@ -218,27 +198,15 @@ def main() -> None:
     """Measure and write the results."""
     settings = [f"categorical-{b}-{n}" for b in BATCHES for n in ATOMS]
     settings += [f"quantile-{b}-{n}" for b in BATCHES for n in QUANTILES]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, settings)
     parser.add_argument("--dopamine", type=Path, help="a checkout of github.com/google/dopamine")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=settings, action="append", help="measure this setting; may be given again")
     args = parser.parse_args()
-    path = RESULTS / "backups.json"
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for setting in args.only or settings:
         kind, batch, size = setting.split("-")
         gradients = contenders(kind, int(size), args.dopamine)
         check_agreement(gradients, int(size))
-        segments = {name: segment(gradient, int(batch), int(size)) for name, gradient in gradients.items()}
-        seconds: dict[str, list[float]] = {name: [] for name in segments}
-        for _ in range(args.rounds):
-            for name, timed in segments.items():
-                seconds[name].append(timed())
-        results[setting] = {"seconds": seconds, "provenance": provenance()}
-        write_json(path, results)
-        ratios = {n: float(np.median(np.array(s) / np.array(seconds["jaxq"]))) for n, s in seconds.items()}
-        times = ", ".join(f"{n} {1e6 * np.median(s):,.0f} µs ({ratios[n]:.1f})" for n, s in seconds.items())
-        print(f"{setting:22} {times}", flush=True)
+        segments = {name: timed(gradient, int(batch), int(size)) for name, gradient in gradients.items()}
+        measure("backups.json", setting, segments, args.rounds)
 
 
 if __name__ == "__main__":

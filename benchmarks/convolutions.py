@@ -7,21 +7,14 @@ channels first, and `patches without that` shows what it gains. Writes benchmark
 of one forward and backward pass.
 """
 
-import argparse
-import json
-import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from benchmarks.timing import arguments, measure, segment
 from jaxq.networks import convolution
-from jaxq.runs.directory import provenance, write_json
 
-RESULTS = Path(__file__).parent / "results"
 BATCH = 32
 # Side, channels in, channels out, kernel, stride, padding.
 LAYERS: dict[str, tuple[int, int, int, int, int, convolution.Padding]] = {
@@ -48,58 +41,26 @@ CONTENDERS: dict[str, Convolve] = {
 }
 
 
-def segment(convolve: Convolve, layer: tuple[int, int, int, int, int, convolution.Padding]) -> Callable[[], float]:
-    """A compiled scan of enough passes; when called, the seconds of one."""
+def timed(convolve: Convolve, layer: tuple[int, int, int, int, int, convolution.Padding]) -> Callable[[], float]:
+    """A segment of forward and backward passes."""
     side, channels, features, size, stride, padding = layer
     x = jax.random.normal(jax.random.key(0), (BATCH, side, side, channels))
     kernel = 0.1 * jax.random.normal(jax.random.key(1), (size, size, channels, features))
+    gradient = jax.grad(lambda x, kernel: jnp.mean(jnp.square(convolve(x, kernel, stride, padding))), (0, 1))
 
-    def loss(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jnp.mean(jnp.square(convolve(x, kernel, stride, padding)))
+    def step(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+        by_x, by_kernel = gradient(x, kernel)
+        return x - 1e-3 * by_x, kernel - 1e-3 * by_kernel
 
-    def scan(x: jax.Array, kernel: jax.Array, count: int) -> Any:
-        def step(carry: tuple[jax.Array, jax.Array], _: None) -> Any:
-            by_x, by_kernel = jax.grad(loss, (0, 1))(*carry)
-            return (carry[0] - 1e-3 * by_x, carry[1] - 1e-3 * by_kernel), None
-
-        return jax.lax.scan(step, (x, kernel), None, count)[0]
-
-    def compiled(count: int) -> Callable[[], float]:
-        run = jax.jit(scan, static_argnums=2).lower(x, kernel, count).compile()
-
-        def timed() -> float:
-            begun = time.perf_counter()
-            jax.block_until_ready(run(x, kernel))
-            return (time.perf_counter() - begun) / count
-
-        timed()
-        return timed
-
-    return compiled(int(np.clip(0.4 / compiled(2)(), 2, 2_000)))
+    return segment(step, x, kernel)
 
 
 def main() -> None:
     """Measure and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=list(LAYERS), action="append", help="measure this layer; may be given again")
-    args = parser.parse_args()
-    path = RESULTS / "convolutions.json"
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    args = arguments(__doc__, LAYERS).parse_args()
     for name in args.only or LAYERS:
-        segments = {contender: segment(convolve, LAYERS[name]) for contender, convolve in CONTENDERS.items()}
-        seconds: dict[str, list[float]] = {contender: [] for contender in segments}
-        for _ in range(args.rounds):
-            for contender, timed in segments.items():
-                seconds[contender].append(timed())
-        results[name] = {"layer": LAYERS[name], "seconds": seconds, "provenance": provenance()}
-        write_json(path, results)
-        ours = np.array(seconds["patches"])
-        times = ", ".join(
-            f"{contender} {1e6 * np.median(s):,.0f} µs ({np.median(np.array(s) / ours):.1f})"
-            for contender, s in seconds.items()
-        )
-        print(f"{name:22} {times}", flush=True)
+        segments = {contender: timed(convolve, LAYERS[name]) for contender, convolve in CONTENDERS.items()}
+        measure("convolutions.json", name, segments, args.rounds, layer=LAYERS[name])
 
 
 if __name__ == "__main__":

@@ -58,6 +58,13 @@ for game in MINATAR_GAMES:
         COMMANDS[f"minatar-{game}-{agent}"] = f"{agent} --env gymnax/{game}-MinAtar {SAMPLES} {schedule} {flags}"
     COMMANDS[f"minatar-{game}-pqn"] = f"pqn --env gymnax/{game}-MinAtar {ROLLOUTS}"
 
+# Every agent with discrete actions by one command, in its own defaults; minimax_dqn needs a game of two.
+ELSEWHERE = ("__init__", "sac", "minimax_dqn")
+for path in sorted((ROOT / "experiments").glob("*.py")):
+    if path.stem not in ELSEWHERE:
+        one_for_all = "--env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000"
+        COMMANDS[f"family-{path.stem}"] = f"{path.stem} {one_for_all}"
+
 
 def main() -> None:
     """Run those named, or all; a name may end in * for all that begin so."""

@@ -4,15 +4,16 @@ python -m benchmarks.report
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.timing import RESULTS, cells
 from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval
 
 ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results"
 
 SETTINGS = {
     "dqn-cartpole-1": "DQN, CartPole, 1 environment, 64-64, an update of 64 every 4 steps",
@@ -63,7 +64,7 @@ def learning_table() -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for path in sorted((RESULTS / "runs").glob("*/summary.json")):
-        if path.parent.name.startswith("minatar-"):
+        if path.parent.name.startswith(("minatar-", "family-")):
             continue
         summary = json.loads(path.read_text())
         command = json.loads((path.parent / "provenance.json").read_text())["command"]
@@ -95,8 +96,8 @@ def minatar_tables() -> str:
         commands[row] = command.split(" --run-dir")[0].replace(f"{game}-MinAtar", "GAME-MinAtar")
     games = sorted({game for columns in found.values() for game in columns})
     lines = [
-        "| agent | seeds | steps of each | " + " | ".join(games) + " | steps/s |",
-        "| --- | ---: | ---: |" + " ---: |" * (len(games) + 1),
+        "| agent | seeds | steps of each | " + " | ".join(games) + " |",
+        "| --- | ---: | ---: |" + " ---: |" * len(games),
     ]
 
     def cell(summary: dict[str, Any] | None) -> str:
@@ -108,55 +109,73 @@ def minatar_tables() -> str:
 
     for (agent, steps), columns in sorted(found.items(), key=lambda item: (item[0][1], item[0][0])):
         seeds = max(len(summary["returns"]) for summary in columns.values())
-        speed = np.median([summary["env_steps_per_second"] for summary in columns.values()])
         cells = " | ".join(cell(columns.get(game)) for game in games)
-        lines.append(f"| {agent} | {seeds} | {steps:,} | {cells} | {speed:,.0f} |")
+        lines.append(f"| {agent} | {seeds} | {steps:,} | {cells} |")
     published = " | ".join(str(PUBLISHED.get(game, "")) for game in games)
-    lines += [f"| *published: PPO of gymnax's authors* |  |  | {published} |  |", "", "The commands:", ""]
+    lines += [f"| *published: PPO of gymnax's authors* |  |  | {published} |", "", "The commands:", ""]
     lines += [f"    {commands[row]}" for row in sorted(commands, key=lambda row: (row[1], row[0]))]
     return "\n".join(lines)
 
 
-def backups_table(results: dict[str, Any]) -> str:
-    """Median microseconds of each contender, and the median over rounds of how many times longer it takes than ours."""
-    names = list(dict.fromkeys(name for setting in results.values() for name in setting["seconds"]))
-    lines = [
-        "| backup | batch | size | " + " | ".join(f"{name}, µs" for name in names) + " |",
-        "| --- | ---: | ---: |" + " ---: |" * len(names),
-    ]
-    for setting, measured in results.items():
-        kind, batch, size = setting.split("-")
-        seconds = {name: np.array(values) for name, values in measured["seconds"].items()}
-        cells = []
-        for name in names:
-            if name not in seconds:
-                cells.append("")
-                continue
-            ratio = float(np.median(seconds[name] / seconds["jaxq"]))
-            times = "" if name == "jaxq" else f" (× {ratio:.1f})"
-            cells.append(f"{1e6 * np.median(seconds[name]):,.0f}{times}")
-        lines.append(f"| {kind} | {int(batch):,} | {size} | " + " | ".join(cells) + " |")
+def family_table() -> str:
+    """A row an agent that was run by the one command."""
+    lines = ["| agent | seeds | steps of each | mean return | lowest | highest |", "| --- |" + " ---: |" * 5]
+    for path in sorted((RESULTS / "runs").glob("family-*/summary.json")):
+        summary = json.loads(path.read_text())
+        returns = np.array(summary["returns"])
+        lines.append(
+            f"| {summary['agent']} | {len(returns)} | {summary['total_steps']:,} | {returns.mean():,.1f} "
+            f"| {returns.min():,.1f} | {returns.max():,.1f} |"
+        )
     return "\n".join(lines)
+
+
+def timing_table(results: dict[str, Any], columns: str, described: Callable[[str, dict[str, Any]], str]) -> str:
+    """Median microseconds of each contender, and how many times longer than the first.
+
+    Args:
+      results: what `benchmarks.timing.measure` wrote.
+      columns: titles of the first columns, with bars between them.
+      described: the same columns of a row, from the setting's name and results.
+    """
+    names = list(dict.fromkeys(name for measured in results.values() for name in measured["seconds"]))
+    count = columns.count("|") + len(names)
+    lines = [f"| {columns} | {' | '.join(f'{name}, µs' for name in names)} |", "| --- |" + " ---: |" * count]
+    for setting, measured in results.items():
+        found = cells(measured["seconds"])
+        lines.append(f"| {described(setting, measured)} | {' | '.join(found.get(name, '') for name in names)} |")
+    return "\n".join(lines)
+
+
+def backups_table(results: dict[str, Any]) -> str:
+    """Backup and gradient."""
+
+    def described(setting: str, measured: dict[str, Any]) -> str:
+        del measured
+        kind, batch, size = setting.split("-")
+        return f"{kind} | {int(batch):,} | {size}"
+
+    return timing_table(results, "backup | batch | size", described)
 
 
 def convolutions_table(results: dict[str, Any]) -> str:
-    """Median microseconds of each way of convolving, and how many times longer than ours."""
-    names = list(next(iter(results.values()))["seconds"])
-    lines = [
-        "| layer | side | channels | kernel | stride | " + " | ".join(f"{name}, µs" for name in names) + " |",
-        "| --- | ---: | ---: | ---: | ---: |" + " ---: |" * len(names),
-    ]
-    for layer, measured in results.items():
+    """Ways of convolving."""
+
+    def described(setting: str, measured: dict[str, Any]) -> str:
         side, channels, features, kernel, stride, _ = measured["layer"]
-        seconds = {name: np.array(values) for name, values in measured["seconds"].items()}
-        cells = [
-            f"{1e6 * np.median(values):,.0f}"
-            + ("" if name == names[0] else f" (× {np.median(values / seconds[names[0]]):.1f})")
-            for name, values in seconds.items()
-        ]
-        size = f"{kernel}×{kernel} | {stride}"
-        lines.append(f"| {layer} | {side} | {channels} → {features} | {size} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        return f"{setting} | {side} | {channels} → {features} | {kernel}×{kernel} | {stride}"
+
+    return timing_table(results, "layer | side | channels | kernel | stride", described)
+
+
+def products_table(results: dict[str, Any]) -> str:
+    """Ways of keeping a kernel."""
+
+    def described(setting: str, measured: dict[str, Any]) -> str:
+        rows, inputs, units = measured["layer"]
+        return f"{setting} | {rows:,} | {inputs:,} | {units:,}"
+
+    return timing_table(results, "layer | rows | inputs | units", described)
 
 
 def machine(results: dict[str, Any]) -> str:
@@ -206,6 +225,17 @@ def main() -> None:
             minatar_tables(),
             "",
         ]
+    if list((RESULTS / "runs").glob("family-*/summary.json")):
+        parts += [
+            "### Every agent",
+            "",
+            "`python experiments/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each in "
+            "its own defaults, most of which are made for many more steps: the table shows that they run and begin to "
+            "learn, not which is best.",
+            "",
+            family_table(),
+            "",
+        ]
     backups = RESULTS / "backups.json"
     if backups.exists():
         parts += [
@@ -226,6 +256,17 @@ def main() -> None:
             "medians of rounds in turn, and in brackets how many times longer than the library's patches.",
             "",
             convolutions_table(json.loads(convolutions.read_text())),
+            "",
+        ]
+    products = RESULTS / "products.json"
+    if products.exists():
+        parts += [
+            "## Products",
+            "",
+            "Measured by `python -m benchmarks.products`: forward and backward in a scan, on the CPU; medians of "
+            "rounds in turn, and in brackets how many times longer than the library's.",
+            "",
+            products_table(json.loads(products.read_text())),
             "",
         ]
     replay = RESULTS / "replay.json"

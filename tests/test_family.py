@@ -162,9 +162,9 @@ def test_the_variance_network_learns_the_variance_of_targets_and_weighs_by_its_i
 @pytest.mark.parametrize("error", ["squared", "huber", "absolute"])
 def test_saddle_point_updates_end_at_the_exact_values(error):
     mdp = small_garnet(3, actions=3, branching=1)
-    base = table_agent(mdp, Scalar(), operators.Maximum(), rate=0.02, updates=5000)
+    base = table_agent(mdp, Scalar(), operators.Maximum(), rate=0.02, updates=10_000)
     agent = SaddlePointQLearning(base, ActionValueNetwork(Table(), ActionValueHead(3)), error)
-    state, _ = scanned(agent, every_transition(mdp), 5000)
+    state, _ = scanned(agent, every_transition(mdp), 10_000)
     found = base.predict(state.params["values"], jnp.eye(5), "exploit", jax.random.key(0))[..., 0]
     exact = tabular.optimal_values(mdp, DISCOUNT)
     np.testing.assert_allclose(found[~mdp.terminal], exact[~mdp.terminal], atol=0.03)
@@ -188,7 +188,7 @@ def test_saddle_point_gradient_is_the_corrected_one():
     expected = np.zeros((5, 3))
     expected[s, one.action[0]] += np.clip(error, -0.3, 0.3)
     expected[t, q[t].argmax()] -= DISCOUNT * going_on * np.clip(h, -0.3, 0.3)
-    kernel = lambda params: np.asarray(params["values"]["params"]["head"]["Dense_0"]["kernel"])  # noqa: E731
+    kernel = lambda params: np.asarray(params["values"]["params"]["head"]["Dense_0"]["kernel"]).T  # noqa: E731
     np.testing.assert_allclose(kernel(after.params) - kernel(state.params), expected, atol=1e-5)
 
 
@@ -313,10 +313,10 @@ def test_gru_equals_flax_s():
     params = theirs.init(jax.random.key(2), state, x[0])["params"]
     packed = {
         "Dense_0": {
-            "kernel": jnp.concatenate([params[n]["kernel"] for n in ("iz", "ir", "in")], axis=1),
+            "kernel": jnp.concatenate([params[n]["kernel"].T for n in ("iz", "ir", "in")]),
             "bias": jnp.concatenate([params[n]["bias"] for n in ("iz", "ir", "in")]),
         },
-        "recurrent": jnp.concatenate([params[n]["kernel"] for n in ("hz", "hr", "hn")], axis=1),
+        "recurrent": jnp.concatenate([params[n]["kernel"].T for n in ("hz", "hr", "hn")]),
         "recurrent_bias": params["hn"]["bias"],
     }
     reset = jnp.zeros((3, 2), bool).at[2, 0].set(True)

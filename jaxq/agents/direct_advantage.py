@@ -25,6 +25,7 @@ from jaxq.agents.exploration import Exploration
 from jaxq.agents.schedules import LinearSchedule
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
+from jaxq.networks import Dense
 from jaxq.types import Metrics, PyTree, Segment, TimeStep
 
 # 1 / 2σ² of the decoder's Gaussian: with less, telling next observations apart does not pay for its bits, and the
@@ -55,13 +56,13 @@ class SkillLuckNetwork(nn.Module):
 
     def setup(self) -> None:
         """Layers."""
-        self.value_head = nn.Dense(1)
-        self.skill_head = nn.Dense(self.num_actions)
-        self.luck_head = nn.Dense(self.num_actions * self.num_latents)
-        self.prior_head = nn.Sequential([nn.Dense(self.hidden), nn.relu, nn.Dense(self.num_latents)])
-        self.posterior_head = nn.Sequential([nn.Dense(self.hidden), nn.relu, nn.Dense(self.num_latents)])
-        self.decoder = nn.Sequential([nn.Dense(self.hidden), nn.relu])
-        self.to_observation = nn.Dense(self.decoded_size)
+        self.value_head = Dense(1)
+        self.skill_head = Dense(self.num_actions)
+        self.luck_head = Dense(self.num_actions * self.num_latents)
+        self.prior_head = nn.Sequential([Dense(self.hidden), nn.relu, Dense(self.num_latents)])
+        self.posterior_head = nn.Sequential([Dense(self.hidden), nn.relu, Dense(self.num_latents)])
+        self.decoder = nn.Sequential([Dense(self.hidden), nn.relu])
+        self.to_observation = Dense(self.decoded_size)
 
     def __call__(self, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Value [B] and skill [B, A] of observations, the latter before it is centred."""

@@ -16,7 +16,7 @@ from flax import struct
 from jaxq.agents.base import LearnerState, as_leaves, example_observation
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.errors import require
-from jaxq.networks import SAMPLES, Conv
+from jaxq.networks import SAMPLES, Conv, Dense
 from jaxq.types import Metrics, PyTree, Segment, Transition
 
 
@@ -59,8 +59,8 @@ class SelfPredictiveNetwork(nn.Module):
 
     def setup(self) -> None:
         """Layers."""
-        self.projection = nn.Dense(self.hidden)
-        self.predictor = nn.Dense(self.hidden)
+        self.projection = Dense(self.hidden)
+        self.predictor = Dense(self.hidden)
         self.transition = TransitionModel(self.num_actions)
 
     def encode(self, observation: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""flax.linen networks: torsos, heads, ensembles, recurrence, attention, and the one convolution."""
+"""flax.linen networks: torsos, heads, ensembles, recurrence, attention; the one convolution, the one product."""
 
 from jaxq.networks.convolution import Conv
 from jaxq.networks.heads import (
@@ -16,6 +16,7 @@ from jaxq.networks.heads import (
     NoisyDense,
     StockNetwork,
 )
+from jaxq.networks.linear import Dense, product
 from jaxq.networks.policies import QuantileCriticNetwork
 from jaxq.networks.recurrent import GRU, RecurrentActionValueNetwork
 from jaxq.networks.torsos import MLP, ImpalaCNN, ImpalaEncoder, MinAtarCNN, NatureCNN, RandomFeatures, torso_for
@@ -31,6 +32,7 @@ __all__ = [
     "ActionValueHead",
     "ActionValueNetwork",
     "Conv",
+    "Dense",
     "DuelingHead",
     "Ensemble",
     "FullyParameterizedHead",
@@ -47,5 +49,6 @@ __all__ = [
     "RecurrentActionValueNetwork",
     "StockNetwork",
     "attention_maps",
+    "product",
     "torso_for",
 ]

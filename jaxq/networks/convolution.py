@@ -11,6 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxq.networks.linear import product
+
 Implementation = Literal["auto", "patches", "native"]
 Padding = Literal["VALID", "SAME"]
 
@@ -47,7 +49,7 @@ def patches_by_slices(x: jax.Array, kernel: jax.Array, stride: int, padding: Pad
         for j in range(width)
     ]
     columns_matrix = jnp.concatenate(patches, axis=-1).reshape(-1, height * width * x.shape[-1])
-    out = columns_matrix @ kernel.reshape(-1, kernel.shape[-1])
+    out = product(columns_matrix, kernel.reshape(-1, kernel.shape[-1]).T)
     return out.reshape(x.shape[0], out_height, out_width, kernel.shape[-1])
 
 

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxq.networks.linear import Dense, product
 from jaxq.networks.torsos import MLP
 
 # What a network is asked for: LEARN the prediction that is trained, TARGET the one that trains it, ACT for behaviour,
@@ -89,12 +90,12 @@ class NoisyDense(nn.Module):
             return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
         constant = nn.initializers.constant(self.initial_noise * bound)
-        kernel = self.param("kernel", uniform, (inputs, self.features))
+        kernel = self.param("kernel", uniform, (self.features, inputs))
         bias = self.param("bias", uniform, (self.features,))
-        kernel_noise = self.param("kernel_noise", constant, (inputs, self.features))
+        kernel_noise = self.param("kernel_noise", constant, (self.features, inputs))
         bias_noise = self.param("bias_noise", constant, (self.features,))
         if mode == "exploit":
-            return x @ kernel + bias
+            return product(x, kernel) + bias
 
         def draw(key: jax.Array, size: int) -> jax.Array:
             noise = jax.random.normal(key, (size,))
@@ -102,13 +103,13 @@ class NoisyDense(nn.Module):
 
         in_key, out_key = jax.random.split(self.make_rng(SAMPLES))
         noise_in, noise_out = draw(in_key, inputs), draw(out_key, self.features)
-        # (x ∘ ε_in) W_σ ∘ ε_out is x (W_σ ∘ ε_in ε_outᵀ) without that matrix ever being made.
-        noisy = ((x * noise_in) @ kernel_noise) * noise_out + bias_noise * noise_out
-        return x @ kernel + bias + noisy
+        # (x ∘ ε_in) W_σ ∘ ε_out is x (W_σ ∘ ε_out ε_inᵀ)ᵀ without that matrix ever being made.
+        noisy = product(x * noise_in, kernel_noise) * noise_out + bias_noise * noise_out
+        return product(x, kernel) + bias + noisy
 
 
 def _linear(features: int, noisy: bool) -> nn.Module:
-    return NoisyDense(features) if noisy else nn.Dense(features)
+    return NoisyDense(features) if noisy else Dense(features)
 
 
 def _apply_linear(layer: nn.Module, x: jax.Array, mode: Mode) -> jax.Array:
@@ -132,7 +133,7 @@ class _QuantileFunction(nn.Module):
     def __call__(self, features: jax.Array, fractions: jax.Array, mode: Mode) -> jax.Array:
         """[B, F] and [B, N] -> [B, A, N]."""
         cosines = jnp.cos(jnp.pi * jnp.arange(self.num_cosines) * fractions[..., None])
-        embedding = nn.relu(nn.Dense(features.shape[1])(cosines))
+        embedding = nn.relu(Dense(features.shape[1])(cosines))
         embedded = features[:, None, :] * embedding
 
         def stream(outputs: int) -> jax.Array:
@@ -204,7 +205,7 @@ class FullyParameterizedHead(nn.Module):
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
         # Small weights, so that the first intervals are nearly equal, as in the authors' code.
-        proposal = nn.Dense(self.num_quantiles, kernel_init=nn.initializers.uniform(0.01), name=FRACTIONS)
+        proposal = Dense(self.num_quantiles, kernel_init=nn.initializers.uniform(0.01), name=FRACTIONS)
         ends = jnp.cumsum(jax.nn.softmax(proposal(jax.lax.stop_gradient(features))), axis=-1)  # [B, N]
         given = jax.lax.stop_gradient(ends)
         midpoints = given - 0.5 * jnp.diff(given, axis=-1, prepend=0.0)
@@ -258,8 +259,8 @@ class GaussianPolicyNetwork(nn.Module):
     def __call__(self, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See the class."""
         features = MLP(self.widths)(observation)
-        mean = nn.Dense(self.size)(features)
-        log_std = nn.Dense(self.size)(features)
+        mean = Dense(self.size)(features)
+        log_std = Dense(self.size)(features)
         return mean, jnp.clip(log_std, *self.log_std_range)
 
 
@@ -273,7 +274,7 @@ class ActionCritic(nn.Module):
     def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
         """See the class."""
         x = jnp.concatenate([observation.reshape(observation.shape[0], -1), action], axis=-1)
-        return nn.Dense(self.width)(MLP(self.widths)(x))
+        return Dense(self.width)(MLP(self.widths)(x))
 
 
 class Ensemble(nn.Module):

@@ -7,46 +7,61 @@ import jax
 import jax.numpy as jnp
 
 _EPSILON = 1e-6
-# On the CPU, XLA sums over so narrow a last axis one element at a time, where a product with a vector is three times
-# faster; over wider ones its own sums are.
+# On the CPU, XLA sums over so narrow a last axis one element at a time, and a product with a vector is faster; over
+# wider ones its own sums are.
 _NARROW = 64
 
 
-def _mean(x: jax.Array) -> jax.Array:
-    """Over the last axis, which is kept: [..., F] -> [..., 1]."""
-    size = x.shape[-1]
-    if size > _NARROW or jax.default_backend() != "cpu":
-        return jnp.mean(x, axis=-1, keepdims=True)
-    return (x.reshape(-1, size) @ jnp.full((size, 1), 1.0 / size, x.dtype)).reshape(*x.shape[:-1], 1)
+def _weighted_sum(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """`Σ x weight` over the last axis, which is kept: [..., F], [F] -> [..., 1]."""
+    if x.shape[-1] > _NARROW or jax.default_backend() != "cpu":
+        return jnp.sum(x * weight, axis=-1, keepdims=True)
+    return (x.reshape(-1, x.shape[-1]) @ weight[:, None]).reshape(*x.shape[:-1], 1)
+
+
+def _sum_over_batch(x: jax.Array) -> jax.Array:
+    """[..., F] -> [F]: a product with a vector as well."""
+    x = x.reshape(-1, x.shape[-1])
+    return jnp.ones(x.shape[0], x.dtype) @ x
 
 
 @jax.custom_vjp
-def normalize(x: jax.Array) -> jax.Array:
-    """`(x - mean) / std` over the last axis (Ba et al., Layer Normalization, 2016, eq. 3). [..., F] -> [..., F]."""
-    return _forward(x)[0]
+def normalize(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    """`scale (x - mean) / std + bias` over the last axis (Ba et al., Layer Normalization, 2016, eq. 3 and 4).
+
+    Args:
+      x: [..., F].
+      scale, bias: [F].
+    """
+    return _forward(x, scale, bias)[0]
 
 
-def _forward(x: jax.Array) -> Any:
-    mean = _mean(x)
-    scale = jax.lax.rsqrt(jnp.maximum(_mean(x * x) - mean * mean, 0.0) + _EPSILON)
-    out = (x - mean) * scale
-    return out, (out, scale)
+def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
+    each = jnp.full(x.shape[-1], 1.0 / x.shape[-1], x.dtype)
+    mean = _weighted_sum(x, each)
+    inverse = jax.lax.rsqrt(jnp.maximum(_weighted_sum(x * x, each) - mean * mean, 0.0) + _EPSILON)
+    normal = (x - mean) * inverse
+    return normal * scale + bias, (normal, inverse, scale)
 
 
-def _backward(kept: Any, slope: jax.Array) -> tuple[jax.Array]:
-    out, scale = kept
-    return (scale * (slope - _mean(slope) - out * _mean(slope * out)),)
+def _backward(kept: Any, slope: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    normal, inverse, scale = kept
+    each = scale / scale.size
+    # One product serves the gradients of scale and of x.
+    aligned = slope * normal
+    of_x = inverse * (slope * scale - _weighted_sum(slope, each) - normal * _weighted_sum(aligned, each))
+    return of_x, _sum_over_batch(aligned), _sum_over_batch(slope)
 
 
 normalize.defvjp(_forward, _backward)
 
 
 class LayerNorm(nn.Module):
-    """`normalize`, scaled and shifted; the parameters are those of `nn.LayerNorm`. [..., F] -> [..., F]."""
+    """`normalize`; the parameters are those of `nn.LayerNorm`. [..., F] -> [..., F]."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """See the class."""
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-        return normalize(x) * scale + bias
+        return normalize(x, scale, bias)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.networks.heads import ImplicitQuantileHead, Mode
+from jaxq.networks.linear import Dense
 
 
 class QuantileCriticNetwork(nn.Module):
@@ -29,9 +30,9 @@ class QuantileCriticNetwork(nn.Module):
     def __call__(self, observation: jax.Array, mode: Mode = "learn") -> tuple[jax.Array, jax.Array, jax.Array]:
         """[B, ...] -> logits [B, A], values [B], quantiles and their fractions [B, A, 2N]."""
         features = self.torso(observation)
-        logits = nn.Dense(self.num_actions, kernel_init=nn.initializers.orthogonal(0.01))(features)
+        logits = Dense(self.num_actions, kernel_init=nn.initializers.orthogonal(0.01))(features)
         told = jnp.split(self.head(features, "exploit"), 2, axis=-1)[0]
         told = jax.lax.stop_gradient(told).reshape(features.shape[0], -1)
-        hidden = nn.relu(nn.Dense(self.hidden)(jnp.concatenate([features, told], axis=-1)))
-        value = nn.Dense(1)(hidden)[:, 0]
+        hidden = nn.relu(Dense(self.hidden)(jnp.concatenate([features, told], axis=-1)))
+        value = Dense(1)(hidden)[:, 0]
         return logits, value, self.head(features, mode)

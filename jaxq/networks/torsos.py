@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxq.envs.base import ObservationSpec
 from jaxq.networks.convolution import Conv, Implementation
+from jaxq.networks.linear import Dense
 from jaxq.networks.normalization import LayerNorm
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -38,7 +39,7 @@ class MLP(nn.Module):
         """See the class."""
         x = x.reshape(x.shape[0], -1)
         for width in self.widths:
-            x = _activate(nn.Dense(width)(x), self.layer_norm, self.activation)
+            x = _activate(Dense(width)(x), self.layer_norm, self.activation)
         return x
 
 
@@ -58,7 +59,7 @@ class MinAtarCNN(nn.Module):
         """See the class."""
         x = Conv(self.channels, 3, implementation=self.convolution)(unit_range(x))
         x = _activate(x, self.layer_norm).reshape(x.shape[0], -1)
-        return _activate(nn.Dense(self.width)(x), self.layer_norm) if self.width else x
+        return _activate(Dense(self.width)(x), self.layer_norm) if self.width else x
 
 
 class NatureCNN(nn.Module):
@@ -78,7 +79,7 @@ class NatureCNN(nn.Module):
         for channels, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
             x = _activate(Conv(channels, kernel, stride, implementation=self.convolution)(x), self.layer_norm)
         x = x.reshape(x.shape[0], -1)
-        return _activate(nn.Dense(self.width)(x), self.layer_norm) if self.width else x
+        return _activate(Dense(self.width)(x), self.layer_norm) if self.width else x
 
 
 def _max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
@@ -157,7 +158,7 @@ class ImpalaCNN(nn.Module):
         if self.pooled:
             x = adaptive_max_pool(x, self.pooled)
         x = x.reshape(x.shape[0], -1)
-        return _activate(nn.Dense(self.width)(x), self.layer_norm) if self.width else x
+        return _activate(Dense(self.width)(x), self.layer_norm) if self.width else x
 
 
 def adaptive_max_pool(x: jax.Array, side: int) -> jax.Array:
@@ -183,7 +184,7 @@ class RandomFeatures(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array) -> jax.Array:
         """See the class."""
-        return nn.Dense(self.size)(self.torso(observation))
+        return Dense(self.size)(self.torso(observation))
 
 
 def torso_for(spec: ObservationSpec, widths: Sequence[int] = (64, 64), layer_norm: bool = False) -> nn.Module:

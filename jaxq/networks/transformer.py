@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from jaxq.networks.convolution import Conv, Implementation
 from jaxq.networks.heads import Mode
+from jaxq.networks.linear import Dense
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.torsos import unit_range
 
@@ -23,14 +24,14 @@ class Attention(nn.Module):
         width = queries.shape[-1]
 
         def split(x: jax.Array) -> jax.Array:
-            return nn.Dense(width)(x).reshape(*x.shape[:2], self.heads, width // self.heads)
+            return Dense(width)(x).reshape(*x.shape[:2], self.heads, width // self.heads)
 
         query, key, value = split(queries), split(keys), split(keys)
         scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / jnp.sqrt(width // self.heads)
         weights = jax.nn.softmax(scores, axis=-1)
         self.sow("intermediates", ATTENTION, weights)
         out = jnp.einsum("bhqk,bkhd->bqhd", weights, value).reshape(*queries.shape)
-        return nn.Dense(width)(out)
+        return Dense(width)(out)
 
 
 class TransformerLayer(nn.Module):
@@ -44,8 +45,8 @@ class TransformerLayer(nn.Module):
         """[B, Q, D] -> [B, Q, D], attending to itself, or to `memory` [B, K, D]."""
         normalized = LayerNorm()(x)
         x = x + Attention(self.heads)(normalized, normalized if memory is None else memory)
-        y = nn.Dense(self.hidden)(LayerNorm()(x))
-        return x + nn.Dense(x.shape[-1])(nn.relu(y))
+        y = Dense(self.hidden)(LayerNorm()(x))
+        return x + Dense(x.shape[-1])(nn.relu(y))
 
 
 class ActionQTransformer(nn.Module):
@@ -80,17 +81,17 @@ class ActionQTransformer(nn.Module):
         for channels, kernel, stride in zip(self.channels, self.kernels, self.strides, strict=True):
             x = nn.relu(Conv(channels, kernel, stride, implementation=self.convolution)(x))
         batch, height, width, _ = x.shape
-        tokens = nn.Dense(self.features)(x.reshape(batch, height * width, -1))
+        tokens = Dense(self.features)(x.reshape(batch, height * width, -1))
         tokens += self.param("position", nn.initializers.normal(0.02), (height * width, self.features))
         for i in range(self.layers):
             tokens = TransformerLayer(self.heads, 2 * self.features, name=f"encoder_{i}")(tokens)
         tokens = LayerNorm()(tokens)
-        value = nn.Dense(self.width)(tokens.mean(axis=1))[:, None]
+        value = Dense(self.width)(tokens.mean(axis=1))[:, None]
         queries = self.param("queries", nn.initializers.normal(1.0), (self.num_actions, self.features))
         queries = jnp.broadcast_to(queries, (batch, *queries.shape))
         for i in range(self.layers):
             queries = TransformerLayer(self.heads, 2 * self.features, name=f"decoder_{i}")(queries, tokens)
-        advantage = nn.Dense(self.width)(LayerNorm()(queries))
+        advantage = Dense(self.width)(LayerNorm()(queries))
         return value + advantage - advantage.mean(axis=1, keepdims=True)
 
 
