@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxq.envs import ObservationSpec
-from jaxq.networks import MLP, Conv, Ensemble, ImpalaCNN, MinAtarCNN, NatureCNN, torso_for
+from jaxq.networks import MLP, Conv, Dense, Ensemble, ImpalaCNN, MinAtarCNN, NatureCNN, product, torso_for
 from jaxq.networks.convolution import largest_singular_value
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.torsos import adaptive_max_pool
@@ -124,3 +124,29 @@ def test_layer_norm_equals_flax_s_in_value_and_gradient(shape):
         ours, theirs = (jax.grad(loss, argument)(module, params, x) for module in (LayerNorm(), nn.LayerNorm()))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, theirs)
     np.testing.assert_allclose(LayerNorm().apply(params, x), nn.LayerNorm().apply(params, x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 7), (130, 100), (9, 5), (70, 3, 90)])
+@pytest.mark.parametrize("units", [1, 6, 80])
+def test_the_product_and_its_gradients_are_those_of_numpy(shape, units):
+    """Few inputs and many, one row of slopes and several axes of them."""
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=shape).astype(np.float32), rng.normal(size=(units, shape[-1])).astype(np.float32)
+    slope = rng.normal(size=(*shape[:-1], units)).astype(np.float32)
+    out, pull = jax.vjp(jax.jit(product), x, kernel)
+    np.testing.assert_allclose(out, np.einsum("...i,oi->...o", x, kernel), rtol=1e-4, atol=1e-4)
+    by_x, by_kernel = jax.jit(pull)(slope)
+    np.testing.assert_allclose(by_x, np.einsum("...o,oi->...i", slope, kernel), rtol=1e-4, atol=1e-4)
+    flat = lambda a: a.reshape(-1, a.shape[-1])  # noqa: E731
+    np.testing.assert_allclose(by_kernel, np.einsum("bo,bi->oi", flat(slope), flat(x)), rtol=1e-4, atol=1e-3)
+
+
+def test_dense_is_flax_s_with_its_kernel_transposed():
+    import flax.linen as nn
+
+    x = jax.random.normal(jax.random.key(0), (4, 3, 5))
+    params = nn.Dense(7).init(jax.random.key(1), x)["params"]
+    ours = {"params": {"kernel": params["kernel"].T, "bias": params["bias"] + 1.0}}
+    np.testing.assert_allclose(Dense(7).apply(ours, x), nn.Dense(7).apply({"params": params}, x) + 1.0, rtol=1e-5)
+    wide = Dense(400).init(jax.random.key(0), jnp.zeros((1, 100)))["params"]["kernel"]
+    np.testing.assert_allclose(wide.std(), 0.1, rtol=0.05)  # one over the root of the inputs

@@ -16,7 +16,7 @@ _NARROW = 64  # inputs so few go on the left, and the result, small as it is, is
 
 @jax.custom_vjp
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`x kernelᵀ`: [B, I], [O, I] -> [B, O]."""
+    """`x kernelᵀ`: [..., I], [O, I] -> [..., O]."""
     return x @ kernel.T
 
 
@@ -26,7 +26,7 @@ def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Arra
 
 def _backward(kept: tuple[jax.Array, jax.Array], slope: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = kept
-    return slope @ kernel, _over_batch(slope, x)
+    return slope @ kernel, _over_batch(slope.reshape(-1, slope.shape[-1]), x.reshape(-1, x.shape[-1]))
 
 
 def _over_batch(slope: jax.Array, x: jax.Array) -> jax.Array:
@@ -59,4 +59,4 @@ class Dense(nn.Module):
         """See the class."""
         kernel = self.param("kernel", self.kernel_init, (self.features, x.shape[-1]))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return product(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], self.features) + bias
+        return product(x, kernel) + bias
