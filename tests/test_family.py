@@ -519,7 +519,7 @@ def test_the_surrogate_s_gradient_is_the_policy_gradient_where_nothing_has_chang
 
 @pytest.mark.parametrize("kind", ["pqn", "pg_rainbow"])
 def test_on_policy_agents_solve_the_chain(kind):
-    environment = envs.make("tabular/Chain", 16)
+    environment = envs.make("tabular/Chain", 4)
     spec = environment.observation_spec
     if kind == "pqn":
         agent = LambdaQLearning(
