@@ -143,8 +143,8 @@ def _forward(batch: int, layers: list[Layer]) -> list[Product]:
 
 
 def _backward(batch: int, layers: list[Layer], *, weights: bool = True, inputs: bool = False) -> list[Product]:
-    """Products of the gradient: by the weights of every layer, by the inputs of all but (unless asked) the first."""
-    by_weights = [(k, batch * rows, n) for rows, k, n in layers] if weights else []
+    """Products of the gradient: by the weights [n, k] of every layer, by the inputs of all but the first, or of all."""
+    by_weights = [(n, batch * rows, k) for rows, k, n in layers] if weights else []
     return by_weights + [(batch * rows, n, k) for rows, k, n in (layers if inputs else layers[1:])]
 
 

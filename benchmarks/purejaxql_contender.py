@@ -1,11 +1,12 @@
 """purejaxql's own PQN on MinAtar, for `throughput.py`; run by the Python of an environment in which purejaxql works.
 
-    python benchmarks/purejaxql_contender.py CHECKOUT [--train STEPS]
+    python benchmarks/purejaxql_contender.py CHECKOUT [--train STEPS SEEDS]
 
 That environment needs the versions that purejaxql's project file pins (JAX 0.4.38), `gymnax`, `six` and `pyyaml`. The
 settings are those of the checkout, but for the game and the length. Says `ready`, and for each line on its standard
-input runs a segment and prints `{"steps": ..., "seconds": ...}`. With `--train` it trains once, for so many steps, and
-prints the mean return of the last tenth's episodes while exploring, and of greedy ones at the end.
+input runs a segment and prints `{"steps": ..., "seconds": ...}`. With `--train` it trains once, so many seeds
+for so many steps each, and prints by seed the mean return of the last tenth's episodes, while exploring, and of greedy
+ones at the end.
 """
 
 import json
@@ -18,8 +19,8 @@ ROLLOUTS = 20
 STEPS_PER_ROLLOUT = 128 * 32
 
 
-def compiled(checkout: Path, steps: int, test: bool) -> tuple[Any, Any]:
-    """purejaxql's whole training as one program, and a key for it."""
+def compiled(checkout: Path, steps: int, test: bool, seeds: int = 1) -> tuple[Any, Any]:
+    """purejaxql's whole training as one program, and its keys."""
     sys.path.insert(0, str(checkout))
     import jax
     import yaml
@@ -33,7 +34,7 @@ def compiled(checkout: Path, steps: int, test: bool) -> tuple[Any, Any]:
         TEST_DURING_TRAINING=test,
         WANDB_MODE="disabled",
     )
-    keys = jax.random.split(jax.random.PRNGKey(0), 1)
+    keys = jax.random.split(jax.random.PRNGKey(0), seeds)
     return jax.jit(jax.vmap(make_train(config))).lower(keys).compile(), keys
 
 
@@ -44,12 +45,13 @@ def main() -> None:
 
     checkout = Path(sys.argv[1])
     if "--train" in sys.argv:
-        steps = int(sys.argv[sys.argv.index("--train") + 1])
-        program, keys = compiled(checkout, steps, True)
+        steps, seeds = (int(sys.argv[sys.argv.index("--train") + i]) for i in (1, 2))
+        program, keys = compiled(checkout, steps, True, seeds)
         metrics = jax.block_until_ready(program(keys))["metrics"]
-        returns = np.asarray(metrics["returned_episode_returns"])[0]
-        tested = np.asarray(metrics["test/returned_episode_returns"])[0]
-        print(json.dumps({"return": float(returns[-len(returns) // 10 :].mean()), "greedy": float(tested[-1])}))
+        returns = np.asarray(metrics["returned_episode_returns"])
+        tested = np.asarray(metrics["test/returned_episode_returns"])
+        exploring = returns[:, -(returns.shape[1] // 10) :].mean(axis=1)
+        print(json.dumps({"exploring": exploring.tolist(), "greedy": tested[:, -1].tolist()}))
         return
     program, keys = compiled(checkout, ROLLOUTS * STEPS_PER_ROLLOUT, False)
     jax.block_until_ready(program(keys))

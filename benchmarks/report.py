@@ -130,6 +130,22 @@ def family_table() -> str:
     return "\n".join(lines)
 
 
+def returns_table(results: dict[str, Any]) -> str:
+    """Both implementations' returns by seed."""
+    lines = [
+        f"Measured by `python -m benchmarks.pqn_returns`: MinAtar Breakout, {results['steps']:,} steps of each seed, the "
+        "same settings. Means over the last tenth's episodes while exploring, and of the greedy policy at the end, by "
+        "seed.",
+        "",
+        "| implementation | exploring | greedy |",
+        "| --- | ---: | ---: |",
+    ]
+    for name, found in results["returns"].items():
+        by_seed = [", ".join(f"{value:.1f}" for value in found[kind]) for kind in ("exploring", "greedy")]
+        lines.append(f"| {name} | {by_seed[0]} | {by_seed[1]} |")
+    return "\n".join(lines)
+
+
 def timing_table(results: dict[str, Any], columns: str, described: Callable[[str, dict[str, Any]], str]) -> str:
     """Median microseconds of each contender, and how many times longer than the first.
 
@@ -225,6 +241,9 @@ def main() -> None:
             minatar_tables(),
             "",
         ]
+    returns = RESULTS / "pqn_returns.json"
+    if returns.exists():
+        parts += ["### PQN beside purejaxql", "", returns_table(json.loads(returns.read_text())), ""]
     if list((RESULTS / "runs").glob("family-*/summary.json")):
         parts += [
             "### Every agent",
