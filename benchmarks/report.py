@@ -133,9 +133,9 @@ def family_table() -> str:
 def returns_table(results: dict[str, Any]) -> str:
     """Both implementations' returns by seed."""
     lines = [
-        f"Measured by `python -m benchmarks.pqn_returns`: MinAtar Breakout, {results['steps']:,} steps of each seed, the "
-        "same settings. Means over the last tenth's episodes while exploring, and of the greedy policy at the end, by "
-        "seed.",
+        f"Measured by `python -m benchmarks.pqn_returns`: MinAtar Breakout, {results['steps']:,} steps of each seed, "
+        "the same settings. Means over the last tenth's episodes while exploring, and of the greedy policy at the end, "
+        "by seed.",
         "",
         "| implementation | exploring | greedy |",
         "| --- | ---: | ---: |",
