@@ -11,7 +11,7 @@ train: $(VENV)/.train
 	$(BIN)/python experiments/dqn.py --env $(ENV) --total-steps 1000000 $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

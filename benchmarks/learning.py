@@ -32,6 +32,14 @@ COMMANDS = {
     "--replay-capacity 50000 --num-evaluations 1 --eval-episodes 1",
 }
 
+# On Atari, only that they run: a few hundred updates are all that two cores allow.
+ATARI = "--num-evaluations 1 --eval-episodes 1"
+for agent in ("rainbow", "iqn", "i_iqn"):
+    COMMANDS[f"atari-{agent}"] = (
+        f"{agent} --env envpool/Pong-v5 --total-steps 3600 --warmup-steps 2000 --replay-capacity 20000 {ATARI}"
+    )
+COMMANDS["atari-pqn"] = f"pqn --env envpool/Breakout-v5 --total-steps 8192 {ATARI}"
+
 # One budget for all agents that replay, a small one, so that it is samples that decide; PQN, which sees each sample
 # twice and forgets it, gets its own paper's kind of budget. Fractions are fewer than the papers' 64, for time.
 # The step size is one for all agents and games. Of 2.5e-4 and 1e-3, tried with DQN, C51, QR-DQN and HL-Gauss on

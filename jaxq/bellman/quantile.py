@@ -61,7 +61,7 @@ def _loss_and_slope(
     """The loss [B] and its gradient by the values [B, N], in one pass over the pairs.
 
     On the CPU a loop over targets, because there XLA would write the table of all pairs to memory several times over
-    (70 times slower at 4,096 × 200 × 200); accelerators fuse it away.
+    (`python -m benchmarks.backups` holds it against such); accelerators fuse it away.
     """
     batch, size = values.shape
     count = target.shape[1]
