@@ -130,20 +130,19 @@ def family_table() -> str:
     return "\n".join(lines)
 
 
-def returns_table(results: dict[str, Any]) -> str:
+def returns_section(results: dict[str, Any]) -> str:
     """Both implementations' returns by seed."""
-    lines = [
-        f"Measured by `python -m benchmarks.pqn_returns`: MinAtar Breakout, {results['steps']:,} steps of each seed, "
-        "the same settings. Means over the last tenth's episodes while exploring, and of the greedy policy at the end, "
-        "by seed.",
-        "",
-        "| implementation | exploring | greedy |",
-        "| --- | ---: | ---: |",
-    ]
+    lines = ["| implementation | exploring | greedy |", "| --- | ---: | ---: |"]
     for name, found in results["returns"].items():
         by_seed = [", ".join(f"{value:.1f}" for value in found[kind]) for kind in ("exploring", "greedy")]
         lines.append(f"| {name} | {by_seed[0]} | {by_seed[1]} |")
-    return "\n".join(lines)
+    return (
+        "### PQN beside purejaxql\n\n"
+        f"Measured by `python -m benchmarks.pqn_returns`: MinAtar Breakout, {results['steps']:,} steps of each seed, "
+        f"the "
+        "same settings. Means over the last tenth's episodes while exploring, and of the greedy policy at the end, by "
+        "seed.\n\n"
+    ) + "\n".join(lines)
 
 
 def timing_table(results: dict[str, Any], columns: str, described: Callable[[str, dict[str, Any]], str]) -> str:
@@ -163,7 +162,7 @@ def timing_table(results: dict[str, Any], columns: str, described: Callable[[str
     return "\n".join(lines)
 
 
-def backups_table(results: dict[str, Any]) -> str:
+def backups_section(results: dict[str, Any]) -> str:
     """Backup and gradient."""
 
     def described(setting: str, measured: dict[str, Any]) -> str:
@@ -171,27 +170,70 @@ def backups_table(results: dict[str, Any]) -> str:
         kind, batch, size = setting.split("-")
         return f"{kind} | {int(batch):,} | {size}"
 
-    return timing_table(results, "backup | batch | size", described)
+    return (
+        "## Backups\n\n"
+        "Measured by `python -m benchmarks.backups`: from the outputs of a head (4 actions) to the gradient by them, "
+        "on "
+        "the CPU; medians of rounds in turn, and in brackets how many times longer than jaxq's.\n\n"
+    ) + timing_table(results, "backup | batch | size", described)
 
 
-def convolutions_table(results: dict[str, Any]) -> str:
+def convolutions_section(results: dict[str, Any]) -> str:
     """Ways of convolving."""
 
     def described(setting: str, measured: dict[str, Any]) -> str:
         side, channels, features, kernel, stride, _ = measured["layer"]
         return f"{setting} | {side} | {channels} → {features} | {kernel}×{kernel} | {stride}"
 
-    return timing_table(results, "layer | side | channels | kernel | stride", described)
+    return (
+        "## Convolutions\n\n"
+        "Measured by `python -m benchmarks.convolutions`: forward and backward in a scan, 32 images, on the CPU; "
+        "medians "
+        "of rounds in turn, and in brackets how many times longer than the library's patches.\n\n"
+    ) + timing_table(results, "layer | side | channels | kernel | stride", described)
 
 
-def products_table(results: dict[str, Any]) -> str:
+def products_section(results: dict[str, Any]) -> str:
     """Ways of keeping a kernel."""
 
     def described(setting: str, measured: dict[str, Any]) -> str:
         rows, inputs, units = measured["layer"]
         return f"{setting} | {rows:,} | {inputs:,} | {units:,}"
 
-    return timing_table(results, "layer | rows | inputs | units", described)
+    return (
+        "## Products\n\n"
+        "Measured by `python -m benchmarks.products`: forward and backward in a scan, on the CPU; medians of rounds in "
+        "turn, and in brackets how many times longer than the library's.\n\n"
+    ) + timing_table(results, "layer | rows | inputs | units", described)
+
+
+def replay_section(results: dict[str, Any]) -> str:
+    """Prioritized replay against flashbax's."""
+    return (
+        "## Prioritized replay\n\n"
+        "Measured by `python -m benchmarks.replay`: add 64, sample 32 and update 32 on one million items, inside a "
+        "scan "
+        "on the CPU; medians, and medians of the rounds' ratios.\n\n"
+    ) + ratio_table(results["iterations_per_second"], "iterations/s")
+
+
+def memory_section(values: dict[str, Any]) -> str:
+    """What a full replay and a long run take."""
+    return (
+        "## Memory\n\n"
+        f"Measured by `python -m benchmarks.memory`. A replay of {values['frames']:,} Atari frames, written full: "
+        f"{values['replay_resident_gb']:.2f} GB resident. Resident memory of a run on CartPole after the first "
+        f"tenth and at the end of {values['chunks']:,} chunks: {values['resident_mb_early']:,.0f} and "
+        f"{values['resident_mb_late']:,.0f} MB."
+    )
+
+
+def throughput_section(results: dict[str, Any]) -> str:
+    """Steps per second of whole loops."""
+    return (
+        "## Throughput\n\n"
+        f"Measured by `python -m benchmarks.throughput` on: {machine(results)}. {METHOD}\n\n{throughput_table(results)}"
+    )
 
 
 def machine(results: dict[str, Any]) -> str:
@@ -205,114 +247,53 @@ def machine(results: dict[str, Any]) -> str:
     return "; ".join(seen)
 
 
+LEARNING = (
+    "## Learning\n\n"
+    "Final evaluations; each row's run directory is under `benchmarks/results/runs/`. Steps per second are of all "
+    "seeds "
+    "together.\n\n"
+)
+MINATAR = (
+    "### MinAtar\n\n"
+    "Interquartile mean over seeds of the final evaluation (16 episodes a seed, greedy), with 95% bootstrap intervals. "
+    "The "
+    "agents with replay share one small budget of samples and the settings of DQN, at which an update follows every 16 "
+    "steps, with the larger of two step sizes tried on Breakout with other seeds; none was tuned otherwise. Published "
+    "figures at such budgets are not known to us; those given are of a policy gradient method at its own, larger "
+    "one.\n\n"
+)
+FAMILY = (
+    "### Every agent\n\n"
+    "`python experiments/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each in its own "
+    "defaults, most of which are made for many more steps: the table shows that they run and begin to learn, not which "
+    "is "
+    "best.\n\n"
+)
+
+
+def section(file: str, write: Callable[[dict[str, Any]], str]) -> list[str]:
+    """A section from a file of raw results; none where there is no such file."""
+    path = RESULTS / file
+    return [write(json.loads(path.read_text()))] if path.exists() else []
+
+
 def main() -> None:
     """Write the page."""
-    parts = ["# Results", "", "Made by `python -m benchmarks.report` from the files in `benchmarks/results/`.", ""]
-    throughput = RESULTS / "throughput.json"
-    if throughput.exists():
-        results = json.loads(throughput.read_text())
-        parts += [
-            "## Throughput",
-            "",
-            f"Measured by `python -m benchmarks.throughput` on: {machine(results)}. {METHOD}",
-            "",
-            throughput_table(results),
-            "",
-        ]
-    parts += [
-        "## Learning",
-        "",
-        "Final evaluations; each row's run directory is under `benchmarks/results/runs/`. Steps per second are of all "
-        "seeds together.",
-        "",
-        learning_table(),
-        "",
+    parts = [
+        "# Results",
+        "Made by `python -m benchmarks.report` from the files in `benchmarks/results/`.",
+        *section("throughput.json", throughput_section),
+        LEARNING + learning_table(),
+        MINATAR + minatar_tables(),
+        *section("pqn_returns.json", returns_section),
+        FAMILY + family_table(),
+        *section("backups.json", backups_section),
+        *section("convolutions.json", convolutions_section),
+        *section("products.json", products_section),
+        *section("replay.json", replay_section),
+        *section("memory.json", memory_section),
     ]
-    if list((RESULTS / "runs").glob("minatar-*/summary.json")):
-        parts += [
-            "### MinAtar",
-            "",
-            "Interquartile mean over seeds of the final evaluation (16 episodes a seed, greedy), with 95% bootstrap "
-            "intervals. The agents with replay share one small budget of samples and the settings of DQN, at which an "
-            "update follows every 16 steps, with the larger of two step sizes tried on Breakout with other seeds; none "
-            "was tuned otherwise. Published figures at such budgets are not known to us; those given are of a policy "
-            "gradient method at its own, larger one.",
-            "",
-            minatar_tables(),
-            "",
-        ]
-    returns = RESULTS / "pqn_returns.json"
-    if returns.exists():
-        parts += ["### PQN beside purejaxql", "", returns_table(json.loads(returns.read_text())), ""]
-    if list((RESULTS / "runs").glob("family-*/summary.json")):
-        parts += [
-            "### Every agent",
-            "",
-            "`python experiments/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each in "
-            "its own defaults, most of which are made for many more steps: the table shows that they run and begin to "
-            "learn, not which is best.",
-            "",
-            family_table(),
-            "",
-        ]
-    backups = RESULTS / "backups.json"
-    if backups.exists():
-        parts += [
-            "## Backups",
-            "",
-            "Measured by `python -m benchmarks.backups`: from the outputs of a head (4 actions) to the gradient by "
-            "them, on the CPU; medians of rounds in turn, and in brackets how many times longer than jaxq's.",
-            "",
-            backups_table(json.loads(backups.read_text())),
-            "",
-        ]
-    convolutions = RESULTS / "convolutions.json"
-    if convolutions.exists():
-        parts += [
-            "## Convolutions",
-            "",
-            "Measured by `python -m benchmarks.convolutions`: forward and backward in a scan, 32 images, on the CPU; "
-            "medians of rounds in turn, and in brackets how many times longer than the library's patches.",
-            "",
-            convolutions_table(json.loads(convolutions.read_text())),
-            "",
-        ]
-    products = RESULTS / "products.json"
-    if products.exists():
-        parts += [
-            "## Products",
-            "",
-            "Measured by `python -m benchmarks.products`: forward and backward in a scan, on the CPU; medians of "
-            "rounds in turn, and in brackets how many times longer than the library's.",
-            "",
-            products_table(json.loads(products.read_text())),
-            "",
-        ]
-    replay = RESULTS / "replay.json"
-    if replay.exists():
-        rates = json.loads(replay.read_text())["iterations_per_second"]
-        parts += [
-            "## Prioritized replay",
-            "",
-            "Measured by `python -m benchmarks.replay`: add 64, sample 32 and update 32 on one million items, inside a "
-            "scan on the CPU; medians, and medians of the rounds' ratios.",
-            "",
-            ratio_table(rates, "iterations/s"),
-            "",
-        ]
-    memory = RESULTS / "memory.json"
-    if memory.exists():
-        values = json.loads(memory.read_text())
-        parts += [
-            "## Memory",
-            "",
-            f"Measured by `python -m benchmarks.memory`. A replay of {values['frames']:,} Atari frames, written full: "
-            f"{values['replay_resident_gb']:.2f} GB resident. Resident memory of a run on CartPole after the first "
-            f"tenth and at the end of {values['chunks']:,} chunks: {values['resident_mb_early']:,.0f} and "
-            f"{values['resident_mb_late']:,.0f} MB.",
-            "",
-        ]
-    (ROOT / "docs" / "results.md").write_text("\n".join(parts))
+    (ROOT / "docs" / "results.md").write_text("\n\n".join(parts) + "\n")
     print(ROOT / "docs" / "results.md")
 
 
