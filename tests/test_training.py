@@ -9,13 +9,22 @@ import optax
 import pytest
 
 from jaxq import envs
-from jaxq.agents import EpsilonGreedy, HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, flatten_small
+from jaxq.agents import (
+    EpsilonGreedy,
+    HardUpdate,
+    LambdaQHyperparameters,
+    LambdaQLearning,
+    LinearSchedule,
+    QLearning,
+    QLearningHyperparameters,
+    flatten_small,
+)
 from jaxq.bellman import Scalar
 from jaxq.errors import InputError
 from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork
 from jaxq.replay import UniformReplay
 from jaxq.runs.checkpoints import Checkpoints
-from jaxq.training import Evaluation, OffPolicy
+from jaxq.training import Evaluation, OffPolicy, OnPolicy
 from jaxq.training.population import over_members
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import TimeStep
@@ -114,6 +123,44 @@ def test_a_member_equals_the_same_seed_alone(three_chunks):
     np.testing.assert_array_equal(state.replay.observation[0], states[1].replay.observation[1])
     for name, value in measured.items():
         np.testing.assert_allclose(value[0], metrics[0][name][1], rtol=1e-4)
+
+
+def test_members_in_turn_equal_members_side_by_side(three_chunks):
+    """As environments that only step all together are trained, and all of them on accelerators."""
+    _, plan, _, states, metrics = three_chunks
+    together = cart_pole(members=3)
+    together.environment.resumable = False
+    state, measured = jax.jit(lambda s: together.train_chunk(s, plan))(states[0])
+    for ours, theirs in zip(leaves(state.agent.params), leaves(states[1].agent.params), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    for field in ("observation", "action", "reward", "flags", "position", "size"):
+        np.testing.assert_array_equal(getattr(state.replay, field), getattr(states[1].replay, field))
+    for ours, theirs in zip(leaves((state.env, state.key)), leaves((states[1].env, states[1].key)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    for name, value in measured.items():
+        np.testing.assert_allclose(value, metrics[0][name], rtol=1e-4)
+
+
+def test_rollouts_in_turn_equal_rollouts_side_by_side():
+    environment = envs.make("tabular/Chain", 6)
+    agent = LambdaQLearning(
+        network=ActionValueNetwork(MLP((8,)), ActionValueHead(2)),
+        observation_spec=environment.observation_spec,
+        optimizer=optax.scale_by_adam(),
+        hyper=LambdaQHyperparameters(LinearSchedule.constant(1e-3), EpsilonGreedy.decaying(1.0, 0.1, 100)),
+        representation=Scalar(),
+        minibatches=2,
+    )
+    states = []
+    for resumable in (True, False):
+        environment.resumable = resumable
+        evaluation = Evaluation(envs.make("tabular/Chain", 3))
+        training = OnPolicy(agent=agent, environment=environment, evaluation=evaluation, num_members=3, rollout_steps=8)
+        plan = training.plan(64, 1, 1)
+        state = jax.jit(training.init)(jax.vmap(jax.random.key)(jnp.arange(3)))
+        states.append(jax.jit(lambda s: training.train_chunk(s, plan)[0])(state))  # noqa: B023
+    for ours, theirs in zip(*map(leaves, states), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_members_differ(three_chunks):
