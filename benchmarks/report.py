@@ -265,9 +265,8 @@ MINATAR = (
 FAMILY = (
     "### Every agent\n\n"
     "`python experiments/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each in its own "
-    "defaults, most of which are made for many more steps: the table shows that they run and begin to learn, not which "
-    "is "
-    "best.\n\n"
+    "defaults, most of which are made for many more steps. The table shows that they run, not which is best: some have "
+    "not yet left the level of random actions.\n\n"
 )
 
 
