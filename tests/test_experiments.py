@@ -93,3 +93,10 @@ def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):
     run(other.build, parse(other.Config, presets, [*plain, "--num-seeds=1", "--total-steps=400"]))
     with pytest.raises(InputError, match="action_q_transformer"):
         draw_attention(tmp_path / "other", None)
+
+
+def test_a_risk_level_that_the_measure_does_not_allow_is_named_by_its_flag():
+    module, presets = load("iqn")
+    config = parse(module.Config, presets, ["--env", "gymnax/CartPole-v1", "--risk", "cvar", "--risk-level", "2"])
+    with pytest.raises(InputError, match=r"risk_level.*cvar.*2\.0.*\(0, 1\]"):
+        module.build(config)

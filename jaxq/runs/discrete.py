@@ -12,6 +12,7 @@ from jaxq.agents.exploration import Exploration
 from jaxq.bellman import Distributional, RiskSensitive, Support
 from jaxq.bellman.risk import CPW, CVaR, Entropic, Power, RiskMeasure, Wang
 from jaxq.envs import Environment
+from jaxq.errors import InputError
 from jaxq.networks import ImplicitQuantileHead, MinAtarCNN, NatureCNN, torso_for
 from jaxq.runs.config import RunConfig
 from jaxq.runs.environments import make_environments
@@ -121,7 +122,11 @@ class RiskConfig:
             "power": Power,
             "entropic": Entropic,
         }
-        return RiskSensitive(representation, kinds[self.risk](self.risk_level))
+        try:
+            measure = kinds[self.risk](self.risk_level)
+        except InputError as error:
+            raise InputError(f"risk_level, for the measure {self.risk}: {error}") from None
+        return RiskSensitive(representation, measure)
 
 
 def make_discrete_environments(config: DiscreteConfig) -> tuple[Environment, Environment, int]:
