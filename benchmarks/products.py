@@ -9,9 +9,8 @@ Writes benchmarks/results/products.json; seconds are of one pass.
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
-from benchmarks.timing import arguments, measure, segment
+from benchmarks.timing import arguments, measure, passes
 from jaxq.networks import product
 
 # Rows, inputs I, units O.
@@ -41,13 +40,7 @@ def timed(
     """A segment of forward and backward passes."""
     x = jax.random.normal(jax.random.key(0), (rows, inputs))
     kernel = jax.random.normal(jax.random.key(1), shape) / inputs**0.5
-    gradient = jax.grad(lambda x, kernel: jnp.mean(jnp.square(multiply(x, kernel))), (0, 1))
-
-    def step(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
-        by_x, by_kernel = gradient(x, kernel)
-        return x - 1e-3 * by_x, kernel - 1e-3 * by_kernel
-
-    return segment(step, x, kernel)
+    return passes(multiply, x, kernel)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxq.runs.directory import provenance, write_json
@@ -40,6 +41,17 @@ def segment(step: Callable[..., tuple[Any, ...]], *carry: Any) -> Callable[[], f
 
     once = min(compiled(2)() for _ in range(2))
     return compiled(int(np.clip(SECONDS / once, 2, 20_000)))
+
+
+def passes(layer: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array, kernel: jax.Array) -> Callable[[], float]:
+    """A segment of forward and backward passes of `layer(x, kernel)`, by both arguments."""
+    gradient = jax.grad(lambda x, kernel: jnp.mean(jnp.square(layer(x, kernel))), (0, 1))
+
+    def step(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+        by_x, by_kernel = gradient(x, kernel)
+        return x - 1e-3 * by_x, kernel - 1e-3 * by_kernel
+
+    return segment(step, x, kernel)
 
 
 def arguments(description: str | None, settings: Iterable[str]) -> argparse.ArgumentParser:
