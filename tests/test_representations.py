@@ -470,15 +470,11 @@ SOLVE = jax.jit(solve_matrix_game)
 
 
 @settings(max_examples=100, deadline=None)
-@given(
-    st.integers(0, 10_000),
-    st.sampled_from([(1, 1), (1, 3), (3, 1), (2, 2), (3, 4), (4, 3), (5, 5)]),
-    st.sampled_from([1e-3, 1.0, 100.0]),
-)
-def test_matrix_games_are_solved(seed, shape, scale):
+@given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 5), st.sampled_from([1e-3, 1.0, 100.0]))
+def test_matrix_games_are_solved(seed, rows, columns, scale):
     """The value that linear programming finds, by strategies that guarantee it to either player."""
     rng = np.random.default_rng(seed)
-    payoff = scale * (rng.normal(size=shape) if seed % 2 else rng.integers(-2, 3, shape))
+    payoff = scale * (rng.normal(size=(rows, columns)) if seed % 2 else rng.integers(-2, 3, (rows, columns)))
     value, row, column = SOLVE(jnp.asarray(payoff, jnp.float32))
     expected, _ = matrix_game_value(payoff)
     np.testing.assert_allclose(value, expected, atol=2e-4 * scale)
