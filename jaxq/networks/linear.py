@@ -1,9 +1,8 @@
 """The one matrix product of layers, and the dense layer.
 
 A kernel's rows are its units, [O, I]. Its gradient is a product over the batch, the first axis of slopes and of inputs,
-which XLA computes on the CPU up to three times as fast with the narrower of the two on the left. Most layers, and all
-that are large, have fewer units than inputs; the other products take the same time for [O, I] as for [I, O]. Measured
-by `python -m benchmarks.products`.
+which XLA computes faster on the CPU with the narrower of the two on the left. Most layers, and all that are large, have
+fewer units than inputs. `python -m benchmarks.products` measures layers kept either way.
 """
 
 from collections.abc import Callable
