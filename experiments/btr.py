@@ -45,10 +45,9 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     shape = training.observation_spec.shape
-    torso = config.torso(training)
-    if len(shape) == 3:
-        pooled = 6 if min(shape[:2]) >= 36 else 0
-        torso = ImpalaCNN(scale=config.scale, width=0, pooled=pooled, spectral_norm=True)
+    pooled = 6 if min(shape[:2]) >= 36 else 0
+    impala = ImpalaCNN(scale=config.scale, width=0, pooled=pooled, spectral_norm=True)
+    torso = impala if len(shape) == 3 else config.torso(training)
     head = ImplicitQuantileHead(
         num_actions, config.stream_width, config.num_fractions, config.num_act_fractions, dueling=True, noisy=True
     )

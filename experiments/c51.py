@@ -9,7 +9,7 @@ from jaxq.runs.discrete import ATOMS, AtomsConfig, RiskConfig, make_discrete_env
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = merged(DEFAULTS, ATOMS)
+PRESETS = merged(DEFAULTS, ATOMS, {"atari": {"learning_rate": 2.5e-4, "adam_epsilon": 0.01 / 32}})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,12 @@ import optax
 from jaxq.agents import except_for
 from jaxq.bellman import FullyParameterizedQuantile
 from jaxq.networks import FRACTIONS, ActionValueNetwork, FullyParameterizedHead
-from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import RiskConfig, make_discrete_environments
+from jaxq.runs import clean_errors, merged, off_policy, parse, run
+from jaxq.runs.discrete import QUANTILES, RiskConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, adam, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = DEFAULTS
+PRESETS = merged(DEFAULTS, QUANTILES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = config.valued(FullyParameterizedQuantile(config.num_quantiles, config.huber_threshold))
-    head = FullyParameterizedHead(num_actions, num_quantiles=config.num_quantiles)
-    network = ActionValueNetwork(config.torso(training), head)
+    torso, hidden = config.split_torso(training)
+    network = ActionValueNetwork(torso, FullyParameterizedHead(num_actions, hidden, config.num_quantiles))
     slowly = optax.chain(optax.scale_by_rms(0.95, 1e-5), optax.scale(config.fraction_rate))
     optimizer = except_for(FRACTIONS, slowly, adam(config))
     agent = q_learning_agent(config, training, network, representation, optimizer=optimizer)

@@ -2,27 +2,21 @@
 
 import dataclasses
 
-from jaxq.agents import IteratedQLearning, WindowShift
 from jaxq.bellman import Scalar
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, off_policy, parse, run
+from jaxq.runs import clean_errors, merged, off_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs.q_learning import CHAIN, DEFAULTS, ChainConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = DEFAULTS
+PRESETS = merged(DEFAULTS, CHAIN)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of i_dqn beside those of all Q-learning."""
+class Config(ChainConfig):
+    """The fields of i_dqn beside those of a chain."""
 
     links: int = 5
-    """K, value functions in the chain."""
-    sync_period: int = 100
-    """D, updates between two copies of the learners to the targets after them; at most target_period."""
-    share_torso: bool = True
-    """Whether the chain has its convolutions (or layers for vectors) in common, as in the paper, or a network each."""
     huber_threshold: float | None = 1.0
     """Where the loss turns from square to linear; None for squared errors."""
 
@@ -33,9 +27,7 @@ def build(config: Config) -> OffPolicy:
     representation = Scalar(config.huber_threshold)
     torso, hidden = config.split_torso(training)
     network = ActionValueNetwork(torso, ActionValueHead(num_actions, representation.width, hidden=hidden))
-    base = q_learning_agent(config, training, network, representation)
-    window = WindowShift.every(config.target_period, config.sync_period)
-    agent = IteratedQLearning(base, config.links, window, config.share_torso)
+    agent = config.chain_of(q_learning_agent(config, training, network, representation))
     return off_policy(config, agent, training, evaluation)
 
 

@@ -4,12 +4,12 @@ import dataclasses
 
 from jaxq.bellman import ImplicitQuantile
 from jaxq.networks import ActionValueNetwork
-from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import FractionsConfig, RiskConfig, make_discrete_environments
+from jaxq.runs import clean_errors, merged, off_policy, parse, run
+from jaxq.runs.discrete import QUANTILES, FractionsConfig, RiskConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = DEFAULTS
+PRESETS = merged(DEFAULTS, QUANTILES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = config.valued(ImplicitQuantile(config.huber_threshold))
-    torso = config.torso(training)
-    network = ActionValueNetwork(torso, config.head(num_actions))
+    torso, hidden = config.split_torso(training)
+    network = ActionValueNetwork(torso, config.head(num_actions, hidden))
     agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 

@@ -47,7 +47,7 @@ class Config(FractionsConfig, OnPolicyConfig, DiscreteConfig):
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
-    network = QuantileCriticNetwork(config.torso(training), num_actions, config.head(num_actions))
+    network = QuantileCriticNetwork(config.torso(training), num_actions, config.head(num_actions, 128))
     agent = PGRainbow(
         network=network,
         observation_spec=training.observation_spec,

@@ -4,12 +4,12 @@ import dataclasses
 
 from jaxq.bellman import Quantile
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import RiskConfig, make_discrete_environments
+from jaxq.runs import clean_errors, merged, off_policy, parse, run
+from jaxq.runs.discrete import QUANTILES, RiskConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = DEFAULTS
+PRESETS = merged(DEFAULTS, QUANTILES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

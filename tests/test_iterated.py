@@ -9,7 +9,7 @@ import pytest
 from test_agents import ACTIONS, STATES, every_transition, exact_values, random_mdp, tabular_agent
 
 from jaxq.agents import HardUpdate, IteratedQLearning, WindowShift
-from jaxq.agents.iterated import ChainParams
+from jaxq.agents.iterated import ChainParams, ChainTargets
 from jaxq.errors import InputError
 from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork
 
@@ -36,26 +36,37 @@ def test_a_chain_of_one_is_its_base_agent_bit_for_bit():
 
 @pytest.mark.parametrize("links", [1, 2, 4])
 def test_the_window_moves_as_defined(links):
-    """Learners θ_1 .. θ_K and targets θ̄_0 .. θ̄_{K-1} as numbers, against the definition spelled out."""
+    """Learners θ_1 .. θ_K and targets θ̄_0 .. θ̄_{K-1} as numbers, against the definition spelled out.
+
+    Every network has a torso and a head; of the learners' torsos there is one, a target's is as old as its head.
+    """
+    torso = 1000.0
     online = {k: 100.0 * k for k in range(1, links + 1)}
     target = {k: -1.0 * k for k in range(links)}
+    target_torso = {k: 0.0 if k == 0 else 1.0 for k in range(links)}
     window = WindowShift(6, 2)
 
-    def as_chain(values):
-        return ChainParams({}, {"w": jnp.array([values[k] for k in sorted(values)])})
+    def heads(values):
+        return {"w": jnp.array([values[k] for k in sorted(values)])}
 
+    got_target = ChainTargets({"torso": jnp.float32(0.0)}, {"torso": jnp.float32(1.0)}, heads(target))
     for updates in range(1, 20):
-        online = {k: v + 1.0 for k, v in online.items()}  # learning goes on
-        got_target, got_online = window.step(as_chain(target), as_chain(online), jnp.int32(updates))
+        torso, online = torso + 1.0, {k: v + 1.0 for k, v in online.items()}  # learning goes on
+        learners = ChainParams({"torso": jnp.float32(torso)}, heads(online))
+        got_target, got_online = window.step(got_target, learners, jnp.int32(updates))
         if updates % 2 == 0:
             for k in range(1, links):
-                target[k] = online[k]
+                target[k], target_torso[k] = online[k], torso
         if updates % 6 == 0:
             before = dict(online)
             for k in range(links):
-                target[k] = before[k + 1]
+                target[k], target_torso[k] = before[k + 1], torso
             for k in range(1, links):
                 online[k] = before[k + 1]
+        assert got_online.shared["torso"] == torso
+        for k in range(links):
+            of_target = got_target.link(k)["params"]
+            assert (of_target["torso"], of_target["w"]) == (target_torso[k], target[k])
         np.testing.assert_array_equal(got_target.chained["w"], [target[k] for k in range(links)])
         np.testing.assert_array_equal(got_online.chained["w"], [online[k] for k in range(1, links + 1)])
 
@@ -73,10 +84,19 @@ def test_a_chain_finds_the_exact_values(shared):
         np.testing.assert_allclose(found[:-1], exact_values(following, reward, 0.9)[:-1], atol=0.05)
 
 
-def test_vmapped_and_separate_links_have_the_same_objective(monkeypatch):
-    agent = IteratedQLearning(tabular_agent(), 3, WindowShift(20, 5))
+@pytest.mark.parametrize("shared", [False, True])
+def test_links_have_their_bases_objective(monkeypatch, shared):
+    """One by one or by vmap, each is the base agent's of the link's whole network and its target's."""
+    base = dataclasses.replace(tabular_agent(), network=ActionValueNetwork(MLP((8,)), ActionValueHead(ACTIONS)))
+    agent = IteratedQLearning(base, 3, WindowShift(20, 5), shared)
     state, batch = agent.init(jax.random.key(0)), every_transition(*random_mdp(2))
+    others = agent.init(jax.random.key(1)).target_params
+    state = state.replace(target_params=others.replace(first_shared=agent.init(jax.random.key(2)).params.shared))
     one_by_one = agent._objectives(state, state.params, batch, jax.random.key(1))
+    for k in range(3):
+        params, target_params = state.params.link(k), state.target_params.link(k)
+        expected, _ = base.objective(state.hyper, params, target_params, batch, jax.random.key(1))
+        np.testing.assert_allclose(one_by_one[0][k], expected, rtol=1e-5)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     together = agent._objectives(state, state.params, batch, jax.random.key(1))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one_by_one, together)

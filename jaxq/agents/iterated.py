@@ -33,12 +33,36 @@ class ChainParams(struct.PyTreeNode):
         return {"params": {**self.shared, **jax.tree.map(lambda leaf: leaf[k], self.chained)}}
 
 
+class ChainTargets(struct.PyTreeNode):
+    """Parameters of the targets `θ̄_0 .. θ̄_{K-1}` of a chain.
+
+    Attributes:
+      first_shared: the submodules in common as `θ̄_0` has them.
+      shared: the same as all other targets have them, which are younger.
+      chained: the other submodules, by name, [K, ...].
+    """
+
+    first_shared: PyTree
+    shared: PyTree
+    chained: PyTree
+
+    def link(self, k: int) -> PyTree:
+        """The parameters of target k."""
+        return ChainParams(self.first_shared if k == 0 else self.shared, self.chained).link(k)
+
+    @classmethod
+    def copy_of(cls, chain: ChainParams) -> "ChainTargets":
+        """Targets equal to the learners, in buffers of their own."""
+        return jax.tree.map(jnp.copy, cls(chain.shared, chain.shared, chain.chained))
+
+
 class WindowShift(struct.PyTreeNode):
     """How the targets `θ̄_0 .. θ̄_{K-1}` follow the learners `θ_1 .. θ_K` (Vincent et al., 2024, algorithm 1).
 
     Every D updates `θ̄_k <- θ_k` for k = 1 .. K - 1; every T updates the window moves on, `θ̄_k <- θ_{k+1}` and
-    `θ_k <- θ_{k+1}`. Of a shared torso the target's copy is renewed at both, so that copied heads meet the
-    features they were trained on; what the authors do there is not known to us.
+    `θ_k <- θ_{k+1}`. Of a shared torso the targets have two copies, as in the authors' code: that of `θ̄_0` is as old
+    as its head, from the last shift; that of the others is renewed with their heads. With one copy for all, the target
+    that anchors the chain would change whenever the others are renewed.
 
     Attributes:
       period: T.
@@ -59,7 +83,7 @@ class WindowShift(struct.PyTreeNode):
         require(1 <= sync_period <= period, "sync_period", sync_period, f"in 1 .. target_period, which is {period}")
         return cls(period, sync_period)
 
-    def step(self, target: ChainParams, online: ChainParams, updates: jax.Array) -> tuple[ChainParams, ChainParams]:
+    def step(self, target: ChainTargets, online: ChainParams, updates: jax.Array) -> tuple[ChainTargets, ChainParams]:
         """Targets and learners after this many updates. Learner k + 1 and target k have index k."""
         sync, shift = updates % jnp.int32(self.sync_period) == 0, updates % jnp.int32(self.period) == 0
 
@@ -69,12 +93,13 @@ class WindowShift(struct.PyTreeNode):
         def new_online(o: jax.Array) -> jax.Array:
             return jnp.where(shift, jnp.concatenate([o[1:], o[-1:]]), o)
 
-        def new_shared(t: jax.Array, o: jax.Array) -> jax.Array:
-            return jnp.where(sync | shift, o, t)
+        def renewed(when: jax.Array, old: PyTree) -> PyTree:
+            return jax.tree.map(lambda t, o: jnp.where(when, o, t), old, online.shared)
 
         return (
-            ChainParams(
-                jax.tree.map(new_shared, target.shared, online.shared),
+            ChainTargets(
+                renewed(shift, target.first_shared),
+                renewed(sync | shift, target.shared),
                 jax.tree.map(new_target, target.chained, online.chained),
             ),
             online.replace(chained=jax.tree.map(new_online, online.chained)),
@@ -133,7 +158,8 @@ class IteratedQLearning(ActsByQLearning):
         shared = {name: params[0][name] for name in common}
         own = [{name: sub for name, sub in p.items() if name not in common} for p in params]
         chain = ChainParams(shared, jax.tree.map(lambda *leaves: jnp.stack(leaves), *own))
-        return LearnerState.with_target(chain, self.base.optimizer, self.base.hyper.replace(target=self.window))
+        hyper = self.base.hyper.replace(target=self.window)
+        return LearnerState.start(chain, self.base.optimizer, hyper, ChainTargets.copy_of(chain))
 
     def acting(self, state: LearnerState, key: jax.Array) -> LearnerState:
         """See `ActsByQLearning.acting`: one link, drawn uniformly."""
@@ -155,35 +181,44 @@ class IteratedQLearning(ActsByQLearning):
 
     def _objectives(self, state: LearnerState, params: ChainParams, batch: Transition, key: jax.Array) -> Any:
         """The base's objective of each link, stacked."""
-        base, target_params = self.base, state.target_params
-        online, target = params.chained, target_params.chained
-        if self.share_torso:
-            # Features once for all links, so that the torso's passes, forward and back, are made once.
-            network: Any = base.network
-
-            def features(observation: jax.Array) -> dict[str, jax.Array]:
-                return {
-                    role: network.torso.apply({"params": chain.shared["torso"]}, observation)
-                    for role, chain in (("online", params), ("target", target_params))
-                }
-
-            batch = batch.replace(
-                observation=features(batch.observation), next_observation=features(batch.next_observation)
-            )
-            base = dataclasses.replace(base, network=_OnFeatures(network.head))
-            online, target = _Role(online["head"], "online"), _Role(target["head"], "target")
-        else:
-            online, target = {"params": online}, {"params": target}
-
-        def link(online: PyTree, target: PyTree, key: jax.Array) -> Any:
-            return base.objective(state.hyper, online, target, batch, key)
-
+        targets: ChainTargets = state.target_params
         keys = [key] + [jax.random.fold_in(key, 10 + k) for k in range(1, self.links)]
+
+        if not self.share_torso:
+
+            def link(online: PyTree, target: PyTree, key: jax.Array) -> Any:
+                return self.base.objective(state.hyper, {"params": online}, {"params": target}, batch, key)
+
+            return self._each(link, params.chained, targets.chained, jnp.stack(keys))
+
+        # Features once for all links, so that the torso's passes, forward and back, are made once.
+        network: Any = self.base.network
+        on_features = dataclasses.replace(self.base, network=_OnFeatures(network.head))
+
+        def torso(shared: PyTree) -> tuple[jax.Array, jax.Array]:
+            variables = {"params": shared["torso"]}
+            return network.torso.apply(variables, batch.observation), network.torso.apply(
+                variables, batch.next_observation
+            )
+
+        online_features, others = torso(params.shared), torso(targets.shared)
+        target_features = [torso(targets.first_shared)] + [others] * (self.links - 1)
+
+        def link_on_features(online: PyTree, target: PyTree, seen: tuple[jax.Array, jax.Array], key: jax.Array) -> Any:
+            now, following = (
+                {"online": ours, "target": theirs} for ours, theirs in zip(online_features, seen, strict=True)
+            )
+            own = batch.replace(observation=now, next_observation=following)
+            online, target = _Role(online["head"], "online"), _Role(target["head"], "target")
+            return on_features.objective(state.hyper, online, target, own, key)
+
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *target_features)
+        return self._each(link_on_features, params.chained, targets.chained, stacked, jnp.stack(keys))
+
+    def _each(self, link: Any, *stacked: PyTree) -> Any:
+        """`link` of the slices of its arguments, stacked."""
         if self.links > 1 and jax.default_backend() != "cpu":
-            return jax.vmap(link)(online, target, jnp.stack(keys))
+            return jax.vmap(link)(*stacked)
         # Separate products, which the CPU does faster one by one.
-        each = []
-        for k in range(self.links):
-            own = jax.tree.map(lambda leaf: leaf[k], (online, target))  # noqa: B023
-            each.append(link(own[0], own[1], keys[k]))
+        each = [link(*jax.tree.map(lambda leaf: leaf[k], stacked)) for k in range(self.links)]  # noqa: B023
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)

@@ -19,7 +19,7 @@ from jaxq.networks.heads import (
 from jaxq.networks.linear import Dense, product
 from jaxq.networks.policies import QuantileCriticNetwork
 from jaxq.networks.recurrent import GRU, RecurrentActionValueNetwork
-from jaxq.networks.torsos import MLP, ImpalaCNN, ImpalaEncoder, MinAtarCNN, NatureCNN, RandomFeatures, torso_for
+from jaxq.networks.torsos import MLP, ImpalaCNN, ImpalaEncoder, MinAtarCNN, NatureCNN, RandomFeatures, Torso, torso_for
 from jaxq.networks.transformer import ActionQTransformer, attention_maps
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "RandomFeatures",
     "RecurrentActionValueNetwork",
     "StockNetwork",
+    "Torso",
     "attention_maps",
     "product",
     "torso_for",

@@ -119,8 +119,8 @@ def _apply_linear(layer: nn.Module, x: jax.Array, mode: Mode) -> jax.Array:
 class _QuantileFunction(nn.Module):
     """Values of the quantile function at given fractions: `f(ψ(x) ∘ φ(τ))` (Dabney et al., IQN, 2018, eq. 4).
 
-    `φ_j(τ) = relu(Σ_i cos(π i τ) w_ij + b_j)`, i = 0 .. n - 1; f is a hidden layer and a linear one, or with `dueling`
-    such a pair for V and for A.
+    `φ_j(τ) = relu(Σ_i cos(π i τ) w_ij + b_j)`, i = 0 .. n - 1; f is a hidden layer, where
+    it has units, and a linear one, or with `dueling` such a pair for V and for A.
     """
 
     num_actions: int
@@ -137,8 +137,10 @@ class _QuantileFunction(nn.Module):
         embedded = features[:, None, :] * embedding
 
         def stream(outputs: int) -> jax.Array:
-            hidden = nn.relu(_apply_linear(_linear(self.hidden, self.noisy), embedded, mode))
-            return jnp.moveaxis(_apply_linear(_linear(outputs, self.noisy), hidden, mode), 1, 2)
+            x = embedded
+            if self.hidden:
+                x = nn.relu(_apply_linear(_linear(self.hidden, self.noisy), x, mode))
+            return jnp.moveaxis(_apply_linear(_linear(outputs, self.noisy), x, mode), 1, 2)
 
         if not self.dueling:
             return stream(self.num_actions)
@@ -153,7 +155,7 @@ class ImplicitQuantileHead(nn.Module):
 
     Attributes:
       num_actions: A.
-      hidden: units of the hidden layer after the embedding.
+      hidden: units of the hidden layer after the embedding; 0 for none.
       num_fractions: N, N' of the paper: for predictions and targets.
       num_act_fractions: K of the paper: for choosing actions.
       num_cosines: n of the embedding.
@@ -191,7 +193,7 @@ class FullyParameterizedHead(nn.Module):
 
     Attributes:
       num_actions: A.
-      hidden: units of the hidden layer after the embedding.
+      hidden: units of the hidden layer after the embedding; 0 for none.
       num_quantiles: N.
       num_cosines: n of the embedding.
     """

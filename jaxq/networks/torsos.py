@@ -187,7 +187,10 @@ class RandomFeatures(nn.Module):
         return Dense(self.size)(self.torso(observation))
 
 
-def torso_for(spec: ObservationSpec, widths: Sequence[int] = (64, 64), layer_norm: bool = False) -> nn.Module:
+Torso = MLP | MinAtarCNN | NatureCNN
+
+
+def torso_for(spec: ObservationSpec, widths: Sequence[int] = (64, 64), layer_norm: bool = False) -> Torso:
     """The customary torso: Nature's for large images, MinAtar's for small ones, else an MLP."""
     if len(spec.shape) == 3:
         large = min(spec.shape[:2]) >= 36

@@ -13,7 +13,7 @@ from jaxq.bellman import Distributional, RiskSensitive, Support
 from jaxq.bellman.risk import CPW, CVaR, Entropic, Power, RiskMeasure, Wang
 from jaxq.envs import Environment
 from jaxq.errors import InputError
-from jaxq.networks import ImplicitQuantileHead, MinAtarCNN, NatureCNN, torso_for
+from jaxq.networks import MLP, ImplicitQuantileHead, Torso, torso_for
 from jaxq.runs.config import RunConfig
 from jaxq.runs.environments import make_environments
 
@@ -42,16 +42,17 @@ class DiscreteConfig(RunConfig):
     """Atari: a lost life ends the episode in training; evaluation always plays full games."""
 
     def split_torso(self, environment: Environment) -> tuple[nn.Module, int]:
-        """The torso without the dense layer after its convolutions, and that layer's units for the head.
+        """The torso without its last dense layer, and that layer's units for the head; 0 where it has none.
 
-        For a chain of heads that have the convolutions in common. Vectors keep their torso whole, with no such layer.
+        For quantile embeddings, which are multiplied with what comes before it (Dabney et al., IQN, 2018), and for
+        chains of heads that have the rest in common.
         """
         torso = self.torso(environment)
-        if isinstance(torso, NatureCNN | MinAtarCNN):
-            return torso.clone(width=0), torso.width
-        return torso, 0
+        if isinstance(torso, MLP):
+            return torso.clone(widths=torso.widths[:-1]), torso.widths[-1] if torso.widths else 0
+        return torso.clone(width=0), torso.width
 
-    def torso(self, environment: Environment) -> nn.Module:
+    def torso(self, environment: Environment) -> Torso:
         """The torso for an environment's observations."""
         return torso_for(environment.observation_spec, self.hidden_widths, self.layer_norm)
 
@@ -82,6 +83,10 @@ ATOMS = {
 }
 
 
+# The optimizer of QR-DQN, IQN and FQF on Atari.
+QUANTILES = {"atari": {"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32}}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FractionsConfig:
     """The fields of a return by quantiles at sampled fractions."""
@@ -93,9 +98,9 @@ class FractionsConfig:
     huber_threshold: float = 1.0
     """Where the quantile loss turns from square to linear."""
 
-    def head(self, num_actions: int) -> ImplicitQuantileHead:
-        """The head that samples them."""
-        return ImplicitQuantileHead(num_actions, 128, self.num_fractions, self.num_act_fractions)
+    def head(self, num_actions: int, hidden: int) -> ImplicitQuantileHead:
+        """The head that samples them, with so many units in its hidden layer."""
+        return ImplicitQuantileHead(num_actions, hidden, self.num_fractions, self.num_act_fractions)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,16 @@ from typing import Any, Literal
 
 import optax
 
-from jaxq.agents import HardUpdate, LinearSchedule, PolyakUpdate, QLearning, QLearningHyperparameters, flatten_small
+from jaxq.agents import (
+    HardUpdate,
+    IteratedQLearning,
+    LinearSchedule,
+    PolyakUpdate,
+    QLearning,
+    QLearningHyperparameters,
+    WindowShift,
+    flatten_small,
+)
 from jaxq.bellman import Representation, operators
 from jaxq.envs import Environment
 from jaxq.errors import require
@@ -44,6 +53,30 @@ class QLearningConfig(OffPolicyConfig, DiscreteConfig):
     reward_shift: float = 0.0
     """Added to every reward that is learned from; a negative one makes the start optimistic."""
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChainConfig(QLearningConfig):
+    """The fields of a chain of value functions that learn by Q-learning."""
+
+    links: int
+    """K, value functions in the chain."""
+    sync_period: int = 10
+    """D, updates between two copies of the learners to the targets after them; at most target_period."""
+    share_torso: bool = True
+    """Whether the chain has its convolutions (or first layers) in common, as in the paper, or a network each."""
+
+    def chain_of(self, base: QLearning) -> IteratedQLearning:
+        """The chain whose links learn as `base` does.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        window = WindowShift.every(self.target_period, self.sync_period)
+        return IteratedQLearning(base, self.links, window, self.share_torso)
+
+
+# D = 10 is the authors' code's where T = 200; on Atari theirs are of 6,000 and 30 steps, an update coming every fourth.
+CHAIN = {"atari": {"target_period": 1_500, "sync_period": 8}}
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "classic": {
