@@ -41,22 +41,21 @@ for agent in ("rainbow", "iqn", "i_iqn"):
 COMMANDS["atari-pqn"] = f"pqn --env envpool/Breakout-v5 --total-steps 8192 {ATARI}"
 
 # One budget for all agents that replay, a small one, so that it is samples that decide; PQN, which sees each sample
-# twice and forgets it, gets its own paper's kind of budget. Fractions are fewer than the papers' 64, for time.
+# twice and forgets it, gets its own paper's kind of budget.
 # The step size is one for all agents and games. Of 2.5e-4 and 1e-3, tried with DQN, C51, QR-DQN and HL-Gauss on
 # Breakout and seeds 100 to 102, the larger one is the better for three and as good for QR-DQN: there are only 12,000
 # updates, in which logits have far to go.
 MINATAR_GAMES = ("Breakout", "Asterix", "Freeway", "SpaceInvaders", "Seaquest")
-FRACTIONS = "--num-fractions 16 --num-act-fractions 16"
 MINATAR_AGENTS = {
     "dqn": "",
     "c51": "",
     "qr_dqn": "--num-quantiles 51",
-    "iqn": FRACTIONS,
+    "iqn": "",
     "hl_gauss": "",
-    "munchausen_iqn": FRACTIONS,
+    "munchausen_iqn": "",
     "rainbow": "",
     "i_dqn": "",
-    "i_iqn": FRACTIONS,
+    "i_iqn": "",
 }
 SAMPLES = "--num-seeds 3 --total-steps 200000 --learning-rate 1e-3 --num-evaluations 4"
 ROLLOUTS = "--num-seeds 2 --total-steps 2500000 --epsilon-steps 250000 --num-evaluations 4"

@@ -5,11 +5,11 @@ import dataclasses
 from jaxq.bellman import ImplicitQuantile
 from jaxq.networks import ActionValueNetwork
 from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import QUANTILES, FractionsConfig, make_discrete_environments
+from jaxq.runs.discrete import SAMPLED_QUANTILES, FractionsConfig, make_discrete_environments
 from jaxq.runs.q_learning import CHAIN, DEFAULTS, ChainConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = merged(DEFAULTS, QUANTILES, CHAIN)
+PRESETS = merged(DEFAULTS, SAMPLED_QUANTILES, CHAIN)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 SCRIPTS = sorted(p.stem for p in (ROOT / "experiments").glob("*.py") if p.stem != "__init__")
 SMALL = {
     "num_seeds": 2, "num_envs": 2, "replay_capacity": 1000, "warmup_steps": 256, "batch_size": 8, "total_steps": 2000,
-    "eval_episodes": 1, "rollout_steps": 8, "minibatches": 4, "sequence_length": 8, "burn_in": 2,
+    "eval_episodes": 1, "rollout_steps": 8, "minibatches": 2, "sequence_length": 8, "burn_in": 2,
 }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from jaxq.agents import (
     PolyakUpdate,
     PPOHyperparameters,
     QLearningHyperparameters,
+    RecurrentLambdaQLearning,
     RecurrentQLearning,
     SaddlePointQLearning,
     SelfPredictiveNetwork,
@@ -362,6 +363,74 @@ def test_memory_is_used_where_the_observation_does_not_say():
     prediction, _ = agent.network.apply(state.params, batch.observation, reset, agent.network.initial_state(size))
     last = np.asarray(prediction[length - 1, :, :, 0])
     np.testing.assert_allclose(last, np.eye(2)[cue], atol=0.15)
+
+
+def recurrent_lambda_agent(**changes):
+    return RecurrentLambdaQLearning(
+        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), 16),
+        observation_spec=ObservationSpec((2,)),
+        optimizer=optax.scale_by_adam(),
+        hyper=LambdaQHyperparameters(LinearSchedule.constant(3e-3), GREEDY, discount=0.9),
+        representation=Scalar(),
+        **{"minibatches": 4, "epochs": 2, **changes},
+    )
+
+
+def cue_rollout(agent, length, size, memory):
+    """A cue, then nothing, then a choice that pays if it is the cue's, of as many episodes; and the cues."""
+    rng = np.random.default_rng(0)
+    cue = rng.integers(0, 2, size)
+    observation = np.zeros((length + 1, size, 2), np.float32)
+    observation[0, np.arange(size), cue] = 1.0
+    action = rng.integers(0, 2, (length, size))
+    reward = np.zeros((length + 1, size), np.float32)
+    reward[length] = action[length - 1] == cue
+    first, last = np.zeros((length + 1, size), bool), np.zeros((length + 1, size), bool)
+    first[0], last[length] = True, True
+    steps = TimeStep(*map(jnp.asarray, (observation, reward, last, np.zeros_like(last), first)))
+    timestep, following = jax.tree.map(lambda leaf: leaf[:-1], steps), jax.tree.map(lambda leaf: leaf[-1], steps)
+    record = jnp.zeros((length, size, 2))
+    return Rollout(timestep, jnp.asarray(action), record, following, (agent.init_memory(size)[0], memory)), cue
+
+
+@pytest.mark.parametrize("burn_in", [0, 2])
+def test_rollouts_teach_a_memory_too(burn_in):
+    agent = recurrent_lambda_agent(burn_in=burn_in)
+    rollout, cue = cue_rollout(agent, 5, 64, jnp.ones((64, 16)))
+    state = agent.init(jax.random.key(0))
+
+    def update(state, key):
+        return agent.update(state, rollout, key)[0], None
+
+    state, _ = jax.jit(lambda s, keys: jax.lax.scan(update, s, keys))(state, jax.random.split(jax.random.key(1), 150))
+    values = agent.values(state, rollout, jax.random.key(0))
+    np.testing.assert_allclose(values[4], np.eye(2)[cue], atol=0.15)
+
+
+def test_a_rollout_is_gone_over_from_the_state_that_acting_left():
+    """Values over the whole rollout are those of acting step by step, also where the rollout begins mid-episode."""
+    agent = recurrent_lambda_agent()
+    rollout, _ = cue_rollout(agent, 5, 8, jax.random.normal(jax.random.key(3), (8, 16)))
+    first = rollout.timestep.first.at[0, :4].set(False)
+    rollout = rollout.replace(timestep=rollout.timestep.replace(first=first))
+    state, memory = agent.init(jax.random.key(0)), rollout.memory
+    expected = []
+    for t in range(6):
+        now = rollout.following if t == 5 else jax.tree.map(lambda leaf: leaf[t], rollout.timestep)  # noqa: B023
+        _, memory, values = agent.behave(state, memory, now, jax.random.key(t))
+        expected.append(values)
+    found = agent.values(state, rollout, jax.random.key(0))
+    np.testing.assert_allclose(found, jnp.stack(expected), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"), [({"burn_in": 5}, "burn_in is 5"), ({"minibatches": 3}, "minibatches is 3")]
+)
+def test_rollouts_that_do_not_suit_a_memory_are_named(changes, named):
+    agent = recurrent_lambda_agent(**changes)
+    rollout, _ = cue_rollout(agent, 5, 8, jnp.zeros((8, 16)))
+    with pytest.raises(InputError, match=named):
+        agent.update(agent.init(jax.random.key(0)), rollout, jax.random.key(0))
 
 
 def test_recurrent_state_is_forgotten_where_an_episode_begins():

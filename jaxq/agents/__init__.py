@@ -9,7 +9,7 @@ from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
-from jaxq.agents.recurrent import RecurrentQLearning
+from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
 from jaxq.agents.saddle_point import SaddlePointQLearning
 from jaxq.agents.schedules import LinearSchedule
@@ -41,6 +41,7 @@ __all__ = [
     "PolyakUpdate",
     "QLearning",
     "QLearningHyperparameters",
+    "RecurrentLambdaQLearning",
     "RecurrentQLearning",
     "SACHyperparameters",
     "SACState",

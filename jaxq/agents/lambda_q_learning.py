@@ -105,12 +105,16 @@ class LambdaQLearning:
         prediction = self.network.apply(state.params, timestep.observation, "exploit", rngs={SAMPLES: key})
         return jnp.argmax(self.representation.mean(prediction), axis=-1).astype(jnp.int32), memory
 
+    def values(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:
+        """Action values of a rollout's T steps and of the one that follows, [T + 1, E, A]."""
+        prediction = self.network.apply(state.params, rollout.following.observation, "act", rngs={SAMPLES: key})
+        return jnp.concatenate([rollout.record, self.representation.mean(prediction)[None]])
+
     def returns(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:
         """The λ-return of each step of a rollout, [T, E]."""
         hyper = state.hyper
-        prediction = self.network.apply(state.params, rollout.following.observation, "act", rngs={SAMPLES: key})
-        last_q = self.representation.mean(prediction)
-        q, next_q = rollout.record, jnp.concatenate([rollout.record[1:], last_q[None]])
+        values = self.values(state, rollout, key)
+        q, next_q = values[:-1], values[1:]
         weights = hyper.operator.weights(next_q, next_q)
         next_values = jnp.sum(weights * next_q, axis=-1) + hyper.operator.next_bonus(next_q)
         reward = jnp.clip(rollout.arrived("reward"), -hyper.reward_clip, hyper.reward_clip)
@@ -136,14 +140,36 @@ class LambdaQLearning:
         def learn(state: LearnerState, now: tuple[Any, jax.Array]) -> tuple[LearnerState, Metrics]:
             (observation, action, weight, target), key = now
 
-            def loss(params: PyTree) -> tuple[jax.Array, Metrics]:
-                predictions = self.network.apply(params, observation, "learn", rngs={SAMPLES: key})
-                taken = jax.nn.one_hot(action, predictions.shape[1], dtype=predictions.dtype)
-                prediction = jnp.einsum("baw,ba->bw", predictions, taken)
-                value = jnp.mean(weight * self.representation.loss(prediction, target))
-                return value, {"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}
+            def predict(params: PyTree) -> jax.Array:
+                return self.network.apply(params, observation, "learn", rngs={SAMPLES: key})
 
-            gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
-            return state.descend(self.optimizer, gradient), metrics
+            return self.regress(state, predict, action, weight, target)
 
         return in_epochs(learn, state, data, self.epochs, self.minibatches, epochs_key)
+
+    def regress(
+        self,
+        state: LearnerState,
+        predict: Callable[[PyTree], jax.Array],
+        action: jax.Array,
+        weight: jax.Array,
+        target: jax.Array,
+    ) -> tuple[LearnerState, Metrics]:
+        """One step towards encoded targets.
+
+        Args:
+          state: of the learner.
+          predict: parameters -> predictions [B, A, W].
+          action, weight: [B] the actions taken, and what each counts.
+          target: [B, ...] as the representation encodes them.
+        """
+
+        def loss(params: PyTree) -> tuple[jax.Array, Metrics]:
+            predictions = predict(params)
+            taken = jax.nn.one_hot(action, predictions.shape[1], dtype=predictions.dtype)
+            prediction = jnp.einsum("baw,ba->bw", predictions, taken)
+            value = jnp.mean(weight * self.representation.loss(prediction, target))
+            return value, {"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}
+
+        gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
+        return state.descend(self.optimizer, gradient), metrics

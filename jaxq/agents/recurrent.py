@@ -1,4 +1,4 @@
-"""Q-learning with a memory, from sequences: R2D2 and what is composed like it."""
+"""Q-learning with a memory: from replayed sequences, as R2D2 does, and from λ-returns over rollouts, as PQN does."""
 
 import dataclasses
 from typing import Any
@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxq.agents.base import LearnerState, example_observation
+from jaxq.agents.base import LearnerState, example_observation, in_epochs
+from jaxq.agents.lambda_q_learning import LambdaQLearning
 from jaxq.agents.q_learning import QLearningHyperparameters
 from jaxq.bellman import Representation
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
 from jaxq.networks import SAMPLES, Mode, RecurrentActionValueNetwork
-from jaxq.types import Metrics, PyTree, Segment, TimeStep
+from jaxq.types import Metrics, PyTree, Rollout, Segment, TimeStep
 
 
 def segment_returns(
@@ -46,8 +47,85 @@ def segment_returns(
     return total, discount ** steps.astype(rewards.dtype) * ~terminal, steps
 
 
+class ActsWithMemory:
+    """Base of agents whose network is recurrent: what they remember while acting, and how they go over sequences."""
+
+    network: RecurrentActionValueNetwork
+    observation_spec: ObservationSpec
+    representation: Representation
+    hyper: Any
+
+    def init_params(self, key: jax.Array) -> PyTree:
+        """Of the network."""
+        observation = example_observation(self.observation_spec)[None]
+        reset, state = jnp.ones((1, 1), bool), self.network.initial_state(1)
+        return self.network.init({"params": key, SAMPLES: key}, observation, reset, state)
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Actor.init_memory`: of the exploration, and the recurrent state."""
+        return self.hyper.exploration.init(num_envs), self.network.initial_state(num_envs)
+
+    def explore(
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, jax.Array]:
+        """Actions of the behaviour, the new memory, and the action values [E, A]."""
+        exploring, recurrent = memory
+        values, recurrent = self._step(state, recurrent, timestep, "act", jax.random.fold_in(key, 1))
+        action, exploring = state.hyper.exploration.select(exploring, values, timestep, key)
+        return action, (exploring, recurrent), values
+
+    def exploit(
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Actor.exploit`: the greedy action."""
+        values, recurrent = self._step(state, memory[1], timestep, "exploit", key)
+        return jnp.argmax(values, axis=-1).astype(jnp.int32), (memory[0], recurrent)
+
+    def _step(
+        self, state: LearnerState, recurrent: jax.Array, timestep: TimeStep, mode: Mode, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        prediction, recurrent = self._apply(
+            state.params, timestep.observation[None], timestep.first[None], recurrent, mode, key
+        )
+        return self.representation.mean(prediction[0]), recurrent
+
+    def unroll(
+        self,
+        params: PyTree,
+        observation: jax.Array,
+        reset: jax.Array,
+        recurrent: jax.Array,
+        burn_in: int,
+        mode: Mode,
+        keys: jax.Array,
+    ) -> jax.Array:
+        """Predictions over time, after some first steps that only warm up the state; no gradient goes into those.
+
+        Args:
+          params: of the network.
+          observation: [T, B, ...].
+          reset: [T, B] bool, where the state is forgotten before the step.
+          recurrent: [B, width] the state before the first step.
+          burn_in: b, how many steps come first.
+          mode: what the predictions are for.
+          keys: [2].
+
+        Returns:
+          [T - b, B, A, W].
+        """
+        if burn_in:
+            _, recurrent = self._apply(params, observation[:burn_in], reset[:burn_in], recurrent, mode, keys[0])
+        recurrent = jax.lax.stop_gradient(recurrent)
+        return self._apply(params, observation[burn_in:], reset[burn_in:], recurrent, mode, keys[1])[0]
+
+    def _apply(
+        self, params: PyTree, observation: jax.Array, reset: jax.Array, recurrent: jax.Array, mode: Mode, key: jax.Array
+    ) -> Any:
+        return self.network.apply(params, observation, reset, recurrent, mode, rngs={SAMPLES: key})
+
+
 @dataclasses.dataclass(frozen=True)
-class RecurrentQLearning:
+class RecurrentQLearning(ActsWithMemory):
     """R2D2 (Kapturowski et al., Recurrent Experience Replay in Distributed Reinforcement Learning, 2019).
 
     Sequences come from replay; the recurrent state is warmed up over the first steps of each ("burn-in", from zeros: of
@@ -82,41 +160,11 @@ class RecurrentQLearning:
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
-        observation = example_observation(self.observation_spec)[None]
-        reset, state = jnp.ones((1, 1), bool), self.network.initial_state(1)
-        params = self.network.init({"params": key, SAMPLES: key}, observation, reset, state)
-        return LearnerState.with_target(params, self.optimizer, self.hyper)
-
-    def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`: of the exploration, and the recurrent state."""
-        return self.hyper.exploration.init(num_envs), self.network.initial_state(num_envs)
+        return LearnerState.with_target(self.init_params(key), self.optimizer, self.hyper)
 
     def act(self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """See `Agent.act`."""
-        exploring, recurrent = memory
-        values, recurrent = self._step(state, recurrent, timestep, "act", jax.random.fold_in(key, 1))
-        action, exploring = state.hyper.exploration.select(exploring, values, timestep, key)
-        return action, (exploring, recurrent)
-
-    def exploit(
-        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`: the greedy action."""
-        values, recurrent = self._step(state, memory[1], timestep, "exploit", key)
-        return jnp.argmax(values, axis=-1).astype(jnp.int32), (memory[0], recurrent)
-
-    def _step(
-        self, state: LearnerState, recurrent: jax.Array, timestep: TimeStep, mode: Mode, key: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        prediction, recurrent = self._apply(
-            state.params, timestep.observation[None], timestep.first[None], recurrent, mode, key
-        )
-        return self.representation.mean(prediction[0]), recurrent
-
-    def _apply(
-        self, params: PyTree, observation: jax.Array, reset: jax.Array, recurrent: jax.Array, mode: Mode, key: jax.Array
-    ) -> Any:
-        return self.network.apply(params, observation, reset, recurrent, mode, rngs={SAMPLES: key})
+        return self.explore(state, memory, timestep, key)[:2]
 
     def update(self, state: LearnerState, batch: Segment, key: jax.Array) -> tuple[LearnerState, Metrics, Any]:
         """See `Agent.update`; a sequence's importance weight and priority are one number."""
@@ -129,11 +177,7 @@ class RecurrentQLearning:
 
         def unroll(params: PyTree, mode: Mode, keys: jax.Array) -> jax.Array:
             """Predictions of the steps after the burn-in, [L - burn + 1, B, A, W]."""
-            recurrent = self.network.initial_state(size)
-            if burn:
-                _, recurrent = self._apply(params, batch.observation[:burn], reset[:burn], recurrent, mode, keys[0])
-            recurrent = jax.lax.stop_gradient(recurrent)
-            return self._apply(params, batch.observation[burn:], reset[burn:], recurrent, mode, keys[1])[0]
+            return self.unroll(params, batch.observation, reset, self.network.initial_state(size), burn, mode, keys)
 
         target_predictions = unroll(state.target_params, "target", keys[:2])
         rewards = jnp.clip(batch.reward[burn:], -hyper.reward_clip, hyper.reward_clip) + hyper.reward_shift
@@ -165,3 +209,75 @@ class RecurrentQLearning:
         (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         state = state.descend(self.optimizer, gradient).follow()
         return state, metrics, priority
+
+
+@dataclasses.dataclass(frozen=True)
+class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
+    """PQN with a memory (Gallici et al., Simplifying Deep Temporal Difference Learning, 2024, its recurrent variant).
+
+    Minibatches are whole rollouts of some of the environments. Each is gone over from the state that acting carried
+    when the rollout began, which previous parameters have made; a burn-in makes up for that.
+
+    Attributes:
+      network: recurrent, its head of the representation's width.
+      burn_in: first steps of each rollout that are not learned from.
+    """
+
+    network: RecurrentActionValueNetwork
+    burn_in: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.burn_in >= 0, "burn_in", self.burn_in, "0 or more")
+
+    def init(self, key: jax.Array) -> LearnerState:
+        """See `Actor.init`."""
+        return LearnerState.start(self.init_params(key), self.optimizer, self.hyper)
+
+    def behave(
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, jax.Array]:
+        """See `OnPolicyAgent.behave`; kept are the action values [E, A]."""
+        return self.explore(state, memory, timestep, key)
+
+    def values(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:
+        """See `LambdaQLearning.values`: gone over once more, as the state at the end is not in the rollout."""
+        observation, reset = jax.tree.map(
+            lambda before, last: jnp.concatenate([before, last[None]]),
+            (rollout.timestep.observation, rollout.timestep.first),
+            (rollout.following.observation, rollout.following.first),
+        )
+        keys = jax.random.split(key)
+        predictions = self.unroll(state.params, observation, reset, rollout.memory[1], 0, "act", keys)
+        return self.representation.mean(predictions)
+
+    def update(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> tuple[LearnerState, Metrics]:
+        """See `OnPolicyAgent.update`."""
+        length, num_envs = rollout.action.shape
+        require(self.burn_in < length, "burn_in", self.burn_in, f"below the rollout's {length} steps")
+        whole = num_envs % self.minibatches == 0
+        require(whole, "minibatches", self.minibatches, f"a divisor of the {num_envs} environments of a member")
+        returns_key, epochs_key = jax.random.split(key)
+        target = self.representation.encode(self.returns(state, rollout, returns_key).ravel())
+        target = target.reshape(length, num_envs, *target.shape[1:])
+        timestep, weight = rollout.timestep, 1.0 - rollout.timestep.last
+        over_time = (timestep.observation, timestep.first, rollout.action, weight, target)
+
+        def turned(tree: Any) -> Any:
+            return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), tree)
+
+        def learn(state: LearnerState, now: tuple[Any, jax.Array]) -> tuple[LearnerState, Metrics]:
+            (over_time, recurrent), key = now
+            observation, reset, *learned = turned(over_time)
+
+            def each(x: jax.Array) -> jax.Array:  # [T, B, ...] -> [T * B, ...]
+                return x.reshape(-1, *x.shape[2:])
+
+            def predict(params: PyTree) -> jax.Array:
+                keys = jax.random.split(key)
+                return each(self.unroll(params, observation, reset, recurrent, self.burn_in, "learn", keys))
+
+            return self.regress(state, predict, *(each(x[self.burn_in :]) for x in learned))
+
+        data = (turned(over_time), rollout.memory[1])
+        return in_epochs(learn, state, data, self.epochs, self.minibatches, epochs_key)

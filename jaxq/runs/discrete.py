@@ -85,6 +85,8 @@ ATOMS = {
 
 # The optimizer of QR-DQN, IQN and FQF on Atari.
 QUANTILES = {"atari": {"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32}}
+# IQN's paper finds 8 samples nearly as good as 64; on small images they are what an update's time goes into.
+SAMPLED_QUANTILES = {**QUANTILES, "minatar": {"num_fractions": 8, "num_act_fractions": 8}}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

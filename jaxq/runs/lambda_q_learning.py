@@ -51,13 +51,18 @@ class LambdaQConfig(OnPolicyConfig, DiscreteConfig):
 
 
 def lambda_q_agent(
-    config: LambdaQConfig, environment: Environment, network: Network, representation: ScalarTarget, **settings: Any
+    config: LambdaQConfig,
+    environment: Environment,
+    network: Network,
+    representation: ScalarTarget,
+    kind: type[LambdaQLearning] = LambdaQLearning,
+    **settings: Any,
 ) -> LambdaQLearning:
     """The agent of these objects, with the optimizer and the numbers that the configuration asks for.
 
-    `settings` are further fields of `LambdaQLearning`.
+    `settings` are further fields of its `kind`.
     """
-    return LambdaQLearning(
+    return kind(
         network=network,
         observation_spec=environment.observation_spec,
         optimizer=optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.scale_by_radam()),
