@@ -423,13 +423,11 @@ def test_a_rollout_is_gone_over_from_the_state_that_acting_left():
     np.testing.assert_allclose(found, jnp.stack(expected), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("changes", "named"), [({"burn_in": 5}, "burn_in is 5"), ({"minibatches": 3}, "minibatches is 3")]
-)
-def test_rollouts_that_do_not_suit_a_memory_are_named(changes, named):
-    agent = recurrent_lambda_agent(**changes)
+@pytest.mark.parametrize(("named", "value"), [("burn_in", 5), ("minibatches", 3)])
+def test_rollouts_that_do_not_suit_a_memory_are_named(named, value):
+    agent = recurrent_lambda_agent(**{named: value})
     rollout, _ = cue_rollout(agent, 5, 8, jnp.zeros((8, 16)))
-    with pytest.raises(InputError, match=named):
+    with pytest.raises(InputError, match=f"{named} is {value}"):
         agent.update(agent.init(jax.random.key(0)), rollout, jax.random.key(0))
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 
@@ -84,9 +84,9 @@ ATOMS = {
 
 
 # The optimizer of QR-DQN, IQN and FQF on Atari.
-QUANTILES = {"atari": {"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32}}
+QUANTILES: dict[str, dict[str, Any]] = {"atari": {"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32}}
 # IQN's paper finds 8 samples nearly as good as 64; on small images they are what an update's time goes into.
-SAMPLED_QUANTILES = {**QUANTILES, "minatar": {"num_fractions": 8, "num_act_fractions": 8}}
+SAMPLED_QUANTILES: dict[str, dict[str, Any]] = {**QUANTILES, "minatar": {"num_fractions": 8, "num_act_fractions": 8}}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
