@@ -21,6 +21,8 @@ COMMANDS = {
     # The classic defaults were chosen on seeds 0 to 19; these ten were not looked at before.
     "cartpole-dqn-fresh-seeds": "dqn --env gymnax/CartPole-v1 --num-seeds 10 --seed 100",
     "breakout-minatar-dqn": "dqn --env gymnax/Breakout-MinAtar --num-seeds 2",
+    # What `make train` does, with ten seeds.
+    "breakout-minatar-dqn-ten-seeds": "dqn --env gymnax/Breakout-MinAtar --num-seeds 10 --total-steps 1000000",
     "pendulum-sac": "sac --env gymnax/Pendulum-v1 --num-seeds 2",
     "halfcheetah-envpool-sac": "sac --env envpool/HalfCheetah-v4 --total-steps 100000",
     "halfcheetah-brax-sac": "sac --env brax/halfcheetah --total-steps 20000 --eval-episodes 2 --num-evaluations 2",
@@ -36,7 +38,7 @@ COMMANDS = {
 ATARI = "--num-evaluations 1 --eval-episodes 1"
 for agent in ("rainbow", "iqn", "i_iqn"):
     COMMANDS[f"atari-{agent}"] = (
-        f"{agent} --env envpool/Pong-v5 --total-steps 3600 --warmup-steps 2000 --replay-capacity 20000 {ATARI}"
+        f"{agent} --env envpool/Pong-v5 --total-steps 2800 --warmup-steps 2000 --replay-capacity 20000 {ATARI}"
     )
 COMMANDS["atari-pqn"] = f"pqn --env envpool/Breakout-v5 --total-steps 8192 {ATARI}"
 

@@ -13,7 +13,7 @@ import pytest
 import scipy.stats
 
 from jaxq.errors import InputError
-from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval
+from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.config import from_json, parse, to_json
 from jaxq.runs.directory import RunDirectory, read_metrics
 from jaxq.runs.plots import load_curve, merge
@@ -327,6 +327,23 @@ def test_bootstrap_resamples_within_tasks():
     scores = np.repeat(np.array([[0.0], [10.0]]), 5, axis=1)
     low, high = stratified_bootstrap_interval(scores)
     assert low == high == pytest.approx(5.0)
+
+
+def test_probability_of_improvement_is_the_statistic_of_mann_and_whitney():
+    rng = np.random.default_rng(0)
+    ours, theirs = ([rng.integers(0, 6, runs) for runs in counts] for counts in ((10, 7), (8, 9)))  # with ties
+    expected = np.mean(
+        [scipy.stats.mannwhitneyu(x, y).statistic / (len(x) * len(y)) for x, y in zip(ours, theirs, strict=True)]
+    )
+    found, low, high = probability_of_improvement(ours, theirs)
+    assert found == pytest.approx(expected)
+    assert low < found < high
+
+
+def test_improvement_that_is_certain_or_none_has_no_interval():
+    scores = np.arange(5.0)
+    assert probability_of_improvement([scores + 10.0, scores + 5.0], [scores, scores]) == (1.0, 1.0, 1.0)
+    assert probability_of_improvement([np.ones(4)], [np.ones(3)]) == (0.5, 0.5, 0.5)
 
 
 def test_curves_of_one_experiment_are_joined(whole_run):
