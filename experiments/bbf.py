@@ -1,15 +1,16 @@
 """BBF (Schwarzer et al., Bigger, Better, Faster: Human-level Atari with Human-level Efficiency, 2023).
 
 C51 with dueling streams on a wide IMPALA network that predicts its own future, a high replay ratio, resets, annealed
-horizons, and weight decay. For 100,000 steps of Atari (`--total-steps 100000`), or small images.
+horizons, weight decay, and images shifted at random. For 100,000 steps of Atari (`--total-steps 100000`), or small images.
 """
 
 import dataclasses
 from typing import Any
 
+import jax
 import optax
 
-from jaxq.agents import AnnealedHorizon, SelfPredictiveNetwork, SelfPredictiveQLearning
+from jaxq.agents import AnnealedHorizon, ImageAugmentation, SelfPredictiveNetwork, SelfPredictiveQLearning
 from jaxq.bellman import Categorical
 from jaxq.errors import require
 from jaxq.networks import DuelingHead, ImpalaEncoder
@@ -35,7 +36,10 @@ PRESETS = merged(
     DEFAULTS,
     ATOMS,
     everywhere(**SHARED),
-    {"minatar": {"channels": (16,), "scale": 2, "hidden": 256}, "atari": {"updates": 8, "replay_capacity": 100_000}},
+    {
+        "minatar": {"channels": (16,), "scale": 1, "hidden": 256, "shift": 0, "intensity": 0.0},
+        "atari": {"updates": 8, "replay_capacity": 100_000},
+    },
 )
 
 
@@ -51,7 +55,11 @@ class Config(AtomsConfig, QLearningConfig):
     """Units between encoder and head."""
     target_rate: float | None = 0.005
     weight_decay: float = 0.1
-    """Of AdamW."""
+    """Of AdamW, for kernels."""
+    shift: int = 4
+    """Pixels by which images that are learned from are moved at random."""
+    intensity: float = 0.05
+    """By how much they are made darker or lighter."""
     jumps: int = 5
     """Steps that are foreseen."""
     prediction_weight: float = 5.0
@@ -78,12 +86,13 @@ def build(config: Config) -> OffPolicy:
     representation = Categorical(config.support)
     network = SelfPredictiveNetwork(
         ImpalaEncoder(config.channels, config.scale),
-        DuelingHead(num_actions, representation.width, config.hidden // 4),
+        DuelingHead(num_actions, representation.width, hidden=0),
         num_actions,
         config.hidden,
     )
     # The learning rate multiplies the decay too, as in AdamW.
-    optimizer = optax.chain(optax.scale_by_adam(eps=1.5e-4), optax.add_decayed_weights(config.weight_decay))
+    decay = optax.add_decayed_weights(config.weight_decay, lambda params: jax.tree.map(lambda p: p.ndim > 1, params))
+    optimizer = optax.chain(optax.scale_by_adam(eps=1.5e-4), decay)
     base = q_learning_agent(config, training, network, representation, optimizer=optimizer)
     horizon = AnnealedHorizon(
         config.initial_steps,
@@ -93,7 +102,8 @@ def build(config: Config) -> OffPolicy:
         config.anneal_updates,
         config.reset_period,
     )
-    agent = SelfPredictiveQLearning(base, horizon, config.jumps, config.prediction_weight)
+    augmentation = ImageAugmentation(config.shift, config.intensity)
+    agent = SelfPredictiveQLearning(base, horizon, config.jumps, config.prediction_weight, augmentation=augmentation)
     length = max(config.jumps, config.initial_steps)
     return off_policy(config, agent, training, evaluation, sequence_length=length)
 

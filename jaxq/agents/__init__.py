@@ -1,5 +1,6 @@
 """Agents: `init`, `act`, `update`, written for one member of a population."""
 
+from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random_shift
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters, SkillLuckNetwork
@@ -31,6 +32,7 @@ __all__ = [
     "EpsilonLadder",
     "EpsilonZGreedy",
     "HardUpdate",
+    "ImageAugmentation",
     "IteratedQLearning",
     "LambdaQHyperparameters",
     "LambdaQLearning",
@@ -54,5 +56,7 @@ __all__ = [
     "except_for",
     "flatten_small",
     "random_indicators",
+    "random_intensity",
     "random_rewards",
+    "random_shift",
 ]

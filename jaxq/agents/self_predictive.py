@@ -5,6 +5,7 @@ Faster, 2023. Learned from sequences of replay; the first step of each is the tr
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -142,6 +143,12 @@ def first_transition(batch: Segment, steps: jax.Array, discount: jax.Array) -> t
     return transition, discount**taken * ~terminated
 
 
+def as_they_are(images: jax.Array, key: jax.Array) -> jax.Array:
+    """No augmentation."""
+    del key
+    return images
+
+
 class SelfPredictiveState(struct.PyTreeNode):
     """All of the agent that changes.
 
@@ -167,14 +174,16 @@ class SelfPredictiveQLearning(ActsByQLearning):
       base: its network is a `SelfPredictiveNetwork`; of its numbers the discount is replaced by the annealed one.
       horizon: the annealed numbers.
       jumps: K, how many steps are foreseen; 5 in the papers.
-      prediction_weight: of the self-prediction's loss; 5 in BBF.
+      prediction_weight: of the self-prediction's loss, a squared distance of unit vectors; 5 in BBF.
       kept: share of encoder and transition model that a reset keeps; 0.5 in BBF.
+      augmentation: of images that are learned from, (images [B, H, W, C], key) -> images; as they are unless given.
     """
 
     horizon: AnnealedHorizon
     jumps: int = 5
     prediction_weight: float = 5.0
     kept: float = 0.5
+    augmentation: Callable[[jax.Array, jax.Array], jax.Array] = as_they_are
 
     def __post_init__(self) -> None:
         require(self.jumps >= 1, "jumps", self.jumps, "at least 1")
@@ -214,18 +223,18 @@ class SelfPredictiveQLearning(ActsByQLearning):
         clipped = batch.replace(reward=jnp.clip(batch.reward, -hyper.reward_clip, hyper.reward_clip))
         steps, gamma = state.horizon.at(values.updates)
         transition, discount = first_transition(clipped, steps, gamma)
-        after = transition.next_observation
+        now_key, after_key = jax.random.split(jax.random.fold_in(key, 3))
+        after = self.augmentation(transition.next_observation, after_key)
+        images = batch.observation[: self.jumps + 1]
+        images = self.augmentation(images.reshape(-1, *images.shape[2:]), now_key).reshape(*images.shape)
         following = base.predict(values.target_params, after, "target", jax.random.fold_in(key, 1))
         online = base.predict(values.params, after, "act", jax.random.fold_in(key, 2))
         representation = base.representation
         weights = hyper.operator.weights(representation.mean(online), representation.mean(following))
         target = representation.target(transition.rewards[:, 0], discount, following, weights)
 
-        seen = network.apply(
-            values.target_params,
-            batch.observation[1 : self.jumps + 1].reshape(-1, *batch.observation.shape[2:]),
-            method="seen",
-        ).reshape(self.jumps, size, -1)
+        later = images[1:].reshape(-1, *images.shape[2:])
+        seen = network.apply(values.target_params, later, method="seen").reshape(self.jumps, size, -1)
         # What lies beyond the episode's end is another story.
         ended = (batch.terminated | batch.truncated)[: self.jumps]
         counts = jnp.cumsum(ended, axis=0) - ended == 0
@@ -233,17 +242,17 @@ class SelfPredictiveQLearning(ActsByQLearning):
         def objective(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
             predictions, foreseen = network.apply(
                 params,
-                transition.observation,
+                images[0],
                 batch.action[: self.jumps],
                 method="foresee",
                 rngs={SAMPLES: jax.random.fold_in(key, 0)},
             )
             prediction = jnp.einsum("baw,ba->bw", predictions, jax.nn.one_hot(transition.action, predictions.shape[1]))
             of_values = jnp.mean(batch.weight * representation.loss(prediction, target))
-            cosine = optax.losses.cosine_similarity(foreseen, seen, epsilon=1e-6)
-            of_foresight = -jnp.mean(batch.weight * jnp.mean(counts * cosine, axis=0))
+            distance = 2.0 - 2.0 * optax.losses.cosine_similarity(foreseen, seen, epsilon=1e-6)
+            of_foresight = jnp.mean(batch.weight * jnp.mean(counts * distance, axis=0))
             mean_q = jnp.mean(representation.mean(prediction))
-            metrics = {"loss": of_values, "foresight": -of_foresight, "mean_q": mean_q}
+            metrics = {"loss": of_values, "foresight": of_foresight, "mean_q": mean_q}
             loss = of_values + self.prediction_weight * of_foresight
             return loss, (metrics, representation.priority(prediction, target))
 

@@ -19,7 +19,17 @@ from jaxq.networks.heads import (
 from jaxq.networks.linear import Dense, product
 from jaxq.networks.policies import QuantileCriticNetwork
 from jaxq.networks.recurrent import GRU, RecurrentActionValueNetwork
-from jaxq.networks.torsos import MLP, ImpalaCNN, ImpalaEncoder, MinAtarCNN, NatureCNN, RandomFeatures, Torso, torso_for
+from jaxq.networks.torsos import (
+    MLP,
+    ImpalaCNN,
+    ImpalaEncoder,
+    MinAtarCNN,
+    NatureCNN,
+    RandomFeatures,
+    Torso,
+    torso_for,
+    unit_range,
+)
 from jaxq.networks.transformer import ActionQTransformer, attention_maps
 
 __all__ = [
@@ -52,4 +62,5 @@ __all__ = [
     "attention_maps",
     "product",
     "torso_for",
+    "unit_range",
 ]

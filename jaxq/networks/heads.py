@@ -41,11 +41,11 @@ class ActionValueHead(nn.Module):
 
 
 class DuelingHead(nn.Module):
-    """`V + A - mean A` of two streams with a hidden layer each (Wang et al., 2016, eq. 9). [B, F] -> [B, A, width].
+    """`V + A - mean A` of two streams, with a hidden layer each (Wang et al., 2016, eq. 9). [B, F] -> [B, A, width].
 
     Attributes:
       num_actions, width: A and the outputs for one return.
-      hidden: units of each stream's hidden layer.
+      hidden: units of each stream's hidden layer; 0 for none.
       noisy: whether layers are noisy, as in Rainbow.
     """
 
@@ -59,9 +59,10 @@ class DuelingHead(nn.Module):
         """See the class."""
 
         def stream(outputs: int) -> jax.Array:
-            layers = [_linear(self.hidden, self.noisy), _linear(outputs * self.width, self.noisy)]
-            hidden = nn.relu(_apply_linear(layers[0], features, mode))
-            return _apply_linear(layers[1], hidden, mode).reshape(-1, outputs, self.width)
+            x = features
+            if self.hidden:
+                x = nn.relu(_apply_linear(_linear(self.hidden, self.noisy), x, mode))
+            return _apply_linear(_linear(outputs * self.width, self.noisy), x, mode).reshape(-1, outputs, self.width)
 
         value, advantage = stream(1), stream(self.num_actions)
         return value + advantage - advantage.mean(axis=1, keepdims=True)
