@@ -1,7 +1,8 @@
 """BBF (Schwarzer et al., Bigger, Better, Faster: Human-level Atari with Human-level Efficiency, 2023).
 
 C51 with dueling streams on a wide IMPALA network that predicts its own future, a high replay ratio, resets, annealed
-horizons, weight decay, and images shifted at random. For 100,000 steps of Atari (`--total-steps 100000`), or small images.
+horizons, weight decay, and images shifted at random. For 100,000 steps of Atari (`--total-steps 100000`), or small
+images.
 """
 
 import dataclasses

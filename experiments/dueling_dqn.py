@@ -18,18 +18,14 @@ class Config(QLearningConfig):
 
     huber_threshold: float | None = 1.0
     """Where the loss turns from square to linear; None for squared errors."""
-    stream_width: int = 128
-    """Units of the hidden layer of either stream."""
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Scalar(config.huber_threshold)
-    network = ActionValueNetwork(
-        config.torso(training),
-        DuelingHead(num_actions, representation.width, config.stream_width),
-    )
+    torso, hidden = config.split_torso(training)
+    network = ActionValueNetwork(torso, DuelingHead(num_actions, representation.width, hidden))
     agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 

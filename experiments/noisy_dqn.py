@@ -1,4 +1,4 @@
-"""NoisyNet-DQN (Fortunato et al., Noisy Networks for Exploration, 2018): noise on the last layer explores."""
+"""NoisyNet-DQN (Fortunato et al., Noisy Networks for Exploration, 2018): noise on the dense layers explores."""
 
 import dataclasses
 
@@ -24,7 +24,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Scalar(config.huber_threshold)
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, noisy=True))
+    torso, hidden = config.split_torso(training)
+    network = ActionValueNetwork(torso, ActionValueHead(num_actions, noisy=True, hidden=hidden))
     agent = q_learning_agent(config, training, network, representation)
     return off_policy(config, agent, training, evaluation)
 

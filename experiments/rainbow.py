@@ -19,20 +19,15 @@ PRESETS = merged(DEFAULTS, ATOMS, NOISY)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(AtomsConfig, QLearningConfig):
-    """The fields of rainbow beside those of all Q-learning."""
-
-    stream_width: int = 128
-    """Units of the hidden layer of either stream."""
+    """The fields of rainbow: those of all Q-learning, and the atoms."""
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     representation = Categorical(config.support)
-    network = ActionValueNetwork(
-        config.torso(training),
-        DuelingHead(num_actions, representation.width, config.stream_width, noisy=True),
-    )
+    torso, hidden = config.split_torso(training)
+    network = ActionValueNetwork(torso, DuelingHead(num_actions, representation.width, hidden, noisy=True))
     agent = q_learning_agent(config, training, network, representation, operators.Double())
     return off_policy(config, agent, training, evaluation)
 

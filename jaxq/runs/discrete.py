@@ -44,8 +44,8 @@ class DiscreteConfig(RunConfig):
     def split_torso(self, environment: Environment) -> tuple[nn.Module, int]:
         """The torso without its last dense layer, and that layer's units for the head; 0 where it has none.
 
-        For quantile embeddings, which are multiplied with what comes before it (Dabney et al., IQN, 2018), and for
-        chains of heads that have the rest in common.
+        Where a method's streams, noise or quantile embedding begin after the convolutions, or a chain of heads has
+        the rest in common.
         """
         torso = self.torso(environment)
         if isinstance(torso, MLP):
