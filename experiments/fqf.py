@@ -8,11 +8,11 @@ from jaxq.agents import except_for
 from jaxq.bellman import FullyParameterizedQuantile
 from jaxq.networks import FRACTIONS, ActionValueNetwork, FullyParameterizedHead
 from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import QUANTILES, RiskConfig, make_discrete_environments
+from jaxq.runs.discrete import FINE_STEPS, RiskConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, adam, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = merged(DEFAULTS, QUANTILES)
+PRESETS = merged(DEFAULTS, FINE_STEPS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,12 @@ import dataclasses
 
 from jaxq.bellman import Particles, as_given, gains_and_losses
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
+from jaxq.runs import clean_errors, merged, off_policy, parse, run
+from jaxq.runs.discrete import FINE_STEPS, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = DEFAULTS
+PRESETS = merged(DEFAULTS, FINE_STEPS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

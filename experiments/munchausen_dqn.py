@@ -5,11 +5,11 @@ import dataclasses
 from jaxq.bellman import Scalar
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
+from jaxq.runs.discrete import FINE_STEPS, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = merged(DEFAULTS, everywhere(operator="munchausen"))
+PRESETS = merged(DEFAULTS, FINE_STEPS, everywhere(operator="munchausen"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

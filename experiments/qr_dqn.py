@@ -5,11 +5,11 @@ import dataclasses
 from jaxq.bellman import Quantile
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import QUANTILES, RiskConfig, make_discrete_environments
+from jaxq.runs.discrete import FINE_STEPS, RiskConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
 from jaxq.training import OffPolicy
 
-PRESETS = merged(DEFAULTS, QUANTILES)
+PRESETS = merged(DEFAULTS, FINE_STEPS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -83,10 +83,10 @@ ATOMS = {
 }
 
 
-# The optimizer of QR-DQN, IQN and FQF on Atari.
-QUANTILES: dict[str, dict[str, Any]] = {"atari": {"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32}}
+# The optimizer of QR-DQN, IQN, FQF, Munchausen-DQN and MD3QN on Atari.
+FINE_STEPS: dict[str, dict[str, Any]] = {"atari": {"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32}}
 # IQN's paper finds 8 samples nearly as good as 64; on small images they are what an update's time goes into.
-SAMPLED_QUANTILES: dict[str, dict[str, Any]] = {**QUANTILES, "minatar": {"num_fractions": 8, "num_act_fractions": 8}}
+SAMPLED_QUANTILES: dict[str, dict[str, Any]] = {**FINE_STEPS, "minatar": {"num_fractions": 8, "num_act_fractions": 8}}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
