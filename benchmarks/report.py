@@ -202,9 +202,8 @@ def returns_section(results: dict[str, Any]) -> str:
     return (
         "### PQN beside purejaxql\n\n"
         f"Measured by `python -m benchmarks.pqn_returns`: MinAtar Breakout, {results['steps']:,} steps of each seed, "
-        f"the "
-        "same settings. Means over the last tenth's episodes while exploring, and of the greedy policy at the end, by "
-        "seed.\n\n"
+        "the same settings. Means over the last tenth's episodes while exploring, and of the greedy policy at the end, "
+        "by seed.\n\n"
     ) + "\n".join(lines)
 
 
@@ -236,8 +235,7 @@ def backups_section(results: dict[str, Any]) -> str:
     return (
         "## Backups\n\n"
         "Measured by `python -m benchmarks.backups`: from the outputs of a head (4 actions) to the gradient by them, "
-        "on "
-        "the CPU; medians of rounds in turn, and in brackets how many times longer than jaxq's.\n\n"
+        "on the CPU; medians of rounds in turn, and in brackets how many times longer than jaxq's.\n\n"
     ) + timing_table(results, "backup | batch | size", described)
 
 
@@ -251,8 +249,7 @@ def convolutions_section(results: dict[str, Any]) -> str:
     return (
         "## Convolutions\n\n"
         "Measured by `python -m benchmarks.convolutions`: forward and backward in a scan, 32 images, on the CPU; "
-        "medians "
-        "of rounds in turn, and in brackets how many times longer than the library's patches.\n\n"
+        "medians of rounds in turn, and in brackets how many times longer than the library's patches.\n\n"
     ) + timing_table(results, "layer | side | channels | kernel | stride", described)
 
 
@@ -275,8 +272,7 @@ def replay_section(results: dict[str, Any]) -> str:
     return (
         "## Prioritized replay\n\n"
         "Measured by `python -m benchmarks.replay`: add 64, sample 32 and update 32 on one million items, inside a "
-        "scan "
-        "on the CPU; medians, and medians of the rounds' ratios.\n\n"
+        "scan on the CPU; medians, and medians of the rounds' ratios.\n\n"
     ) + ratio_table(results["iterations_per_second"], "iterations/s")
 
 
@@ -313,8 +309,7 @@ def machine(results: dict[str, Any]) -> str:
 LEARNING = (
     "## Learning\n\n"
     "Final evaluations; each row's run directory is under `benchmarks/results/runs/`. Steps per second are of all "
-    "seeds "
-    "together.\n\n"
+    "seeds together.\n\n"
 )
 MINATAR = (
     "### MinAtar\n\n"
