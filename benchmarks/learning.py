@@ -26,7 +26,7 @@ COMMANDS = {
     # What is to be remembered is shown once, at the start: chance makes 0, a memory 1.
     "memorychain-pqn": "pqn --env gymnax/MemoryChain-bsuite --num-seeds 2 --total-steps 300000",
     "memorychain-recurrent-pqn": "recurrent_pqn --env gymnax/MemoryChain-bsuite --num-seeds 2 --total-steps 300000",
-    "memorychain-r2d2": "r2d2 --env gymnax/MemoryChain-bsuite --num-seeds 2",
+    "memorychain-r2d2": "r2d2 --env gymnax/MemoryChain-bsuite --num-seeds 2 --total-steps 20000",
     "pendulum-sac": "sac --env gymnax/Pendulum-v1 --num-seeds 2",
     "halfcheetah-envpool-sac": "sac --env envpool/HalfCheetah-v4 --total-steps 100000",
     "halfcheetah-brax-sac": "sac --env brax/halfcheetah --total-steps 20000 --eval-episodes 2 --num-evaluations 2",
