@@ -5,6 +5,7 @@
 Everything that lies between the outputs of a network and the gradient by them is timed: means, greedy actions, the
 backup, its projection, the loss and its gradient. Contenders of a setting run in turn inside a scan whose steps depend
 on each other. Dopamine is not on a package registry for this JAX: its functions are read from the checkout given.
+"memory alone" is no backup but the least traffic of one, and so the limit of an accelerator's memory bandwidth.
 Writes benchmarks/results/backups.json; seconds are of one backup and gradient.
 """
 
@@ -49,6 +50,12 @@ def ours(representation: Representation) -> Gradient:
         return jnp.mean(representation.loss(taken, target))
 
     return jax.grad(loss)
+
+
+def memory_alone(prediction: jax.Array, following: jax.Array, action: jax.Array, reward: jax.Array) -> jax.Array:
+    """No backup, only its least traffic: both predictions read, and one array of their size written."""
+    del action, reward
+    return prediction + following
 
 
 def rlax_categorical(support: Support) -> Gradient:
@@ -205,6 +212,7 @@ def main() -> None:
         kind, batch, size = setting.split("-")
         gradients = contenders(kind, int(size), args.dopamine)
         check_agreement(gradients, int(size))
+        gradients["memory alone"] = memory_alone
         segments = {name: timed(gradient, int(batch), int(size)) for name, gradient in gradients.items()}
         measure("backups.json", setting, segments, args.rounds)
 

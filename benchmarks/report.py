@@ -235,7 +235,8 @@ def backups_section(results: dict[str, Any]) -> str:
     return (
         "## Backups\n\n"
         "Measured by `python -m benchmarks.backups`: from the outputs of a head (4 actions) to the gradient by them, "
-        "on the CPU; medians of rounds in turn, and in brackets how many times longer than jaxq's.\n\n"
+        "on the CPU; medians of rounds in turn, and in brackets how many times longer than jaxq's. *memory alone* "
+        "reads both predictions and writes one array like them, and computes nothing.\n\n"
     ) + timing_table(results, "backup | batch | size", described)
 
 
