@@ -6,7 +6,7 @@ images.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import optax
@@ -47,6 +47,8 @@ PRESETS = merged(
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(AtomsConfig, QLearningConfig):
     """The fields of bbf beside those of c51."""
+
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("shift",)
 
     channels: tuple[int, ...] = (16, 32, 32)
     """Of the sections of the IMPALA network."""
@@ -92,6 +94,7 @@ def build(config: Config) -> OffPolicy:
         config.hidden,
     )
     # The learning rate multiplies the decay too, as in AdamW.
+    require(config.weight_decay >= 0, "weight_decay", config.weight_decay, "0 or more")
     decay = optax.add_decayed_weights(config.weight_decay, lambda params: jax.tree.map(lambda p: p.ndim > 1, params))
     optimizer = optax.chain(optax.scale_by_adam(eps=1.5e-4), decay)
     base = q_learning_agent(config, training, network, representation, optimizer=optimizer)

@@ -6,6 +6,7 @@ import optax
 
 from jaxq.agents import except_for
 from jaxq.bellman import FullyParameterizedQuantile
+from jaxq.errors import require
 from jaxq.networks import FRACTIONS, ActionValueNetwork, FullyParameterizedHead
 from jaxq.runs import clean_errors, merged, off_policy, parse, run
 from jaxq.runs.discrete import FINE_STEPS, RiskConfig, make_discrete_environments
@@ -33,6 +34,7 @@ def build(config: Config) -> OffPolicy:
     representation = config.valued(FullyParameterizedQuantile(config.num_quantiles, config.huber_threshold))
     torso, hidden = config.split_torso(training)
     network = ActionValueNetwork(torso, FullyParameterizedHead(num_actions, hidden, config.num_quantiles))
+    require(config.fraction_rate >= 0, "fraction_rate", config.fraction_rate, "0 or more")
     slowly = optax.chain(optax.scale_by_rms(0.95, 1e-5), optax.scale(config.fraction_rate))
     optimizer = except_for(FRACTIONS, slowly, adam(config))
     agent = q_learning_agent(config, training, network, representation, optimizer=optimizer)

@@ -41,7 +41,6 @@ class Config(FractionsConfig, OnPolicyConfig, DiscreteConfig):
     quantile_weight: float = 1.0
     """Of the quantiles' loss."""
     max_gradient_norm: float = 0.5
-    """Gradients are scaled down to this global norm."""
 
 
 def build(config: Config) -> OnPolicy:

@@ -1,6 +1,7 @@
 """R2D2 (Kapturowski et al., Recurrent Experience Replay in Distributed Reinforcement Learning, 2019)."""
 
 import dataclasses
+from typing import ClassVar
 
 from jaxq.agents import RecurrentQLearning
 from jaxq.bellman import Mapped, Scalar, SignedHyperbolic
@@ -19,6 +20,8 @@ PRESETS = merged(
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(QLearningConfig):
     """The fields of r2d2 beside those of all Q-learning."""
+
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("burn_in",)
 
     sequence_length: int = 24
     """Steps of a sequence; 80 in the paper, after a burn-in of 40."""

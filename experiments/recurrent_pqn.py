@@ -4,6 +4,7 @@ For what one observation does not show, as in `--env gymnax/MemoryChain-bsuite`.
 """
 
 import dataclasses
+from typing import ClassVar
 
 from jaxq.agents import RecurrentLambdaQLearning
 from jaxq.bellman import Scalar
@@ -19,6 +20,8 @@ PRESETS = DEFAULTS
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(LambdaQConfig):
     """The fields of recurrent_pqn beside those of pqn."""
+
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("burn_in",)
 
     layer_norm: bool = True
     recurrent_width: int = 128

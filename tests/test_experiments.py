@@ -100,3 +100,35 @@ def test_a_risk_level_that_the_measure_does_not_allow_is_named_by_its_flag():
     config = parse(module.Config, presets, ["--env", "gymnax/CartPole-v1", "--risk", "cvar", "--risk-level", "2"])
     with pytest.raises(InputError, match=r"risk_level.*cvar.*2\.0.*\(0, 1\]"):
         module.build(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("iqn", "num_fractions", "0"),
+        ("bbf", "channels", "0"),
+        ("sac", "num_critics", "-1"),
+        ("r2d2", "recurrent_width", "0"),
+        ("dqn", "hidden_widths", "0"),
+        ("dqn", "collect_steps", "0"),
+        ("bbf", "weight_decay", "nan"),
+        ("reward_shifting", "shifts", "nan"),
+        ("pqn", "max_gradient_norm", "0"),
+        ("dqn", "adam_epsilon", "-1"),
+        ("fqf", "fraction_rate", "-1"),
+        ("bbf", "shift", "-1"),
+        ("recurrent_pqn", "burn_in", "-1"),
+    ],
+)
+def test_sizes_and_numbers_that_cannot_be_are_named_before_anything_starts(name, field, value):
+    module, presets = load(name)
+    env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
+    with pytest.raises(InputError, match=rf"{field} is .*{value}"):
+        module.build(parse(module.Config, presets, ["--env", env, f"--{field.replace('_', '-')}", value]))
+
+
+def test_no_burn_in_and_no_shift_are_allowed():
+    """Zero is out of the question only where nothing says otherwise."""
+    for name, flag in (("recurrent_pqn", "--burn-in"), ("bbf", "--shift"), ("dqn", "--seed")):
+        module, presets = load(name)
+        parse(module.Config, presets, ["--env", "gymnax/Breakout-MinAtar", flag, "0"])

@@ -93,7 +93,8 @@ class PPO:
         hyper, rate = self.hyper, self.hyper.learning_rate
         require_in(0.0, 1.0, discount=hyper.discount, trace=hyper.trace)
         require_in(0.0, INFINITY, learning_rate=rate.initial, learning_rate_final=rate.final)
-        require_in(0.0, INFINITY, entropy_weight=hyper.entropy_weight, quantile_weight=hyper.quantile_weight)
+        require_in(0.0, INFINITY, entropy_weight=hyper.entropy_weight, value_weight=hyper.value_weight)
+        require_in(0.0, INFINITY, quantile_weight=hyper.quantile_weight)
         require_in(POSITIVE, INFINITY, clip=hyper.clip)
         require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
 

