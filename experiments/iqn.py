@@ -1,4 +1,7 @@
-"""IQN (Dabney et al., Implicit Quantile Networks for Distributional Reinforcement Learning, 2018)."""
+"""IQN (Dabney et al., Implicit Quantile Networks for Distributional Reinforcement Learning, 2018).
+
+The next state's action is chosen by the samples that are then backed up; Dopamine draws others for the choice.
+"""
 
 import dataclasses
 
