@@ -71,8 +71,9 @@ for game in MINATAR_GAMES:
         COMMANDS[f"minatar-{game}-{agent}"] = f"{agent} --env gymnax/{game}-MinAtar {SAMPLES} {schedule} {flags}"
     COMMANDS[f"minatar-{game}-pqn"] = f"pqn --env gymnax/{game}-MinAtar {ROLLOUTS}"
 
-# Every agent with discrete actions by one command, in its own defaults; minimax_dqn needs a game of two.
-ELSEWHERE = ("__init__", "sac", "minimax_dqn")
+# Every agent with discrete actions by one command, in its own defaults. To minimax_dqn, whose player has three actions
+# unless told otherwise, Breakout is a game against an opponent with one.
+ELSEWHERE = ("__init__", "sac")
 for path in sorted((ROOT / "experiments").glob("*.py")):
     if path.stem not in ELSEWHERE:
         one_for_all = "--env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000"
