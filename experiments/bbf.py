@@ -93,8 +93,8 @@ def build(config: Config) -> OffPolicy:
         num_actions,
         config.hidden,
     )
-    # The learning rate multiplies the decay too, as in AdamW.
     require(config.weight_decay >= 0, "weight_decay", config.weight_decay, "0 or more")
+    # The learning rate multiplies the decay too, as in AdamW.
     decay = optax.add_decayed_weights(config.weight_decay, lambda params: jax.tree.map(lambda p: p.ndim > 1, params))
     optimizer = optax.chain(optax.scale_by_adam(eps=1.5e-4), decay)
     base = q_learning_agent(config, training, network, representation, optimizer=optimizer)

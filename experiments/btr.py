@@ -6,6 +6,8 @@ prioritized replay and three-step returns.
 
 import dataclasses
 
+import flax.linen as nn
+
 from jaxq.bellman import ImplicitQuantile
 from jaxq.networks import ActionValueNetwork, ImpalaCNN, ImplicitQuantileHead
 from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
@@ -45,9 +47,10 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     shape = training.observation_spec.shape
-    pooled = 6 if min(shape[:2]) >= 36 else 0
-    impala = ImpalaCNN(scale=config.scale, width=0, pooled=pooled, spectral_norm=True)
-    torso = impala if len(shape) == 3 else config.torso(training)
+    torso: nn.Module = config.torso(training)
+    if len(shape) == 3:
+        pooled = 6 if min(shape[:2]) >= 36 else 0
+        torso = ImpalaCNN(scale=config.scale, width=0, pooled=pooled, spectral_norm=True)
     head = ImplicitQuantileHead(
         num_actions, config.stream_width, config.num_fractions, config.num_act_fractions, dueling=True, noisy=True
     )

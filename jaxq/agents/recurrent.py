@@ -65,10 +65,10 @@ class ActsWithMemory:
         """See `Actor.init_memory`: of the exploration, and the recurrent state."""
         return self.hyper.exploration.init(num_envs), self.network.initial_state(num_envs)
 
-    def explore(
+    def behave(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, jax.Array]:
-        """Actions of the behaviour, the new memory, and the action values [E, A]."""
+        """See `OnPolicyAgent.behave`; kept are the action values [E, A]."""
         exploring, recurrent = memory
         values, recurrent = self._step(state, recurrent, timestep, "act", jax.random.fold_in(key, 1))
         action, exploring = state.hyper.exploration.select(exploring, values, timestep, key)
@@ -164,7 +164,7 @@ class RecurrentQLearning(ActsWithMemory):
 
     def act(self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """See `Agent.act`."""
-        return self.explore(state, memory, timestep, key)[:2]
+        return self.behave(state, memory, timestep, key)[:2]
 
     def update(self, state: LearnerState, batch: Segment, key: jax.Array) -> tuple[LearnerState, Metrics, Any]:
         """See `Agent.update`; a sequence's importance weight and priority are one number."""
@@ -233,12 +233,6 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
     def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
         return LearnerState.start(self.init_params(key), self.optimizer, self.hyper)
-
-    def behave(
-        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree, jax.Array]:
-        """See `OnPolicyAgent.behave`; kept are the action values [E, A]."""
-        return self.explore(state, memory, timestep, key)
 
     def values(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:
         """See `LambdaQLearning.values`: gone over once more, as the state at the end is not in the rollout."""

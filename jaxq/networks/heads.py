@@ -34,9 +34,7 @@ class ActionValueHead(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        if self.hidden:
-            features = nn.relu(_apply_linear(_linear(self.hidden, self.noisy), features, mode))
-        out = _apply_linear(_linear(self.num_actions * self.width, self.noisy), features, mode)
+        out = _layers(features, self.hidden, self.num_actions * self.width, self.noisy, mode)
         return out.reshape(-1, self.num_actions, self.width)
 
 
@@ -59,10 +57,8 @@ class DuelingHead(nn.Module):
         """See the class."""
 
         def stream(outputs: int) -> jax.Array:
-            x = features
-            if self.hidden:
-                x = nn.relu(_apply_linear(_linear(self.hidden, self.noisy), x, mode))
-            return _apply_linear(_linear(outputs * self.width, self.noisy), x, mode).reshape(-1, outputs, self.width)
+            out = _layers(features, self.hidden, outputs * self.width, self.noisy, mode)
+            return out.reshape(-1, outputs, self.width)
 
         value, advantage = stream(1), stream(self.num_actions)
         return value + advantage - advantage.mean(axis=1, keepdims=True)
@@ -109,19 +105,20 @@ class NoisyDense(nn.Module):
         return product(x, kernel) + bias + noisy
 
 
-def _linear(features: int, noisy: bool) -> nn.Module:
-    return NoisyDense(features) if noisy else Dense(features)
+def _layers(x: jax.Array, hidden: int, outputs: int, noisy: bool, mode: Mode) -> jax.Array:
+    """A hidden layer, where it has units, and a linear one: [..., F] -> [..., outputs]. For use in a compact module."""
 
+    def linear(x: jax.Array, features: int) -> jax.Array:
+        return NoisyDense(features)(x, mode) if noisy else Dense(features)(x)
 
-def _apply_linear(layer: nn.Module, x: jax.Array, mode: Mode) -> jax.Array:
-    return layer(x, mode) if isinstance(layer, NoisyDense) else layer(x)
+    return linear(nn.relu(linear(x, hidden)) if hidden else x, outputs)
 
 
 class _QuantileFunction(nn.Module):
     """Values of the quantile function at given fractions: `f(ψ(x) ∘ φ(τ))` (Dabney et al., IQN, 2018, eq. 4).
 
-    `φ_j(τ) = relu(Σ_i cos(π i τ) w_ij + b_j)`, i = 0 .. n - 1; f is a hidden layer, where
-    it has units, and a linear one, or with `dueling` such a pair for V and for A.
+    `φ_j(τ) = relu(Σ_i cos(π i τ) w_ij + b_j)`, i = 0 .. n - 1; f is a hidden layer, where it has units, and a linear
+    one, or with `dueling` such a pair for V and for A.
     """
 
     num_actions: int
@@ -138,10 +135,7 @@ class _QuantileFunction(nn.Module):
         embedded = features[:, None, :] * embedding
 
         def stream(outputs: int) -> jax.Array:
-            x = embedded
-            if self.hidden:
-                x = nn.relu(_apply_linear(_linear(self.hidden, self.noisy), x, mode))
-            return jnp.moveaxis(_apply_linear(_linear(outputs, self.noisy), x, mode), 1, 2)
+            return jnp.moveaxis(_layers(embedded, self.hidden, outputs, self.noisy, mode), 1, 2)
 
         if not self.dueling:
             return stream(self.num_actions)

@@ -35,9 +35,12 @@ def stratified_bootstrap_interval(
     index = np.random.default_rng(seed).integers(0, runs, (resamples, tasks, runs))
     drawn = np.sort(np.take_along_axis(scores[None], index, axis=2).reshape(resamples, -1), axis=1)
     cut = drawn.shape[1] // 4
-    means = drawn[:, cut : drawn.shape[1] - cut].mean(axis=1)
+    return _percentiles(drawn[:, cut : drawn.shape[1] - cut].mean(axis=1), confidence)
+
+
+def _percentiles(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail])
+    low, high = np.quantile(replicates, [tail, 1.0 - tail])
     return float(low), float(high)
 
 
@@ -68,6 +71,4 @@ def probability_of_improvement(
 
     pairs = [(np.asarray(x, np.float64), np.asarray(y, np.float64)) for x, y in zip(ours, theirs, strict=True)]
     drawn = np.mean([higher(redrawn(x), redrawn(y)) for x, y in pairs], axis=0)
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(drawn, [tail, 1.0 - tail])
-    return float(np.mean([higher(x, y) for x, y in pairs])), float(low), float(high)
+    return float(np.mean([higher(x, y) for x, y in pairs])), *_percentiles(drawn, confidence)
