@@ -705,7 +705,17 @@ def test_a_reset_keeps_its_share_of_the_encoder_and_nothing_of_the_head():
 def test_foresight_improves():
     mdp = small_garnet(3, actions=2, branching=1)
     agent = self_predictive(mdp)
-    _, metrics = scanned(agent, random_segments(mdp, 4, 64, 0), 300)
+    batch = random_segments(mdp, 4, 64, 0)
+    state, metrics = scanned(agent, batch, 300)
+    network, observation = agent.base.network, batch.observation
+
+    def cosine(values):  # of what is foreseen and what is then seen
+        _, foreseen = network.apply(values.params, observation[0], batch.action[:3], method="foresee")
+        seen = [network.apply(values.target_params, observation[k], method="seen") for k in (1, 2, 3)]
+        unit = [x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (np.asarray(foreseen), np.stack(seen))]
+        return (unit[0] * unit[1]).sum(axis=-1).mean()
+
+    assert cosine(state.values) > cosine(agent.init(jax.random.key(1)).values) + 0.02
     foresight = np.asarray(metrics["foresight"])  # squared distances of unit vectors
     assert foresight[-20:].mean() < foresight[:20].mean() - 0.04
     assert 0.0 <= foresight.min() <= foresight.max() <= 4.0
