@@ -8,7 +8,7 @@ ARGS ?=
 .PHONY: train test test-slow lint format bench clean
 
 train: $(VENV)/.train
-	$(BIN)/python experiments/dqn.py --env $(ENV) --total-steps 1000000 $(ARGS)
+	$(BIN)/python experiments/discrete/dqn.py --env $(ENV) --total-steps 1000000 $(ARGS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadfile

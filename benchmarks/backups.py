@@ -44,7 +44,7 @@ def ours(representation: Representation) -> Gradient:
 
     def loss(prediction: jax.Array, following: jax.Array, action: jax.Array, reward: jax.Array) -> jax.Array:
         discount = jnp.full(reward.shape, DISCOUNT)
-        weights = greedy(representation.mean(following))
+        weights = greedy(representation.value(following))
         target = jax.lax.stop_gradient(representation.target(reward, discount, following, weights))
         taken = jnp.einsum("baw,ba->bw", prediction, jax.nn.one_hot(action, ACTIONS))
         return jnp.mean(representation.loss(taken, target))

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks import floor
-from experiments import dqn, pqn, sac
+from experiments.continuous import sac
+from experiments.discrete import dqn, pqn
 from jaxq import envs
 from jaxq.agents import QLearning
 from jaxq.networks import ActionValueHead, ActionValueNetwork, MinAtarCNN

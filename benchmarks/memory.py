@@ -59,7 +59,7 @@ def long_run() -> dict[str, Any]:
     """A run of many chunks, its resident memory looked at from inside as it goes."""
     import tempfile
 
-    from experiments import dqn
+    from experiments.discrete import dqn
     from jaxq.runs import run
     from jaxq.runs.directory import RunDirectory
 

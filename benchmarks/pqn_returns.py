@@ -28,7 +28,7 @@ def ours(steps: int, seeds: int) -> dict[str, list[float]]:
         flags = f"--env gymnax/Breakout-MinAtar --total-steps {steps} --num-seeds {seeds} --epsilon-steps {steps // 10}"
         command = [
             sys.executable,
-            "experiments/pqn.py",
+            "experiments/discrete/pqn.py",
             *flags.split(),
             "--num-evaluations",
             "1",

@@ -1,1 +1,1 @@
-"""Single-file scripts, one an algorithm: read, copy, edit."""
+"""Single-file scripts, one an algorithm, by kind of action: read, copy, edit."""

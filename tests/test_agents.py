@@ -96,7 +96,7 @@ def test_q_learning_finds_the_exact_values_of_a_tabular_mdp(operator):
         )[0]
 
     state = learn(agent.init(jax.random.key(1)))
-    found = agent.representation.mean(agent.network.apply(state.params, jnp.eye(STATES)))[: STATES - 1]
+    found = agent.representation.value(agent.network.apply(state.params, jnp.eye(STATES)))[: STATES - 1]
     np.testing.assert_allclose(found, exact_values(following, reward, 0.9)[: STATES - 1], atol=0.02)
 
 

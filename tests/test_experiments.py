@@ -17,7 +17,8 @@ from jaxq.runs.run import member_keys
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-SCRIPTS = sorted(p.stem for p in (ROOT / "experiments").glob("*.py") if p.stem != "__init__")
+FOLDERS = {p.stem: p.parent.name for p in (ROOT / "experiments").glob("*/*.py") if p.stem != "__init__"}
+SCRIPTS = sorted(FOLDERS)
 SMALL = {
     "num_seeds": 2, "num_envs": 2, "replay_capacity": 1000, "warmup_steps": 256, "batch_size": 8, "total_steps": 2000,
     "eval_episodes": 1, "rollout_steps": 8, "minibatches": 2, "sequence_length": 8, "burn_in": 2,
@@ -35,7 +36,7 @@ def small(config_class):
 
 def load(name):
     """The script and the presets it is run with."""
-    module = importlib.import_module(f"experiments.{name}")
+    module = importlib.import_module(f"experiments.{FOLDERS[name]}.{name}")
     return module, module.PRESETS
 
 

@@ -793,7 +793,7 @@ def test_stock_augmented_agents_choose_as_exact_dynamic_programming_does(initial
     params = jax.tree.map(lambda leaf: leaf[0], state.agent.params)
     for (_, s, gained), choice in policy.items():
         observation = jnp.concatenate([jnp.eye(5)[s], jnp.array([initial + gained])])[None]
-        values = representation.mean(agent.predict(params, observation, "exploit", jax.random.key(0)))[0]
+        values = representation.value(agent.predict(params, observation, "exploit", jax.random.key(0)))[0]
         outcomes = np.array([0.0, 2.4])
         if s > 0:  # one choice is left: where it makes no difference, either is right
             exact = [min(initial + gained + 1, 0), np.minimum(initial + gained + outcomes, 0).mean()]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments import dqn, sac
+from experiments.continuous import sac
+from experiments.discrete import dqn
 from jaxq.runs import parse, run
 from jaxq.runs.directory import read_metrics
 

@@ -403,7 +403,7 @@ def test_logarithmic_mapping_averages_in_the_space_of_returns():
         def fit(representation=representation):
             def step(prediction, target):
                 gradient = jax.grad(lambda p: representation.loss(p, target[None, None]).sum())(prediction)
-                return prediction - 0.5 * gradient, representation.mean(prediction)[0]
+                return prediction - 0.5 * gradient, representation.value(prediction)[0]
 
             targets = jax.random.bernoulli(jax.random.key(0), 0.5, (6000,)).astype(jnp.float32)
             return jax.lax.scan(step, jnp.ones((1, 1)), targets)[1][-2000:].mean()
@@ -420,7 +420,7 @@ def test_channels_add_up_and_decompose():
     np.testing.assert_allclose(parts, [[-1, 0, 0], [0, 0.5, 0], [0, 0, 1], [0, 0, 4]])
     decomposed = Decomposed((Scalar(), Quantile(1)), (1.0, -1.0))
     following = jax.random.normal(jax.random.key(0), (4, 3, 2))
-    weights = operators.greedy(decomposed.mean(following))
+    weights = operators.greedy(decomposed.value(following))
     rewards = jax.random.normal(jax.random.key(1), (4, 2))
     target = decomposed.target(rewards, jnp.full(4, 0.9), following, weights)
     best = np.argmax(following[..., 0] - following[..., 1], axis=1)
@@ -463,7 +463,7 @@ def test_distributions_have_mass_one_and_the_representation_s_mean(name):
     values, probabilities = representation.distribution(prediction)
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0, rtol=1e-5)
     if name != "implicit":  # whose mean is over the fractions as they were drawn
-        np.testing.assert_allclose((values * probabilities).sum(axis=-1), representation.mean(prediction), atol=1e-4)
+        np.testing.assert_allclose((values * probabilities).sum(axis=-1), representation.value(prediction), atol=1e-4)
 
 
 SOLVE = jax.jit(solve_matrix_game)

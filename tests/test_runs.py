@@ -19,7 +19,7 @@ from jaxq.runs.directory import RunDirectory, read_metrics
 from jaxq.runs.plots import load_curve, merge
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "experiments"))
+sys.path.insert(0, str(ROOT / "experiments" / "discrete"))
 import dqn  # noqa: E402
 
 SMALL = [
@@ -30,7 +30,7 @@ SMALL = [
 
 def launch(*args, experiment="dqn", **environment):
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "experiments" / f"{experiment}.py"), *map(str, args)],
+        [sys.executable, str(next((ROOT / "experiments").glob(f"*/{experiment}.py"))), *map(str, args)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -169,7 +169,7 @@ def test_every_operator_converges_to_its_exact_values(name):
     agents = [table_agent(mdp, representation, operator, rate) for operator, _ in OPERATORS.values()]
     for (operator, (_, equation)), prediction in zip(OPERATORS.items(), learn(agents, mdp), strict=True):
         exact = tabular.optimal_values(mdp, DISCOUNT, **equation)
-        found = np.asarray(representation.mean(prediction))
+        found = np.asarray(representation.value(prediction))
         going_on = ~mdp.terminal
         np.testing.assert_allclose(found[going_on], exact[going_on], atol=tolerance, err_msg=f"{name}, {operator}")
 
@@ -223,7 +223,7 @@ def test_itakura_saito_converges_to_the_chained_entropic_values():
         q = -np.log((mdp.transition * np.exp(-aversion * outcome)).sum(axis=2)) / aversion * going_on[:, None]
     representation = ItakuraSaito(aversion)
     [prediction] = learn([table_agent(mdp, representation, operators.Maximum(), updates=4000)], mdp, updates=4000)
-    np.testing.assert_allclose(representation.mean(prediction)[going_on], q[going_on], atol=0.02)
+    np.testing.assert_allclose(representation.value(prediction)[going_on], q[going_on], atol=0.02)
 
 
 def test_logarithmic_values_by_sign_converge_to_the_exact_ones():
@@ -232,7 +232,7 @@ def test_logarithmic_values_by_sign_converge_to_the_exact_ones():
     representation = Decomposed((Mapped(Scalar(), Logarithmic(1.0, 0.1)),) * 2, (1.0, -1.0))
     agent = table_agent(mdp, representation, operators.Maximum(), updates=4000, channels=by_sign)
     [prediction] = learn([agent], mdp, updates=4000)
-    np.testing.assert_allclose(representation.mean(prediction)[~mdp.terminal], exact[~mdp.terminal], atol=0.03)
+    np.testing.assert_allclose(representation.value(prediction)[~mdp.terminal], exact[~mdp.terminal], atol=0.03)
 
 
 def test_minimax_converges_to_the_values_of_the_game():
@@ -262,7 +262,7 @@ def test_risk_parts_from_neutrality_where_the_exact_solution_says_so():
               measures.values()]  # fmt: skip
     for (name, (measure, choice)), agent, prediction in zip(measures.items(), agents, learn(agents, mdp), strict=True):
         assert (float(measure(values, odds)) > 1.0) == (choice == 1), name
-        assert int(jnp.argmax(agent.representation.mean(prediction)[1])) == choice, name
+        assert int(jnp.argmax(agent.representation.value(prediction)[1])) == choice, name
 
 
 def test_solutions_by_closed_forms():

@@ -70,7 +70,7 @@ class EnsembleQLearning:
         def member(state: LearnerState, key: jax.Array) -> jax.Array:
             prediction = self.base.predict(state.params, observation, mode, key)
             shift = state.hyper.reward_shift / jnp.maximum(1.0 - state.hyper.discount, 1e-6)
-            return self.base.representation.mean(prediction) - shift
+            return self.base.representation.value(prediction) - shift
 
         return in_turn(member)(state, jax.random.split(key, self.members))
 

@@ -94,7 +94,7 @@ class LambdaQLearning:
         prediction = self.network.apply(
             state.params, timestep.observation, "act", rngs={SAMPLES: jax.random.fold_in(key, 1)}
         )
-        values = self.representation.mean(prediction)
+        values = self.representation.value(prediction)
         action, memory = state.hyper.exploration.select(memory, values, timestep, key)
         return action, memory, values
 
@@ -103,12 +103,12 @@ class LambdaQLearning:
     ) -> tuple[jax.Array, PyTree]:
         """See `Actor.exploit`: the greedy action."""
         prediction = self.network.apply(state.params, timestep.observation, "exploit", rngs={SAMPLES: key})
-        return jnp.argmax(self.representation.mean(prediction), axis=-1).astype(jnp.int32), memory
+        return jnp.argmax(self.representation.value(prediction), axis=-1).astype(jnp.int32), memory
 
     def values(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:
         """Action values of a rollout's T steps and of the one that follows, [T + 1, E, A]."""
         prediction = self.network.apply(state.params, rollout.following.observation, "act", rngs={SAMPLES: key})
-        return jnp.concatenate([rollout.record, self.representation.mean(prediction)[None]])
+        return jnp.concatenate([rollout.record, self.representation.value(prediction)[None]])
 
     def returns(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:
         """The λ-return of each step of a rollout, [T, E]."""
@@ -169,7 +169,7 @@ class LambdaQLearning:
             taken = jax.nn.one_hot(action, predictions.shape[1], dtype=predictions.dtype)
             prediction = jnp.einsum("baw,ba->bw", predictions, taken)
             value = jnp.mean(weight * self.representation.loss(prediction, target))
-            return value, {"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}
+            return value, {"loss": value, "mean_q": jnp.mean(self.representation.value(prediction))}
 
         gradient, metrics = jax.grad(loss, has_aux=True)(state.params)
         return state.descend(self.optimizer, gradient), metrics

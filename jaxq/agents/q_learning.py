@@ -97,13 +97,13 @@ class QLearning:
         """See `Agent.act`."""
         # A folded key costs nothing where the network draws no samples; a split one would.
         prediction = self.predict(state.params, timestep.observation, "act", jax.random.fold_in(key, 1))
-        return state.hyper.exploration.select(memory, self.representation.mean(prediction), timestep, key)
+        return state.hyper.exploration.select(memory, self.representation.value(prediction), timestep, key)
 
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
         """See `Agent.exploit`: greedy."""
-        values = self.representation.mean(self.predict(state.params, timestep.observation, "exploit", key))
+        values = self.representation.value(self.predict(state.params, timestep.observation, "exploit", key))
         return jnp.argmax(values, axis=-1).astype(jnp.int32), memory
 
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
@@ -125,7 +125,7 @@ class QLearning:
         target = jax.lax.stop_gradient(self.backup(hyper, params, target_params, batch, key))
         prediction = self.taken(params, batch, "learn", jax.random.fold_in(key, 0))
         loss = jnp.mean(batch.weight * representation.loss(prediction, target))
-        metrics = {"loss": loss, "mean_q": jnp.mean(representation.mean(prediction))}
+        metrics = {"loss": loss, "mean_q": jnp.mean(representation.value(prediction))}
         return loss, (metrics, representation.priority(prediction, target))
 
     def taken(self, params: PyTree, batch: Transition, mode: Mode, key: jax.Array) -> jax.Array:
@@ -142,12 +142,12 @@ class QLearning:
         representation, operator = self.representation, hyper.operator
 
         def values(params: PyTree, observation: jax.Array, stream: int) -> jax.Array:
-            return representation.mean(self.predict(params, observation, "act", jax.random.fold_in(key, stream)))
+            return representation.value(self.predict(params, observation, "act", jax.random.fold_in(key, stream)))
 
         reward, discount = self._returns(hyper, batch)
         following = batch.next_observation
         next_prediction = self.predict(target_params, following, "target", jax.random.fold_in(key, 1))
-        q_target = representation.mean(next_prediction)
+        q_target = representation.value(next_prediction)
         weights = operator.weights(values(params, following, 2), q_target)
         if operator.adds_to_rewards:
             bonus = operator.reward_bonus(values(target_params, batch.observation, 3), batch.action)

@@ -87,7 +87,7 @@ class ActsWithMemory:
         prediction, recurrent = self._apply(
             state.params, timestep.observation[None], timestep.first[None], recurrent, mode, key
         )
-        return self.representation.mean(prediction[0]), recurrent
+        return self.representation.value(prediction[0]), recurrent
 
     def unroll(
         self,
@@ -188,13 +188,13 @@ class RecurrentQLearning(ActsWithMemory):
 
         def loss(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
             predictions = unroll(params, "learn", keys[2:])
-            online = jax.lax.stop_gradient(self.representation.mean(predictions))[later]
+            online = jax.lax.stop_gradient(self.representation.value(predictions))[later]
             following = target_predictions[later]
 
             def each(x: jax.Array) -> jax.Array:  # [T, B, ...] -> [T * B, ...]
                 return x.reshape(-1, *x.shape[2:])
 
-            weights = hyper.operator.weights(each(online), each(self.representation.mean(following)))
+            weights = hyper.operator.weights(each(online), each(self.representation.value(following)))
             target = self.representation.target(each(reward), each(discount), each(following), weights)
             target = jax.lax.stop_gradient(target)
             action = each(batch.action[burn:])
@@ -204,7 +204,7 @@ class RecurrentQLearning(ActsWithMemory):
             priorities = counts * self.representation.priority(prediction, target).reshape(counts.shape)
             value = jnp.mean(batch.weight * losses.mean(axis=0))
             priority = self.priority_mix * priorities.max(axis=0) + (1.0 - self.priority_mix) * priorities.mean(axis=0)
-            return value, ({"loss": value, "mean_q": jnp.mean(self.representation.mean(prediction))}, priority)
+            return value, ({"loss": value, "mean_q": jnp.mean(self.representation.value(prediction))}, priority)
 
         (_, (metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         state = state.descend(self.optimizer, gradient).follow()
@@ -243,7 +243,7 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
         )
         keys = jax.random.split(key)
         predictions = self.unroll(state.params, observation, reset, rollout.memory[1], 0, "act", keys)
-        return self.representation.mean(predictions)
+        return self.representation.value(predictions)
 
     def update(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> tuple[LearnerState, Metrics]:
         """See `OnPolicyAgent.update`."""

@@ -165,7 +165,7 @@ class SAC:
             predictions = self.critic.apply(params, batch.observation, batch.action)  # [M, B, W]
             losses = jax.vmap(self.representation.loss, (0, None))(predictions, target)  # [M, B]
             priority = jax.vmap(self.representation.priority, (0, None))(predictions, target).mean(axis=0)
-            mean_q = jnp.mean(self.representation.mean(predictions))
+            mean_q = jnp.mean(self.representation.value(predictions))
             return jnp.sum(jnp.mean(batch.weight * losses, axis=1)), (mean_q, priority)
 
         (critic_value, (mean_q, priority)), gradient = jax.value_and_grad(critic_loss, has_aux=True)(state.critic)
@@ -175,7 +175,7 @@ class SAC:
 
         def actor_loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
             action, log_density = squashed_gaussian_sample(self.actor.apply(params, batch.observation), actor_key)
-            values = self.representation.mean(self.critic.apply(critic, batch.observation, action))  # [M, B]
+            values = self.representation.value(self.critic.apply(critic, batch.observation, action))  # [M, B]
             return jnp.mean(temperature * log_density - jnp.min(values, axis=0)), -jnp.mean(log_density)
 
         (actor_value, entropy), gradient = jax.value_and_grad(actor_loss, has_aux=True)(state.actor)
@@ -216,6 +216,6 @@ class SAC:
         next_action, log_density = squashed_gaussian_sample(self.actor.apply(state.actor, batch.next_observation), key)
         predictions = self.critic.apply(state.target_critic, batch.next_observation, next_action)
         members = jnp.moveaxis(predictions, 0, 1)  # [B, M, W]
-        means = self.representation.mean(members)
+        means = self.representation.value(members)
         smallest = jax.nn.one_hot(jnp.argmin(means, axis=1), means.shape[1], dtype=means.dtype)
         return self.representation.target(reward - discount * temperature * log_density, discount, members, smallest)

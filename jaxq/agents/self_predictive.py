@@ -230,7 +230,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
         following = base.predict(values.target_params, after, "target", jax.random.fold_in(key, 1))
         online = base.predict(values.params, after, "act", jax.random.fold_in(key, 2))
         representation = base.representation
-        weights = hyper.operator.weights(representation.mean(online), representation.mean(following))
+        weights = hyper.operator.weights(representation.value(online), representation.value(following))
         target = representation.target(transition.rewards[:, 0], discount, following, weights)
 
         later = images[1:].reshape(-1, *images.shape[2:])
@@ -251,7 +251,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
             of_values = jnp.mean(batch.weight * representation.loss(prediction, target))
             distance = 2.0 - 2.0 * optax.losses.cosine_similarity(foreseen, seen, epsilon=1e-6)
             of_foresight = jnp.mean(batch.weight * jnp.mean(counts * distance, axis=0))
-            mean_q = jnp.mean(representation.mean(prediction))
+            mean_q = jnp.mean(representation.value(prediction))
             metrics = {"loss": of_values, "foresight": of_foresight, "mean_q": mean_q}
             loss = of_values + self.prediction_weight * of_foresight
             return loss, (metrics, representation.priority(prediction, target))

@@ -19,8 +19,11 @@ class Representation(Protocol):
     def width(self) -> int:
         """W."""
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """Expected returns of predictions [..., W]: [...]."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """What the returns of predictions [..., W] are worth, by which actions are chosen: [...].
+
+        Their mean, unless a measure of risk stands in its place.
+        """
 
     def target(self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array) -> Any:
         """What `reward + discount * next` becomes in this representation.
@@ -65,5 +68,5 @@ class ScalarTarget(Representation):
         self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array
     ) -> jax.Array:
         """See `Representation.target`: the backup of the mean, `r + γ Σ_a w(a) q(s', a)`, encoded."""
-        value = jnp.sum(weights * self.mean(next_prediction), axis=-1)
+        value = jnp.sum(weights * self.value(next_prediction), axis=-1)
         return self.encode(reward + discount * value)

@@ -91,8 +91,8 @@ class OverAtoms(Distributional):
         """One logit an atom."""
         return self.support.size
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`."""
         return jax.nn.softmax(prediction, axis=-1) @ self.support.atoms
 
     def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:

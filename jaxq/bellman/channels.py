@@ -98,13 +98,13 @@ class Decomposed(Representation):
         """[..., C * W] -> C times [..., W]."""
         return jnp.split(prediction, len(self.representations), axis=-1)
 
-    def means(self, prediction: jax.Array) -> list[jax.Array]:
-        """The mean return of each channel, C times [...]."""
-        return [r.mean(p) for r, p in zip(self.representations, self.by_channel(prediction), strict=True)]
+    def values(self, prediction: jax.Array) -> list[jax.Array]:
+        """The value of each channel, C times [...]."""
+        return [r.value(p) for r, p in zip(self.representations, self.by_channel(prediction), strict=True)]
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
-        parts = self.means(prediction)
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`."""
+        parts = self.values(prediction)
         return sum((c * part for c, part in zip(self.coefficients, parts, strict=True)), jnp.zeros_like(parts[0]))
 
     def target(
@@ -140,4 +140,4 @@ class HybridReward(Decomposed):
 
     def _weights(self, channel: int, next_prediction: jax.Array, weights: jax.Array) -> jax.Array:
         del weights
-        return greedy(self.representations[channel].mean(next_prediction))
+        return greedy(self.representations[channel].value(next_prediction))

@@ -38,8 +38,8 @@ class Gaussian(Distributional):
         """Two."""
         return 2
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`."""
         return prediction[..., 0]
 
     def std(self, prediction: jax.Array) -> jax.Array:
@@ -50,7 +50,7 @@ class Gaussian(Distributional):
         self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array
     ) -> jax.Array:
         """See `Representation.target`: mean and variance, [B, 2]."""
-        means, variances = self.mean(next_prediction), self.std(next_prediction) ** 2
+        means, variances = self.value(next_prediction), self.std(next_prediction) ** 2
         mean = jnp.sum(weights * means, axis=-1)
         variance = jnp.sum(weights * (variances + (means - mean[:, None]) ** 2), axis=-1)
         variance = jnp.maximum(discount**2 * variance, self.smallest_std**2)
@@ -68,5 +68,5 @@ class Gaussian(Distributional):
     def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Distributional.distribution`: quantiles at midpoints."""
         z = jax.scipy.special.ndtri(midpoints(self.num_points))
-        values = self.mean(prediction)[..., None] + self.std(prediction)[..., None] * z
+        values = self.value(prediction)[..., None] + self.std(prediction)[..., None] * z
         return values, jnp.full_like(values, 1.0 / self.num_points)

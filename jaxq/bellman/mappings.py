@@ -120,9 +120,9 @@ class Mapped(ScalarTarget):
         """That of the representation."""
         return self.representation.width
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`, in units of the return."""
-        return self.mapping.inverse(self.representation.mean(prediction))
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`, in units of the return."""
+        return self.mapping.inverse(self.representation.value(prediction))
 
     def encode(self, value: jax.Array) -> jax.Array:
         """The value itself, [B] -> [B, 1]; it is mapped when the loss knows what it is mixed with."""
@@ -139,6 +139,6 @@ class Mapped(ScalarTarget):
     def _mixed(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         value = target[..., 0]
         if self.averaging_rate < 1:
-            present = self.mean(jax.lax.stop_gradient(prediction))
+            present = self.value(jax.lax.stop_gradient(prediction))
             value = present + self.averaging_rate * (value - present)
         return self.representation.encode(self.mapping.forward(value))

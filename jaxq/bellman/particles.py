@@ -65,8 +65,8 @@ class Particles(Representation):
         """[..., N * C] -> [..., N, C]."""
         return prediction.reshape(*prediction.shape[:-1], self.num_particles, self.channels)
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`: of the sum over the channels."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`: of the sum over the channels."""
         return jnp.mean(self.particles(prediction).sum(axis=-1), axis=-1)
 
     def target(

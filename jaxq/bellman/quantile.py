@@ -158,8 +158,8 @@ class Quantile(Distributional):
         """One output a quantile."""
         return self.num_quantiles
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`."""
         return jnp.mean(prediction, axis=-1)
 
     def target(
@@ -195,8 +195,8 @@ class ImplicitQuantile(Distributional):
         """One value for each fraction asked for."""
         return 1
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`."""
         return jnp.mean(self._values(prediction), axis=-1)
 
     def target(
@@ -249,8 +249,8 @@ class FullyParameterizedQuantile(Distributional):
         """One value for each fraction asked for."""
         return 1
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`."""
         values, probabilities = self.distribution(prediction)
         return jnp.sum(values * probabilities, axis=-1)
 
@@ -305,8 +305,8 @@ class Expectile(Representation):
         """One output an expectile."""
         return self.num_expectiles
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`: the expectile at 1/2."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`: the expectile at 1/2."""
         return prediction[..., self.num_expectiles // 2]
 
     def target(
@@ -314,7 +314,7 @@ class Expectile(Representation):
     ) -> jax.Array:
         """See `Representation.target`: samples, moved so that their mean is the backup of the mean."""
         samples = _pointwise_backup(reward, discount, next_prediction, weights)
-        value = reward + discount * jnp.sum(weights * self.mean(next_prediction), axis=-1)
+        value = reward + discount * jnp.sum(weights * self.value(next_prediction), axis=-1)
         return samples + (value - samples.mean(axis=-1))[:, None]
 
     def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:

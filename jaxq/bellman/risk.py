@@ -176,8 +176,8 @@ class RiskSensitive(Distributional):
         """That of the representation."""
         return self.representation.width
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """What returns are worth: not their mean, but it takes the mean's place wherever actions are chosen."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`: by the measure."""
         return self.measure(*self.distribution(prediction))
 
     def target(
@@ -208,7 +208,7 @@ class StockAugmented(RiskSensitive):
     Predictions are [..., W + 1], the last number being the stock, which the network passes on from the observation.
     """
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
+    def value(self, prediction: jax.Array) -> jax.Array:
         """What `c + G` is worth."""
         values, probabilities = self.distribution(prediction)
         return self.measure(values + prediction[..., -1:], probabilities)

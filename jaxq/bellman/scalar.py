@@ -34,8 +34,8 @@ class Scalar(ScalarTarget):
         """One."""
         return 1
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`."""
         return prediction[..., 0]
 
     def encode(self, value: jax.Array) -> jax.Array:
@@ -79,8 +79,8 @@ class ItakuraSaito(ScalarTarget):
         """One."""
         return 1
 
-    def mean(self, prediction: jax.Array) -> jax.Array:
-        """See `Representation.mean`: the certainty equivalent."""
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`: the certainty equivalent."""
         return prediction[..., 0]
 
     def encode(self, value: jax.Array) -> jax.Array:

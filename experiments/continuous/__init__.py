@@ -1,0 +1,1 @@
+"""Agents with continuous actions, one file an algorithm: read, copy, edit."""

@@ -1,0 +1,1 @@
+"""Agents with discrete actions, one file an algorithm: read, copy, edit."""
