@@ -13,10 +13,10 @@ from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
 from jaxq.agents.saddle_point import SaddlePointQLearning
-from jaxq.agents.schedules import LinearSchedule
 from jaxq.agents.self_predictive import AnnealedHorizon, SelfPredictiveNetwork, SelfPredictiveQLearning
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
 from jaxq.agents.variance_weighted import VarianceWeightedQLearning
+from jaxq.schedules import LinearSchedule
 
 __all__ = [
     "PPO",

@@ -22,10 +22,10 @@ from jaxq.agents.base import (
     require_in,
 )
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.schedules import LinearSchedule
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
 from jaxq.networks import Dense
+from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, PyTree, Segment, TimeStep
 
 # 1 / 2σ² of the decoder's Gaussian: with less, telling next observations apart does not pay for its bits, and the

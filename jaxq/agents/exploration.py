@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.schedules import LinearSchedule
 from jaxq.errors import require
+from jaxq.schedules import LinearSchedule
 from jaxq.types import PyTree, TimeStep
 
 

@@ -15,10 +15,10 @@ from flax import struct
 
 from jaxq.agents.base import INFINITY, POSITIVE, LearnerState, example_observation, in_epochs, require_in
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.schedules import LinearSchedule
 from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
 from jaxq.envs.base import ObservationSpec
 from jaxq.networks import SAMPLES
+from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
 

@@ -13,10 +13,10 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import INFINITY, POSITIVE, LearnerState, example_observation, in_epochs, require_in
-from jaxq.agents.schedules import LinearSchedule
 from jaxq.bellman import ImplicitQuantile, lambda_return
 from jaxq.envs.base import ObservationSpec
 from jaxq.networks import SAMPLES
+from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
 

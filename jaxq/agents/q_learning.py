@@ -20,11 +20,11 @@ from jaxq.agents.base import (
     require_in,
 )
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.schedules import LinearSchedule
 from jaxq.bellman import Channels, Representation, as_given, n_step_return, operators
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
 from jaxq.networks import SAMPLES, Mode
+from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
 
 

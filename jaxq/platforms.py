@@ -1,0 +1,52 @@
+"""The platform that programs are made for, resolved once from the chosen device.
+
+Some computations are written in more than one way, each giving the same numbers: convolutions, layer normalization,
+projections, members of a population side by side or in turn. Which way suits is a matter of the platform. It is asked
+for here and nowhere else, so that a program can be made for a platform that is not at hand, and looked at.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Literal, get_args
+
+import jax
+
+from jaxq.errors import require
+
+Platform = Literal["cpu", "gpu", "tpu"]
+
+_assumed: ContextVar[Platform | None] = ContextVar("platform", default=None)
+
+
+def current() -> Platform:
+    """The platform that whatever is traced now is meant for: of `assume`, else of JAX's default device."""
+    assumed = _assumed.get()
+    if assumed is not None:
+        return assumed
+    device = jax.config.jax_default_device
+    platform = getattr(device, "platform", device) or jax.default_backend()
+    return "gpu" if platform in ("cuda", "rocm") else platform  # type: ignore[return-value]
+
+
+def on_cpu() -> bool:
+    """Whether that is the CPU, whose ways differ most from those of accelerators."""
+    return current() == "cpu"
+
+
+@contextlib.contextmanager
+def assume(platform: Platform) -> Iterator[None]:
+    """Within this context everything that is traced is meant for `platform`, whatever is at hand.
+
+    What `jax.jit` has traced before keeps its ways: make the function anew.
+
+    Raises:
+      InputError: for a platform that is not known.
+    """
+    allowed = get_args(Platform)
+    require(platform in allowed, "platform", platform, f"one of {', '.join(allowed)}")
+    token = _assumed.set(platform)
+    try:
+        yield
+    finally:
+        _assumed.reset(token)
