@@ -8,7 +8,7 @@ for here and nowhere else, so that a program can be made for a platform that is 
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 
@@ -24,9 +24,9 @@ def current() -> Platform:
     assumed = _assumed.get()
     if assumed is not None:
         return assumed
-    device = jax.config.jax_default_device
-    platform = getattr(device, "platform", device) or jax.default_backend()
-    return "gpu" if platform in ("cuda", "rocm") else platform  # type: ignore[return-value]
+    device = getattr(jax.config, "jax_default_device", None)
+    platform: Any = getattr(device, "platform", device) or jax.default_backend()
+    return "gpu" if platform in ("cuda", "rocm") else platform
 
 
 def on_cpu() -> bool:
