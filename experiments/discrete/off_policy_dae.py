@@ -3,7 +3,7 @@
 import dataclasses
 from math import prod
 
-from jaxq.agents import DirectAdvantage, DirectAdvantageHyperparameters
+from jaxq.agents import DirectAdvantage, DirectAdvantageHyperparameters, SkillLuckNetwork
 from jaxq.configs import (
     Q_LEARNING,
     Adam,
@@ -17,7 +17,6 @@ from jaxq.configs import (
     Targets,
     presets,
 )
-from jaxq.agents import SkillLuckNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 

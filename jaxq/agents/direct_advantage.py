@@ -6,7 +6,7 @@ of zero mean under the transition probabilities); so whole windows are learned f
 """
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import flax.linen as nn
 import jax
@@ -15,7 +15,7 @@ import optax
 
 from jaxq.agents.base import LearnerState, RecordsNothing, example_observation
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, within
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import lambda_return
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
@@ -112,12 +112,12 @@ class DirectAdvantageHyperparameters(Hyperparameters):
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
     exploration: Exploration
     target: Any
-    learning_rate: LinearSchedule = within(0.0, INFINITY, LinearSchedule.constant(1e-3))
-    discount: Any = within(0.0, 1.0, 0.99)
-    temperature: Any = within(POSITIVE, INFINITY, 0.1)
-    reward_clip: Any = within(POSITIVE, INFINITY, INFINITY)
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.1
+    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The numbers of an agent: leaves of its state, checked before they become so."""
 
-import dataclasses
-from typing import Any
+import functools
+import typing
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +16,18 @@ POSITIVE = 1e-30  # the low end of an interval that excludes zero
 INFINITY = float("inf")
 
 
-def within(low: float, high: float, default: Any = dataclasses.MISSING) -> Any:
-    """A field of `Hyperparameters` whose number, or both ends of whose schedule, lie in this closed interval."""
-    return struct.field(default=default, metadata={"within": (low, high)})
+class Within(NamedTuple):
+    """The closed interval in which a number, or both ends of its schedule, must lie; an annotation of a field."""
+
+    low: float
+    high: float
+
+
+@functools.cache
+def _intervals(kind: Any) -> dict[str, Within]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    found = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
+    return {name: interval for name, interval in found.items() if isinstance(interval, Within)}
 
 
 class Hyperparameters(struct.PyTreeNode):
@@ -29,13 +39,13 @@ class Hyperparameters(struct.PyTreeNode):
     """
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if "within" in field.metadata:
-                value = getattr(self, field.name)
-                ends = {field.name: value}
-                if isinstance(value, LinearSchedule):
-                    ends = {field.name: value.initial, f"{field.name}_final": value.final}
-                require_in(*field.metadata["within"], **{k: v for k, v in ends.items() if isinstance(v, int | float)})
+        kind: Any = type(self)
+        for name, interval in _intervals(kind).items():
+            value = getattr(self, name)
+            ends = {name: value}
+            if isinstance(value, LinearSchedule):
+                ends = {name: value.initial, f"{name}_final": value.final}
+            require_in(*interval, **{k: v for k, v in ends.items() if isinstance(v, int | float)})
 
 
 def require_in(low: float, high: float, **fields: Any) -> None:

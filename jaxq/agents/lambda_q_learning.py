@@ -6,7 +6,7 @@ Peng's traces; Watkins's traces make it the older Q(λ).
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ import optax
 
 from jaxq.agents.base import LearnerState, example_observation, in_epochs, init_params
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, require_in, within
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
 from jaxq.envs.base import ObservationSpec
 from jaxq.keys import streams
@@ -35,12 +35,12 @@ class LambdaQHyperparameters(Hyperparameters):
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
     exploration: Exploration
-    learning_rate: LinearSchedule = within(0.0, INFINITY, LinearSchedule.constant(1e-3))
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
-    discount: Any = within(0.0, 1.0, 0.99)
-    trace: Any = within(0.0, 1.0, 0.65)
-    reward_clip: Any = within(POSITIVE, INFINITY, INFINITY)
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    trace: Annotated[Any, Within(0.0, 1.0)] = 0.65
+    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
 
 
 @dataclasses.dataclass(frozen=True)

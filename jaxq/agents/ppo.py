@@ -5,7 +5,7 @@ in Policy Gradient Methods, 2024.
 """
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import LearnerState, example_observation, in_epochs, init_params
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, require_in, within
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.bellman import ImplicitQuantile, lambda_return
 from jaxq.envs.base import ObservationSpec
 from jaxq.keys import streams
@@ -34,14 +34,14 @@ class PPOHyperparameters(Hyperparameters):
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
-    learning_rate: LinearSchedule = within(0.0, INFINITY, LinearSchedule.constant(2.5e-4))
-    discount: Any = within(0.0, 1.0, 0.99)
-    trace: Any = within(0.0, 1.0, 0.95)
-    clip: Any = within(POSITIVE, INFINITY, 0.1)
-    entropy_weight: Any = within(0.0, INFINITY, 0.01)
-    value_weight: Any = within(0.0, INFINITY, 0.5)
-    quantile_weight: Any = within(0.0, INFINITY, 1.0)
-    reward_clip: Any = within(POSITIVE, INFINITY, INFINITY)
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    trace: Annotated[Any, Within(0.0, 1.0)] = 0.95
+    clip: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.1
+    entropy_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.01
+    value_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.5
+    quantile_weight: Annotated[Any, Within(0.0, INFINITY)] = 1.0
+    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
 
 
 class Acted(struct.PyTreeNode):

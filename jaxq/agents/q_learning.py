@@ -5,7 +5,7 @@ target schedule, exploration. DQN (Mnih et al., 2015) is `Scalar(1.0)`, `operato
 """
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import optax
 
 from jaxq.agents.base import LearnerState, RecordsNothing, example_observation, init_params
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, within
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import Channels, Representation, as_given, backup, n_step_return, operators
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
@@ -37,13 +37,13 @@ class QLearningHyperparameters(Hyperparameters):
         positive (Sun et al., Exploit Reward Shifting in Value-Based Deep RL, 2022).
     """
 
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
     exploration: Exploration
     target: Any
-    learning_rate: LinearSchedule = within(0.0, INFINITY, LinearSchedule.constant(1e-3))
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
-    discount: Any = within(0.0, 1.0, 0.99)
-    reward_clip: Any = within(POSITIVE, INFINITY, INFINITY)
-    reward_shift: Any = within(-INFINITY, INFINITY, 0.0)
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
+    reward_shift: Annotated[Any, Within(-INFINITY, INFINITY)] = 0.0
 
     def learned(self, rewards: jax.Array, counts: Any = True) -> jax.Array:
         """Rewards as they are learned from: clipped, and shifted where they count. [...] -> [...].

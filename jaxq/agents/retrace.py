@@ -5,13 +5,13 @@ is recorded beside it.
 """
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxq.agents.base import LearnerState
-from jaxq.agents.hyperparameters import within
+from jaxq.agents.hyperparameters import Within
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.bellman import ScalarTarget, retrace_return
 from jaxq.errors import require
@@ -28,7 +28,7 @@ class RetraceHyperparameters(QLearningHyperparameters):
       trace: λ in [0, 1], 1 in the paper.
     """
 
-    trace: Any = within(0.0, 1.0, 1.0)
+    trace: Annotated[Any, Within(0.0, 1.0)] = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class RetraceQLearning(QLearning):
       representation: of the return; one that learns a scalar target.
     """
 
-    hyper: RetraceHyperparameters  # type: ignore[assignment]
+    hyper: RetraceHyperparameters
     representation: ScalarTarget
 
     def __post_init__(self) -> None:
@@ -66,10 +66,12 @@ class RetraceQLearning(QLearning):
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, action: jax.Array, key: jax.Array
     ) -> tuple[PyTree, PyTree]:
         """See `Agent.watch`: every action is as likely as any other."""
-        predictions = jax.eval_shape(self.predict, state.params, timestep.observation, "act", key)
+        predictions = self.predict(state.params, timestep.observation, "act", key)  # for their shape alone
         return memory, jnp.full(action.shape, 1.0 / predictions.shape[1])
 
-    def update(self, state: LearnerState, batch: Segment, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
+    def update(  # type: ignore[override]
+        self, state: LearnerState, batch: Segment, key: jax.Array
+    ) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`; a sequence's importance weight and priority are one number."""
         hyper: Any = state.hyper
         target_key, online_key, learn_key = streams(key, "target", "next action", "learn")

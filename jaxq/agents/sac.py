@@ -1,7 +1,7 @@
 """Soft actor-critic with a tuned temperature, for continuous actions (Haarnoja et al., 2018, arXiv:1812.05905)."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import RecordsNothing, descend, example_action, example_observation
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, as_leaves, within
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.bellman import Representation, n_step_return
 from jaxq.envs.base import Continuous, ObservationSpec
@@ -51,11 +51,11 @@ class SACHyperparameters(Hyperparameters):
     """
 
     target_entropy: Any
-    actor_learning_rate: LinearSchedule = within(0.0, INFINITY, LinearSchedule.constant(3e-4))
-    critic_learning_rate: LinearSchedule = within(0.0, INFINITY, LinearSchedule.constant(3e-4))
-    temperature_learning_rate: LinearSchedule = within(0.0, INFINITY, LinearSchedule.constant(3e-4))
-    discount: Any = within(0.0, 1.0, 0.99)
-    initial_temperature: Any = within(POSITIVE, INFINITY, 1.0)
+    actor_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    critic_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    temperature_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    initial_temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
     target: PolyakUpdate = dataclasses.field(default_factory=lambda: PolyakUpdate(0.005))
 
 

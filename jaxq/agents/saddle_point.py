@@ -34,7 +34,7 @@ class SaddlePointQLearning(ActsByQLearning):
       num_actions: A.
       error: the Bellman error that is minimized; `squared` has no clipping.
       threshold: κ of `huber`.
-      penalty: β, of the weights of h; 1 in QRC.
+      penalty: β, of the weights of h; 1 in QRC. The sign of h, which is what `absolute` takes of it, bears less.
     """
 
     num_actions: int

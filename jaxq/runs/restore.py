@@ -58,6 +58,6 @@ def restore_member(run_dir: Path, member: int) -> tuple[Run, Training, Any]:
     require(0 <= member < config.num_seeds, "member", member, f"in 0 .. {config.num_seeds - 1}")
     training = module.build(config)
     checkpoints = Checkpoints(run_dir)
-    agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)))
+    agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)).agent)
     checkpoints.close()
     return config, training, jax.tree.map(lambda leaf: leaf[member], agents)

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import errno
 import inspect
+import json
 import math
 import os
 import shutil
@@ -32,6 +33,8 @@ from jaxq.types import Metrics, PyTree
 ConfigT = TypeVar("ConfigT", bound=Run)
 
 # Metrics that are NaN where nothing was there to average; any other NaN means that learning has diverged.
+PLAN = "plan.json"  # of a run that was made longer: the steps for which it was cut into chunks
+
 MAY_BE_MISSING = ("episode_return", "episode_length", "eval_return", "eval_length")
 
 
@@ -90,6 +93,8 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     config = dataclasses.replace(config, run_dir=path)
     state_shape = jax.eval_shape(training.init, member_keys(config))
     require_tracker(config.track)
+    if config.init_from is not None:
+        learned_by(config.init_from, state_shape.agent)
     if not config.resume:
         _require_disk(path, state_shape)
     directory = RunDirectory(path, resume=config.resume)
@@ -113,11 +118,12 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
 
 
 def _note_extension(path: Path, config: Run) -> None:
-    """A run made longer is so from now on; into how many chunks it was cut at first is kept."""
+    """A run made longer is so from now on; for how many steps it was cut into chunks at first is kept."""
     saved = load_config(path)
     if config.total_steps > saved["total_steps"]:
-        planned = {"planned_steps": saved.get("planned_steps", saved["total_steps"])}
-        write_json(path / "config.json", {**saved, "total_steps": config.total_steps, **planned})
+        if not (path / PLAN).exists():
+            write_json(path / PLAN, {"total_steps": saved["total_steps"]})
+        write_json(path / "config.json", {**saved, "total_steps": config.total_steps})
 
 
 def _disk_is_full(error: BaseException) -> bool:
@@ -125,15 +131,19 @@ def _disk_is_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
+def _megabytes(shape: PyTree) -> float:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shape)) / 1e6
+
+
 def _require_disk(path: Path, state_shape: PyTree) -> None:
     existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    needed = (KEPT + 1) * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state_shape))
-    free = shutil.disk_usage(existing).free
+    needed = (KEPT + 1) * _megabytes(state_shape)
+    free = shutil.disk_usage(existing).free / 1e6
     require(
         free >= needed,
         "run_dir",
         str(path),
-        f"on a disk with {needed / 1e6:,.0f} MB free for checkpoints, replay included; it has {free / 1e6:,.0f} MB",
+        f"on a disk with {needed:,.0f} MB free for checkpoints, replay included; it has {free:,.0f} MB",
     )
 
 
@@ -145,9 +155,10 @@ def plan_of(training: Training, config: Run) -> Plan:
     """
     if not (config.resume and config.run_dir):
         return training.plan(config.total_steps, config.num_logs, config.num_evaluations)
-    begun = load_config(config.run_dir)
-    plan = training.plan(begun.get("planned_steps", begun["total_steps"]), config.num_logs, config.num_evaluations)
-    return plan.extended(config.total_steps) if config.total_steps > begun["total_steps"] else plan
+    begun = load_config(config.run_dir)["total_steps"]
+    if (config.run_dir / PLAN).exists():
+        begun = json.loads((config.run_dir / PLAN).read_text())["total_steps"]
+    return training.plan(begun, config.num_logs, config.num_evaluations).extended(config.total_steps)
 
 
 Values = dict[str, list[float]]  # a metric of each member
@@ -160,13 +171,17 @@ def _on_the_host(metrics: Metrics) -> Values:
 def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
     """What the agents of another run have learned, with the numbers and counts of these new ones.
 
+    Args:
+      run_dir: of the other run.
+      agents: new ones, or their shapes: then only whether they fit is checked.
+
     Raises:
       InputError: if there is no such run, or its agents are of another kind.
     """
     require((run_dir / "checkpoints").is_dir(), "init_from", str(run_dir), "a directory with a run in it")
     checkpoints = Checkpoints(run_dir)
     try:
-        learned = checkpoints.restore_agent(jax.eval_shape(lambda: agents))
+        learned = checkpoints.restore_agent(jax.eval_shape(lambda: agents) if _is_made(agents) else agents)
     finally:
         checkpoints.close()
 
@@ -175,6 +190,10 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
         return new if names & {"hyper", "updates", "horizon", "resets"} else old
 
     return jax.tree_util.tree_map_with_path(taken, agents, learned)
+
+
+def _is_made(tree: PyTree) -> bool:
+    return all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(tree))
 
 
 class _Programs(NamedTuple):
@@ -222,7 +241,11 @@ class _Session:
     def train(self) -> dict[str, Any]:
         """The whole session."""
         self.sinks = open_sinks(self.config.track, self.directory.path, to_json(self.config), self.experiment)
-        self.display.say(f"{self.directory.path}: compiling")
+        whole, replay = _megabytes(self.state_shape), _megabytes(self.state_shape.replay)
+        self.display.say(
+            f"{self.directory.path}: {whole:,.0f} MB in memory, of which replay {replay:,.0f}, and up to "
+            f"{KEPT + 1} times that in checkpoints; compiling"
+        )
         state, chunk, unread = self._resume() if self.config.resume else self._start()
         programs = self._compile()
         self.display.start(self.plan.steps_after(chunk))
