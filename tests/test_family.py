@@ -31,9 +31,7 @@ from jaxq.agents import (
     RecurrentLambdaQLearning,
     RecurrentQLearning,
     SaddlePointQLearning,
-    SelfPredictiveNetwork,
     SelfPredictiveQLearning,
-    SkillLuckNetwork,
     VarianceWeightedQLearning,
     random_indicators,
     random_shift,
@@ -63,6 +61,8 @@ from jaxq.networks import (
     QuantileCriticNetwork,
     RandomFeatures,
     RecurrentActionValueNetwork,
+    SelfPredictiveNetwork,
+    SkillLuckNetwork,
     StockNetwork,
     attention_maps,
 )

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import jax
 import optax
 
-from jaxq.agents import AnnealedHorizon, ImageAugmentation, SelfPredictiveNetwork, SelfPredictiveQLearning
+from jaxq.agents import AnnealedHorizon, ImageAugmentation, SelfPredictiveQLearning
 from jaxq.bellman import Categorical
 from jaxq.errors import require
-from jaxq.networks import DuelingHead, ImpalaEncoder
+from jaxq.networks import DuelingHead, ImpalaEncoder, SelfPredictiveNetwork
 from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
 from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent

@@ -3,7 +3,8 @@
 import dataclasses
 from math import prod
 
-from jaxq.agents import DirectAdvantage, DirectAdvantageHyperparameters, SkillLuckNetwork
+from jaxq.agents import DirectAdvantage, DirectAdvantageHyperparameters
+from jaxq.networks import SkillLuckNetwork
 from jaxq.runs import clean_errors, off_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, adam, hyperparameters

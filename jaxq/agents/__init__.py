@@ -3,7 +3,7 @@
 from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random_shift
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
-from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters, SkillLuckNetwork
+from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.agents.ensemble import EnsembleQLearning
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
@@ -13,7 +13,7 @@ from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
 from jaxq.agents.saddle_point import SaddlePointQLearning
-from jaxq.agents.self_predictive import AnnealedHorizon, SelfPredictiveNetwork, SelfPredictiveQLearning
+from jaxq.agents.self_predictive import AnnealedHorizon, SelfPredictiveQLearning
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
 from jaxq.agents.variance_weighted import VarianceWeightedQLearning
 from jaxq.schedules import LinearSchedule
@@ -48,9 +48,7 @@ __all__ = [
     "SACHyperparameters",
     "SACState",
     "SaddlePointQLearning",
-    "SelfPredictiveNetwork",
     "SelfPredictiveQLearning",
-    "SkillLuckNetwork",
     "VarianceWeightedQLearning",
     "WindowShift",
     "except_for",

@@ -1,24 +1,21 @@
-"""flax.linen networks: torsos, heads, ensembles, recurrence, attention; the one convolution, the one product."""
+"""flax.linen networks: torsos, heads, and the whole functions joined of them; the one convolution, the one product."""
 
 from jaxq.networks.convolution import Conv
+from jaxq.networks.critics import ActionCritic
+from jaxq.networks.ensembles import Ensemble
 from jaxq.networks.heads import (
     FRACTIONS,
-    SAMPLES,
-    ActionCritic,
     ActionValueHead,
-    ActionValueNetwork,
     DuelingHead,
-    Ensemble,
     FullyParameterizedHead,
-    GaussianPolicyNetwork,
     ImplicitQuantileHead,
-    Mode,
-    NoisyDense,
-    StockNetwork,
 )
-from jaxq.networks.linear import Dense, product
-from jaxq.networks.policies import QuantileCriticNetwork
-from jaxq.networks.recurrent import GRU, RecurrentActionValueNetwork
+from jaxq.networks.linear import Dense, NoisyDense, product
+from jaxq.networks.modes import SAMPLES, Mode
+from jaxq.networks.policies import GaussianPolicyNetwork, QuantileCriticNetwork
+from jaxq.networks.recurrent import GRU
+from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
+from jaxq.networks.skill_luck import SkillLuckNetwork
 from jaxq.networks.torsos import (
     MLP,
     ImpalaCNN,
@@ -31,6 +28,7 @@ from jaxq.networks.torsos import (
     unit_range,
 )
 from jaxq.networks.transformer import ActionQTransformer, attention_maps
+from jaxq.networks.values import ActionValueNetwork, RecurrentActionValueNetwork, StockNetwork
 
 __all__ = [
     "FRACTIONS",
@@ -57,10 +55,14 @@ __all__ = [
     "QuantileCriticNetwork",
     "RandomFeatures",
     "RecurrentActionValueNetwork",
+    "SelfPredictiveNetwork",
+    "SkillLuckNetwork",
     "StockNetwork",
     "Torso",
+    "TransitionModel",
     "attention_maps",
     "product",
+    "renormalized",
     "torso_for",
     "unit_range",
 ]

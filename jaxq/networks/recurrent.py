@@ -1,10 +1,9 @@
-"""Recurrent value functions: a torso, a GRU over time, a head."""
+"""Recurrent cores, over time."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxq.networks.heads import Mode
 from jaxq.networks.linear import Dense, product
 
 
@@ -41,31 +40,3 @@ class GRU(nn.Module):
 
         state, out = jax.lax.scan(step, state, (inputs, reset))
         return out, state
-
-
-class RecurrentActionValueNetwork(nn.Module):
-    """Torso, GRU and head of a discrete value function over time.
-
-    Attributes:
-      torso, head: as of `ActionValueNetwork`.
-      width: of the GRU.
-    """
-
-    torso: nn.Module
-    head: nn.Module
-    width: int = 128
-
-    @nn.compact
-    def __call__(
-        self, observation: jax.Array, reset: jax.Array, state: jax.Array, mode: Mode = "learn"
-    ) -> tuple[jax.Array, jax.Array]:
-        """[T, B, ...], [T, B] and [B, width] -> predictions [T, B, A, W] and the state after the last step."""
-        steps, batch = reset.shape
-        features = self.torso(observation.reshape(steps * batch, *observation.shape[2:]))
-        out, state = GRU(self.width)(features.reshape(steps, batch, -1), reset, state)
-        prediction = self.head(out.reshape(steps * batch, -1), mode)
-        return prediction.reshape(steps, batch, *prediction.shape[1:]), state
-
-    def initial_state(self, batch: int) -> jax.Array:
-        """[batch, width] zeros."""
-        return jnp.zeros((batch, self.width))
