@@ -24,7 +24,7 @@ def current() -> Platform:
     assumed: Platform | None = _assumed.value
     if assumed is not None:
         return assumed
-    device = jax.config.jax_default_device
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
     platform = getattr(device, "platform", device) or jax.default_backend()
     return "gpu" if platform in ("cuda", "rocm") else platform  # type: ignore[return-value]
 
