@@ -310,31 +310,9 @@ def test_the_first_transition_of_a_segment_by_brute_force():
             np.testing.assert_array_equal(transition.next_observation[b], batch.observation[m, b])
 
 
-def test_gru_equals_flax_s():
-    ours, theirs = GRU(5), nn.GRUCell(5)
-    x, state = jax.random.normal(jax.random.key(0), (3, 2, 4)), jax.random.normal(jax.random.key(1), (2, 5))
-    params = theirs.init(jax.random.key(2), state, x[0])["params"]
-    packed = {
-        "Dense_0": {
-            "kernel": jnp.concatenate([params[n]["kernel"].T for n in ("iz", "ir", "in")]),
-            "bias": jnp.concatenate([params[n]["bias"] for n in ("iz", "ir", "in")]),
-        },
-        "recurrent": jnp.concatenate([params[n]["kernel"].T for n in ("hz", "hr", "hn")]),
-        "recurrent_bias": params["hn"]["bias"],
-    }
-    reset = jnp.zeros((3, 2), bool).at[2, 0].set(True)
-    out, after = ours.apply({"params": packed}, x, reset, state)
-    carry = state
-    for t in range(3):
-        carry = jnp.where(reset[t][:, None], 0.0, carry)
-        carry, _ = theirs.apply({"params": params}, carry, x[t])
-        np.testing.assert_allclose(out[t], carry, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(after, carry, rtol=1e-5, atol=1e-6)
-
-
 def recurrent_agent(**changes):
     return RecurrentQLearning(
-        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), 16),
+        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), GRU(16)),
         observation_spec=ObservationSpec((2,)),
         optimizer=optax.scale_by_adam(),
         hyper=QLearningHyperparameters(LinearSchedule.constant(3e-3), GREEDY, HardUpdate.every(20), discount=0.9),
@@ -369,7 +347,7 @@ def test_memory_is_used_where_the_observation_does_not_say():
 
 def recurrent_lambda_agent(**changes):
     return RecurrentLambdaQLearning(
-        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), 16),
+        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), GRU(16)),
         observation_spec=ObservationSpec((2,)),
         optimizer=optax.scale_by_adam(),
         hyper=LambdaQHyperparameters(LinearSchedule.constant(3e-3), GREEDY, discount=0.9),

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from jaxq.agents import RecurrentQLearning
 from jaxq.bellman import Mapped, Scalar, SignedHyperbolic
-from jaxq.networks import DuelingHead, RecurrentActionValueNetwork
+from jaxq.networks import GRU, DuelingHead, RecurrentActionValueNetwork
 from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
 from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, adam, hyperparameters
@@ -35,7 +35,9 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
     agent = RecurrentQLearning(
-        network=RecurrentActionValueNetwork(config.torso(training), DuelingHead(num_actions), config.recurrent_width),
+        network=RecurrentActionValueNetwork(
+            config.torso(training), DuelingHead(num_actions), GRU(config.recurrent_width)
+        ),
         observation_spec=training.observation_spec,
         optimizer=adam(config),
         hyper=hyperparameters(config),

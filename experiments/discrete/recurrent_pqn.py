@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from jaxq.agents import RecurrentLambdaQLearning
 from jaxq.bellman import Scalar
-from jaxq.networks import ActionValueHead, RecurrentActionValueNetwork
+from jaxq.networks import GRU, ActionValueHead, RecurrentActionValueNetwork
 from jaxq.runs import clean_errors, on_policy, parse, run
 from jaxq.runs.discrete import make_discrete_environments
 from jaxq.runs.lambda_q_learning import DEFAULTS, LambdaQConfig, lambda_q_agent
@@ -33,7 +33,9 @@ class Config(LambdaQConfig):
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = make_discrete_environments(config)
-    network = RecurrentActionValueNetwork(config.torso(training), ActionValueHead(num_actions), config.recurrent_width)
+    network = RecurrentActionValueNetwork(
+        config.torso(training), ActionValueHead(num_actions), GRU(config.recurrent_width)
+    )
     agent = lambda_q_agent(config, training, network, Scalar(), kind=RecurrentLambdaQLearning, burn_in=config.burn_in)
     return on_policy(config, agent, training, evaluation)
 

@@ -3,6 +3,7 @@
 from jaxq.networks.convolution import Conv
 from jaxq.networks.critics import ActionCritic
 from jaxq.networks.ensembles import Ensemble
+from jaxq.networks.gradients import scale_gradient
 from jaxq.networks.heads import (
     FRACTIONS,
     ActionValueHead,
@@ -12,8 +13,9 @@ from jaxq.networks.heads import (
 )
 from jaxq.networks.linear import Dense, NoisyDense, product
 from jaxq.networks.modes import SAMPLES, Mode
+from jaxq.networks.observations import Sees, parts
 from jaxq.networks.policies import GaussianPolicyNetwork, QuantileCriticNetwork
-from jaxq.networks.recurrent import GRU
+from jaxq.networks.recurrent import GRU, LSTM, LSTMState
 from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
 from jaxq.networks.skill_luck import SkillLuckNetwork
 from jaxq.networks.torsos import (
@@ -24,6 +26,8 @@ from jaxq.networks.torsos import (
     NatureCNN,
     RandomFeatures,
     Torso,
+    TreeTorso,
+    split_torso,
     torso_for,
     unit_range,
 )
@@ -33,6 +37,7 @@ from jaxq.networks.values import ActionValueNetwork, RecurrentActionValueNetwork
 __all__ = [
     "FRACTIONS",
     "GRU",
+    "LSTM",
     "MLP",
     "SAMPLES",
     "ActionCritic",
@@ -48,6 +53,7 @@ __all__ = [
     "ImpalaCNN",
     "ImpalaEncoder",
     "ImplicitQuantileHead",
+    "LSTMState",
     "MinAtarCNN",
     "Mode",
     "NatureCNN",
@@ -55,14 +61,19 @@ __all__ = [
     "QuantileCriticNetwork",
     "RandomFeatures",
     "RecurrentActionValueNetwork",
+    "Sees",
     "SelfPredictiveNetwork",
     "SkillLuckNetwork",
     "StockNetwork",
     "Torso",
     "TransitionModel",
+    "TreeTorso",
     "attention_maps",
+    "parts",
     "product",
     "renormalized",
+    "scale_gradient",
+    "split_torso",
     "torso_for",
     "unit_range",
 ]

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.networks.linear import Dense
+from jaxq.networks.observations import flattened
 from jaxq.networks.torsos import MLP
+from jaxq.types import PyTree
 
 
 class ActionCritic(nn.Module):
@@ -17,7 +19,7 @@ class ActionCritic(nn.Module):
     width: int = 1
 
     @nn.compact
-    def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
+    def __call__(self, observation: PyTree, action: jax.Array) -> jax.Array:
         """See the class."""
-        x = jnp.concatenate([observation.reshape(observation.shape[0], -1), action], axis=-1)
+        x = jnp.concatenate([flattened(observation), action], axis=-1)
         return Dense(self.width)(MLP(self.widths)(x))

@@ -10,6 +10,7 @@ from jaxq.networks.heads import ImplicitQuantileHead
 from jaxq.networks.linear import Dense
 from jaxq.networks.modes import Mode
 from jaxq.networks.torsos import MLP
+from jaxq.types import PyTree
 
 
 class GaussianPolicyNetwork(nn.Module):
@@ -23,7 +24,7 @@ class GaussianPolicyNetwork(nn.Module):
     log_std_range: tuple[float, float] = (-20.0, 2.0)
 
     @nn.compact
-    def __call__(self, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, observation: PyTree) -> tuple[jax.Array, jax.Array]:
         """See the class."""
         features = MLP(self.widths)(observation)
         mean = Dense(self.size)(features)
@@ -50,7 +51,7 @@ class QuantileCriticNetwork(nn.Module):
     hidden: int = 128
 
     @nn.compact
-    def __call__(self, observation: jax.Array, mode: Mode = "learn") -> tuple[jax.Array, jax.Array, jax.Array]:
+    def __call__(self, observation: PyTree, mode: Mode = "learn") -> tuple[jax.Array, jax.Array, jax.Array]:
         """[B, ...] -> logits [B, A], values [B], quantiles and their fractions [B, A, 2N]."""
         features = self.torso(observation)
         logits = Dense(self.num_actions, kernel_init=nn.initializers.orthogonal(0.01))(features)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.networks.linear import Dense
+from jaxq.networks.observations import flattened, single_array
+from jaxq.networks.torsos import unit_range
 
 # 1 / 2σ² of the decoder's Gaussian: with less, telling next observations apart does not pay for its bits, and the
 # posterior becomes the prior.
@@ -56,8 +58,10 @@ class SkillLuckNetwork(nn.Module):
     def transition(self, observation: jax.Array, action: jax.Array, following: jax.Array) -> Any:
         """Luck [B] of transitions, and the model's loss [B]: its reconstruction error and KL divergence.
 
-        Gradients of the model's loss stay out of the torso.
+        What is reconstructed is the next observation as torsos see it, bytes in [0, 1]. Gradients of the model's loss
+        stay out of the torso.
         """
+        following = single_array(following, type(self).__name__)
         features = self.torso(observation)
         stopped, after = jax.lax.stop_gradient((features, self.torso(following)))
         chosen = jax.nn.one_hot(action, self.num_actions)
@@ -77,7 +81,7 @@ class SkillLuckNetwork(nn.Module):
                 axis=-1,
             )
         )
-        goal = following.reshape(following.shape[0], 1, -1).astype(jnp.float32)
+        goal = flattened(unit_range(following))[:, None]
         error = SHARPNESS * jnp.sum((self.to_observation(hidden) - goal) ** 2, axis=-1)  # [B, Z]
         weights = jax.lax.stop_gradient(posterior - jnp.exp(log_prior))
         luck = self.luck_head(features).reshape(-1, self.num_actions, self.num_latents)

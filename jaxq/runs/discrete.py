@@ -13,7 +13,7 @@ from jaxq.bellman import Distributional, RiskSensitive, Support
 from jaxq.bellman.risk import CPW, CVaR, Entropic, Power, RiskMeasure, Wang
 from jaxq.envs import Environment
 from jaxq.errors import InputError
-from jaxq.networks import MLP, ImplicitQuantileHead, Torso, torso_for
+from jaxq.networks import ImplicitQuantileHead, Torso, split_torso, torso_for
 from jaxq.runs.config import RunConfig
 from jaxq.runs.environments import make_environments
 
@@ -47,10 +47,7 @@ class DiscreteConfig(RunConfig):
         Where a method's streams, noise or quantile embedding begin after the convolutions, or a chain of heads has
         the rest in common.
         """
-        torso = self.torso(environment)
-        if isinstance(torso, MLP):
-            return torso.clone(widths=torso.widths[:-1]), torso.widths[-1] if torso.widths else 0
-        return torso.clone(width=0), torso.width
+        return split_torso(self.torso(environment))
 
     def torso(self, environment: Environment) -> Torso:
         """The torso for an environment's observations."""
