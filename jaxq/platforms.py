@@ -7,8 +7,7 @@ for here and nowhere else, so that a program can be made for a platform that is 
 
 import contextlib
 from collections.abc import Iterator
-from contextvars import ContextVar
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import jax
 
@@ -16,17 +15,18 @@ from jaxq.errors import require
 
 Platform = Literal["cpu", "gpu", "tpu"]
 
-_assumed: ContextVar[Platform | None] = ContextVar("platform", default=None)
+# Part of the keys of JAX's caches, so that no program traced for one platform is taken for another's.
+_assumed = jax.make_user_context(default_value=None)
 
 
 def current() -> Platform:
     """The platform that whatever is traced now is meant for: of `assume`, else of JAX's default device."""
-    assumed = _assumed.get()
+    assumed: Platform | None = _assumed.value
     if assumed is not None:
         return assumed
-    device = getattr(jax.config, "jax_default_device", None)
-    platform: Any = getattr(device, "platform", device) or jax.default_backend()
-    return "gpu" if platform in ("cuda", "rocm") else platform
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+    platform = getattr(device, "platform", device) or jax.default_backend()
+    return "gpu" if platform in ("cuda", "rocm") else platform  # type: ignore[return-value]
 
 
 def on_cpu() -> bool:
@@ -38,15 +38,12 @@ def on_cpu() -> bool:
 def assume(platform: Platform) -> Iterator[None]:
     """Within this context everything that is traced is meant for `platform`, whatever is at hand.
 
-    What `jax.jit` has traced before keeps its ways: make the function anew.
+    What `jax.jit` has traced for another platform is traced anew.
 
     Raises:
       InputError: for a platform that is not known.
     """
     allowed = get_args(Platform)
     require(platform in allowed, "platform", platform, f"one of {', '.join(allowed)}")
-    token = _assumed.set(platform)
-    try:
+    with _assumed(platform):
         yield
-    finally:
-        _assumed.reset(token)

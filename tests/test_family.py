@@ -32,14 +32,13 @@ from jaxq.agents import (
     RecurrentQLearning,
     Resets,
     SaddlePointQLearning,
-    SelfPredictiveNetwork,
     SelfPredictiveQLearning,
-    SkillLuckNetwork,
     VarianceWeightedQLearning,
     random_indicators,
     random_shift,
 )
 from jaxq.agents.ppo import normalized
+from jaxq.agents.recurrent import Beginning, Remembered, Seen
 from jaxq.agents.self_predictive import first_transition
 from jaxq.bellman import (
     HybridReward,
@@ -59,6 +58,7 @@ from jaxq.errors import InputError
 from jaxq.keys import streams
 from jaxq.networks import (
     GRU,
+    LSTM,
     MLP,
     ActionQTransformer,
     ActionValueHead,
@@ -67,6 +67,8 @@ from jaxq.networks import (
     QuantileCriticNetwork,
     RandomFeatures,
     RecurrentActionValueNetwork,
+    SelfPredictiveNetwork,
+    SkillLuckNetwork,
     StockNetwork,
     attention_maps,
 )
@@ -328,31 +330,9 @@ def test_the_first_transition_of_a_segment_by_brute_force():
             np.testing.assert_array_equal(transition.next_observation[b], batch.observation[m, b])
 
 
-def test_gru_equals_flax_s():
-    ours, theirs = GRU(5), nn.GRUCell(5)
-    x, state = jax.random.normal(jax.random.key(0), (3, 2, 4)), jax.random.normal(jax.random.key(1), (2, 5))
-    params = theirs.init(jax.random.key(2), state, x[0])["params"]
-    packed = {
-        "Dense_0": {
-            "kernel": jnp.concatenate([params[n]["kernel"].T for n in ("iz", "ir", "in")]),
-            "bias": jnp.concatenate([params[n]["bias"] for n in ("iz", "ir", "in")]),
-        },
-        "recurrent": jnp.concatenate([params[n]["kernel"].T for n in ("hz", "hr", "hn")]),
-        "recurrent_bias": params["hn"]["bias"],
-    }
-    reset = jnp.zeros((3, 2), bool).at[2, 0].set(True)
-    out, after = ours.apply({"params": packed}, x, reset, state)
-    carry = state
-    for t in range(3):
-        carry = jnp.where(reset[t][:, None], 0.0, carry)
-        carry, _ = theirs.apply({"params": params}, carry, x[t])
-        np.testing.assert_allclose(out[t], carry, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(after, carry, rtol=1e-5, atol=1e-6)
-
-
 def recurrent_agent(**changes):
     return RecurrentQLearning(
-        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), 16),
+        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), GRU(16)),
         observation_spec=ObservationSpec((2,)),
         optimizer=optax.scale_by_adam(),
         hyper=QLearningHyperparameters(LinearSchedule.constant(3e-3), GREEDY, HardUpdate.every(20), discount=0.9),
@@ -375,9 +355,10 @@ def test_memory_is_used_where_the_observation_does_not_say():
     reward[length - 1] = action[length - 1] == cue
     batch = Segment(
         *map(jnp.asarray, (observation, action, reward, terminated, np.zeros_like(terminated),
-                           np.zeros_like(terminated), np.ones(size, np.float32), np.arange(size),
-                           np.zeros((length, size, 16), np.float32)))
+                           np.zeros_like(terminated), np.ones(size, np.float32), np.arange(size)))
     )  # fmt: skip
+    nothing = Beginning(jnp.zeros((length, size, 16)), jnp.full((length, size), -1), jnp.zeros((length, size)))
+    batch = batch.replace(record=nothing)
     agent = recurrent_agent()
     state, _ = scanned(agent, batch, 800)
     reset = jnp.zeros((length + 1, size), bool)
@@ -388,7 +369,7 @@ def test_memory_is_used_where_the_observation_does_not_say():
 
 def recurrent_lambda_agent(**changes):
     return RecurrentLambdaQLearning(
-        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), 16),
+        network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), GRU(16)),
         observation_spec=ObservationSpec((2,)),
         optimizer=optax.scale_by_adam(),
         hyper=LambdaQHyperparameters(LinearSchedule.constant(3e-3), GREEDY, discount=0.9),
@@ -411,7 +392,13 @@ def cue_rollout(agent, length, size, memory):
     steps = TimeStep(*map(jnp.asarray, (observation, reward, last, np.zeros_like(last), first)))
     timestep, following = jax.tree.map(lambda leaf: leaf[:-1], steps), jax.tree.map(lambda leaf: leaf[-1], steps)
     record = jnp.zeros((length, size, 2))
-    return Rollout(timestep, jnp.asarray(action), record, following, (agent.init_memory(size)[0], memory)), cue
+    return Rollout(
+        timestep,
+        jnp.asarray(action),
+        record,
+        following,
+        (agent.init_memory(size)[0], Remembered(memory, jnp.full(size, -1, jnp.int32))),
+    ), cue
 
 
 @pytest.mark.parametrize("burn_in", [0, 2])
@@ -444,6 +431,31 @@ def test_a_rollout_is_gone_over_from_the_state_that_acting_left():
     np.testing.assert_allclose(found, jnp.stack(expected), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("core", [GRU(6), LSTM(6)])
+def test_what_is_recorded_is_what_acting_began_a_step_with(core):
+    """A sequence gone over from the record in its middle gives the values that acting had there."""
+    network = RecurrentActionValueNetwork(MLP((8,)), ActionValueHead(2), core, num_actions=2)
+    agent = dataclasses.replace(recurrent_agent(burn_in=0), network=network)
+    state, memory = agent.init(jax.random.key(0)), agent.init_memory(3)
+    rng = np.random.default_rng(0)
+    observation, reward = rng.normal(size=(7, 3, 2)), rng.normal(size=(7, 3))
+    first = np.zeros((7, 3), bool)
+    first[0], first[3, 1] = True, True
+    values, records, actions = [], [], []
+    for t in range(7):
+        no = jnp.zeros(3, bool)
+        now = TimeStep(jnp.float32(observation[t]), jnp.float32(reward[t]), no, no, jnp.asarray(first[t]))
+        _, _, value = agent.select(state, memory, now, jax.random.key(t))
+        action, memory, record = agent.act(state, memory, now, jax.random.key(t))
+        values.append(value), records.append(record), actions.append(action)
+    start = 2
+    actions = jnp.stack(actions)
+    previous = jnp.concatenate([records[start].action[None], actions[start:-1]])
+    seen = Seen(jnp.float32(observation[start:]), jnp.asarray(first[start:]), previous, jnp.float32(reward[start:]))
+    found = agent.unroll(state.params, seen, records[start].core, 0, "act", jax.random.key(0))[..., 0]
+    np.testing.assert_allclose(found, jnp.stack(values)[start:], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("named", "value"), [("burn_in", 5), ("minibatches", 3)])
 def test_rollouts_that_do_not_suit_a_memory_are_named(named, value):
     agent = recurrent_lambda_agent(**{named: value})
@@ -455,12 +467,12 @@ def test_rollouts_that_do_not_suit_a_memory_are_named(named, value):
 def test_recurrent_state_is_forgotten_where_an_episode_begins():
     agent = recurrent_agent()
     state, memory = agent.init(jax.random.key(0)), agent.init_memory(2)
-    memory = (memory[0], jnp.ones_like(memory[1]))
+    memory = (memory[0], jax.tree.map(jnp.ones_like, memory[1]))
     timestep = TimeStep(jnp.ones((2, 2)), *(jnp.zeros(2),) * 3, jnp.array([True, False]))
     _, (_, after) = agent.exploit(state, memory, timestep, jax.random.key(0))
     _, (_, fresh) = agent.exploit(state, agent.init_memory(2), timestep, jax.random.key(0))
-    np.testing.assert_allclose(after[0], fresh[0], rtol=1e-6)
-    assert np.abs(after[1] - fresh[1]).max() > 1e-3
+    np.testing.assert_allclose(after.core[0], fresh.core[0], rtol=1e-6)
+    assert np.abs(after.core[1] - fresh.core[1]).max() > 1e-3
 
 
 def test_direct_advantages_learn_from_random_behaviour_without_importance_weights():

@@ -1,15 +1,44 @@
-"""Convolutions, torsos and ensembles."""
+"""Networks: the ways of platforms, torsos and trees, heads, ensembles, recurrence."""
 
+import dataclasses
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxq import platforms
 from jaxq.envs import ObservationSpec
-from jaxq.networks import MLP, Conv, Dense, Ensemble, ImpalaCNN, MinAtarCNN, NatureCNN, product, torso_for
+from jaxq.errors import InputError
+from jaxq.networks import (
+    GRU,
+    LSTM,
+    MLP,
+    ActionCritic,
+    ActionValueHead,
+    ActionValueNetwork,
+    Conv,
+    Dense,
+    DuelingHead,
+    Ensemble,
+    GaussianPolicyNetwork,
+    ImpalaCNN,
+    LSTMState,
+    MinAtarCNN,
+    NatureCNN,
+    RecurrentActionValueNetwork,
+    SkillLuckNetwork,
+    StockNetwork,
+    product,
+    scale_gradient,
+    split_torso,
+    torso_for,
+)
 from jaxq.networks.convolution import largest_singular_value
-from jaxq.networks.normalization import LayerNorm
+from jaxq.networks.normalization import LayerNorm, normalize
 from jaxq.networks.torsos import adaptive_max_pool
+from jaxq.runs.attention import grey_picture
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride"), [(10, 3, 1), (9, 4, 2), (21, 8, 4), (11, 3, 2)])
@@ -32,8 +61,6 @@ def test_patches_and_native_convolution_agree(size, kernel, stride, padding):
 
 
 def test_conv_has_the_parameters_of_flax():
-    import flax.linen as nn
-
     x = jax.random.normal(jax.random.key(0), (2, 10, 10, 3))
     reference = nn.Conv(7, (3, 3), padding="VALID")
     params = reference.init(jax.random.key(1), x)
@@ -112,8 +139,6 @@ def test_layer_norm_makes_features_indifferent_to_the_input_s_scale(torso):
 
 @pytest.mark.parametrize("shape", [(6, 5, 16), (7, 100)])
 def test_layer_norm_equals_flax_s_in_value_and_gradient(shape):
-    import flax.linen as nn
-
     x = 3.0 + 2.0 * jax.random.normal(jax.random.key(0), shape)
     params = {"params": {"scale": jnp.linspace(0.5, 2.0, shape[-1]), "bias": jnp.linspace(-1.0, 1.0, shape[-1])}}
 
@@ -142,11 +167,264 @@ def test_the_product_and_its_gradients_are_those_of_numpy(shape, units):
 
 
 def test_dense_is_flax_s_with_its_kernel_transposed():
-    import flax.linen as nn
-
     x = jax.random.normal(jax.random.key(0), (4, 3, 5))
     params = nn.Dense(7).init(jax.random.key(1), x)["params"]
     ours = {"params": {"kernel": params["kernel"].T, "bias": params["bias"] + 1.0}}
     np.testing.assert_allclose(Dense(7).apply(ours, x), nn.Dense(7).apply({"params": params}, x) + 1.0, rtol=1e-5)
     wide = Dense(400).init(jax.random.key(0), jnp.zeros((1, 100)))["params"]["kernel"]
     np.testing.assert_allclose(wide.std(), 0.1, rtol=0.05)  # one over the root of the inputs
+
+
+ACCELERATED = {
+    "conv": (Conv(3, 3, 2, "SAME"), (2, 9, 8, 3)),
+    "layer_norm": (LayerNorm(), (7, 20)),
+    "torso": (MinAtarCNN(channels=4, width=8, layer_norm=True), (2, 10, 10, 3)),
+}
+
+
+@pytest.mark.parametrize("name", ACCELERATED)
+def test_an_accelerator_s_ways_give_the_cpu_s_values_and_gradients(name):
+    """In functions traced for one platform alone, and in those that were traced for the other before."""
+    module, shape = ACCELERATED[name]
+    x = jax.random.normal(jax.random.key(0), shape)
+    params = jax.jit(module.init)(jax.random.key(1), x)
+
+    def make():
+        def loss(params, x):
+            return jnp.sum(jnp.sin(module.apply(params, x)))
+
+        return jax.jit(jax.value_and_grad(loss, (0, 1)))
+
+    def results(platform, function):
+        with platforms.assume(platform):
+            return function(params, x), str(jax.make_jaxpr(function)(params, x))
+
+    fresh = {platform: results(platform, make()) for platform in ("cpu", "gpu")}
+    assert fresh["cpu"][1] != fresh["gpu"][1]  # otherwise a way is compared with itself
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), fresh["cpu"][0], fresh["gpu"][0])
+    used = make()
+    for platform in ("cpu", "gpu", "cpu"):
+        found, program = results(platform, used)
+        assert program == fresh[platform][1]
+        jax.tree.map(np.testing.assert_array_equal, found, fresh[platform][0])
+
+
+def test_derivatives_keep_to_the_platform_of_their_values():
+    """Pulled back after the platform is no longer assumed, they are those of what was computed under it."""
+    x, scale = jax.random.normal(jax.random.key(0), (5, 4)), jnp.ones(4)
+
+    def program(platform):
+        with platforms.assume(platform):
+            _, pull = jax.vjp(normalize, x, scale, scale)
+        return str(jax.make_jaxpr(pull)(x))
+
+    assert program("gpu").count("dot_general") < program("cpu").count("dot_general")
+
+
+def test_gradients_are_scaled_and_values_are_not():
+    x = jnp.array([0.1, -3.0, 7.0])
+    value, slope = jax.value_and_grad(lambda x: jnp.sum(scale_gradient(x, 0.25) ** 2))(x)
+    np.testing.assert_array_equal(value, jnp.sum(x**2))
+    np.testing.assert_allclose(slope, 0.25 * 2 * x)
+
+
+def test_a_dueling_head_scales_what_goes_into_the_torso_and_nothing_else():
+    plain = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5))
+    scaled = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5, torso_gradient_scale=2**-0.5))
+    x = jax.random.normal(jax.random.key(0), (4, 2))
+    params = plain.init(jax.random.key(1), x)
+    np.testing.assert_array_equal(plain.apply(params, x), scaled.apply(params, x))
+    before, after = (jax.grad(lambda p, n=n: jnp.sum(n.apply(p, x) ** 2))(params)["params"] for n in (plain, scaled))
+    jax.tree.map(np.testing.assert_array_equal, before["head"], after["head"])
+    for ours, theirs in zip(jax.tree.leaves(after["torso"]), jax.tree.leaves(before["torso"]), strict=True):
+        np.testing.assert_allclose(ours, theirs / np.sqrt(2), rtol=1e-5)
+        assert np.abs(theirs).max() > 1e-3
+
+
+# Observations that are trees.
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayLike:
+    """The spec of one array."""
+
+    shape: tuple
+    dtype: object = np.float32
+
+
+MIXED = {"camera": ArrayLike((10, 10, 3), np.bool_), "body": {"joints": ArrayLike((2, 3)), "speed": ArrayLike((1,))}}
+
+
+def example(spec, batch=2):
+    return jax.tree.map(
+        lambda leaf: jax.random.normal(jax.random.key(0), (batch, *leaf.shape)).astype(leaf.dtype), spec
+    )
+
+
+def test_a_tree_s_torso_joins_convolutions_and_vectors():
+    torso = torso_for(MIXED, (9,))
+    observation = example(MIXED)
+    params = torso.init(jax.random.key(0), observation)
+    own = params["params"]
+    pixels = MinAtarCNN(width=0).apply({"params": own["images_camera"]}, observation["camera"])
+    vectors = [observation["body"]["joints"].reshape(2, 6), observation["body"]["speed"]]
+    joint = own["joint"]["Dense_0"]
+    # In the order of the tree's leaves: body.joints, body.speed, camera; joined by MinAtar's dense layer.
+    expected = jnp.concatenate([*vectors, pixels], axis=-1) @ joint["kernel"].T + joint["bias"]
+    assert expected.shape == (2, 128)
+    np.testing.assert_allclose(torso.apply(params, observation), nn.relu(expected), rtol=1e-4, atol=1e-5)
+    rest, units = split_torso(torso)
+    assert units == 128
+    assert rest.init_with_output(jax.random.key(0), observation)[0].shape == (2, 1024 + 7)
+
+
+def test_a_tree_of_vectors_is_one_vector_to_all_that_take_one():
+    spec = {"goal": ArrayLike((2,)), "state": ArrayLike((3,))}
+    observation = example(spec)
+    joined = jnp.concatenate([observation["goal"], observation["state"]], axis=-1)
+    action = jnp.ones((2, 1))
+    for module, rest in (
+        (torso_for(spec, (4,)), ()),
+        (GaussianPolicyNetwork(1, (4,)), ()),
+        (ActionCritic((4,)), (action,)),
+    ):
+        params = module.init(jax.random.key(0), observation, *rest)
+        found, expected = (module.apply(params, seen, *rest) for seen in (observation, joined))
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_a_network_sees_only_what_it_names():
+    observation = example(MIXED)
+    for names, part in ((("body",), MIXED["body"]), (("body", "camera"), MIXED)):
+        torso = torso_for(MIXED, (4,), sees=names)
+        params = torso.init(jax.random.key(0), observation)
+        alone = torso_for(part, (4,))
+        seen = observation["body"] if names == ("body",) else observation
+        expected = alone.apply({"params": params["params"]["network"]}, seen)
+        np.testing.assert_array_equal(torso.apply(params, observation), expected)
+    rest, units = split_torso(torso_for(MIXED, (5, 4), sees=("body",)))
+    assert units == 4
+    assert rest.init_with_output(jax.random.key(0), observation)[0].shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: torso_for(MIXED, sees=("joints",)), "sees is 'joints', but must be one of body, camera"),
+        (lambda: torso_for(ArrayLike((3,)), sees=("body",)), "no parts"),
+        (lambda: torso_for({}), "at least one array"),
+        (lambda: StockNetwork(MLP((4,)), ActionValueHead(2)).init(jax.random.key(0), example(MIXED)), "StockNetwork"),
+        (lambda: MinAtarCNN().init(jax.random.key(0), example(MIXED)), r"\['body.joints', 'body.speed', 'camera'\]"),
+        (
+            lambda: SkillLuckNetwork(MLP((4,)), 2).init(
+                jax.random.key(0), example(MIXED), jnp.zeros(2, int), example(MIXED), method="transition"
+            ),
+            "SkillLuckNetwork",
+        ),
+    ],
+)
+def test_impossible_observations_are_named(make, named):
+    with pytest.raises(InputError, match=named):
+        make()
+
+
+def test_the_model_of_luck_reconstructs_bytes_as_torsos_see_them():
+    network = SkillLuckNetwork(MinAtarCNN(2, 4), 2, 3, 4, decoded_size=9)
+    image = jax.random.randint(jax.random.key(0), (2, 3, 3, 1), 0, 256).astype(jnp.uint8)
+    action = jnp.array([0, 1])
+    params = network.init(jax.random.key(1), image, action, image, method="everything")
+    by_bytes, by_floats = (
+        network.apply(params, seen, action, seen, method="transition") for seen in (image, image / jnp.float32(255.0))
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), by_bytes, by_floats)
+
+
+# Recurrence.
+
+
+def packed(kernels, biases):
+    """Our kernels have their units first, and one for all the gates."""
+    return {"kernel": jnp.concatenate([k.T for k in kernels]), "bias": jnp.concatenate(biases)}
+
+
+def gru_of_flax(theirs):
+    params = {
+        "Dense_0": packed(*([theirs[n][part] for n in ("iz", "ir", "in")] for part in ("kernel", "bias"))),
+        "recurrent": jnp.concatenate([theirs[n]["kernel"].T for n in ("hz", "hr", "hn")]),
+        "recurrent_bias": theirs["hn"]["bias"],
+    }
+    return params, lambda state: state
+
+
+def lstm_of_flax(theirs):
+    # The bias of our forget gate is counted from 1.
+    biases = [theirs[n]["bias"] - (n == "hf") for n in ("hi", "hf", "hg", "ho")]
+    params = {
+        "Dense_0": packed([theirs[n]["kernel"] for n in ("ii", "if", "ig", "io")], biases),
+        "recurrent": jnp.concatenate([theirs[n]["kernel"].T for n in ("hi", "hf", "hg", "ho")]),
+    }
+    return params, lambda state: LSTMState(hidden=state[1], cell=state[0])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "translated"),
+    [(GRU(5), nn.GRUCell(5), gru_of_flax), (LSTM(5), nn.OptimizedLSTMCell(5), lstm_of_flax)],
+    ids=["gru", "lstm"],
+)
+def test_cores_equal_flax_s_cells_step_by_step_with_resets(ours, theirs, translated):
+    x = jax.random.normal(jax.random.key(0), (5, 2, 4))
+    reset = jnp.zeros((5, 2), bool).at[2, 0].set(True).at[0, 1].set(True)
+    zero = theirs.initialize_carry(jax.random.key(0), x[0].shape)
+    state = jax.tree.map(lambda leaf: leaf + jax.random.normal(jax.random.key(1), leaf.shape), zero)
+    params = theirs.init(jax.random.key(2), state, x[0])["params"]
+    params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(3), leaf.shape), params)
+    own, as_ours = translated(params)
+    out, last = ours.apply({"params": own}, x, reset, as_ours(state))
+    for t in range(5):
+        state = jax.tree.map(lambda begun, kept, t=t: jnp.where(reset[t][:, None], begun, kept), zero, state)
+        state, expected = theirs.apply({"params": params}, state, x[t])
+        np.testing.assert_allclose(out[t], expected, rtol=1e-4, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), last, as_ours(state))
+    jax.tree.map(np.testing.assert_array_equal, ours.initial_state(2), as_ours(zero))
+    assert jax.tree.map(jnp.shape, own) == jax.tree.map(
+        jnp.shape, ours.init(jax.random.key(0), x, reset, ours.initial_state(2))["params"]
+    )
+
+
+def test_recurrent_values_see_the_step_before_but_never_the_episode_before():
+    """Over time as step by step, on a tree of observations; previous action and reward count, but for a first step."""
+    spec = {"a": ArrayLike((2,)), "b": ArrayLike((1,))}
+    network = RecurrentActionValueNetwork(torso_for(spec, (4,)), ActionValueHead(3), LSTM(5), num_actions=3)
+    observation = jax.tree.map(lambda leaf: leaf.reshape(4, 2, -1), example(spec, 8))
+    reset = jnp.zeros((4, 2), bool).at[0, 0].set(True).at[2, 1].set(True)
+    action, reward = jnp.array([[1, 2], [0, -1], [2, 1], [1, 0]]), jnp.arange(8.0).reshape(4, 2)
+    state = network.initial_state(2)
+    params = network.init(jax.random.key(0), observation, reset, state, "learn", action, reward)
+    # The core is told features, reward and action in this order.
+    assert params["params"]["core"]["Dense_0"]["kernel"].shape == (20, 4 + 1 + 3)
+
+    def values(reset=reset, action=action, reward=reward):
+        return network.apply(params, observation, reset, state, "learn", action, reward)
+
+    whole, last = values()
+    carried = state
+    for t in range(4):
+        now = jax.tree.map(lambda leaf, t=t: leaf[t : t + 1], (observation, reset, action, reward))
+        out, carried = network.apply(params, *now[:2], carried, "learn", *now[2:])
+        np.testing.assert_allclose(out[0], whole[t], rtol=1e-4, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), last, carried)
+    for changed in ({"action": action.at[2, 1].set(0)}, {"reward": reward.at[2, 1].set(99.0)}):
+        np.testing.assert_array_equal(values(**changed)[0], whole)  # a first step: nothing led to it
+    for changed in ({"action": action.at[2, 0].set(0)}, {"reward": reward.at[2, 0].set(99.0)}):
+        moved = np.abs(values(**changed)[0] - whole).max(axis=(2, 3)) > 1e-6
+        np.testing.assert_array_equal(moved, [[False, False], [False, False], [True, False], [True, False]])
+    with pytest.raises(InputError, match="previous_action"):
+        network.apply(params, observation, reset, state)
+
+
+def test_planes_are_not_taken_for_frames_in_pictures():
+    planes = np.zeros((2, 2, 4), bool)
+    planes[0, 0, 0], planes[1, 0, 2], planes[1, 1, 3] = True, True, True
+    np.testing.assert_array_equal(grey_picture(planes, 0), [[1, 0], [3, 4]])
+    stack = np.arange(16, dtype=np.uint8).reshape(2, 2, 4)
+    np.testing.assert_array_equal(grey_picture(stack, 4), stack[..., 3])

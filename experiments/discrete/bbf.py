@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import jax
 import optax
 
-from jaxq.agents import AnnealedHorizon, ImageAugmentation, Resets, SelfPredictiveNetwork, SelfPredictiveQLearning
+from jaxq.agents import AnnealedHorizon, ImageAugmentation, Resets, SelfPredictiveQLearning
 from jaxq.bellman import Categorical
 from jaxq.configs import ATOMS, Q_LEARNING, Atoms, Averaging, Exploration, Operator, QLearner, presets
 from jaxq.errors import require
-from jaxq.networks import DuelingHead, ImpalaEncoder
+from jaxq.networks import DuelingHead, ImpalaEncoder, SelfPredictiveNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 

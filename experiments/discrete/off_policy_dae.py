@@ -3,7 +3,7 @@
 import dataclasses
 from math import prod
 
-from jaxq.agents import DirectAdvantage, DirectAdvantageHyperparameters, SkillLuckNetwork
+from jaxq.agents import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.configs import (
     Q_LEARNING,
     Adam,
@@ -17,6 +17,7 @@ from jaxq.configs import (
     Targets,
     presets,
 )
+from jaxq.networks import SkillLuckNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 

@@ -1,4 +1,8 @@
-"""R2D2 (Kapturowski et al., Recurrent Experience Replay in Distributed Reinforcement Learning, 2019)."""
+"""R2D2 (Kapturowski et al., Recurrent Experience Replay in Distributed Reinforcement Learning, 2019).
+
+One machine in place of 256 actors, and so a smaller batch of environments; the numbers for Atari are the paper's (table
+2), with Ape-X's bound on gradients. Sequences begin at every step, where the paper's overlap by half.
+"""
 
 import dataclasses
 from typing import ClassVar
@@ -17,7 +21,7 @@ from jaxq.configs import (
     Targets,
     presets,
 )
-from jaxq.networks import DuelingHead, RecurrentActionValueNetwork
+from jaxq.networks import LSTM, DuelingHead, RecurrentActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -31,7 +35,7 @@ class Config(Sequences, Operator, Targets, Exploration, Layers, NStep, Discount,
     burn_in: int = 8
     """Steps at the start of a sequence that only bring the memory up to date."""
     recurrent_width: int = 128
-    """Units of the GRU."""
+    """Units of the LSTM, and of the hidden layer of either stream."""
 
 
 PRESETS = presets(
@@ -67,7 +71,10 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, num_actions = config.make_environments()
     agent = RecurrentQLearning(
         network=RecurrentActionValueNetwork(
-            config.make_torso(training), DuelingHead(num_actions, hidden=config.recurrent_width), config.recurrent_width
+            config.make_torso(training),
+            DuelingHead(num_actions, hidden=config.recurrent_width),
+            LSTM(config.recurrent_width),
+            num_actions,
         ),
         observation_spec=training.observation_spec,
         optimizer=config.make_optimizer(),

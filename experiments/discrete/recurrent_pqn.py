@@ -9,7 +9,7 @@ from typing import ClassVar
 from jaxq.agents import RecurrentLambdaQLearning
 from jaxq.bellman import Scalar
 from jaxq.configs import LAMBDA_Q_LEARNING, LambdaQLearner, Layers, presets
-from jaxq.networks import ActionValueHead, RecurrentActionValueNetwork
+from jaxq.networks import GRU, ActionValueHead, RecurrentActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OnPolicy
 
@@ -34,7 +34,7 @@ def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
     network = RecurrentActionValueNetwork(
-        config.make_torso(training), ActionValueHead(num_actions), config.recurrent_width
+        config.make_torso(training), ActionValueHead(num_actions), GRU(config.recurrent_width)
     )
     agent = config.make_lambda_q_learner(
         training, network, Scalar(), kind=RecurrentLambdaQLearning, burn_in=config.burn_in

@@ -3,7 +3,7 @@
 from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random_shift
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
-from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters, SkillLuckNetwork
+from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.agents.ensemble import EnsembleQLearning
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonUntil, EpsilonZGreedy, Greedy
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
@@ -14,7 +14,7 @@ from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
 from jaxq.agents.retrace import RetraceHyperparameters, RetraceQLearning
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
 from jaxq.agents.saddle_point import SaddlePointQLearning
-from jaxq.agents.self_predictive import AnnealedHorizon, Resets, SelfPredictiveNetwork, SelfPredictiveQLearning
+from jaxq.agents.self_predictive import AnnealedHorizon, Resets, SelfPredictiveQLearning
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
 from jaxq.agents.variance_weighted import VarianceWeightedQLearning
 from jaxq.schedules import LinearSchedule
@@ -54,9 +54,7 @@ __all__ = [
     "SACHyperparameters",
     "SACState",
     "SaddlePointQLearning",
-    "SelfPredictiveNetwork",
     "SelfPredictiveQLearning",
-    "SkillLuckNetwork",
     "VarianceWeightedQLearning",
     "WindowShift",
     "except_for",

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from flax import struct
 
 from jaxq.agents.base import LearnerState, example_observation, in_epochs, init_params
 from jaxq.agents.lambda_q_learning import LambdaQLearning
@@ -18,6 +19,47 @@ from jaxq.networks import SAMPLES, Mode, RecurrentActionValueNetwork
 from jaxq.types import Metrics, PyTree, Rollout, Segment, TimeStep
 
 
+class Remembered(struct.PyTreeNode):
+    """What acting with a memory carries beside its exploration.
+
+    Attributes:
+      core: [E, ...] the recurrent state.
+      action: [E] int32, the action before; -1 for none.
+    """
+
+    core: PyTree
+    action: jax.Array
+
+
+class Seen(struct.PyTreeNode):
+    """What the network is shown over time.
+
+    Attributes:
+      observation: [T, B, ...].
+      reset: [T, B] bool, where what came before is forgotten.
+      previous_action, previous_reward: [T, B], that led to each observation.
+    """
+
+    observation: PyTree
+    reset: jax.Array
+    previous_action: jax.Array
+    previous_reward: jax.Array
+
+
+class Beginning(struct.PyTreeNode):
+    """What is recorded of each step, so that a sequence can be gone over from it.
+
+    Attributes:
+      core: [E, ...] the recurrent state before the step, forgotten where an episode begins.
+      action: [E] int32, the action before.
+      reward: [E] that came with it.
+    """
+
+    core: PyTree
+    action: jax.Array
+    reward: jax.Array
+
+
 class ActsWithMemory:
     """Base of agents whose network is recurrent: what they remember while acting, and how they go over sequences."""
 
@@ -28,45 +70,48 @@ class ActsWithMemory:
 
     def new_params(self, key: jax.Array) -> PyTree:
         """Of the network."""
-        observation = example_observation(self.observation_spec)[None]
+        observation = example_observation(self.observation_spec)
+        observation = jax.tree.map(lambda leaf: leaf[None], observation)
         reset, state = jnp.ones((1, 1), bool), self.network.initial_state(1)
-        return init_params(self.network, key, observation, reset, state)
+        before = {"previous_action": jnp.zeros((1, 1), jnp.int32), "previous_reward": jnp.zeros((1, 1))}
+        return init_params(self.network, key, observation, reset, state, **before)
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Actor.init_memory`: of the exploration, and the recurrent state."""
-        return self.hyper.exploration.init(num_envs), self.network.initial_state(num_envs)
+        nothing = jnp.full(num_envs, -1, jnp.int32)
+        return self.hyper.exploration.init(num_envs), Remembered(self.network.initial_state(num_envs), nothing)
 
     def select(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, jax.Array]:
         """Behaviour: actions [E], the new memory, and the action values [E, A]."""
-        exploring, recurrent = memory
+        exploring, remembered = memory
         network_key, explore_key = streams(key, "network", "explore")
-        values, recurrent = self._step(state, recurrent, timestep, "act", network_key)
+        values, core = self._step(state, remembered, timestep, "act", network_key)
         action, exploring = state.hyper.exploration.select(exploring, values, timestep, explore_key)
-        return action, (exploring, recurrent), values
+        return action, (exploring, Remembered(core, action)), values
 
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
         """See `Actor.exploit`: the greedy action."""
-        values, recurrent = self._step(state, memory[1], timestep, "exploit", key)
-        return jnp.argmax(values, axis=-1).astype(jnp.int32), (memory[0], recurrent)
+        values, core = self._step(state, memory[1], timestep, "exploit", key)
+        action = jnp.argmax(values, axis=-1).astype(jnp.int32)
+        return action, (memory[0], Remembered(core, action))
 
     def _step(
-        self, state: LearnerState, recurrent: jax.Array, timestep: TimeStep, mode: Mode, key: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        prediction, recurrent = self._apply(
-            state.params, timestep.observation[None], timestep.first[None], recurrent, mode, key
-        )
-        return self.representation.value(prediction[0]), recurrent
+        self, state: LearnerState, remembered: Remembered, timestep: TimeStep, mode: Mode, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        seen = Seen(timestep.observation, timestep.first, remembered.action, timestep.total_reward)
+        seen = jax.tree.map(lambda leaf: leaf[None], seen)
+        prediction, core = self._apply(state.params, seen, remembered.core, mode, key)
+        return self.representation.value(prediction[0]), core
 
     def unroll(
         self,
         params: PyTree,
-        observation: jax.Array,
-        reset: jax.Array,
-        recurrent: jax.Array,
+        seen: Seen,
+        core: PyTree,
         burn_in: int,
         mode: Mode,
         key: jax.Array,
@@ -75,9 +120,8 @@ class ActsWithMemory:
 
         Args:
           params: of the network.
-          observation: [T, B, ...].
-          reset: [T, B] bool, where the state is forgotten before the step.
-          recurrent: [B, width] the state before the first step.
+          seen: [T, B, ...].
+          core: [B, ...] the recurrent state before the first step.
           burn_in: b, how many steps come first.
           mode: what the predictions are for.
           key: one random key.
@@ -87,14 +131,13 @@ class ActsWithMemory:
         """
         burn_key, key = streams(key, "burn-in", "predictions")
         if burn_in:
-            _, recurrent = self._apply(params, observation[:burn_in], reset[:burn_in], recurrent, mode, burn_key)
-        recurrent = jax.lax.stop_gradient(recurrent)
-        return self._apply(params, observation[burn_in:], reset[burn_in:], recurrent, mode, key)[0]
+            _, core = self._apply(params, jax.tree.map(lambda leaf: leaf[:burn_in], seen), core, mode, burn_key)
+        later = jax.tree.map(lambda leaf: leaf[burn_in:], seen)
+        return self._apply(params, later, jax.lax.stop_gradient(core), mode, key)[0]
 
-    def _apply(
-        self, params: PyTree, observation: jax.Array, reset: jax.Array, recurrent: jax.Array, mode: Mode, key: jax.Array
-    ) -> Any:
-        return self.network.apply(params, observation, reset, recurrent, mode, rngs={SAMPLES: key})
+    def _apply(self, params: PyTree, seen: Seen, core: PyTree, mode: Mode, key: jax.Array) -> Any:
+        before = seen.previous_action, seen.previous_reward
+        return self.network.apply(params, seen.observation, seen.reset, core, mode, *before, rngs={SAMPLES: key})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +180,7 @@ class RecurrentQLearning(ActsWithMemory):
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`; recorded is the recurrent state that the step began with."""
+        """See `Agent.act`; recorded is what the step began with."""
         action, after, _ = self.select(state, memory, timestep, key)
         return action, after, self._begun(memory, timestep)
 
@@ -145,17 +188,18 @@ class RecurrentQLearning(ActsWithMemory):
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, action: jax.Array, key: jax.Array
     ) -> tuple[PyTree, PyTree]:
         """See `Agent.watch`: what was seen is remembered, whoever chose the action."""
-        del action
-        _, recurrent = self._step(state, memory[1], timestep, "act", key)
-        return (memory[0], recurrent), self._begun(memory, timestep)
+        _, core = self._step(state, memory[1], timestep, "act", key)
+        return (memory[0], Remembered(core, action)), self._begun(memory, timestep)
 
-    def _begun(self, memory: PyTree, timestep: TimeStep) -> PyTree:
-        """The recurrent state a step begins with: what came before an episode's first is forgotten."""
+    def _begun(self, memory: PyTree, timestep: TimeStep) -> Beginning:
+        """What a step begins with: what came before an episode's first is forgotten."""
+        remembered: Remembered = memory[1]
 
         def forgotten(state: jax.Array, initial: jax.Array) -> jax.Array:
             return jnp.where(timestep.first.reshape(-1, *(1,) * (state.ndim - 1)), initial, state)
 
-        return jax.tree.map(forgotten, memory[1], self.network.initial_state(timestep.first.shape[0]))
+        core = jax.tree.map(forgotten, remembered.core, self.network.initial_state(timestep.first.shape[0]))
+        return Beginning(core, jnp.where(timestep.first, -1, remembered.action), timestep.total_reward)
 
     def update(self, state: LearnerState, batch: Segment, key: jax.Array) -> tuple[LearnerState, Metrics, Any]:
         """See `Agent.update`; a sequence's weight, loss (the sum of its steps') and priority are one number."""
@@ -164,12 +208,15 @@ class RecurrentQLearning(ActsWithMemory):
         require(burn < length, "burn_in", burn, f"below the sequences' length of {length}")
         # The state is forgotten before the first observation of an episode, which comes after a final one.
         reset = jnp.concatenate([jnp.zeros((1, size), bool), batch.final])
-        recurrent = jax.tree.map(lambda leaf: leaf[0], batch.record)
+        begun: Beginning = jax.tree.map(lambda leaf: leaf[0], batch.record)
+        previous_action = jnp.concatenate([begun.action[None], batch.action])
+        previous_reward = jnp.concatenate([begun.reward[None], batch.reward])
+        seen = Seen(batch.observation, reset, previous_action, previous_reward)
         target_key, learn_key = streams(key, "target", "learn")
 
         def unroll(params: PyTree, mode: Mode, key: jax.Array) -> jax.Array:
             """Predictions of the steps after the burn-in, [L - burn + 1, B, A, W]."""
-            return self.unroll(params, batch.observation, reset, recurrent, burn, mode, key)
+            return self.unroll(params, seen, begun.core, burn, mode, key)
 
         target_predictions = unroll(state.target_params, "target", target_key)
         action, terminated = batch.action[burn:], batch.terminated[burn:]
@@ -238,13 +285,24 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
 
     def values(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:
         """See `LambdaQLearning.values`: gone over once more, as the state at the end is not in the rollout."""
-        observation, reset = jax.tree.map(
+        seen = jax.tree.map(
             lambda before, last: jnp.concatenate([before, last[None]]),
-            (rollout.timestep.observation, rollout.timestep.first),
-            (rollout.following.observation, rollout.following.first),
+            self._seen(rollout, rollout.memory[1].action),
+            Seen(
+                rollout.following.observation,
+                rollout.following.first,
+                rollout.action[-1],
+                rollout.following.reward,
+            ),
         )
-        predictions = self.unroll(state.params, observation, reset, rollout.memory[1], 0, "act", key)
+        predictions = self.unroll(state.params, seen, rollout.memory[1].core, 0, "act", key)
         return self.representation.value(predictions)
+
+    def _seen(self, rollout: Rollout, action: jax.Array) -> Seen:
+        """What the network was shown over a rollout, [T, E, ...]; `action` is the one before its first step."""
+        timestep = rollout.timestep
+        previous_action = jnp.concatenate([action[None], rollout.action[:-1]])
+        return Seen(timestep.observation, timestep.first, previous_action, timestep.reward)
 
     def update(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> tuple[LearnerState, Metrics]:
         """See `OnPolicyAgent.update`."""
@@ -255,23 +313,23 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
         returns_key, epochs_key = streams(key, "returns", "epochs")
         target = self.representation.encode(self.returns(state, rollout, returns_key).ravel())
         target = target.reshape(length, num_envs, *target.shape[1:])
-        timestep, weight = rollout.timestep, 1.0 - rollout.timestep.last
-        over_time = (timestep.observation, timestep.first, rollout.action, weight, target)
+        weight = 1.0 - rollout.timestep.last
+        over_time = (self._seen(rollout, rollout.memory[1].action), rollout.action, weight, target)
 
         def turned(tree: Any) -> Any:
             return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), tree)
 
         def learn(state: LearnerState, now: tuple[Any, jax.Array]) -> tuple[LearnerState, Metrics]:
-            (over_time, recurrent), key = now
-            observation, reset, *learned = turned(over_time)
+            (over_time, core), key = now
+            seen, *learned = turned(over_time)
 
             def each(x: jax.Array) -> jax.Array:  # [T, B, ...] -> [T * B, ...]
                 return x.reshape(-1, *x.shape[2:])
 
             def predict(params: PyTree) -> jax.Array:
-                return each(self.unroll(params, observation, reset, recurrent, self.burn_in, "learn", key))
+                return each(self.unroll(params, seen, core, self.burn_in, "learn", key))
 
             return self.regress(state, predict, *(each(x[self.burn_in :]) for x in learned))
 
-        data = (turned(over_time), rollout.memory[1])
+        data = (turned(over_time), rollout.memory[1].core)
         return in_epochs(learn, state, data, self.epochs, self.minibatches, epochs_key)

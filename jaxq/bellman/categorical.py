@@ -8,6 +8,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jaxq import platforms
 from jaxq.bellman.base import Distributional, ScalarTarget
 from jaxq.errors import require
 
@@ -58,7 +59,7 @@ def project(support: Support, values: jax.Array, probabilities: jax.Array) -> ja
       [B, N].
     """
     position = support.position(values)
-    if jax.default_backend() == "cpu":
+    if platforms.on_cpu():
         # Two writes a mass instead of a table of N × M hats. Accelerators fuse that table away, and add in fixed order.
         below = jnp.clip(jnp.floor(position).astype(jnp.int32), 0, support.size - 2)
         above_share = position - below

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxq import platforms
 from jaxq.bellman.base import Distributional, Representation
 from jaxq.errors import require
 
@@ -49,19 +50,24 @@ ErrorLoss = _Huber | _Square
 _BLOCK = 4
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def _asymmetric_loss(values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss) -> jax.Array:
     """`E_j Σ_i |τ_i - 1{u_ij < 0}| loss(u_ij)`, [B]; arguments as of `quantile_huber_loss`."""
-    return _loss_and_slope(values, fractions, target, loss)[0]
+    return _summed(values, fractions, target, loss, platforms.on_cpu())
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _summed(values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss, in_blocks: bool) -> jax.Array:
+    # How it is summed is an argument: JAX may trace a function with derivatives of its own after its caller is done.
+    return _loss_and_slope(values, fractions, target, loss, in_blocks)[0]
 
 
 def _loss_and_slope(
-    values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss
+    values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss, in_blocks: bool
 ) -> tuple[jax.Array, jax.Array]:
     """The loss [B] and its gradient by the values [B, N], in one pass over the pairs.
 
-    On the CPU a loop over targets, because there XLA would write the table of all pairs to memory several times over
-    (`python -m benchmarks.backups` holds it against such); accelerators fuse it away.
+    On the CPU `in_blocks`, a loop over targets, because there XLA would write the table of all pairs to memory several
+    times over (`python -m benchmarks.backups` holds it against such); accelerators fuse it away.
     """
     batch, size = values.shape
     count = target.shape[1]
@@ -72,7 +78,7 @@ def _loss_and_slope(
         value, slope = loss(error)
         return weight * value, -weight * slope
 
-    if jax.default_backend() != "cpu":
+    if not in_blocks:
         value, slope = pair(target[:, None, :] - values[:, :, None], fractions[:, :, None])
         return jnp.sum(jnp.mean(value, axis=2), axis=1), jnp.mean(slope, axis=2)
 
@@ -93,18 +99,18 @@ def _loss_and_slope(
     return jnp.sum(total, axis=1) / count, slopes / count
 
 
-def _forward(values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss) -> Any:
-    value, slope = _loss_and_slope(values, fractions, target, loss)
+def _forward(values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss, in_blocks: bool) -> Any:
+    value, slope = _loss_and_slope(values, fractions, target, loss, in_blocks)
     return value, (slope.astype(values.dtype), fractions, target)
 
 
-def _backward(loss: ErrorLoss, kept: Any, cotangent: jax.Array) -> Any:
-    del loss
+def _backward(loss: ErrorLoss, in_blocks: bool, kept: Any, cotangent: jax.Array) -> Any:
+    del loss, in_blocks
     slope, fractions, target = kept
     return (slope * cotangent[:, None]).astype(slope.dtype), jnp.zeros_like(fractions), jnp.zeros_like(target)
 
 
-_asymmetric_loss.defvjp(_forward, _backward)
+_summed.defvjp(_forward, _backward)
 
 
 def quantile_huber_loss(values: jax.Array, fractions: jax.Array, target: jax.Array, threshold: float) -> jax.Array:

@@ -2,11 +2,9 @@
 
 import dataclasses
 
-import flax.linen as nn
-
 from jaxq.configs.axis import Axis
 from jaxq.envs import Environment
-from jaxq.networks import MLP, Torso, torso_for
+from jaxq.networks import Torso, split_torso, torso_for
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,13 +20,10 @@ class Layers(Axis):
         """The torso."""
         return torso_for(environment.observation_spec, self.hidden_widths, self.layer_norm)
 
-    def make_split_torso(self, environment: Environment) -> tuple[nn.Module, int]:
+    def make_split_torso(self, environment: Environment) -> tuple[Torso, int]:
         """The torso without its last dense layer, and that layer's units for the head; 0 where it has none.
 
         Where a method's streams, noise or quantile embedding begin after the convolutions, or a chain of heads has
         the rest in common.
         """
-        torso = self.make_torso(environment)
-        if isinstance(torso, MLP):
-            return torso.clone(widths=torso.widths[:-1]), torso.widths[-1] if torso.widths else 0
-        return torso.clone(width=0), torso.width
+        return split_torso(self.make_torso(environment))

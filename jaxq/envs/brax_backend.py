@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxq import platforms
 from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, ActionSpec, Continuous, ObservationSpec
 from jaxq.errors import InputError, missing_extra, require
 from jaxq.types import PyTree
@@ -61,7 +62,7 @@ def make_playground(name: str, impl: str | None = None, **overrides: Any) -> "Br
     `impl` is the physics implementation: `jax` (MJX) or `warp`. Playground's own default is warp, which is made for
     GPUs: 30 times slower than MJX on a CPU.
     """
-    impl = impl or ("warp" if jax.default_backend() == "gpu" else "jax")
+    impl = impl or ("warp" if platforms.current() == "gpu" else "jax")
     require(impl in PLAYGROUND_IMPLEMENTATIONS, "impl", impl, f"one of {', '.join(PLAYGROUND_IMPLEMENTATIONS)}")
     registry = _playground()
     config = registry.get_default_config(name)

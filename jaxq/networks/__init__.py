@@ -1,24 +1,23 @@
-"""flax.linen networks: torsos, heads, ensembles, recurrence, attention; the one convolution, the one product."""
+"""flax.linen networks: torsos, heads, and the whole functions joined of them; the one convolution, the one product."""
 
 from jaxq.networks.convolution import Conv
+from jaxq.networks.critics import ActionCritic
+from jaxq.networks.ensembles import Ensemble
+from jaxq.networks.gradients import scale_gradient
 from jaxq.networks.heads import (
     FRACTIONS,
-    SAMPLES,
-    ActionCritic,
     ActionValueHead,
-    ActionValueNetwork,
     DuelingHead,
-    Ensemble,
     FullyParameterizedHead,
-    GaussianPolicyNetwork,
     ImplicitQuantileHead,
-    Mode,
-    NoisyDense,
-    StockNetwork,
 )
-from jaxq.networks.linear import Dense, product
-from jaxq.networks.policies import QuantileCriticNetwork
-from jaxq.networks.recurrent import GRU, RecurrentActionValueNetwork
+from jaxq.networks.linear import Dense, NoisyDense, product
+from jaxq.networks.modes import SAMPLES, Mode
+from jaxq.networks.observations import Sees, parts
+from jaxq.networks.policies import GaussianPolicyNetwork, QuantileCriticNetwork
+from jaxq.networks.recurrent import GRU, LSTM, LSTMState
+from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
+from jaxq.networks.skill_luck import SkillLuckNetwork
 from jaxq.networks.torsos import (
     MLP,
     ImpalaCNN,
@@ -27,14 +26,18 @@ from jaxq.networks.torsos import (
     NatureCNN,
     RandomFeatures,
     Torso,
+    TreeTorso,
+    split_torso,
     torso_for,
     unit_range,
 )
 from jaxq.networks.transformer import ActionQTransformer, attention_maps
+from jaxq.networks.values import ActionValueNetwork, RecurrentActionValueNetwork, StockNetwork
 
 __all__ = [
     "FRACTIONS",
     "GRU",
+    "LSTM",
     "MLP",
     "SAMPLES",
     "ActionCritic",
@@ -50,6 +53,7 @@ __all__ = [
     "ImpalaCNN",
     "ImpalaEncoder",
     "ImplicitQuantileHead",
+    "LSTMState",
     "MinAtarCNN",
     "Mode",
     "NatureCNN",
@@ -57,10 +61,19 @@ __all__ = [
     "QuantileCriticNetwork",
     "RandomFeatures",
     "RecurrentActionValueNetwork",
+    "Sees",
+    "SelfPredictiveNetwork",
+    "SkillLuckNetwork",
     "StockNetwork",
     "Torso",
+    "TransitionModel",
+    "TreeTorso",
     "attention_maps",
+    "parts",
     "product",
+    "renormalized",
+    "scale_gradient",
+    "split_torso",
     "torso_for",
     "unit_range",
 ]

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxq import platforms
 from jaxq.networks.linear import product
 
 Implementation = Literal["auto", "patches", "native"]
@@ -119,5 +120,5 @@ class Conv(nn.Module):
         if self.spectral_norm:
             kernel = kernel / largest_singular_value(kernel.reshape(-1, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        patches = self.implementation == "patches" or (self.implementation == "auto" and jax.default_backend() == "cpu")
+        patches = self.implementation == "patches" or (self.implementation == "auto" and platforms.on_cpu())
         return (convolve_patches if patches else convolve_native)(x, kernel, self.stride, self.padding) + bias

@@ -1,19 +1,13 @@
-"""Heads: from features to what an agent predicts, and the networks that join a torso to a head."""
-
-from collections.abc import Callable, Sequence
-from typing import Literal
+"""Heads: from features to what an agent predicts."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxq.networks.linear import Dense, product
-from jaxq.networks.torsos import MLP
+from jaxq.networks.gradients import scale_gradient
+from jaxq.networks.linear import Dense, NoisyDense
+from jaxq.networks.modes import SAMPLES, Mode
 
-# What a network is asked for: LEARN the prediction that is trained, TARGET the one that trains it, ACT for behaviour,
-# EXPLOIT for evaluation. Heads that draw random numbers differ in how many they draw, or whether at all.
-Mode = Literal["learn", "target", "act", "exploit"]
-SAMPLES = "samples"  # the name of the random stream of such heads
 FRACTIONS = "fractions"  # the name of the layer that proposes fractions in a `FullyParameterizedHead`
 
 
@@ -45,16 +39,21 @@ class DuelingHead(nn.Module):
       num_actions, width: A and the outputs for one return.
       hidden: units of each stream's hidden layer; 0 for none.
       noisy: whether layers are noisy, as in Rainbow.
+      torso_gradient_scale: of the streams' joint gradient into the torso; `2 ** -0.5` in the paper (section 4.2), since
+        two streams send theirs.
     """
 
     num_actions: int
     width: int = 1
     hidden: int = 128
     noisy: bool = False
+    torso_gradient_scale: float = 1.0
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
+        if self.torso_gradient_scale != 1.0:
+            features = scale_gradient(features, self.torso_gradient_scale)
 
         def stream(outputs: int) -> jax.Array:
             out = _layers(features, self.hidden, outputs * self.width, self.noisy, mode)
@@ -62,47 +61,6 @@ class DuelingHead(nn.Module):
 
         value, advantage = stream(1), stream(self.num_actions)
         return value + advantage - advantage.mean(axis=1, keepdims=True)
-
-
-class NoisyDense(nn.Module):
-    """A linear layer with factorized Gaussian noise on its parameters (Fortunato et al., 2018, eq. 9 to 11).
-
-    Initialized as in its section 3.2 with σ0 = 0.5; without noise when exploiting.
-
-    Attributes:
-      features: output units.
-      initial_noise: σ0.
-    """
-
-    features: int
-    initial_noise: float = 0.5
-
-    @nn.compact
-    def __call__(self, x: jax.Array, mode: Mode = "learn") -> jax.Array:
-        """[B, F] -> [B, features]; one draw of noise for the batch, from the stream `samples`."""
-        inputs = x.shape[-1]
-        bound = inputs**-0.5
-
-        def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-            return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
-
-        constant = nn.initializers.constant(self.initial_noise * bound)
-        kernel = self.param("kernel", uniform, (self.features, inputs))
-        bias = self.param("bias", uniform, (self.features,))
-        kernel_noise = self.param("kernel_noise", constant, (self.features, inputs))
-        bias_noise = self.param("bias_noise", constant, (self.features,))
-        if mode == "exploit":
-            return product(x, kernel) + bias
-
-        def draw(key: jax.Array, size: int) -> jax.Array:
-            noise = jax.random.normal(key, (size,))
-            return jnp.sign(noise) * jnp.sqrt(jnp.abs(noise))
-
-        in_key, out_key = jax.random.split(self.make_rng(SAMPLES))
-        noise_in, noise_out = draw(in_key, inputs), draw(out_key, self.features)
-        # (x ∘ ε_in) W_σ ∘ ε_out is x (W_σ ∘ ε_out ε_inᵀ)ᵀ without that matrix ever being made.
-        noisy = product(x * noise_in, kernel_noise) * noise_out + bias_noise * noise_out
-        return product(x, kernel) + bias + noisy
 
 
 def _layers(x: jax.Array, hidden: int, outputs: int, noisy: bool, mode: Mode) -> jax.Array:
@@ -211,80 +169,3 @@ class FullyParameterizedHead(nn.Module):
         ends = jnp.broadcast_to(ends[:, None], (*values.shape[:2], self.num_quantiles))
         at_midpoints, at_ends = jnp.split(values, [self.num_quantiles], axis=-1)
         return jnp.concatenate([at_midpoints, ends, jax.lax.stop_gradient(at_ends)], axis=-1)
-
-
-class ActionValueNetwork(nn.Module):
-    """Torso and head of a discrete value function. [B, ...] -> [B, A, width]."""
-
-    torso: nn.Module
-    head: nn.Module
-
-    def __call__(self, observation: jax.Array, mode: Mode = "learn") -> jax.Array:
-        """See the class."""
-        return self.head(self.torso(observation), mode)
-
-
-class StockNetwork(nn.Module):
-    """An `ActionValueNetwork` for observations that end with a stock, which goes on to the predictions.
-
-    The torso sees the stock compressed by `symlog`. [B, ...] -> [B, A, width + 1].
-    """
-
-    torso: nn.Module
-    head: nn.Module
-
-    def __call__(self, observation: jax.Array, mode: Mode = "learn") -> jax.Array:
-        """See the class."""
-        stock = observation[..., -1:]
-        seen = jnp.concatenate([observation[..., :-1], jnp.sign(stock) * jnp.log1p(jnp.abs(stock))], axis=-1)
-        prediction = self.head(self.torso(seen), mode)
-        stock = stock.reshape(stock.shape[0], -1)[:, :1]
-        return jnp.concatenate([prediction, jnp.broadcast_to(stock[:, None], (*prediction.shape[:2], 1))], axis=-1)
-
-
-class GaussianPolicyNetwork(nn.Module):
-    """Mean and log standard deviation of a diagonal Gaussian before squashing. [B, ...] -> 2 × [B, size].
-
-    The log standard deviation is clipped to `log_std_range`, as in Haarnoja et al. (2018) and its implementations.
-    """
-
-    size: int
-    widths: Sequence[int] = (256, 256)
-    log_std_range: tuple[float, float] = (-20.0, 2.0)
-
-    @nn.compact
-    def __call__(self, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See the class."""
-        features = MLP(self.widths)(observation)
-        mean = Dense(self.size)(features)
-        log_std = Dense(self.size)(features)
-        return mean, jnp.clip(log_std, *self.log_std_range)
-
-
-class ActionCritic(nn.Module):
-    """A value of state and continuous action, `width` outputs for one return. [B, ...], [B, size] -> [B, width]."""
-
-    widths: Sequence[int] = (256, 256)
-    width: int = 1
-
-    @nn.compact
-    def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
-        """See the class."""
-        x = jnp.concatenate([observation.reshape(observation.shape[0], -1), action], axis=-1)
-        return Dense(self.width)(MLP(self.widths)(x))
-
-
-class Ensemble(nn.Module):
-    """`size` networks with parameters of their own, on the same inputs: outputs stacked on a new first axis.
-
-    Written as separate products rather than one batched product: the CPU's matrix product is faster on large single
-    matrices, and accelerators run the members side by side either way.
-    """
-
-    make: Callable[[], nn.Module]
-    size: int
-
-    @nn.compact
-    def __call__(self, *inputs: jax.Array) -> jax.Array:
-        """[B, ...] inputs -> [size, B, ...]."""
-        return jnp.stack([self.make()(*inputs) for _ in range(self.size)])

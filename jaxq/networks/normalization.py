@@ -1,10 +1,13 @@
 """Layer normalization, with the reductions that suit the platform."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from jaxq import platforms
 
 _EPSILON = 1e-6
 # On the CPU, XLA sums over so narrow a last axis one element at a time, and a product with a vector is faster; over
@@ -12,11 +15,11 @@ _EPSILON = 1e-6
 _NARROW = 64
 
 
-def _weighted_sum(x: jax.Array, weight: jax.Array) -> jax.Array:
+def _weighted_sum(x: jax.Array, weight: jax.Array, by_product: bool) -> jax.Array:
     """`Σ x weight` over the last axis, which is kept: [..., F], [F] -> [..., 1]."""
-    if x.shape[-1] > _NARROW or jax.default_backend() != "cpu":
-        return jnp.sum(x * weight, axis=-1, keepdims=True)
-    return (x.reshape(-1, x.shape[-1]) @ weight[:, None]).reshape(*x.shape[:-1], 1)
+    if by_product:
+        return (x.reshape(-1, x.shape[-1]) @ weight[:, None]).reshape(*x.shape[:-1], 1)
+    return jnp.sum(x * weight, axis=-1, keepdims=True)
 
 
 def _sum_over_batch(x: jax.Array) -> jax.Array:
@@ -25,7 +28,6 @@ def _sum_over_batch(x: jax.Array) -> jax.Array:
     return jnp.ones(x.shape[0], x.dtype) @ x
 
 
-@jax.custom_vjp
 def normalize(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
     """`scale (x - mean) / std + bias` over the last axis (Ba et al., Layer Normalization, 2016, eq. 3 and 4).
 
@@ -33,27 +35,35 @@ def normalize(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
       x: [..., F].
       scale, bias: [F].
     """
-    return _forward(x, scale, bias)[0]
+    return _normalized(x, scale, bias, x.shape[-1] <= _NARROW and platforms.on_cpu())
 
 
-def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _normalized(x: jax.Array, scale: jax.Array, bias: jax.Array, by_product: bool) -> jax.Array:
+    # How it is summed is an argument: JAX may trace a function with derivatives of its own after its caller is done.
+    return _forward(x, scale, bias, by_product)[0]
+
+
+def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array, by_product: bool) -> Any:
     each = jnp.full(x.shape[-1], 1.0 / x.shape[-1], x.dtype)
-    mean = _weighted_sum(x, each)
-    inverse = jax.lax.rsqrt(jnp.maximum(_weighted_sum(x * x, each) - mean * mean, 0.0) + _EPSILON)
+    mean = _weighted_sum(x, each, by_product)
+    variance = _weighted_sum(x * x, each, by_product) - mean * mean
+    inverse = jax.lax.rsqrt(jnp.maximum(variance, 0.0) + _EPSILON)
     normal = (x - mean) * inverse
     return normal * scale + bias, (normal, inverse, scale)
 
 
-def _backward(kept: Any, slope: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _backward(by_product: bool, kept: Any, slope: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     normal, inverse, scale = kept
     each = scale / scale.size
     # One product serves the gradients of scale and of x.
     aligned = slope * normal
-    of_x = inverse * (slope * scale - _weighted_sum(slope, each) - normal * _weighted_sum(aligned, each))
+    of_slope, of_aligned = (_weighted_sum(of, each, by_product) for of in (slope, aligned))
+    of_x = inverse * (slope * scale - of_slope - normal * of_aligned)
     return of_x, _sum_over_batch(aligned), _sum_over_batch(slope)
 
 
-normalize.defvjp(_forward, _backward)
+_normalized.defvjp(_forward, _backward)
 
 
 class LayerNorm(nn.Module):

@@ -1,11 +1,35 @@
-"""Networks of actor-critics with discrete actions."""
+"""Policies: of continuous actions, and of discrete ones with their critic on the same torso."""
+
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxq.networks.heads import ImplicitQuantileHead, Mode
+from jaxq.networks.heads import ImplicitQuantileHead
 from jaxq.networks.linear import Dense
+from jaxq.networks.modes import Mode
+from jaxq.networks.torsos import MLP
+from jaxq.types import PyTree
+
+
+class GaussianPolicyNetwork(nn.Module):
+    """Mean and log standard deviation of a diagonal Gaussian before squashing. [B, ...] -> 2 × [B, size].
+
+    The log standard deviation is clipped to `log_std_range`, as in Haarnoja et al. (2018) and its implementations.
+    """
+
+    size: int
+    widths: Sequence[int] = (256, 256)
+    log_std_range: tuple[float, float] = (-20.0, 2.0)
+
+    @nn.compact
+    def __call__(self, observation: PyTree) -> tuple[jax.Array, jax.Array]:
+        """See the class."""
+        features = MLP(self.widths)(observation)
+        mean = Dense(self.size)(features)
+        log_std = Dense(self.size)(features)
+        return mean, jnp.clip(log_std, *self.log_std_range)
 
 
 class QuantileCriticNetwork(nn.Module):
@@ -27,7 +51,7 @@ class QuantileCriticNetwork(nn.Module):
     hidden: int = 128
 
     @nn.compact
-    def __call__(self, observation: jax.Array, mode: Mode = "learn") -> tuple[jax.Array, jax.Array, jax.Array]:
+    def __call__(self, observation: PyTree, mode: Mode = "learn") -> tuple[jax.Array, jax.Array, jax.Array]:
         """[B, ...] -> logits [B, A], values [B], quantiles and their fractions [B, A, 2N]."""
         features = self.torso(observation)
         logits = Dense(self.num_actions, kernel_init=nn.initializers.orthogonal(0.01))(features)

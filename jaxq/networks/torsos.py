@@ -3,22 +3,27 @@
 All take `layer_norm`, which normalizes every layer before its activation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxq.envs.base import ObservationSpec
+from jaxq.errors import require
 from jaxq.networks.convolution import Conv, Implementation
 from jaxq.networks.linear import Dense
 from jaxq.networks.normalization import LayerNorm
+from jaxq.networks.observations import Sees, flattened, is_array, named_arrays, parts, single_array
+from jaxq.types import PyTree
 
 Activation = Callable[[jax.Array], jax.Array]
 
 
 def unit_range(image: jax.Array) -> jax.Array:
     """Images as float32: bytes scaled to [0, 1], others (boolean planes) as they are."""
+    image = single_array(image, "a torso of images")
     scale = 255.0 if image.dtype == jnp.uint8 else 1.0
     return image.astype(jnp.float32) / scale
 
@@ -28,16 +33,19 @@ def _activate(x: jax.Array, layer_norm: bool, activation: Activation = nn.relu) 
 
 
 class MLP(nn.Module):
-    """Dense layers, each with an activation, on flattened observations. [B, ...] -> [B, widths[-1]]."""
+    """Dense layers, each with an activation, on observations as one vector. [B, ...] -> [B, widths[-1]].
+
+    The arrays of a tree come one behind the other.
+    """
 
     widths: Sequence[int] = (64, 64)
     activation: Activation = nn.relu
     layer_norm: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, observation: PyTree) -> jax.Array:
         """See the class."""
-        x = x.reshape(x.shape[0], -1)
+        x = flattened(observation)
         for width in self.widths:
             x = _activate(Dense(width)(x), self.layer_norm, self.activation)
         return x
@@ -182,17 +190,84 @@ class RandomFeatures(nn.Module):
     size: int
 
     @nn.compact
-    def __call__(self, observation: jax.Array) -> jax.Array:
+    def __call__(self, observation: PyTree) -> jax.Array:
         """See the class."""
         return Dense(self.size)(self.torso(observation))
 
 
-Torso = MLP | MinAtarCNN | NatureCNN
+class TreeTorso(nn.Module):
+    """Features of a tree of arrays [B, ...]: its images' convolutions and its other arrays, joined. -> [B, F].
+
+    Attributes:
+      images: torsos of the images by the names of their places in the tree, without dense layers of their own.
+      joint: the layers that all of it goes through.
+    """
+
+    images: Mapping[str, nn.Module]
+    joint: MLP
+
+    def __call__(self, observation: PyTree) -> jax.Array:
+        """See the class."""
+        arrays = named_arrays(observation)
+        return self.joint(
+            {name: self.images[name](array) if name in self.images else array for name, array in arrays.items()}
+        )
 
 
-def torso_for(spec: ObservationSpec, widths: Sequence[int] = (64, 64), layer_norm: bool = False) -> Torso:
-    """The customary torso: Nature's for large images, MinAtar's for small ones, else an MLP."""
-    if len(spec.shape) == 3:
-        large = min(spec.shape[:2]) >= 36
-        return NatureCNN(layer_norm=layer_norm) if large else MinAtarCNN(layer_norm=layer_norm)
-    return MLP(tuple(widths), layer_norm=layer_norm)
+Torso = MLP | MinAtarCNN | NatureCNN | TreeTorso | Sees
+
+
+def torso_for(
+    spec: ObservationSpec, widths: Sequence[int] = (64, 64), layer_norm: bool = False, sees: Sequence[str] = ()
+) -> Torso:
+    """The customary torso: Nature's for large images, MinAtar's for small ones, else an MLP.
+
+    In a tree every image has its convolutions, and what joins them with the other arrays is a dense layer as wide as
+    the widest of these torsos has; a tree without images goes to the MLP as one vector.
+
+    Args:
+      spec: of one observation, an array's or a tree of them.
+      widths: of the MLP.
+      layer_norm: whether layers are normalized.
+      sees: names of the parts of a dictionary that the torso is shown; none for all there is.
+
+    Raises:
+      InputError: if `sees` names what there is not, or the tree has no arrays.
+    """
+    if sees:
+        return Sees(torso_for(parts(spec, sees), widths, layer_norm), tuple(sees))
+    if is_array(spec):
+        return _convolutions(spec, layer_norm) if _is_image(spec) else MLP(tuple(widths), layer_norm=layer_norm)
+    arrays = named_arrays(spec)
+    require(bool(arrays), "observation_spec", spec, "a tree with at least one array")
+    images = {name: _convolutions(array, layer_norm) for name, array in arrays.items() if _is_image(array)}
+    if not images:
+        return MLP(tuple(widths), layer_norm=layer_norm)
+    joint = MLP((max(torso.width for torso in images.values()),), layer_norm=layer_norm)
+    return TreeTorso({name: torso.clone(width=0) for name, torso in images.items()}, joint)
+
+
+def split_torso(torso: Torso) -> tuple[Torso, int]:
+    """A torso without its last dense layer, and that layer's units; 0 where it has none.
+
+    For what begins after the convolutions: streams, noise, the embedding of quantiles, the heads of a chain.
+    """
+    match torso:
+        case MLP(widths=widths):
+            return torso.clone(widths=tuple(widths[:-1])), widths[-1] if widths else 0
+        case TreeTorso(joint=joint):
+            rest, units = split_torso(joint)
+            return torso.clone(joint=rest), units
+        case Sees(network=network):
+            rest, units = split_torso(network)  # type: ignore[arg-type]
+            return torso.clone(network=rest), units
+    return torso.clone(width=0), torso.width
+
+
+def _is_image(array: Any) -> bool:
+    return len(array.shape) == 3
+
+
+def _convolutions(image: Any, layer_norm: bool) -> NatureCNN | MinAtarCNN:
+    large = min(image.shape[:2]) >= 36
+    return NatureCNN(layer_norm=layer_norm) if large else MinAtarCNN(layer_norm=layer_norm)

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.networks.convolution import Conv, Implementation
-from jaxq.networks.heads import Mode
 from jaxq.networks.linear import Dense
+from jaxq.networks.modes import Mode
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.torsos import unit_range
 

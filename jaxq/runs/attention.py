@@ -51,20 +51,30 @@ def draw_attention(
             rows.append((np.asarray(timestep.observation[0]), np.asarray(look(timestep.observation)[0])))
         action, memory = exploit(state, memory, timestep, jax.random.fold_in(key, t))
         env_state, timestep = step(env_state, action)
-    _draw(rows, out)
+    _draw(rows, environment.observation_spec.frames, out)
     return out
 
 
-def _draw(rows: list[tuple[np.ndarray, np.ndarray]], out: Path) -> None:
+def grey_picture(observation: np.ndarray, frames: int) -> np.ndarray:
+    """One grey picture [H, W] of an image [H, W, C]: of a stack its newest frame, of planes each in a grey of its own.
+
+    Args:
+      observation: the image.
+      frames: how many its last axis holds, as of the observation's spec; 0 if it is no stack.
+    """
+    planes = observation.shape[-1] // max(frames, 1)
+    newest = observation[..., -planes:]
+    return (newest * np.arange(1.0, planes + 1.0)).max(axis=-1)
+
+
+def _draw(rows: list[tuple[np.ndarray, np.ndarray]], frames: int, out: Path) -> None:
     from matplotlib.figure import Figure
 
     num_actions = rows[0][1].shape[0]
     figure = Figure(figsize=(1.8 * (num_actions + 1), 1.9 * len(rows)), layout="constrained")
     axes = np.atleast_2d(figure.subplots(len(rows), num_actions + 1))
     for row, (seen, maps) in zip(axes, rows, strict=True):
-        # Planes, or the newest frame of a stack, as one grey picture.
-        picture = (seen * np.arange(1, seen.shape[-1] + 1)).max(axis=-1) if seen.shape[-1] != 4 else seen[..., -1]
-        row[0].imshow(picture if picture.any() else seen.max(axis=-1), cmap="gray")
+        row[0].imshow(grey_picture(seen, frames), cmap="gray")
         row[0].set_title("observation", fontsize=8)
         side = round(maps.shape[1] ** 0.5)
         for action in range(num_actions):

@@ -1,0 +1,8 @@
+"""What a network may be asked for, and the random numbers it may draw."""
+
+from typing import Literal
+
+# What a network is asked for: LEARN the prediction that is trained, TARGET the one that trains it, ACT for behaviour,
+# EXPLOIT for evaluation. Heads that draw random numbers differ in how many they draw, or whether at all.
+Mode = Literal["learn", "target", "act", "exploit"]
+SAMPLES = "samples"  # the name of the random stream of such heads
