@@ -4,11 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENV ?= gymnax/Breakout-MinAtar
 ARGS ?=
+RUN_DIR ?= runs/train-$(shell date +%Y%m%d-%H%M%S)
 
 .PHONY: train test test-slow lint format bench clean
 
 train: $(VENV)/.train
-	$(BIN)/python experiments/discrete/dqn.py --env $(ENV) --total-steps 1000000 $(ARGS)
+	$(BIN)/python experiments/discrete/pqn.py --env $(ENV) --total-steps 2500000 --epsilon-steps 250000 \
+	  --num-evaluations 5 --run-dir $(RUN_DIR) $(ARGS)
+	@printf 'film   ' && $(BIN)/jaxq video $(RUN_DIR)
+	@echo "next   $(BIN)/python experiments/discrete/pqn.py --env gymnax/Asterix-MinAtar, or --help; $(BIN)/jaxq agents lists the others"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadfile
