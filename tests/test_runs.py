@@ -1,5 +1,6 @@
 """The host side: configuration, run directory, resume after kills, aggregates, plots, videos and the command line."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -403,11 +404,35 @@ def test_improvement_that_is_certain_or_none_has_no_interval():
     assert probability_of_improvement([np.ones(4)], [np.ones(3)]) == (0.5, 0.5, 0.5)
 
 
-def test_curves_of_one_experiment_are_joined(whole_run):
+def test_runs_that_differ_in_seed_alone_are_one_curve(whole_run, capsys):
     curve = load_curve(whole_run[0])
     assert curve.returns.shape == (3, 2)
-    (joined,) = merge([curve, curve])
+    assert curve.seeds == (0, 1)
+    (joined,) = merge([curve, dataclasses.replace(curve, seeds=(2, 3))])
     assert joined.returns.shape == (3, 4)
+    assert (joined.label, joined.seeds) == ("dqn", (0, 1, 2, 3))
+    assert capsys.readouterr().err == ""
+    merge([curve, curve])
+    assert "seeds 0, 1 are counted more than once" in capsys.readouterr().err
+
+
+def test_runs_that_differ_are_curves_of_their_own(whole_run, capsys):
+    curve = load_curve(whole_run[0])
+    other = dataclasses.replace(curve, setting={**curve.setting, "learning_rate": 0.5, "batch_size": 7}, seeds=(2, 3))
+    assert [c.label for c in merge([curve, other])] == [
+        "dqn, batch_size 128, learning_rate 0.001",
+        "dqn, batch_size 7, learning_rate 0.5",
+    ]
+    assert [c.label for c in merge([curve, other], by="learning_rate")] == [
+        "dqn, learning_rate 0.001",
+        "dqn, learning_rate 0.5",
+    ]
+    assert capsys.readouterr().err == ""
+    (joined,) = merge([curve, other], by="discount")
+    assert joined.returns.shape == (3, 4)
+    assert "differ in batch_size, learning_rate are joined" in capsys.readouterr().err
+    with pytest.raises(InputError, match="by is 'colour'"):
+        merge([curve], by="colour")
 
 
 def test_command_line(whole_run, tmp_path):

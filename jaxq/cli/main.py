@@ -74,9 +74,13 @@ class Plot:
     """Draw learning curves of several runs: IQM over seeds and 95% stratified-bootstrap intervals."""
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run directories; those of one experiment and environment are joined into one curve."""
+    """Run directories; those that differ in seed alone are joined into one curve."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("curves.png")
     """The picture to write: png, pdf or svg."""
+    by: str | None = None
+    """Tell runs apart by this field alone, whatever else differs."""
+    label: tuple[str, ...] = ()
+    """What to call the curves in the legend, in the order of their first runs."""
 
     def __call__(self) -> None:
         """Write the picture."""
@@ -87,7 +91,12 @@ class Plot:
             self.out.suffix in (".png", ".pdf", ".svg"), "out", str(self.out), "a name ending in .png, .pdf or .svg"
         )
         require(self.out.absolute().parent.is_dir(), "out", str(self.out), "in a directory that exists")
-        plot_curves(merge([load_curve(run_dir) for run_dir in self.run_dirs]), self.out)
+        curves = merge([load_curve(run_dir) for run_dir in self.run_dirs], self.by)
+        if self.label:
+            count = len(self.label)
+            require(count == len(curves), "label", self.label, f"{len(curves)} names, one for each curve")
+            curves = [dataclasses.replace(curve, label=label) for curve, label in zip(curves, self.label, strict=True)]
+        plot_curves(curves, self.out)
         print(self.out)
 
 

@@ -1,17 +1,26 @@
 """Learning curves: the IQM over seeds, with 95% stratified-bootstrap intervals."""
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+import json
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from jaxq.configs import SESSION_FIELDS
 from jaxq.errors import require
 from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval
 from jaxq.runs.directory import load_config, read_metrics
 
 # Sizes, grid and colours (Okabe and Ito's, told apart by the colour-blind) of every picture.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+# What may differ between runs that are seeds of one setting: whose seeds they are, and how a run is driven.
+OF_A_SESSION = {*SESSION_FIELDS, "seed", "num_seeds", "init_from"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +32,16 @@ class Curve:
       env: the environment.
       steps: [T] environment steps.
       returns: [T, seeds].
+      setting: the fields of the configuration, but for those of the session, the seeds and the environment.
+      seeds: of the columns of `returns`.
     """
 
     label: str
     env: str
     steps: np.ndarray
     returns: np.ndarray
+    setting: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
 
 
 def load_curve(run_dir: Path) -> Curve:
@@ -38,31 +51,70 @@ def load_curve(run_dir: Path) -> Curve:
       InputError: if it holds no run, or one without an evaluation yet.
     """
     config = load_config(run_dir)
-    experiment = config.get("experiment", run_dir.name)
     lines = [line for line in read_metrics(run_dir) if line.get("eval_return") and None not in line["eval_return"]]
     require(bool(lines), "run_dir", str(run_dir), "a run with at least one evaluation in metrics.jsonl")
     return Curve(
-        label=experiment,
+        label=config.get("experiment", run_dir.name),
         env=config["env"],
         steps=np.array([line["step"] for line in lines]),
         returns=np.array([line["eval_return"] for line in lines]),
+        setting={k: v for k, v in config.items() if k not in OF_A_SESSION and k not in ("env", "experiment")},
+        seeds=tuple(range(config["seed"], config["seed"] + config["num_seeds"])),
     )
 
 
-def merge(curves: Sequence[Curve]) -> list[Curve]:
-    """Curves of the same experiment and environment joined into one with all their seeds, at the steps they share."""
-    groups: dict[tuple[str, str], list[Curve]] = {}
+def merge(curves: Sequence[Curve], by: str | None = None) -> list[Curve]:
+    """Runs whose configurations differ in seed alone, each group as one curve with all their seeds, at shared steps.
+
+    Groups of one experiment and environment are labelled by the fields in which they differ.
+
+    Args:
+      curves: of single runs.
+      by: a field by which alone runs are told apart; what else differs among the joined is warned of.
+
+    Raises:
+      InputError: if `by` is a field of none of the runs.
+    """
+    known = sorted({name for curve in curves for name in curve.setting})
+    require(by is None or by in known, "by", by, f"a field of the runs ({', '.join(known)})")
+
+    def identity(curve: Curve) -> str:
+        told = {by: curve.setting.get(by)} if by else curve.setting
+        return json.dumps(told, sort_keys=True, default=str)
+
+    groups: dict[tuple[str, str, str], list[Curve]] = {}
     for curve in curves:
-        groups.setdefault((curve.label, curve.env), []).append(curve)
+        groups.setdefault((curve.label, curve.env, identity(curve)), []).append(curve)
     merged = []
-    for (label, env), members in groups.items():
-        shared = sorted(set.intersection(*(set(c.steps.tolist()) for c in members)))
-        if not shared:
-            merged.extend(members)
-            continue
-        columns = [c.returns[np.isin(c.steps, shared)] for c in members]
-        merged.append(Curve(label, env, np.array(shared), np.concatenate(columns, axis=1)))
+    for (label, env, _), members in groups.items():
+        rivals = [m for (other, place, _), group in groups.items() if (other, place) == (label, env) for m in group]
+        differing = [by] if by else _differing(rivals)
+        shown = ", ".join(f"{name} {members[0].setting.get(name)}" for name in differing)
+        merged.append(_joined(members, f"{label}, {shown}" if shown and len(rivals) > len(members) else label))
     return merged
+
+
+def _differing(curves: Sequence[Curve]) -> list[str]:
+    """The fields in which some settings differ."""
+    names = {name for curve in curves for name in curve.setting}
+    values = {name: {json.dumps(curve.setting.get(name), default=str) for curve in curves} for name in names}
+    return sorted(name for name in names if len(values[name]) > 1)
+
+
+def _joined(members: Sequence[Curve], label: str) -> Curve:
+    unlike = _differing(members)
+    if unlike:
+        print(f"warning: {label}: runs that differ in {', '.join(unlike)} are joined", file=sys.stderr)
+    counted = collections.Counter(seed for curve in members for seed in curve.seeds)
+    twice = sorted(seed for seed, count in counted.items() if count > 1)
+    if twice:
+        print(f"warning: {label}: seeds {', '.join(map(str, twice))} are counted more than once", file=sys.stderr)
+    shared = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in members)))
+    require(bool(shared), "run_dirs", label, "runs of one setting with evaluations at the same steps")
+    columns = [curve.returns[np.isin(curve.steps, shared)] for curve in members]
+    seeds = tuple(seed for curve in members for seed in curve.seeds)
+    first = members[0]
+    return Curve(label, first.env, np.array(shared), np.concatenate(columns, axis=1), first.setting, seeds)
 
 
 def plot_curves(curves: Sequence[Curve], path: Path) -> None:
