@@ -35,7 +35,7 @@ def _training_segment(training: OffPolicy | OnPolicy, config: Any, iterations: i
     steps = plan.steps_per_chunk // plan.iterations * iterations * training.num_members
     plan = dataclasses.replace(plan, chunks=1_000_000, iterations=iterations, chunks_per_evaluation=1_000_000)
     state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config)))
-    chunk = jax.jit(lambda s: training.train_chunk(s, plan), donate_argnums=0).lower(state).compile()
+    chunk = jax.jit(lambda s: training.train_chunk(s, plan.iterations), donate_argnums=0).lower(state).compile()
 
     def segment() -> int:
         nonlocal state

@@ -41,7 +41,7 @@ def full_replay() -> dict[str, Any]:
         def add(state: Any, t: jax.Array) -> tuple[Any, None]:
             frame = jnp.broadcast_to((base + t).astype(jnp.uint8), (1, 84, 84, 4))
             timestep = TimeStep(frame, jnp.zeros(1), no, no, no)
-            return replay.add(state, timestep, jnp.zeros(1, jnp.int32), timestep), None
+            return replay.add(state, timestep, jnp.zeros(1, jnp.int32), (), timestep), None
 
         return jax.lax.scan(add, state, jnp.arange(WRITTEN_AT_ONCE))[0]
 

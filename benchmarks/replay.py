@@ -50,12 +50,14 @@ def jaxq_replay(iterations: int) -> Segment:
     action = jnp.zeros(ADDED, jnp.int32)
 
     def iteration(state: Any, key: jax.Array) -> Any:
-        state = replay.add(state, timestep, action, timestep)
+        state = replay.add(state, timestep, action, (), timestep)
         batch = replay.sample(state, key)
         return replay.update_priorities(state, batch.index, batch.weight + jnp.sum(batch.observation, axis=-1) + 0.5)
 
-    state = jax.jit(replay.init)(timestep, action)
-    state = jax.jit(lambda s: replay.add(replay.add(s, timestep, action, timestep), timestep, action, timestep))(state)
+    state = jax.jit(replay.init)(timestep, action, ())
+    state = jax.jit(
+        lambda s: replay.add(replay.add(s, timestep, action, (), timestep), timestep, action, (), timestep)
+    )(state)
     return _scanned(state, iteration, iterations)
 
 

@@ -67,6 +67,7 @@ class Transition(struct.PyTreeNode):
       next_observation: [B, ...] the observation `steps` later; the true final one of a truncated episode.
       weight: [B] float32, the importance weight of each sample; zero for a sample to be ignored.
       index: [B] int32, where the sample came from, for giving it a new priority.
+      record: [B, ...] what the agent recorded when it took the action.
     """
 
     observation: PyTree
@@ -77,6 +78,25 @@ class Transition(struct.PyTreeNode):
     next_observation: PyTree
     weight: jax.Array
     index: jax.Array
+    record: PyTree = ()
+
+
+class Outcome(struct.PyTreeNode):
+    """What came of a batch of actions, as a Bellman backup takes it: `reward + discount * value(next_observation)`.
+
+    Attributes:
+      observation: [B, ...] where the action was taken.
+      action: [B, ...].
+      reward: [B], or [B, C], the discounted sum of the rewards in between.
+      discount: [B] of the value that follows, zero where `next_observation` is terminal.
+      next_observation: [B, ...].
+    """
+
+    observation: PyTree
+    action: jax.Array
+    reward: jax.Array
+    discount: jax.Array
+    next_observation: PyTree
 
 
 class Segment(struct.PyTreeNode):
@@ -90,6 +110,7 @@ class Segment(struct.PyTreeNode):
       final: [L, B] whether this observation did: its action was ignored, and the next one is the first of an episode.
       weight: [B] float32, the importance weight of each sample; zero for a sample to be ignored.
       index: [B] int32, where the sample came from.
+      record: [L, B, ...] what the agent recorded when it took each action.
     """
 
     observation: PyTree
@@ -100,6 +121,7 @@ class Segment(struct.PyTreeNode):
     final: jax.Array
     weight: jax.Array
     index: jax.Array
+    record: PyTree = ()
 
 
 class Rollout(struct.PyTreeNode):

@@ -259,7 +259,8 @@ def bandit_batch(key, size=256):
 
 
 def test_sac_finds_the_best_action_and_its_target_entropy():
-    agent = sac_agent(actor_learning_rate=3e-3, critic_learning_rate=3e-3, temperature_learning_rate=3e-3)
+    rates = ("actor_learning_rate", "critic_learning_rate", "temperature_learning_rate")
+    agent = sac_agent(**dict.fromkeys(rates, LinearSchedule.constant(3e-3)))
 
     @jax.jit
     def learn(state):

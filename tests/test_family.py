@@ -30,13 +30,14 @@ from jaxq.agents import (
     QLearningHyperparameters,
     RecurrentLambdaQLearning,
     RecurrentQLearning,
+    Resets,
     SaddlePointQLearning,
     SelfPredictiveQLearning,
     VarianceWeightedQLearning,
     random_indicators,
     random_shift,
 )
-from jaxq.agents.recurrent import segment_returns
+from jaxq.agents.ppo import normalized
 from jaxq.agents.self_predictive import first_transition
 from jaxq.bellman import (
     HybridReward,
@@ -44,13 +45,16 @@ from jaxq.bellman import (
     Quantile,
     Scalar,
     StockAugmented,
+    n_step_return,
     operators,
     peng_cut,
+    segment_returns,
     watkins_cut,
 )
 from jaxq.bellman.risk import ExpectedUtility
 from jaxq.envs import ObservationSpec, WithStock
 from jaxq.errors import InputError
+from jaxq.keys import streams
 from jaxq.networks import (
     GRU,
     MLP,
@@ -93,11 +97,11 @@ def test_an_ensemble_of_one_learns_as_its_base_does():
     ensemble = EnsembleQLearning(base, 1, 1.0, (0.0,))
     batch = every_transition(mdp)
     state = ensemble.init(jax.random.key(0))
-    alone = jax.tree.map(lambda leaf: leaf[0], state)
+    alone = jax.tree.map(lambda leaf: leaf[0], state.members)
     key = jax.random.key(3)
     after, _, _ = jax.jit(ensemble.update)(state, batch, key)
     expected, _, _ = jax.jit(base.update)(alone, batch, jax.random.split(key, 1)[0])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-6), after.params, expected.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-6), after.members.params, expected.params)
 
 
 def test_members_of_shifted_rewards_agree_once_their_shift_is_taken_away():
@@ -125,13 +129,15 @@ def test_masks_are_each_member_s_own_and_last():
         """Which of the members change when only one transition counts."""
         one = batch.replace(weight=jnp.zeros(12).at[index].set(1.0))
         after, _, _ = update(state, one, jax.random.key(index))
-        kernel = jax.tree.leaves(after.params)[1] - jax.tree.leaves(state.params)[1]
+        kernel = jax.tree.leaves(after.members.params)[1] - jax.tree.leaves(state.members.params)[1]
         return np.abs(kernel).max(axis=(1, 2)) > 0
 
     seen = np.array([touched(i) for i in range(12)])
     assert 0 < seen.mean() < 1
     assert (seen[:, 0] != seen[:, 1]).any()
     np.testing.assert_array_equal(seen, [touched(i) for i in range(12)])
+    state = ensemble.init(jax.random.key(1))
+    assert (seen != [touched(i) for i in range(12)]).any(), "another seed has other masks"
 
 
 def test_an_episode_follows_one_member():
@@ -140,9 +146,9 @@ def test_an_episode_follows_one_member():
     state, memory = ensemble.init(jax.random.key(0)), ensemble.init_memory(64)
     first = TimeStep(jnp.eye(5)[jnp.zeros(64, int)], *(jnp.zeros(64),) * 3, jnp.ones(64, bool))
     act = jax.jit(ensemble.act)
-    _, drawn = act(state, memory, first, jax.random.key(1))
+    _, drawn, _ = act(state, memory, first, jax.random.key(1))
     assert set(np.unique(drawn.member)) == {0, 1, 2, 3}
-    _, later = act(state, drawn, first.replace(first=jnp.zeros(64, bool)), jax.random.key(2))
+    _, later, _ = act(state, drawn, first.replace(first=jnp.zeros(64, bool)), jax.random.key(2))
     np.testing.assert_array_equal(later.member, drawn.member)
 
 
@@ -166,7 +172,7 @@ def test_the_variance_network_learns_the_variance_of_targets_and_weighs_by_its_i
 def test_saddle_point_updates_end_at_the_exact_values(error):
     mdp = small_garnet(3, actions=3, branching=1)
     base = table_agent(mdp, Scalar(), operators.Maximum(), rate=0.02, updates=10_000)
-    agent = SaddlePointQLearning(base, ActionValueNetwork(Table(), ActionValueHead(3)), error)
+    agent = SaddlePointQLearning(base, 3, error, penalty=0.0)
     state, _ = scanned(agent, every_transition(mdp), 10_000)
     found = base.predict(state.params["values"], jnp.eye(5), "exploit", jax.random.key(0))[..., 0]
     exact = tabular.optimal_values(mdp, DISCOUNT)
@@ -179,12 +185,17 @@ def test_saddle_point_gradient_is_the_corrected_one():
     base = table_agent(mdp, Scalar(), operators.Maximum())
     base = dataclasses.replace(base, optimizer=optax.identity())
     base = dataclasses.replace(base, hyper=base.hyper.replace(learning_rate=LinearSchedule.constant(1.0)))
-    agent = SaddlePointQLearning(base, ActionValueNetwork(Table(), ActionValueHead(3)), "huber", 0.3)
+    agent = SaddlePointQLearning(base, 3, "huber", 0.3)
     state = agent.init(jax.random.key(0))
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.params["correction"]))
+    drawn = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(5), leaf.shape), state.params["correction"])
+    state = state.replace(params={**state.params, "correction": drawn})
     one = jax.tree.map(lambda leaf: leaf[4:5], every_transition(mdp)).replace(weight=jnp.ones(1))
     after, _, _ = jax.jit(agent.update)(state, one, jax.random.key(0))
     q = np.asarray(base.predict(state.params["values"], jnp.eye(5), "exploit", jax.random.key(0))[..., 0])
-    h = agent.correction_network.apply(state.params["correction"], one.observation)[0, one.action[0], 0]
+    weights = jax.tree.map(np.asarray, state.params["correction"]["params"]["Dense_0"])
+    s_one, a_one = int(one.observation.argmax()), int(one.action[0])
+    h = weights["kernel"][a_one, s_one] + weights["bias"][a_one]
     s, t = int(one.observation.argmax()), int(one.next_observation.argmax())
     going_on = 0.0 if one.terminated[0] else 1.0
     error = float(one.rewards[0, 0]) + DISCOUNT * going_on * q[t].max() - q[s, one.action[0]]
@@ -193,6 +204,12 @@ def test_saddle_point_gradient_is_the_corrected_one():
     expected[t, q[t].argmax()] -= DISCOUNT * going_on * np.clip(h, -0.3, 0.3)
     kernel = lambda params: np.asarray(params["values"]["params"]["head"]["Dense_0"]["kernel"]).T  # noqa: E731
     np.testing.assert_allclose(kernel(after.params) - kernel(state.params), expected, atol=1e-5)
+    # h regresses δ, and the penalty of one is on its weights: each shrinks by itself, seen or not.
+    moved = jax.tree.map(lambda leaf: -leaf, weights)
+    moved["kernel"][a_one, s_one] += error - h
+    moved["bias"][a_one] += error - h
+    for name, leaf in after.params["correction"]["params"]["Dense_0"].items():
+        np.testing.assert_allclose(leaf - weights[name], moved[name], rtol=1e-4, atol=1e-5)
 
 
 # Reward channels.
@@ -297,7 +314,8 @@ def test_the_first_transition_of_a_segment_by_brute_force():
     batch = random_segments(mdp, 6, 40, 0)
     batch = jax.tree.map(np.asarray, batch)
     for n in (1, 3, 6):
-        transition, discount = first_transition(batch, jnp.float32(n), jnp.float32(0.9))
+        transition = first_transition(batch, jnp.float32(n))
+        total, discount = n_step_return(transition.rewards, transition.steps, transition.terminated, jnp.float32(0.9))
         for b in np.nonzero(~batch.final[0])[0]:
             g, m = 0.0, 0
             while m < n:
@@ -305,7 +323,7 @@ def test_the_first_transition_of_a_segment_by_brute_force():
                 m += 1
                 if batch.terminated[m - 1, b]:
                     break
-            np.testing.assert_allclose(transition.rewards[b, 0], g, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(total[b], g, rtol=1e-5, atol=1e-6)
             np.testing.assert_allclose(discount[b], 0.0 if batch.terminated[m - 1, b] else 0.9**m, rtol=1e-5)
             np.testing.assert_array_equal(transition.next_observation[b], batch.observation[m, b])
 
@@ -335,7 +353,8 @@ def test_memory_is_used_where_the_observation_does_not_say():
     reward[length - 1] = action[length - 1] == cue
     batch = Segment(
         *map(jnp.asarray, (observation, action, reward, terminated, np.zeros_like(terminated),
-                           np.zeros_like(terminated), np.ones(size, np.float32), np.arange(size)))
+                           np.zeros_like(terminated), np.ones(size, np.float32), np.arange(size),
+                           np.zeros((length, size, 16), np.float32)))
     )  # fmt: skip
     agent = recurrent_agent()
     state, _ = scanned(agent, batch, 800)
@@ -397,7 +416,7 @@ def test_a_rollout_is_gone_over_from_the_state_that_acting_left():
     expected = []
     for t in range(6):
         now = rollout.following if t == 5 else jax.tree.map(lambda leaf: leaf[t], rollout.timestep)  # noqa: B023
-        _, memory, values = agent.behave(state, memory, now, jax.random.key(t))
+        _, memory, values = agent.act(state, memory, now, jax.random.key(t))
         expected.append(values)
     found = agent.values(state, rollout, jax.random.key(0))
     np.testing.assert_allclose(found, jnp.stack(expected), rtol=1e-5, atol=1e-6)
@@ -534,7 +553,7 @@ def test_generalized_advantages_equal_rlax():
     rollout = rollout.replace(
         timestep=rollout.timestep.replace(truncated=no), following=rollout.following.replace(truncated=no[0])
     )
-    record = jax.jit(jax.vmap(lambda t: agent.behave(state, (), t, jax.random.key(2))[2]))(rollout.timestep)
+    record = jax.jit(jax.vmap(lambda t: agent.act(state, (), t, jax.random.key(2))[2]))(rollout.timestep)
     lessons = jax.jit(agent.lessons)(state, rollout.replace(record=record), jax.random.key(3))
     _, last, _ = agent.network.apply(state.params, rollout.following.observation, "exploit")
     values = np.concatenate([record.value, last[None]])
@@ -550,13 +569,13 @@ def test_the_surrogate_s_gradient_is_the_policy_gradient_where_nothing_has_chang
     agent = pg_rainbow(3, ObservationSpec((2,)), entropy_weight=0.0, value_weight=0.0, quantile_weight=0.0)
     state = agent.init(jax.random.key(0))
     rollout = made_up_rollout(2)
-    record = jax.jit(jax.vmap(lambda t: agent.behave(state, (), t, jax.random.key(2))[2]))(rollout.timestep)
+    record = jax.jit(jax.vmap(lambda t: agent.act(state, (), t, jax.random.key(2))[2]))(rollout.timestep)
     lessons = jax.jit(agent.lessons)(state, rollout.replace(record=record), jax.random.key(3))
 
     def policy_gradient(params):
         logits, _, _ = agent.network.apply(params, lessons.observation, "exploit")
         taken = jnp.take_along_axis(jax.nn.log_softmax(logits), lessons.action[:, None], axis=1)[:, 0]
-        return -jnp.mean(lessons.weight * lessons.advantage * taken)
+        return -jnp.mean(lessons.weight * normalized(lessons.advantage, lessons.weight) * taken)
 
     gradient = jax.jit(jax.grad(agent.objective, has_aux=True))
     found, _ = gradient(state.params, state.params, state.hyper, lessons, jax.random.key(4))
@@ -590,7 +609,8 @@ def test_on_policy_agents_solve_the_chain(kind):
     )
     plan = training.plan(20_000, 1, 1)
     state = jax.jit(training.init)(jax.vmap(jax.random.key)(jnp.arange(2)))
-    _, metrics = jax.jit(lambda s: training.train_chunk(s, plan))(state)
+    state, _ = jax.jit(lambda s: training.train_chunk(s, plan.iterations))(state)
+    metrics = jax.jit(lambda s: training.evaluation(agent, s.agent, s.key))(state)
     np.testing.assert_allclose(metrics["eval_return"], 1.0)
     np.testing.assert_allclose(metrics["eval_length"], 5.0)
 
@@ -640,6 +660,9 @@ class TinyEncoder(nn.Module):
         return nn.relu(nn.Dense(8)(x)).reshape(x.shape[0], 2, 2, 2)
 
 
+NEVER = Resets(1, 1, 0)
+
+
 def self_predictive(mdp, reset_period=1000):
     base = table_agent(mdp, Scalar(), operators.Double())
     network = SelfPredictiveNetwork(TinyEncoder(), ActionValueHead(mdp.num_actions), mdp.num_actions, 16)
@@ -648,13 +671,15 @@ def self_predictive(mdp, reset_period=1000):
         network=network,
         hyper=base.hyper.replace(target=PolyakUpdate(0.05), learning_rate=LinearSchedule.constant(1e-3)),
     )
-    return SelfPredictiveQLearning(base, AnnealedHorizon(4.0, 2.0, 0.5, 0.9, 10.0, float(reset_period)), jumps=3)
+    resets = Resets(reset_period, reset_period, 10 * reset_period)
+    return SelfPredictiveQLearning(base, AnnealedHorizon(4.0, 2.0, 0.5, 0.9, 10.0), resets, jumps=3)
 
 
 def test_horizons_are_annealed_between_their_ends_and_again_after_a_reset():
-    horizon = AnnealedHorizon(10.0, 3.0, 0.97, 0.997, 100.0, 400.0)
-    for count, steps, discount in ((0, 10, 0.97), (100, 3, 0.997), (399, 3, 0.997), (400, 10, 0.97)):
-        found = horizon.at(jnp.int32(count))
+    horizon, resets = AnnealedHorizon(10.0, 3.0, 0.97, 0.997, 100.0), Resets(400, 400, 800)
+    for count, steps, discount in ((0, 10, 0.97), (100, 3, 0.997), (399, 3, 0.997), (400, 10, 0.97), (800, 10, 0.97),
+                                   (1200, 3, 0.997)):  # fmt: skip
+        found = horizon.at(resets.since(jnp.int32(count)))
         np.testing.assert_allclose(found, [steps, discount], rtol=1e-5)
     half = horizon.at(jnp.int32(50))
     np.testing.assert_allclose(half, [round((10 * 3) ** 0.5), 1 - (0.03 * 0.003) ** 0.5], rtol=1e-4)
@@ -667,17 +692,33 @@ def test_a_reset_keeps_its_share_of_the_encoder_and_nothing_of_the_head():
     state, update = agent.init(jax.random.key(0)), jax.jit(agent.update)
     for i in range(2):
         state, _, _ = update(state, batch, jax.random.key(i))
-    never = state.replace(horizon=state.horizon.replace(reset_period=jnp.float32(1e6)))
+    never = state.replace(resets=state.resets.replace(first=jnp.float32(1e6), last=jnp.float32(0)))
     kept, _, _ = update(never, batch, jax.random.key(2))
     after, _, _ = update(state, batch, jax.random.key(2))
-    fresh = agent._fresh(jax.random.fold_in(state.key, 3))["params"]
-    old, new = kept.values.params["params"], after.values.params["params"]
-    for name in fresh:
-        share = 0.5 if name in ("encoder", "transition") else 0.0
-        jax.tree.map(
-            lambda o, n, f, s=share: np.testing.assert_allclose(n, s * o + (1 - s) * f, atol=1e-6),
-            old[name], new[name], fresh[name],
-        )  # fmt: skip
+    keys = streams(jax.random.fold_in(state.key, 3), "params", "target params")
+    for of, key in zip(("params", "target_params"), keys, strict=True):
+        fresh = agent._fresh(key)["params"]
+        old, new = (getattr(s.values, of)["params"] for s in (kept, after))
+        for name in fresh:
+            share = 0.5 if name in ("encoder", "transition") else 0.0
+            jax.tree.map(
+                lambda o, n, f, s=share: np.testing.assert_allclose(n, s * o + (1 - s) * f, atol=1e-6),
+                old[name], new[name], fresh[name],
+            )  # fmt: skip
+    online, target = (after.values.params["params"]["head"], after.values.target_params["params"]["head"])
+    assert not np.allclose(online["Dense_0"]["kernel"], target["Dense_0"]["kernel"]), "each has its own initial values"
+
+
+def test_resets_come_only_where_another_whole_period_fits():
+    """100,000 steps, 2,000 of warm-up and two updates a step: at 20, 40, 60 and 80 thousand steps, as the authors'."""
+    for total in (100_000, 102_000, 119_999):
+        resets = Resets.every(20_000, 2_000, total, 2.0)
+        due = np.flatnonzero(np.asarray(jax.vmap(resets.due)(jnp.arange(240_000))))
+        np.testing.assert_array_equal(due, [36_000, 76_000, 116_000, 156_000])
+    resets = Resets.every(20_000, 2_000, 39_000, 2.0)
+    assert not np.asarray(jax.vmap(resets.due)(jnp.arange(240_000))).any()
+    assert int(resets.since(jnp.int32(70_000))) == 70_000
+    assert int(Resets.every(20_000, 2_000, 100_000, 2.0).since(jnp.int32(200_000))) == 44_000
 
 
 def test_foresight_improves():
@@ -767,7 +808,7 @@ def test_stock_augmented_agents_choose_as_exact_dynamic_programming_does(initial
     )
     plan = loop.plan(34_000, 1, 1)
     state = jax.jit(loop.warm_up)(jax.jit(loop.init)(jax.random.key(0)[None]))
-    state, _ = jax.jit(lambda s: loop.train_chunk(s, plan))(state)
+    state, _ = jax.jit(lambda s: loop.train_chunk(s, plan.iterations))(state)
     params = jax.tree.map(lambda leaf: leaf[0], state.agent.params)
     for (_, s, gained), choice in policy.items():
         observation = jnp.concatenate([jnp.eye(5)[s], jnp.array([initial + gained])])[None]
@@ -802,13 +843,13 @@ def test_attention_is_a_distribution_over_cells_for_each_action():
         (lambda base: EnsembleQLearning(base, 2, 1.0, (0.0,)), "reward_shifts"),
         (lambda base: EnsembleQLearning(base, 1, 0.0, (0.0,)), "mask_probability"),
         (lambda base: VarianceWeightedQLearning(base, base.network, 0.0), "smallest_variance"),
-        (lambda base: SaddlePointQLearning(base, base.network, threshold=0.0), "huber_threshold"),
+        (lambda base: SaddlePointQLearning(base, 2, threshold=0.0), "huber_threshold"),
         (lambda base: AuxiliaryQLearning(base, base.network, 2, 0), "num_tasks"),
         (lambda base: AuxiliaryQLearning(base, base.network, 2, 4, coverage=1.0), "coverage"),
         (lambda base: recurrent_agent(burn_in=-1), "burn_in"),
         (lambda base: recurrent_agent(priority_mix=2.0), "priority_mix"),
-        (lambda base: SelfPredictiveQLearning(base, AnnealedHorizon(3, 10, 0.9, 0.9, 1, 1)), "final_steps"),
-        (lambda base: SelfPredictiveQLearning(base, AnnealedHorizon(3, 1, 1.5, 0.9, 1, 1)), "initial_discount"),
+        (lambda base: SelfPredictiveQLearning(base, AnnealedHorizon(3, 10, 0.9, 0.9, 1), NEVER), "final_steps"),
+        (lambda base: SelfPredictiveQLearning(base, AnnealedHorizon(3, 1, 1.5, 0.9, 1), NEVER), "initial_discount"),
         (lambda base: LambdaQLearning(base.network, base.observation_spec, base.optimizer,
                                       LambdaQHyperparameters(LinearSchedule.constant(1e-3), GREEDY, trace=1.5),
                                       Scalar()), "trace"),

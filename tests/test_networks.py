@@ -243,7 +243,7 @@ def test_gradients_are_scaled_and_values_are_not():
 
 def test_a_dueling_head_scales_what_goes_into_the_torso_and_nothing_else():
     plain = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5))
-    scaled = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5, torso_gradient_scale=2**-0.5))
+    scaled = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5, torso_gradient=2**-0.5))
     x = jax.random.normal(jax.random.key(0), (4, 2))
     params = plain.init(jax.random.key(1), x)
     np.testing.assert_array_equal(plain.apply(params, x), scaled.apply(params, x))

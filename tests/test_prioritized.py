@@ -9,6 +9,7 @@ from test_replay import ENVS, Log
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import InputError
 from jaxq.replay import PrioritizedReplay, SumTree, UniformReplay
+from jaxq.schedules import LinearSchedule
 
 
 @pytest.mark.parametrize("size", [1, 16, 17, 300, 5000])
@@ -79,10 +80,10 @@ def filled(rows_written, capacity_rows, n, frames=0, batch=2048, **exponents):
     log = Log(0, rows_written, frames=frames)
     spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
     replay = PrioritizedReplay(UniformReplay(capacity_rows * ENVS, batch, ENVS, spec, n_step=n), **exponents)
-    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32))
+    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32), ())
     add = jax.jit(replay.add)
     for t in range(rows_written):
-        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), log.timestep(t + 1))
+        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), (), log.timestep(t + 1))
     return log, replay, state
 
 
@@ -106,7 +107,7 @@ def test_what_can_be_drawn_is_what_uniform_replay_draws(rows_written, n, frames)
 
 def test_draws_follow_priorities_and_weights_undo_them():
     """With α = β = 1: shares proportional to priorities, and weights times shares the same for all."""
-    _, replay, state = filled(20, 40, 1, batch=20_000, priority_exponent=1.0, importance_exponent=1.0)
+    _, replay, state = filled(20, 40, 1, batch=20_000, priority_exponent=1.0, importance=LinearSchedule.constant(1.0))
     index = np.unique(replay.sample(state, jax.random.key(0)).index)
     priority = np.linspace(0.5, 4.0, len(index)).astype(np.float32)
     state = replay.update_priorities(state, jnp.asarray(index), jnp.asarray(priority))
@@ -125,7 +126,7 @@ def test_new_transitions_get_the_largest_priority_so_far():
     index = np.unique(replay.sample(state, jax.random.key(0)).index)
     state = replay.update_priorities(state, jnp.asarray(index[:1]), jnp.array([7.0]))
     for _ in range(2):
-        state = replay.add(state, log.timestep(0), jnp.zeros(ENVS, jnp.int32), log.timestep(1).replace(
+        state = replay.add(state, log.timestep(0), jnp.zeros(ENVS, jnp.int32), (), log.timestep(1).replace(
             terminated=jnp.zeros(ENVS, bool), truncated=jnp.zeros(ENVS, bool)))  # fmt: skip
     newest = (10 * ENVS) + jnp.arange(ENVS)
     np.testing.assert_array_equal(state.tree.get(newest), 7.0)
@@ -140,8 +141,41 @@ def test_impossible_priorities_are_named(value):
     assert np.isfinite(inside.tree.total)
 
 
-@pytest.mark.parametrize("name", ["priority_exponent", "importance_exponent"])
-def test_impossible_exponents_are_named(name):
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"priority_exponent": 1.5}, "priority_exponent"),
+        ({"importance": LinearSchedule.constant(1.5)}, "importance_exponent"),
+        ({"importance": LinearSchedule(0.4, -1.0, 10)}, "importance_exponent_final"),
+    ],
+)
+def test_impossible_exponents_are_named(settings, name):
     ring = UniformReplay(100, 8, 2, ObservationSpec((1,)))
     with pytest.raises(InputError, match=name):
-        PrioritizedReplay(ring, **{name: 1.5})
+        PrioritizedReplay(ring, **settings)
+
+
+def test_the_importance_exponent_is_annealed_by_batches():
+    _, replay, state = filled(20, 40, 1, batch=64, priority_exponent=1.0, importance=LinearSchedule(0.0, 1.0, 4))
+    index = jnp.arange(64)
+    for expected in (0.0, 0.25, 0.5, 0.75, 1.0, 1.0):
+        assert float(state.importance.at(state.batches)) == expected
+        state = replay.update_priorities(state, index, jnp.ones(64))
+
+
+def test_of_a_transition_drawn_twice_the_largest_priority_stays_whatever_the_order():
+    rng = np.random.default_rng(0)
+    index, value = rng.integers(0, 300, 200), rng.random(200).astype(np.float32)
+    expected = np.zeros(300, np.float32)
+    np.maximum.at(expected, index, value)
+    trees = []
+    for _ in range(5):
+        order = rng.permutation(200)
+        start = SumTree.create(300).set(jnp.arange(300), jnp.full(300, 2.0)).set(jnp.arange(300), jnp.zeros(300))
+        trees.append(start.set(jnp.asarray(index[order]), jnp.asarray(value[order])))
+    np.testing.assert_array_equal(trees[0].get(jnp.arange(300)), expected)
+    for tree in trees[1:]:
+        for ours, theirs in zip(tree.levels, trees[0].levels, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    # A new value replaces the old one, though it is smaller.
+    assert float(trees[0].set(jnp.array([7]), jnp.array([1e-3])).get(jnp.array([7]))[0]) == np.float32(1e-3)

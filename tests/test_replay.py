@@ -79,10 +79,10 @@ def filled(rows_written: int, capacity_rows: int, n: int, frames: int = 0, seed:
     log = Log(seed, rows_written, frames=frames)
     spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
     replay = UniformReplay(capacity_rows * ENVS, batch, ENVS, spec, n_step=n)
-    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32))
+    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32), ())
     add = jax.jit(replay.add)
     for t in range(rows_written):
-        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), log.timestep(t + 1))
+        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), (), log.timestep(t + 1))
     return log, replay, state
 
 
@@ -135,7 +135,7 @@ def test_sealed_ring_is_not_sampled_across_the_seal():
     other = Log(7, 15)
     other.identity += 1000
     for t in range(15):
-        state = replay.add(state, other.timestep(t), jnp.asarray(other.action[t], jnp.int32), other.timestep(t + 1))
+        state = replay.add(state, other.timestep(t), jnp.asarray(other.action[t], jnp.int32), (), other.timestep(t + 1))
     batch = jax.device_get(replay.sample(state, jax.random.key(0)))
     kept = batch.weight > 0
     before, after = batch.observation[kept, 0], batch.next_observation[kept, 0]
@@ -148,7 +148,7 @@ def test_each_frame_is_stored_once():
     spec = ObservationSpec((84, 84, 4), np.uint8, 4)
     replay = UniformReplay(1_000_000, 32, 1, spec)
     timestep = zero_reward_timestep(jax.ShapeDtypeStruct((1, 84, 84, 4), np.uint8), 1)
-    state = jax.eval_shape(replay.init, timestep, jax.ShapeDtypeStruct((1,), np.int32))
+    state = jax.eval_shape(replay.init, timestep, jax.ShapeDtypeStruct((1,), np.int32), ())
     assert sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) < 8e9
 
 
@@ -177,10 +177,10 @@ def test_segments_are_what_happened(frames, prioritized):
     spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
     ring = SequenceReplay(capacity * ENVS, 256, ENVS, spec, n_step=length)
     replay = PrioritizedReplay(ring) if prioritized else ring
-    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32))
+    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32), ())
     add = jax.jit(replay.add)
     for t in range(written):
-        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), log.timestep(t + 1))
+        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), (), log.timestep(t + 1))
     batch = jax.tree.map(np.asarray, jax.jit(replay.sample)(state, jax.random.key(0)))
     newest = batch.observation[:, :, 0, -1] if frames else batch.observation[:, :, 0]
     starts = set()
@@ -210,9 +210,9 @@ def test_rewards_of_several_channels_are_kept_apart():
         reward = jnp.array([[t, 10.0 * t], [-t, 5.0]], jnp.float32)
         return TimeStep(jnp.full((2, 1), t, jnp.float32), reward, no, no, no)
 
-    state = replay.init(timestep(0), jnp.zeros(2, jnp.int32))
+    state = replay.init(timestep(0), jnp.zeros(2, jnp.int32), ())
     for t in range(15):
-        state = replay.add(state, timestep(t), jnp.zeros(2, jnp.int32), timestep(t + 1))
+        state = replay.add(state, timestep(t), jnp.zeros(2, jnp.int32), (), timestep(t + 1))
     batch = replay.sample(state, jax.random.key(0))
     assert batch.rewards.shape == (64, 3, 2)
     t = np.asarray(batch.observation[:, 0])[:, None] + np.arange(1, 4)

@@ -13,9 +13,9 @@ import pytest
 import scipy.stats
 
 from jaxq.errors import InputError
+from jaxq.runs import parse
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
-from jaxq.runs.config import from_json, parse, to_json
-from jaxq.runs.directory import RunDirectory, read_metrics
+from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
 from jaxq.runs.plots import load_curve, merge
 
 ROOT = Path(__file__).parent.parent
@@ -86,7 +86,8 @@ def test_run_directory_holds_what_it_should(whole_run):
     assert lines[-1]["eval_return"] == summary["returns"]
     assert len(lines) == 12
     assert sum(line["eval_return"][0] is not None for line in lines) == 3
-    assert f"{summary['return_mean']:,.1f}" in out
+    assert f"{summary['return_mean']:.4g}" in out
+    assert 0 < summary["evaluation_share"] < 1
     assert "curve.png" in out
     provenance = json.loads((run_dir / "provenance.json").read_text())
     assert provenance["packages"]["jax"]
@@ -192,14 +193,19 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
         (["--resume"], "--run-dir"),
         (["--resume", "--run-dir", "/nonexistent/run"], "config.json"),
         (["--run-dir", "/proc/run"], "/proc/run"),
+        (["--temperature", "3.0"], "temperature is 3.0, but must be left out"),
+        (["--exploration", "boltzmann", "--ladder-base", "0.3"], "ladder_base"),
+        (["--life-loss"], "life_loss"),
+        (["--operator", "duoble"], "operator"),
+        (["--init-from", "/nonexistent/run"], "init_from"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(args, said, tmp_path, monkeypatch, capsys):
-    from jaxq.runs import clean_errors, run
+    from jaxq.runs import main
 
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop, clean_errors():
-        run(dqn.build, parse(dqn.Config, dqn.PRESETS, args))
+    with pytest.raises(SystemExit) as stop:
+        main(dqn.Config, dqn.PRESETS, dqn.build, args)
     error = capsys.readouterr().err
     assert stop.value.code == 2
     assert error.count("\n") == 1
@@ -262,6 +268,57 @@ def test_a_directory_in_use_is_refused(tmp_path):
         RunDirectory(tmp_path / "run", resume=False)
     first.close()
     RunDirectory(tmp_path / "run", resume=False).close()
+
+
+def test_how_often_is_logged_evaluated_and_saved_changes_no_bit(whole_run, tmp_path):
+    often = [*SMALL, "--num-logs", "24", "--num-evaluations", "7", "--checkpoint-minutes", "0"]
+    code, _, err = finish("--run-dir", tmp_path / "often", "--num-seeds", 2, *often)
+    assert code == 0, err
+    ours, theirs = (final_arrays(path) for path in (whole_run[0], tmp_path / "often"))
+    # Sums over what was reported differ, as reports come at other times.
+    learned = [name for name in ours if name.startswith("agent/")]
+    assert learned
+    steps = [read_metrics(path)[-1]["step"] for path in (whole_run[0], tmp_path / "often")]
+    assert steps[0] == steps[1]
+    for name in learned:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+
+
+def test_a_run_is_gone_on_with_by_its_own_script_only(whole_run):
+    import qr_dqn
+
+    with pytest.raises(InputError, match="resume is 'qr_dqn', but must be dqn"):
+        parse(qr_dqn.Config, qr_dqn.PRESETS, ["--run-dir", str(whole_run[0]), "--resume"])
+
+
+def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_run, tmp_path):
+    import shutil
+
+    run_dir = tmp_path / "longer"
+    shutil.copytree(whole_run[0], run_dir)
+    before = learning_metrics(run_dir)
+    code, _, err = finish("--run-dir", run_dir, "--resume", "--total-steps", 4000)
+    assert code == 0, err
+    lines = learning_metrics(run_dir)
+    assert lines[: len(before)] == before
+    assert 3900 < lines[-1]["step"] <= 4000
+    assert lines[-1]["eval_return"][0] is not None
+    assert json.loads((run_dir / "summary.json").read_text())["total_steps"] == lines[-1]["step"]
+    with pytest.raises(InputError, match="total_steps is 3500, but must be at least 4000"):
+        parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(run_dir), "--resume", "--total-steps", "3500"])
+    from jaxq.runs.run import learned_by, member_keys
+
+    config = parse(dqn.Config, dqn.PRESETS, ["--num-seeds", "2", *SMALL, "--learning-rate", "0.5"])
+    fresh = dqn.build(config).init(member_keys(config)).agent
+    agents = learned_by(run_dir, fresh)
+    expected = final_arrays(run_dir)
+    assert any(np.array_equal(agents.params["params"]["head"]["Dense_0"]["kernel"], array)
+               for array in expected.values())  # fmt: skip
+    assert agents.updates.tolist() == [0, 0]
+    assert agents.hyper.learning_rate.initial.tolist() == [0.5, 0.5]
+    code, _, err = finish("--run-dir", tmp_path / "other", *SMALL, "--init-from", run_dir, "--hidden-widths", 8)
+    assert code == 2
+    assert "another kind of run" in err
 
 
 def test_resuming_with_another_configuration_is_refused(whole_run):

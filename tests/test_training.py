@@ -21,11 +21,11 @@ from jaxq.agents import (
 )
 from jaxq.bellman import Scalar
 from jaxq.errors import InputError
+from jaxq.lanes import over_lanes
 from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork
 from jaxq.replay import UniformReplay
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.training import Evaluation, OffPolicy, OnPolicy
-from jaxq.training.population import over_members
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import TimeStep
 
@@ -73,7 +73,7 @@ def three_chunks():
     """A population of three after each of three chunks, with the plan and the metrics."""
     training = cart_pole(members=3)
     plan = training.plan(1300, 3, 3)
-    chunk = jax.jit(lambda state: training.train_chunk(state, plan))
+    chunk = jax.jit(lambda state: training.train_chunk(state, plan.iterations))
     states, metrics = [start(training, [4, 5, 6])], []
     for _ in range(plan.chunks):
         state, measured = chunk(states[-1])
@@ -98,7 +98,7 @@ def test_periods(three_chunks):
     training, plan, _, states, _ = three_chunks
     rows = 50 + plan.iterations * training.collect_steps
     for i, state in enumerate(states):
-        assert int(state.chunk) == i
+        assert int(state.iteration) == i * plan.iterations
         assert state.agent.updates.tolist() == [i * plan.iterations * training.updates] * 3
         assert int(state.replay.size) == min(50 + i * (rows - 50), training.replay.rows)
 
@@ -106,18 +106,17 @@ def test_periods(three_chunks):
 def test_every_metric_has_a_value_for_each_member(three_chunks):
     *_, metrics = three_chunks
     for measured in metrics:
-        assert {"loss", "mean_q", "episode_return", "episode_length", "episodes", "eval_return"} <= set(measured)
+        assert {"loss", "mean_q", "episode_return", "episode_length", "episodes"} <= set(measured)
         assert all(value.shape == (3,) for value in measured.values())
         assert all(np.isfinite(value).all() for value in measured.values())
         # In CartPole every step rewards 1.
         np.testing.assert_allclose(measured["episode_return"], measured["episode_length"])
-        np.testing.assert_allclose(measured["eval_return"], measured["eval_length"])
 
 
 def test_a_member_equals_the_same_seed_alone(three_chunks):
     _, plan, _, states, metrics = three_chunks
     alone = cart_pole(members=1)
-    state, measured = jax.jit(lambda s: alone.train_chunk(s, plan))(start(alone, [5]))
+    state, measured = jax.jit(lambda s: alone.train_chunk(s, plan.iterations))(start(alone, [5]))
     for ours, theirs in zip(leaves(state.agent.params), leaves(states[1].agent.params), strict=True):
         np.testing.assert_allclose(ours[0], theirs[1], rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(state.replay.observation[0], states[1].replay.observation[1])
@@ -130,7 +129,7 @@ def test_members_in_turn_equal_members_side_by_side(three_chunks):
     _, plan, _, states, metrics = three_chunks
     together = cart_pole(members=3)
     together.environment.resumable = False
-    state, measured = jax.jit(lambda s: together.train_chunk(s, plan))(states[0])
+    state, measured = jax.jit(lambda s: together.train_chunk(s, plan.iterations))(states[0])
     for ours, theirs in zip(leaves(state.agent.params), leaves(states[1].agent.params), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     for field in ("observation", "action", "reward", "flags", "position", "size"):
@@ -158,7 +157,7 @@ def test_rollouts_in_turn_equal_rollouts_side_by_side():
         training = OnPolicy(agent=agent, environment=environment, evaluation=evaluation, num_members=3, rollout_steps=8)
         plan = training.plan(64, 1, 1)
         state = jax.jit(training.init)(jax.vmap(jax.random.key)(jnp.arange(3)))
-        states.append(jax.jit(lambda s: training.train_chunk(s, plan)[0])(state))  # noqa: B023
+        states.append(jax.jit(lambda s: training.train_chunk(s, plan.iterations)[0])(state))  # noqa: B023
     for ours, theirs in zip(*map(leaves, states), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -189,7 +188,7 @@ def test_empty_arrays_and_keys_survive_a_checkpoint(three_chunks, tmp_path):
     checkpoints.save(1, state, {})
     checkpoints.wait()
     assert_same(checkpoints.restore(state)[0], state)
-    assert_same(checkpoints.restore_agent(state), state.agent)
+    assert_same(checkpoints.restore_agent(state.agent), state.agent)
 
 
 def test_a_checkpoint_of_another_kind_of_run_is_refused(three_chunks, tmp_path):
@@ -285,13 +284,13 @@ def test_episode_statistics_equal_sums_by_hand():
     assert np.isnan(empty["episode_return"]).all()
 
 
-def test_over_members_of_one_equals_vmap():
+def test_over_lanes_of_one_equals_vmap():
     def function(shared, own):
         return {"shared": shared + 1, "own": own["x"] * shared}
 
     axes_in, axes_out = (None, {"x": 0}), {"shared": None, "own": 0}
     args = (jnp.float32(3), {"x": jnp.ones((1, 2))})
-    ours = over_members(function, 1, axes_in, axes_out)(*args)
+    ours = over_lanes(function, 1, axes_in, axes_out)(*args)
     theirs = jax.vmap(function, axes_in, axes_out)(*args)
     assert_same(ours, theirs)
 

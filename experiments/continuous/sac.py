@@ -4,29 +4,24 @@ Defaults are the paper's for MuJoCo (table 1 of its appendix), on every backend;
 """
 
 import dataclasses
-from typing import Any
 
-import optax
-
-from jaxq import envs
-from jaxq.agents import SAC, PolyakUpdate, SACHyperparameters, flatten_small
+from jaxq.agents import SAC, SACHyperparameters
 from jaxq.bellman import Scalar
+from jaxq.configs import Adam, Averaging, ContinuousEnvironments, Discount, FromReplay, NStep, presets
 from jaxq.networks import ActionCritic, Ensemble, GaussianPolicyNetwork
-from jaxq.runs import OffPolicyConfig, clean_errors, make_environments, off_policy, parse, run
+from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(OffPolicyConfig):
-    """SAC's own fields."""
+class Config(Averaging, NStep, Discount, Adam, FromReplay, ContinuousEnvironments):
+    """The axes of sac."""
 
     env: str = "gymnax/Pendulum-v1"
     total_steps: int = 1_000_000
     eval_episodes: int = 8
     learning_rate: float = 3e-4
     """Step size of Adam, for actor, critics and temperature."""
-    target_rate: float = 0.005
-    """τ, the share by which the target critics follow in each update."""
     batch_size: int = 256
     warmup_steps: int = 5_000
     replay_capacity: int = 1_000_000
@@ -38,36 +33,32 @@ class Config(OffPolicyConfig):
     """Target entropy in nats, for each action dimension."""
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "classic": {"total_steps": 20_000, "warmup_steps": 1_000, "replay_capacity": 50_000},
-    "control": {},
-}
+PRESETS = presets(Config, classic={"total_steps": 20_000, "warmup_steps": 1_000, "replay_capacity": 50_000})
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    environment, evaluation = make_environments(config)
-    action_spec = envs.require_continuous(environment)
+    training, evaluation, actions = config.make_environments()
     representation = Scalar()
+    rate = config.make_step_sizes(config.total_updates)
     agent = SAC(
-        actor=GaussianPolicyNetwork(action_spec.size, config.hidden_widths),
+        actor=GaussianPolicyNetwork(actions.size, config.hidden_widths),
         critic=Ensemble(lambda: ActionCritic(config.hidden_widths, representation.width), config.num_critics),
-        observation_spec=environment.observation_spec,
-        action_spec=action_spec,
-        optimizer=flatten_small(optax.scale_by_adam()),
+        observation_spec=training.observation_spec,
+        action_spec=actions,
+        optimizer=config.make_optimizer(),
         hyper=SACHyperparameters(
-            target_entropy=config.target_entropy_per_dimension * action_spec.size,
-            actor_learning_rate=config.learning_rate,
-            critic_learning_rate=config.learning_rate,
-            temperature_learning_rate=config.learning_rate,
+            target_entropy=config.target_entropy_per_dimension * actions.size,
+            actor_learning_rate=rate,
+            critic_learning_rate=rate,
+            temperature_learning_rate=rate,
             discount=config.discount,
-            target=PolyakUpdate.at_rate(config.target_rate),
+            target=config.make_targets(),
         ),
         representation=representation,
     )
-    return off_policy(config, agent, environment, evaluation)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -6,20 +6,16 @@
 import dataclasses
 from typing import Any
 
-from jaxq.bellman import Scalar
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Huber, NStep, Operator, QLearner, Targets, presets
 from jaxq.errors import require
 from jaxq.networks import ActionQTransformer
-from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of action_q_transformer beside those of all Q-learning."""
+class Config(Huber, Operator, Targets, Exploration, NStep, Discount, QLearner):
+    """The axes of action_q_transformer."""
 
     features: int = 64
     """Width of the tokens."""
@@ -27,13 +23,14 @@ class Config(QLearningConfig):
     """Heads of the attention."""
     layers: int = 1
     """Layers of encoder and of decoder."""
-    huber_threshold: float | None = 1.0
-    """Where the loss turns from square to linear; None for squared errors."""
+
+
+PRESETS = presets(Config, Q_LEARNING)
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
+    training, evaluation, num_actions = config.make_environments()
     shape = training.observation_spec.shape
     require(len(shape) == 3, "env", config.env, f"one that observes images; these are of shape {shape}")
     require(config.features % config.heads == 0, "features", config.features, f"a multiple of heads={config.heads}")
@@ -44,10 +41,9 @@ def build(config: Config) -> OffPolicy:
     network = ActionQTransformer(
         num_actions, features=config.features, heads=config.heads, layers=config.layers, **stem
     )
-    agent = q_learning_agent(config, training, network, Scalar(config.huber_threshold))
-    return off_policy(config, agent, training, evaluation)
+    agent = config.make_q_learner(training, network, config.make_scalar())
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -11,13 +11,12 @@ from typing import Any, ClassVar
 import jax
 import optax
 
-from jaxq.agents import AnnealedHorizon, ImageAugmentation, SelfPredictiveQLearning
+from jaxq.agents import AnnealedHorizon, ImageAugmentation, Resets, SelfPredictiveQLearning
 from jaxq.bellman import Categorical
+from jaxq.configs import ATOMS, Q_LEARNING, Atoms, Averaging, Exploration, Operator, QLearner, presets
 from jaxq.errors import require
 from jaxq.networks import DuelingHead, ImpalaEncoder, SelfPredictiveNetwork
-from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
-from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 SHARED: dict[str, Any] = {
@@ -28,25 +27,19 @@ SHARED: dict[str, Any] = {
     "updates": 2,
     "batch_size": 32,
     "learning_rate": 1e-4,
+    "adam_epsilon": 1.5e-4,
     "priority_exponent": 0.5,
+    "importance_exponent": 0.5,
+    "importance_exponent_final": 0.5,
     "epsilon_steps": 2_000,
     "epsilon_final": 0.0,
     "num_evaluations": 5,
 }
-PRESETS = merged(
-    DEFAULTS,
-    ATOMS,
-    everywhere(**SHARED),
-    {
-        "minatar": {"channels": (16,), "scale": 1, "hidden": 256, "shift": 0, "intensity": 0.0},
-        "atari": {"updates": 8, "replay_capacity": 100_000},
-    },
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(AtomsConfig, QLearningConfig):
-    """The fields of bbf beside those of c51."""
+class Config(Atoms, Operator, Averaging, Exploration, QLearner):
+    """The axes of bbf."""
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("shift",)
 
@@ -56,7 +49,6 @@ class Config(AtomsConfig, QLearningConfig):
     """Their factor."""
     hidden: int = 2048
     """Units between encoder and head."""
-    target_rate: float | None = 0.005
     weight_decay: float = 0.1
     """Of AdamW, for kernels."""
     shift: int = 4
@@ -72,21 +64,31 @@ class Config(AtomsConfig, QLearningConfig):
     final_steps: int = 3
     """n of the returns later."""
     initial_discount: float = 0.97
-    """γ after a reset; `discount` is not used."""
+    """γ after a reset."""
     final_discount: float = 0.997
     """γ later."""
     anneal_updates: int = 10_000
     """Updates until both have reached their later value."""
     reset_period: int = 40_000
-    """Updates between resets."""
+    """Updates between resets; none comes that has not as many after it."""
+
+
+PRESETS = presets(
+    Config,
+    Q_LEARNING,
+    ATOMS,
+    everywhere=SHARED,
+    minatar={"channels": (16,), "scale": 1, "hidden": 256, "shift": 0, "intensity": 0.0},
+    atari={"updates": 8, "replay_capacity": 100_000, "life_loss": True},
+)
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
+    training, evaluation, num_actions = config.make_environments()
     shape = training.observation_spec.shape
     require(len(shape) == 3, "env", config.env, f"one that observes images; these are of shape {shape}")
-    representation = Categorical(config.support)
+    representation = Categorical(config.make_support())
     network = SelfPredictiveNetwork(
         ImpalaEncoder(config.channels, config.scale),
         DuelingHead(num_actions, representation.width, hidden=0),
@@ -96,22 +98,24 @@ def build(config: Config) -> OffPolicy:
     require(config.weight_decay >= 0, "weight_decay", config.weight_decay, "0 or more")
     # The learning rate multiplies the decay too, as in AdamW.
     decay = optax.add_decayed_weights(config.weight_decay, lambda params: jax.tree.map(lambda p: p.ndim > 1, params))
-    optimizer = optax.chain(optax.scale_by_adam(eps=1.5e-4), decay)
-    base = q_learning_agent(config, training, network, representation, optimizer=optimizer)
+    optimizer = optax.chain(config.make_optimizer(), decay)
+    base = config.make_q_learner(training, network, representation, optimizer=optimizer, discount=config.final_discount)
     horizon = AnnealedHorizon(
         config.initial_steps,
         config.final_steps,
         config.initial_discount,
         config.final_discount,
         config.anneal_updates,
-        config.reset_period,
     )
+    period = max(round(config.reset_period / config.updates_per_step), 1)
+    resets = Resets.every(period, config.warmup_steps, config.total_steps, config.updates_per_step)
     augmentation = ImageAugmentation(config.shift, config.intensity)
-    agent = SelfPredictiveQLearning(base, horizon, config.jumps, config.prediction_weight, augmentation=augmentation)
+    agent = SelfPredictiveQLearning(
+        base, horizon, resets, config.jumps, config.prediction_weight, augmentation=augmentation
+    )
     length = max(config.jumps, config.initial_steps)
-    return off_policy(config, agent, training, evaluation, sequence_length=length)
+    return config.make_training(agent, training, evaluation, sequence_length=length)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

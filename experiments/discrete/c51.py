@@ -3,29 +3,41 @@
 import dataclasses
 
 from jaxq.bellman import Categorical
+from jaxq.configs import (
+    ATOMS,
+    Q_LEARNING,
+    Atoms,
+    Discount,
+    Exploration,
+    Layers,
+    NStep,
+    Operator,
+    QLearner,
+    Risk,
+    Targets,
+    presets,
+)
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import ATOMS, AtomsConfig, RiskConfig, make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = merged(DEFAULTS, ATOMS, {"atari": {"learning_rate": 2.5e-4, "adam_epsilon": 0.01 / 32}})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(RiskConfig, AtomsConfig, QLearningConfig):
-    """The fields of c51: those of all Q-learning, and the atoms."""
+class Config(Risk, Atoms, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of c51."""
+
+
+PRESETS = presets(Config, Q_LEARNING, ATOMS, atari={"learning_rate": 2.5e-4, "adam_epsilon": 0.01 / 32})
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    representation = config.valued(Categorical(config.support))
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
-    agent = q_learning_agent(config, training, network, representation)
-    return off_policy(config, agent, training, evaluation)
+    training, evaluation, num_actions = config.make_environments()
+    representation = config.valued(Categorical(config.make_support()))
+    network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
+    agent = config.make_q_learner(training, network, representation)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -5,33 +5,28 @@
 
 import dataclasses
 
-from jaxq.bellman import Scalar
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Huber, Layers, NStep, Operator, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of dqn beside those of all Q-learning."""
+class Config(Huber, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of dqn."""
 
-    huber_threshold: float | None = 1.0
-    """Where the loss turns from square to linear; None for squared errors."""
+
+PRESETS = presets(Config, Q_LEARNING)
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    representation = Scalar(config.huber_threshold)
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
-    agent = q_learning_agent(config, training, network, representation)
-    return off_policy(config, agent, training, evaluation)
+    training, evaluation, num_actions = config.make_environments()
+    representation = config.make_scalar()
+    network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
+    agent = config.make_q_learner(training, network, representation)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -6,35 +6,31 @@ Munchausen DQN whose regression weighs every target by the inverse of its learne
 import dataclasses
 
 from jaxq.agents import VarianceWeightedQLearning
-from jaxq.bellman import Scalar
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Huber, Layers, NStep, Operator, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = merged(DEFAULTS, everywhere(operator="munchausen"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of dvw beside those of all Q-learning."""
+class Config(Huber, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of dvw."""
 
     smallest_variance: float = 0.1
     """Variances below this count as this."""
-    huber_threshold: float | None = 1.0
-    """Where the loss turns from square to linear; None for squared errors."""
+
+
+PRESETS = presets(Config, Q_LEARNING, everywhere={"operator": "munchausen"})
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    values, variance = (ActionValueNetwork(config.torso(training), ActionValueHead(num_actions)) for _ in range(2))
-    base = q_learning_agent(config, training, values, Scalar(config.huber_threshold))
+    training, evaluation, num_actions = config.make_environments()
+    values, variance = (ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions)) for _ in range(2))
+    base = config.make_q_learner(training, values, config.make_scalar())
     agent = VarianceWeightedQLearning(base, variance, config.smallest_variance)
-    return off_policy(config, agent, training, evaluation)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -3,32 +3,43 @@
 import dataclasses
 
 from jaxq.bellman import HLGauss
+from jaxq.configs import (
+    ATOMS,
+    Q_LEARNING,
+    Atoms,
+    Discount,
+    Exploration,
+    Layers,
+    NStep,
+    Operator,
+    QLearner,
+    Targets,
+    presets,
+)
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = merged(DEFAULTS, ATOMS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(AtomsConfig, QLearningConfig):
-    """The fields of hl_gauss beside those of all Q-learning."""
+class Config(Atoms, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of hl_gauss."""
 
     smoothing: float = 0.75
     """Width of the Gaussian in bin widths."""
 
 
+PRESETS = presets(Config, Q_LEARNING, ATOMS)
+
+
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    representation = HLGauss(config.support, config.smoothing)
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
-    agent = q_learning_agent(config, training, network, representation)
-    return off_policy(config, agent, training, evaluation)
+    training, evaluation, num_actions = config.make_environments()
+    representation = HLGauss(config.make_support(), config.smoothing)
+    network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
+    agent = config.make_q_learner(training, network, representation)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

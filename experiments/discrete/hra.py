@@ -5,35 +5,32 @@ The components are the environment's own where its rewards are vectors (`tabular
 
 import dataclasses
 
-from jaxq.bellman import HybridReward, Scalar, as_given, gains_and_losses
+from jaxq.bellman import HybridReward, as_given, gains_and_losses, operators
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Huber, Layers, NStep, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of hra beside those of all Q-learning."""
+class Config(Huber, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of hra, in which each head backs up its own best action."""
 
-    huber_threshold: float | None = 1.0
-    """Where the loss turns from square to linear; None for squared errors."""
+
+PRESETS = presets(Config, Q_LEARNING)
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
+    training, evaluation, num_actions = config.make_environments()
     channels = as_given if training.reward_shape else gains_and_losses
     count = training.reward_shape[0] if training.reward_shape else 2
-    representation = HybridReward((Scalar(config.huber_threshold),) * count, (1.0,) * count)
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
-    agent = q_learning_agent(config, training, network, representation, channels=channels)
-    return off_policy(config, agent, training, evaluation)
+    representation = HybridReward((config.make_scalar(),) * count, (1.0,) * count)
+    network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
+    operator = operators.Maximum()
+    agent = config.make_q_learner(training, network, representation, channels=channels, operator=operator)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

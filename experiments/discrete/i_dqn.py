@@ -1,36 +1,35 @@
-"""i-DQN: a chain of value functions (Vincent et al., Iterated Q-Network, 2024)."""
+"""i-DQN: a chain of value functions (Vincent et al., Iterated Q-Network, 2024).
+
+D = 10 is the authors' code's where T = 200; on Atari theirs are of 6,000 and 30 steps, an update coming every fourth.
+"""
 
 import dataclasses
 
-from jaxq.bellman import Scalar
+from jaxq.configs import Q_LEARNING, Chain, Discount, Exploration, Huber, Layers, NStep, Operator, QLearner, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import CHAIN, DEFAULTS, ChainConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = merged(DEFAULTS, CHAIN)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(ChainConfig):
-    """The fields of i_dqn beside those of a chain."""
+class Config(Huber, Chain, Operator, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of i_dqn."""
 
     links: int = 5
-    huber_threshold: float | None = 1.0
-    """Where the loss turns from square to linear; None for squared errors."""
+
+
+PRESETS = presets(Config, Q_LEARNING, atari={"target_period": 1_500, "sync_period": 8})
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    representation = Scalar(config.huber_threshold)
-    torso, hidden = config.split_torso(training)
+    training, evaluation, num_actions = config.make_environments()
+    representation = config.make_scalar()
+    torso, hidden = config.make_split_torso(training)
     network = ActionValueNetwork(torso, ActionValueHead(num_actions, representation.width, hidden=hidden))
-    agent = config.chain_of(q_learning_agent(config, training, network, representation))
-    return off_policy(config, agent, training, evaluation)
+    agent = config.make_chain(config.make_q_learner(training, network, representation))
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -1,34 +1,53 @@
-"""i-IQN: a chain of value functions (Vincent et al., Iterated Q-Network, 2024)."""
+"""i-IQN: a chain of value functions (Vincent et al., Iterated Q-Network, 2024).
+
+D = 10 is the authors' code's where T = 200; on Atari theirs are of 6,000 and 30 steps, an update coming every fourth.
+"""
 
 import dataclasses
 
 from jaxq.bellman import ImplicitQuantile
+from jaxq.configs import (
+    FRACTIONS,
+    Q_LEARNING,
+    Chain,
+    Discount,
+    Exploration,
+    Fractions,
+    Layers,
+    NStep,
+    Operator,
+    QLearner,
+    presets,
+)
 from jaxq.networks import ActionValueNetwork
-from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import SAMPLED_QUANTILES, FractionsConfig, make_discrete_environments
-from jaxq.runs.q_learning import CHAIN, DEFAULTS, ChainConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = merged(DEFAULTS, SAMPLED_QUANTILES, CHAIN)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(FractionsConfig, ChainConfig):
-    """The fields of i_iqn beside those of a chain."""
+class Config(Fractions, Chain, Operator, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of i_iqn."""
 
     links: int = 3
 
 
+PRESETS = presets(
+    Config,
+    Q_LEARNING,
+    FRACTIONS,
+    atari={"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32, "target_period": 1_500, "sync_period": 8},
+)
+
+
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
+    training, evaluation, num_actions = config.make_environments()
     representation = ImplicitQuantile(config.huber_threshold)
-    torso, hidden = config.split_torso(training)
-    network = ActionValueNetwork(torso, config.head(num_actions, hidden))
-    agent = config.chain_of(q_learning_agent(config, training, network, representation))
-    return off_policy(config, agent, training, evaluation)
+    torso, hidden = config.make_split_torso(training)
+    network = ActionValueNetwork(torso, config.make_head(num_actions, hidden))
+    agent = config.make_chain(config.make_q_learner(training, network, representation))
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -1,21 +1,20 @@
-"""LogDQN (van Seijen et al., Using a Logarithmic Mapping to Enable Lower Discount Factors in RL, 2019)."""
+"""LogDQN (van Seijen et al., Using a Logarithmic Mapping to Enable Lower Discount Factors in RL, 2019).
+
+The discount is the paper's, lower than others can use.
+"""
 
 import dataclasses
 
 from jaxq.bellman import Decomposed, Logarithmic, Mapped, Scalar, by_sign
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, Operator, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-# The paper's discount, lower than others can use.
-PRESETS = merged(DEFAULTS, everywhere(discount=0.96))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of log_dqn beside those of all Q-learning."""
+class Config(Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of log_dqn."""
 
     log_scale: float = 0.5
     """c, the factor of the logarithm."""
@@ -25,17 +24,19 @@ class Config(QLearningConfig):
     """β_reg, the share of a step that is averaged in the space of returns."""
 
 
+PRESETS = presets(Config, Q_LEARNING, everywhere={"discount": 0.96})
+
+
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
+    training, evaluation, num_actions = config.make_environments()
     mapping = Logarithmic(config.log_scale, config.discount**config.log_horizon)
-    channel = Mapped(Scalar(), mapping, config.averaging_rate)
+    channel = Mapped(Scalar(1.0), mapping, config.averaging_rate)
     representation = Decomposed((channel, channel), (1.0, -1.0))
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
-    agent = q_learning_agent(config, training, network, representation, channels=by_sign)
-    return off_policy(config, agent, training, evaluation)
+    network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
+    agent = config.make_q_learner(training, network, representation, channels=by_sign)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -6,18 +6,15 @@ The dimensions are the environment's own where its rewards are vectors (`tabular
 import dataclasses
 
 from jaxq.bellman import Particles, as_given, gains_and_losses
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, Operator, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import FINE_STEPS, make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = merged(DEFAULTS, FINE_STEPS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of md3qn beside those of all Q-learning."""
+class Config(Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of md3qn."""
 
     num_particles: int = 64
     """Particles of a return; 200 in the paper."""
@@ -25,17 +22,19 @@ class Config(QLearningConfig):
     """Of the Gaussian kernels, in units of the return squared."""
 
 
+PRESETS = presets(Config, Q_LEARNING, atari={"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32})
+
+
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
+    training, evaluation, num_actions = config.make_environments()
     channels = as_given if training.reward_shape else gains_and_losses
     count = training.reward_shape[0] if training.reward_shape else 2
     representation = Particles(config.num_particles, count, config.bandwidths)
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
-    agent = q_learning_agent(config, training, network, representation, channels=channels)
-    return off_policy(config, agent, training, evaluation)
+    network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
+    agent = config.make_q_learner(training, network, representation, channels=channels)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -3,30 +3,48 @@
 import dataclasses
 
 from jaxq.bellman import ImplicitQuantile
+from jaxq.configs import (
+    FRACTIONS,
+    Q_LEARNING,
+    Discount,
+    Exploration,
+    Fractions,
+    Layers,
+    NStep,
+    Operator,
+    QLearner,
+    Risk,
+    Targets,
+    presets,
+)
 from jaxq.networks import ActionValueNetwork
-from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
-from jaxq.runs.discrete import SAMPLED_QUANTILES, FractionsConfig, make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = merged(DEFAULTS, SAMPLED_QUANTILES, everywhere(operator="munchausen"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(FractionsConfig, QLearningConfig):
-    """The fields of munchausen_iqn: those of iqn, with another operator."""
+class Config(Risk, Fractions, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of munchausen_iqn: those of iqn, with another operator."""
+
+
+PRESETS = presets(
+    Config,
+    Q_LEARNING,
+    FRACTIONS,
+    everywhere={"operator": "munchausen"},
+    atari={"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32},
+)
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    representation = ImplicitQuantile(config.huber_threshold)
-    torso, hidden = config.split_torso(training)
-    network = ActionValueNetwork(torso, config.head(num_actions, hidden))
-    agent = q_learning_agent(config, training, network, representation)
-    return off_policy(config, agent, training, evaluation)
+    training, evaluation, num_actions = config.make_environments()
+    representation = config.valued(ImplicitQuantile(config.huber_threshold))
+    torso, hidden = config.make_split_torso(training)
+    network = ActionValueNetwork(torso, config.make_head(num_actions, hidden))
+    agent = config.make_q_learner(training, network, representation)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -4,30 +4,23 @@ PPO whose critic is told the quantiles of every action's return, which an IQN he
 """
 
 import dataclasses
-from typing import Any
 
-import optax
-
-from jaxq.agents import LinearSchedule, PGRainbow, PPOHyperparameters
+from jaxq.agents import PGRainbow, PPOHyperparameters
 from jaxq.bellman import ImplicitQuantile
+from jaxq.configs import Adam, Discount, DiscreteEnvironments, Fractions, FromRollouts, Layers, RewardClip, presets
 from jaxq.networks import QuantileCriticNetwork
-from jaxq.runs import OnPolicyConfig, clean_errors, on_policy, parse, run
-from jaxq.runs.discrete import DiscreteConfig, FractionsConfig, make_discrete_environments
+from jaxq.runs import main
 from jaxq.training import OnPolicy
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "classic": {"num_envs": 8, "rollout_steps": 128, "minibatches": 4, "epochs": 4, "total_steps": 500_000},
-    "minatar": {"num_envs": 64, "rollout_steps": 128, "minibatches": 8, "epochs": 4, "total_steps": 10_000_000},
-    "atari": {"num_envs": 8, "rollout_steps": 128, "minibatches": 4, "epochs": 4, "total_steps": 10_000_000},
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(FractionsConfig, OnPolicyConfig, DiscreteConfig):
-    """The fields of pg_rainbow; it explores by its policy and needs none of the exploration's."""
+class Config(Fractions, Layers, Discount, RewardClip, Adam, FromRollouts, DiscreteEnvironments):
+    """The axes of pg_rainbow, which explores by its policy."""
 
     learning_rate: float = 2.5e-4
-    """Step size of Adam at the first update; it falls linearly to zero over the run."""
+    learning_rate_final: float | None = 0.0
+    adam_epsilon: float = 1e-5
+    max_gradient_norm: float = 0.5
     num_fractions: int = 8
     num_act_fractions: int = 16
     trace: float = 0.95
@@ -40,33 +33,41 @@ class Config(FractionsConfig, OnPolicyConfig, DiscreteConfig):
     """Of the values' loss."""
     quantile_weight: float = 1.0
     """Of the quantiles' loss."""
-    max_gradient_norm: float = 0.5
+
+
+PRESETS = presets(
+    Config,
+    everywhere={"rollout_steps": 128, "minibatches": 4, "epochs": 4, "num_envs": 8, "total_steps": 10_000_000},
+    tabular={"total_steps": 100_000},
+    classic={"total_steps": 500_000},
+    minatar={"num_envs": 64, "minibatches": 8},
+    atari={"reward_clip": 1.0, "life_loss": True},
+)
 
 
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    network = QuantileCriticNetwork(config.torso(training), num_actions, config.head(num_actions, 128))
+    training, evaluation, num_actions = config.make_environments()
     agent = PGRainbow(
-        network=network,
+        network=QuantileCriticNetwork(config.make_torso(training), num_actions, config.make_head(num_actions, 128)),
         observation_spec=training.observation_spec,
-        optimizer=optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.scale_by_adam(eps=1e-5)),
+        optimizer=config.make_optimizer(),
         hyper=PPOHyperparameters(
-            learning_rate=LinearSchedule(config.learning_rate, 0.0, config.total_updates),
+            learning_rate=config.make_step_sizes(config.total_updates),
             discount=config.discount,
             trace=config.trace,
             clip=config.clip,
             entropy_weight=config.entropy_weight,
             value_weight=config.value_weight,
             quantile_weight=config.quantile_weight,
+            reward_clip=config.reward_clip,
         ),
         minibatches=config.minibatches,
         epochs=config.epochs,
         representation=ImplicitQuantile(config.huber_threshold),
     )
-    return on_policy(config, agent, training, evaluation)
+    return config.make_training(agent, training, evaluation)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

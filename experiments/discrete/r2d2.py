@@ -5,49 +5,81 @@ from typing import ClassVar
 
 from jaxq.agents import RecurrentQLearning
 from jaxq.bellman import Mapped, Scalar, SignedHyperbolic
-from jaxq.networks import GRU, DuelingHead, RecurrentActionValueNetwork
-from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, adam, hyperparameters
-from jaxq.training import OffPolicy
-
-PRESETS = merged(
-    DEFAULTS,
-    everywhere(operator="double", n_step=5, priority_exponent=0.9, importance_exponent=0.6, exploration="ladder"),
+from jaxq.configs import (
+    Q_LEARNING,
+    Discount,
+    Exploration,
+    Layers,
+    NStep,
+    Operator,
+    QLearner,
+    Sequences,
+    Targets,
+    presets,
 )
+from jaxq.networks import GRU, DuelingHead, RecurrentActionValueNetwork
+from jaxq.runs import main
+from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of r2d2 beside those of all Q-learning."""
+class Config(Sequences, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of r2d2."""
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("burn_in",)
 
-    sequence_length: int = 24
-    """Steps of a sequence; 80 in the paper, after a burn-in of 40."""
     burn_in: int = 8
-    """Steps at its start that only warm up the memory."""
+    """Steps at the start of a sequence that only bring the memory up to date."""
     recurrent_width: int = 128
     """Units of the GRU."""
 
 
+PRESETS = presets(
+    Config,
+    Q_LEARNING,
+    everywhere={
+        "operator": "double",
+        "n_step": 5,
+        "discount": 0.997,
+        "priority_exponent": 0.9,
+        "importance_exponent": 0.6,
+        "importance_exponent_final": 0.6,
+        "exploration": "ladder",
+        "sequence_length": 24,
+        "reward_clip": float("inf"),
+        "max_gradient_norm": 40.0,
+    },
+    atari={
+        "learning_rate": 1e-4,
+        "adam_epsilon": 1e-3,
+        "batch_size": 64,
+        "target_period": 2_500,
+        "sequence_length": 120,
+        "burn_in": 40,
+        "recurrent_width": 512,
+        "num_envs": 64,
+    },
+)
+
+
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
+    training, evaluation, num_actions = config.make_environments()
     agent = RecurrentQLearning(
         network=RecurrentActionValueNetwork(
-            config.torso(training), DuelingHead(num_actions), GRU(config.recurrent_width)
+            config.make_torso(training),
+            DuelingHead(num_actions, hidden=config.recurrent_width),
+            GRU(config.recurrent_width),
         ),
         observation_spec=training.observation_spec,
-        optimizer=adam(config),
-        hyper=hyperparameters(config),
+        optimizer=config.make_optimizer(),
+        hyper=config.make_hyperparameters(),
         representation=Mapped(Scalar(), SignedHyperbolic()),
         burn_in=config.burn_in,
         n_step=config.n_step,
     )
-    return off_policy(config, agent, training, evaluation, sequence_length=config.sequence_length)
+    return config.make_training(agent, training, evaluation, sequence_length=config.sequence_length)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -5,33 +5,31 @@ C51 with double targets, prioritized replay, n-step returns, dueling streams and
 
 import dataclasses
 
+from jaxq.agents import Greedy
 from jaxq.bellman import Categorical, operators
+from jaxq.configs import ATOMS, Q_LEARNING, Atoms, Discount, Layers, NStep, QLearner, Targets, presets
 from jaxq.networks import ActionValueNetwork, DuelingHead
-from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
-from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-# Exploration is the noise's alone.
-NOISY = everywhere(epsilon_initial=0.0, epsilon_final=0.0, n_step=3, priority_exponent=0.5)
-PRESETS = merged(DEFAULTS, ATOMS, NOISY)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(AtomsConfig, QLearningConfig):
-    """The fields of rainbow: those of all Q-learning, and the atoms."""
+class Config(Atoms, Targets, Layers, NStep, Discount, QLearner):
+    """The axes of rainbow; the noise is all its exploration."""
+
+
+PRESETS = presets(Config, Q_LEARNING, ATOMS, everywhere={"n_step": 3, "priority_exponent": 0.5})
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    representation = Categorical(config.support)
-    torso, hidden = config.split_torso(training)
+    training, evaluation, num_actions = config.make_environments()
+    representation = Categorical(config.make_support())
+    torso, hidden = config.make_split_torso(training)
     network = ActionValueNetwork(torso, DuelingHead(num_actions, representation.width, hidden, noisy=True))
-    agent = q_learning_agent(config, training, network, representation, operators.Double())
-    return off_policy(config, agent, training, evaluation)
+    agent = config.make_q_learner(training, network, representation, operator=operators.Double(), exploration=Greedy())
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -8,18 +8,15 @@ from typing import ClassVar
 
 from jaxq.agents import RecurrentLambdaQLearning
 from jaxq.bellman import Scalar
+from jaxq.configs import LAMBDA_Q_LEARNING, LambdaQLearner, Layers, presets
 from jaxq.networks import GRU, ActionValueHead, RecurrentActionValueNetwork
-from jaxq.runs import clean_errors, on_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.lambda_q_learning import DEFAULTS, LambdaQConfig, lambda_q_agent
+from jaxq.runs import main
 from jaxq.training import OnPolicy
-
-PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(LambdaQConfig):
-    """The fields of recurrent_pqn beside those of pqn."""
+class Config(Layers, LambdaQLearner):
+    """The axes of recurrent_pqn."""
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("burn_in",)
 
@@ -30,16 +27,20 @@ class Config(LambdaQConfig):
     """Steps at the start of each rollout that only warm up the memory, which acting has left there."""
 
 
+PRESETS = presets(Config, LAMBDA_Q_LEARNING)
+
+
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
+    training, evaluation, num_actions = config.make_environments()
     network = RecurrentActionValueNetwork(
-        config.torso(training), ActionValueHead(num_actions), GRU(config.recurrent_width)
+        config.make_torso(training), ActionValueHead(num_actions), GRU(config.recurrent_width)
     )
-    agent = lambda_q_agent(config, training, network, Scalar(), kind=RecurrentLambdaQLearning, burn_in=config.burn_in)
-    return on_policy(config, agent, training, evaluation)
+    agent = config.make_lambda_q_learner(
+        training, network, Scalar(), kind=RecurrentLambdaQLearning, burn_in=config.burn_in
+    )
+    return config.make_training(agent, training, evaluation)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

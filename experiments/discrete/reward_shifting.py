@@ -7,38 +7,35 @@ One shift alone is `dqn.py --reward-shift`.
 import dataclasses
 
 from jaxq.agents import EnsembleQLearning
-from jaxq.bellman import Scalar
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Huber, Layers, NStep, Operator, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = DEFAULTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of reward_shifting beside those of all Q-learning."""
+class Config(Huber, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of reward_shifting; each member's shift comes on top of that of all."""
 
     shifts: tuple[float, ...] = (-0.1, 0.0, 0.1)
-    """Added to the rewards of each member."""
+    """Added to the rewards of each member, and to the shift of all."""
     mask_probability: float = 1.0
     """A member learns from a transition with this probability."""
-    huber_threshold: float | None = 1.0
-    """Where the loss turns from square to linear; None for squared errors."""
+
+
+PRESETS = presets(Config, Q_LEARNING)
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    representation = Scalar(config.huber_threshold)
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
-    base = q_learning_agent(config, training, network, representation)
-    agent = EnsembleQLearning(base, len(config.shifts), config.mask_probability, config.shifts)
-    return off_policy(config, agent, training, evaluation)
+    training, evaluation, num_actions = config.make_environments()
+    representation = config.make_scalar()
+    network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
+    base = config.make_q_learner(training, network, representation)
+    shifts = tuple(config.reward_shift + shift for shift in config.shifts)
+    agent = EnsembleQLearning(base, len(shifts), config.mask_probability, shifts)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

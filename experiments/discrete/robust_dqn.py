@@ -9,37 +9,36 @@ from typing import Literal
 
 from jaxq.agents import SaddlePointQLearning
 from jaxq.bellman import Scalar
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, Operator, QLearner, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, hyperparameters, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = merged(DEFAULTS, everywhere(operator="max"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of robust_dqn beside those of all Q-learning."""
+class Config(Operator, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of robust_dqn, which has no target network."""
 
     error: Literal["squared", "huber", "absolute"] = "huber"
     """The Bellman error that is minimized."""
     huber_threshold: float = 1.0
     """Where the Huber error turns from square to linear."""
     penalty: float = 1.0
-    """On the square of the correction."""
+    """β, on the square of the correction's weights."""
+
+
+PRESETS = presets(Config, Q_LEARNING, everywhere={"operator": "max", "n_step": 1})
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    values, correction = (ActionValueNetwork(config.torso(training), ActionValueHead(num_actions)) for _ in range(2))
-    hyper = hyperparameters(config).replace(target=None)
-    base = q_learning_agent(config, training, values, Scalar(), hyper=hyper)
-    agent = SaddlePointQLearning(base, correction, config.error, config.huber_threshold, config.penalty)
-    return off_policy(config, agent, training, evaluation)
+    training, evaluation, num_actions = config.make_environments()
+    network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions))
+    base = config.make_q_learner(training, network, Scalar(), targets=())
+    threshold = config.huber_threshold
+    agent = SaddlePointQLearning(base, num_actions, config.error, threshold, config.penalty)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

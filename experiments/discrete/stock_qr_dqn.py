@@ -10,14 +10,23 @@ import jax.numpy as jnp
 
 from jaxq.bellman import Quantile, StockAugmented
 from jaxq.bellman.risk import ExpectedUtility
+from jaxq.configs import (
+    Q_LEARNING,
+    Discount,
+    Exploration,
+    Layers,
+    NStep,
+    Operator,
+    QLearner,
+    QuantileHuber,
+    Targets,
+    presets,
+)
 from jaxq.envs import WithStock
 from jaxq.networks import ActionValueHead, StockNetwork
-from jaxq.runs import clean_errors, everywhere, merged, off_policy, parse, run
-from jaxq.runs.discrete import make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
 
-PRESETS = merged(DEFAULTS, everywhere(discount=0.997))
 UTILITIES = {
     "neutral": lambda x: x,
     "shortfall": lambda x: jnp.minimum(x, 0.0),
@@ -26,8 +35,8 @@ UTILITIES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QLearningConfig):
-    """The fields of stock_qr_dqn beside those of all Q-learning."""
+class Config(QuantileHuber, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of stock_qr_dqn."""
 
     utility: Literal["neutral", "shortfall", "homeostasis"] = "shortfall"
     """Of c + G: itself, what it falls short of zero (with the right stock this maximizes CVaR), or how near to zero."""
@@ -35,21 +44,22 @@ class Config(QLearningConfig):
     """c at the start of an episode; minus the return that is aimed at."""
     num_quantiles: int = 51
     """Quantiles of the return to come."""
-    huber_threshold: float = 1.0
-    """Where the quantile loss turns from square to linear."""
+
+
+PRESETS = presets(Config, Q_LEARNING, everywhere={"discount": 0.997})
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    plain, plain_evaluation, num_actions = make_discrete_environments(config)
-    training, evaluation = (WithStock(e, config.discount, config.initial_stock) for e in (plain, plain_evaluation))
+    training, evaluation, num_actions = config.make_environments()
+    settings = (config.discount, config.initial_stock, config.reward_clip, config.reward_shift)
+    training, evaluation = (WithStock(environment, *settings) for environment in (training, evaluation))
     quantiles = Quantile(config.num_quantiles, config.huber_threshold)
     representation = StockAugmented(quantiles, ExpectedUtility(UTILITIES[config.utility]))
-    network = StockNetwork(config.torso(training), ActionValueHead(num_actions, quantiles.width))
-    agent = q_learning_agent(config, training, network, representation)
-    return off_policy(config, agent, training, evaluation)
+    network = StockNetwork(config.make_torso(training), ActionValueHead(num_actions, quantiles.width))
+    agent = config.make_q_learner(training, network, representation)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

@@ -3,29 +3,40 @@
 import dataclasses
 
 from jaxq.bellman import TwoHot
+from jaxq.configs import (
+    ATOMS,
+    Q_LEARNING,
+    Atoms,
+    Discount,
+    Exploration,
+    Layers,
+    NStep,
+    Operator,
+    QLearner,
+    Targets,
+    presets,
+)
 from jaxq.networks import ActionValueHead, ActionValueNetwork
-from jaxq.runs import clean_errors, merged, off_policy, parse, run
-from jaxq.runs.discrete import ATOMS, AtomsConfig, make_discrete_environments
-from jaxq.runs.q_learning import DEFAULTS, QLearningConfig, q_learning_agent
+from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-PRESETS = merged(DEFAULTS, ATOMS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(AtomsConfig, QLearningConfig):
-    """The fields of two_hot beside those of all Q-learning."""
+class Config(Atoms, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+    """The axes of two_hot."""
+
+
+PRESETS = presets(Config, Q_LEARNING, ATOMS)
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, num_actions = make_discrete_environments(config)
-    representation = TwoHot(config.support)
-    network = ActionValueNetwork(config.torso(training), ActionValueHead(num_actions, representation.width))
-    agent = q_learning_agent(config, training, network, representation)
-    return off_policy(config, agent, training, evaluation)
+    training, evaluation, num_actions = config.make_environments()
+    representation = TwoHot(config.make_support())
+    network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
+    agent = config.make_q_learner(training, network, representation)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":
-    with clean_errors():
-        run(build, parse(Config, PRESETS))
+    main(Config, PRESETS, build)

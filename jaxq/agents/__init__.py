@@ -5,15 +5,16 @@ from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.agents.ensemble import EnsembleQLearning
-from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
+from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonUntil, EpsilonZGreedy, Greedy
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
+from jaxq.agents.retrace import RetraceHyperparameters, RetraceQLearning
 from jaxq.agents.sac import SAC, SACHyperparameters, SACState
 from jaxq.agents.saddle_point import SaddlePointQLearning
-from jaxq.agents.self_predictive import AnnealedHorizon, SelfPredictiveQLearning
+from jaxq.agents.self_predictive import AnnealedHorizon, Resets, SelfPredictiveQLearning
 from jaxq.agents.targets import HardUpdate, PolyakUpdate
 from jaxq.agents.variance_weighted import VarianceWeightedQLearning
 from jaxq.schedules import LinearSchedule
@@ -30,7 +31,9 @@ __all__ = [
     "EnsembleQLearning",
     "EpsilonGreedy",
     "EpsilonLadder",
+    "EpsilonUntil",
     "EpsilonZGreedy",
+    "Greedy",
     "HardUpdate",
     "ImageAugmentation",
     "IteratedQLearning",
@@ -45,6 +48,9 @@ __all__ = [
     "QLearningHyperparameters",
     "RecurrentLambdaQLearning",
     "RecurrentQLearning",
+    "Resets",
+    "RetraceHyperparameters",
+    "RetraceQLearning",
     "SACHyperparameters",
     "SACState",
     "SaddlePointQLearning",

@@ -5,7 +5,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.base import require_in
+from jaxq.agents.hyperparameters import require_in
+from jaxq.keys import streams
 from jaxq.networks import unit_range
 
 
@@ -43,7 +44,7 @@ class ImageAugmentation:
 
     def __call__(self, images: jax.Array, key: jax.Array) -> jax.Array:
         """See the class."""
-        shift_key, intensity_key = jax.random.split(key)
+        shift_key, intensity_key = streams(key, "shift", "intensity")
         if self.shift:
             images = random_shift(images, self.shift, shift_key)
         images = unit_range(images)

@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import LearnerState, example_observation
+from jaxq.agents.base import LearnerState, example_observation, init_params
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import n_step_return
 from jaxq.errors import require
+from jaxq.keys import streams
 from jaxq.networks import ActionValueHead
 from jaxq.types import Metrics, Network, PyTree, Transition
 
@@ -80,14 +81,14 @@ class AuxiliaryQLearning(ActsByQLearning):
 
     def init(self, key: jax.Array) -> AuxiliaryState:
         """See `Actor.init`."""
-        values_key, random_key, tasks_key = jax.random.split(key, 3)
+        values_key, random_key, tasks_key = streams(key, "values", "random", "tasks")
         observation = example_observation(self.base.observation_spec)
         own = self.base.init(values_key).params
         features = self._features(own, observation)
         tasks = self._tasks_head.init(tasks_key, features)["params"]
         params = {"params": {**own["params"], "tasks": tasks}}
         values = LearnerState.with_target(params, self.base.optimizer, self.base.hyper)
-        random = self.random_network.init(random_key, observation)
+        random = init_params(self.random_network, random_key, observation)
         return AuxiliaryState(values, random, jnp.zeros(self.num_tasks))
 
     def _features(self, params: PyTree, observation: jax.Array) -> jax.Array:

@@ -4,7 +4,6 @@ An agent is a frozen dataclass of static choices; all that learns is in its stat
 for one member of a population and vmapped over the members by the training loop.
 """
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
@@ -12,16 +11,16 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from jaxq.agents.hyperparameters import as_leaves
 from jaxq.envs.base import ActionSpec, ObservationSpec
 from jaxq.errors import require
-from jaxq.types import Metrics, PyTree, Rollout, TimeStep
+from jaxq.keys import streams
+from jaxq.networks import SAMPLES
+from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
 # Optimizer states of networks up to this many parameters are kept as one vector: one fused update, not one a small
 # array. For wider networks the concatenation costs more than it saves (measured: 64-wide gains, 256 loses).
 FLATTEN_LIMIT = 50_000
-
-POSITIVE = 1e-30  # the low end of an interval that excludes zero
-INFINITY = float("inf")
 
 
 class Actor(Protocol):
@@ -33,6 +32,14 @@ class Actor(Protocol):
     def init_memory(self, num_envs: int) -> PyTree:
         """What acting carries from step to step: where schedules are, held actions, recurrent state."""
 
+    def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
+        """The behaviour policy.
+
+        Returns:
+          Actions [E, ...] for a TimeStep [E, ...], the new memory, and the record [E, ...]: what the agent wants to
+          find of this step when it learns from it, in the replay or the rollout, whichever there is; `()` for most.
+        """
+
     def exploit(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """The policy that is evaluated: actions [E, ...] for a TimeStep [E, ...], and the new memory."""
 
@@ -40,8 +47,10 @@ class Actor(Protocol):
 class Agent(Actor, Protocol):
     """What the off-policy loop needs of an agent."""
 
-    def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
-        """The behaviour policy: as `exploit`, exploring."""
+    def watch(
+        self, state: Any, memory: Any, timestep: TimeStep, action: jax.Array, key: jax.Array
+    ) -> tuple[PyTree, PyTree]:
+        """Memory and record of a step of the warm-up, whose actions [E, ...] are uniformly random."""
 
     def update(self, state: Any, batch: Any, key: jax.Array) -> tuple[PyTree, Metrics, jax.Array]:
         """One learning step on a batch from replay: the new state, scalars to log, and the samples' priorities [B]."""
@@ -50,15 +59,23 @@ class Agent(Actor, Protocol):
 class OnPolicyAgent(Actor, Protocol):
     """What the on-policy loop needs of an agent."""
 
-    def behave(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
-        """The behaviour policy: as `exploit`, exploring, and what the agent wants to find in the rollout [E, ...]."""
-
     @property
     def updates_per_rollout(self) -> int:
         """Steps of the optimizer in an `update`."""
 
     def update(self, state: Any, rollout: Rollout, key: jax.Array) -> tuple[PyTree, Metrics]:
         """Learn from a rollout: the new state, and scalars to log."""
+
+
+class RecordsNothing:
+    """Base of off-policy agents that need nothing of acting when they learn."""
+
+    def watch(
+        self, state: Any, memory: PyTree, timestep: TimeStep, action: jax.Array, key: jax.Array
+    ) -> tuple[PyTree, PyTree]:
+        """See `Agent.watch`: the warm-up leaves no trace."""
+        del state, timestep, action, key
+        return memory, ()
 
 
 def flatten_small(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
@@ -73,17 +90,6 @@ def flatten_small(optimizer: optax.GradientTransformation) -> optax.GradientTran
         lambda params: choose(params).init(params),
         lambda updates, state, params=None: choose(updates).update(updates, state, params),
     )
-
-
-def in_turn(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` over the first axis of its arguments, for work whose matrix products already fill the machine.
-
-    On the CPU one after the other: XLA's batched matrix products there are several times slower than the same products
-    one by one. Accelerators work side by side.
-    """
-    if jax.default_backend() != "cpu":
-        return jax.vmap(function)
-    return lambda *args: jax.lax.map(lambda member: function(*member), args)
 
 
 def except_for(
@@ -175,12 +181,18 @@ def in_epochs(
     """
 
     def epoch(state: Any, key: jax.Array) -> tuple[Any, Metrics]:
-        shuffle_key, learn_key = jax.random.split(key)
+        shuffle_key, learn_key = streams(key, "shuffle", "learn")
         parts = minibatches_of(data, minibatches, shuffle_key)
         return jax.lax.scan(learn, state, (parts, jax.random.split(learn_key, minibatches)))
 
     state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, epochs))
     return state, jax.tree.map(jnp.mean, metrics)
+
+
+def init_params(network: Network, key: jax.Array, *args: Any, **kwargs: Any) -> PyTree:
+    """A network's parameters for inputs like these, its parameters and its samples drawn from streams of their own."""
+    params_key, samples_key = streams(key, "params", SAMPLES)
+    return network.init({"params": params_key, SAMPLES: samples_key}, *args, **kwargs)
 
 
 def example_observation(spec: ObservationSpec) -> jax.Array:
@@ -191,25 +203,6 @@ def example_observation(spec: ObservationSpec) -> jax.Array:
 def example_action(spec: ActionSpec) -> jax.Array:
     """A batch of one action."""
     return jnp.zeros_like(spec.sample(jax.random.key(0), 1))
-
-
-def require_in(low: float, high: float, **fields: Any) -> None:
-    """Check numbers before they become leaves, where nothing can be raised any more.
-
-    Args:
-      low, high: the closed interval allowed.
-      fields: numbers by name.
-
-    Raises:
-      InputError: naming the first that is outside, or NaN.
-    """
-    for name, value in fields.items():
-        require(low <= value <= high, name, value, f"in [{low:g}, {high:g}]")
-
-
-def as_leaves(hyperparameters: PyTree) -> PyTree:
-    """Hyperparameters as arrays, so that each member of a population can have its own and none is compiled in."""
-    return jax.tree.map(jnp.float32, hyperparameters)
 
 
 def minibatches_of(tree: PyTree, count: int, key: jax.Array) -> PyTree:

@@ -6,21 +6,16 @@ of zero mean under the transition probabilities); so whole windows are learned f
 """
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 
-from jaxq.agents.base import (
-    INFINITY,
-    POSITIVE,
-    LearnerState,
-    example_observation,
-    require_in,
-)
+from jaxq.agents.base import LearnerState, RecordsNothing, example_observation
 from jaxq.agents.exploration import Exploration
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
+from jaxq.bellman import lambda_return
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
 from jaxq.networks import SkillLuckNetwork
@@ -28,7 +23,7 @@ from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, PyTree, Segment, TimeStep
 
 
-class DirectAdvantageHyperparameters(struct.PyTreeNode):
+class DirectAdvantageHyperparameters(Hyperparameters):
     """The numbers of the agent; each is a leaf of its state.
 
     Attributes:
@@ -40,16 +35,16 @@ class DirectAdvantageHyperparameters(struct.PyTreeNode):
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
-    learning_rate: LinearSchedule
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
     exploration: Exploration
     target: Any
-    discount: Any = 0.99
-    temperature: Any = 0.1
-    reward_clip: Any = float("inf")
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.1
+    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
 
 
 @dataclasses.dataclass(frozen=True)
-class DirectAdvantage:
+class DirectAdvantage(RecordsNothing):
     """Off-policy DAE, from sequences of replay.
 
     Attributes:
@@ -65,9 +60,6 @@ class DirectAdvantage:
     hyper: DirectAdvantageHyperparameters
 
     def __post_init__(self) -> None:
-        hyper = self.hyper
-        require_in(0.0, 1.0, discount=hyper.discount)
-        require_in(POSITIVE, INFINITY, temperature=hyper.temperature, reward_clip=hyper.reward_clip)
         require(self.network.num_latents >= 2, "num_latents", self.network.num_latents, "at least 2")
 
     def init(self, key: jax.Array) -> LearnerState:
@@ -86,10 +78,12 @@ class DirectAdvantage:
     def _transition(self, params: PyTree, observation: jax.Array, action: jax.Array, following: jax.Array) -> Any:
         return self.network.apply(params, observation, action, following, method="transition")
 
-    def act(self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+    def act(
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, PyTree]:
         """See `Agent.act`."""
         _, skill = self._outputs(state.params, timestep.observation)
-        return state.hyper.exploration.select(memory, skill, timestep, key)
+        return *state.hyper.exploration.select(memory, skill, timestep, key), ()
 
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
@@ -111,7 +105,7 @@ class DirectAdvantage:
         target_value = target_value.reshape(length + 1, size)
         policy = jax.nn.softmax(target_skill / hyper.temperature).reshape(length + 1, size, -1)
         reward = jnp.clip(batch.reward, -hyper.reward_clip, hyper.reward_clip)
-        going_on = hyper.discount * (1.0 - batch.terminated)
+        discount = hyper.discount * (1.0 - batch.terminated)
         counts = 1.0 - batch.final
 
         def objective(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
@@ -124,17 +118,11 @@ class DirectAdvantage:
             )
             luck, model = luck.reshape(length, size), model.reshape(length, size)
 
-            # Backwards: what a window is worth without skill and luck, ending in the target's value.
-            def step(following: jax.Array, now: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-                reward, taken, luck, gamma, next_value, ended = now
-                rest = jnp.where(ended, next_value, following)
-                # Luck decides about ending, too: its discount is the full one.
-                worth = reward - taken - hyper.discount * luck + gamma * rest
-                return worth, worth
-
-            ended = batch.terminated | batch.truncated
-            inputs = (reward, taken, luck, going_on, target_value[1:], ended)
-            _, worth = jax.lax.scan(step, target_value[-1], inputs, reverse=True)
+            # What a window is worth without skill and luck, ending in the target's value: a λ-return that goes on to
+            # the episode's end. Luck decides about ending, too: its discount is the full one.
+            going_on = 1.0 - (batch.terminated | batch.truncated)
+            rewards = reward - taken - hyper.discount * luck
+            worth = lambda_return(rewards, discount, target_value[1:], going_on)
             error = counts * (worth - value)
             model_loss = jnp.mean(batch.weight * jnp.mean(counts * model, axis=0))
             loss = jnp.mean(batch.weight * jnp.mean(0.5 * error**2, axis=0))

@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import LearnerState, in_turn
+from jaxq.agents.base import LearnerState, RecordsNothing
 from jaxq.agents.q_learning import QLearning
 from jaxq.errors import require
+from jaxq.keys import streams
+from jaxq.lanes import over_lanes
 from jaxq.types import Metrics, PyTree, TimeStep, Transition
 
 
@@ -29,8 +31,20 @@ class Followed(struct.PyTreeNode):
     exploring: PyTree
 
 
+class EnsembleState(struct.PyTreeNode):
+    """All of the agent that changes, and the key of its masks, which does not.
+
+    Attributes:
+      members: of each Q-learner, [K, ...].
+      mask_key: by which it is decided who learns from what.
+    """
+
+    members: LearnerState
+    mask_key: jax.Array
+
+
 @dataclasses.dataclass(frozen=True)
-class EnsembleQLearning:
+class EnsembleQLearning(RecordsNothing):
     """K Q-learners with networks of their own.
 
     Attributes:
@@ -52,16 +66,18 @@ class EnsembleQLearning:
         count = len(self.reward_shifts)
         require(count == self.members, "reward_shifts", self.reward_shifts, f"{self.members} numbers, one a member")
 
-    def init(self, key: jax.Array) -> LearnerState:
-        """See `Actor.init`; every leaf is [K, ...]."""
-        states = jax.vmap(self.base.init)(jax.random.split(key, self.members))
-        return states.replace(hyper=states.hyper.replace(reward_shift=jnp.asarray(self.reward_shifts)))
+    def init(self, key: jax.Array) -> EnsembleState:
+        """See `Actor.init`."""
+        members_key, mask_key = streams(key, "members", "masks")
+        members = jax.vmap(self.base.init)(jax.random.split(members_key, self.members))
+        members = members.replace(hyper=members.hyper.replace(reward_shift=jnp.asarray(self.reward_shifts)))
+        return EnsembleState(members, mask_key)
 
     def init_memory(self, num_envs: int) -> Followed:
         """See `Actor.init_memory`."""
         return Followed(jnp.zeros(num_envs, jnp.int32), self.base.init_memory(num_envs))
 
-    def values(self, state: LearnerState, observation: jax.Array, mode: Any, key: jax.Array) -> jax.Array:
+    def values(self, state: EnsembleState, observation: jax.Array, mode: Any, key: jax.Array) -> jax.Array:
         """Every member's action values, [K, E, A], without its shift.
 
         A reward shifted by b for ever shifts values by `b / (1 - γ)`.
@@ -72,41 +88,45 @@ class EnsembleQLearning:
             shift = state.hyper.reward_shift / jnp.maximum(1.0 - state.hyper.discount, 1e-6)
             return self.base.representation.value(prediction) - shift
 
-        return in_turn(member)(state, jax.random.split(key, self.members))
+        of_all = over_lanes(member, self.members, heavy=True)
+        return of_all(state.members, jax.random.split(key, self.members))
 
     def act(
-        self, state: LearnerState, memory: Followed, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, Followed]:
+        self, state: EnsembleState, memory: Followed, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, Followed, PyTree]:
         """See `Agent.act`: by the member followed, which is drawn anew at each episode's start."""
-        draw_key, predict_key, select_key = jax.random.split(key, 3)
+        draw_key, predict_key, select_key = streams(key, "member", "networks", "explore")
         drawn = jax.random.randint(draw_key, memory.member.shape, 0, self.members)
         member = jnp.where(timestep.first, drawn, memory.member)
         values = self.values(state, timestep.observation, "act", predict_key)
         own = values[member, jnp.arange(member.shape[0])]
-        exploration = jax.tree.map(lambda leaf: leaf[0], state.hyper.exploration)
+        exploration = jax.tree.map(lambda leaf: leaf[0], state.members.hyper.exploration)
         action, exploring = exploration.select(memory.exploring, own, timestep, select_key)
-        return action, Followed(member, exploring)
+        return action, Followed(member, exploring), ()
 
     def exploit(
-        self, state: LearnerState, memory: Followed, timestep: TimeStep, key: jax.Array
+        self, state: EnsembleState, memory: Followed, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, Followed]:
         """See `Actor.exploit`: greedy on the members' mean."""
         values = self.values(state, timestep.observation, "exploit", key)
         return jnp.argmax(values.mean(axis=0), axis=-1).astype(jnp.int32), memory
 
-    def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
+    def update(
+        self, state: EnsembleState, batch: Transition, key: jax.Array
+    ) -> tuple[EnsembleState, Metrics, jax.Array]:
         """See `Agent.update`: of every member, each on what its mask lets through."""
 
-        def member(state: LearnerState, key: jax.Array, index: jax.Array) -> Any:
+        def learn(member: LearnerState, key: jax.Array, index: jax.Array) -> Any:
             own = batch
             if self.mask_probability < 1:
-                keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(jax.random.key(0), i), index))(
-                    batch.index
-                )
+                own_key = jax.random.fold_in(state.mask_key, index)
+                keys = jax.vmap(jax.random.fold_in, (None, 0))(own_key, batch.index)
                 own = batch.replace(
                     weight=batch.weight * jax.vmap(lambda k: jax.random.bernoulli(k, self.mask_probability))(keys)
                 )
-            return self.base.update(state, own, key)
+            return self.base.update(member, own, key)
 
-        state, metrics, priority = in_turn(member)(state, jax.random.split(key, self.members), jnp.arange(self.members))
-        return state, jax.tree.map(jnp.mean, metrics), priority.mean(axis=0)
+        of_all = over_lanes(learn, self.members, heavy=True)
+        keys = jax.random.split(key, self.members)
+        members, metrics, priority = of_all(state.members, keys, jnp.arange(self.members))
+        return state.replace(members=members), jax.tree.map(jnp.mean, metrics), priority.mean(axis=0)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.errors import require
+from jaxq.keys import streams
 from jaxq.schedules import LinearSchedule
 from jaxq.types import PyTree, TimeStep
 
@@ -26,6 +27,13 @@ class Exploration(Protocol):
         """Actions [E] int32 for action values [E, A], and the new memory."""
 
 
+class Stochastic(Exploration, Protocol):
+    """A strategy whose choice is a draw that depends on nothing but the values and the time."""
+
+    def probabilities(self, memory: Any, values: jax.Array) -> jax.Array:
+        """How likely `select` takes each action, [E, A], for action values [E, A]."""
+
+
 def epsilon_greedy(values: jax.Array, epsilon: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Uniformly random with probability ε [E] or [], else greedy: actions [E], and whether each was drawn, [E]."""
     num_envs, num_actions = values.shape
@@ -33,6 +41,28 @@ def epsilon_greedy(values: jax.Array, epsilon: jax.Array, key: jax.Array) -> tup
     u = jax.random.uniform(key, (num_envs,))
     at_random = jnp.minimum((u / jnp.maximum(epsilon, 1e-9) * num_actions).astype(jnp.int32), num_actions - 1)
     return jnp.where(u < epsilon, at_random, jnp.argmax(values, axis=-1).astype(jnp.int32)), u < epsilon
+
+
+def epsilon_greedy_probabilities(values: jax.Array, epsilon: jax.Array) -> jax.Array:
+    """How likely `epsilon_greedy` takes each action: [E, A] values and ε [E] or [] -> [E, A]."""
+    num_actions = values.shape[1]
+    greedy = jax.nn.one_hot(jnp.argmax(values, axis=-1), num_actions)
+    epsilon = jnp.broadcast_to(epsilon, values.shape[:1])[:, None]
+    return (1.0 - epsilon) * greedy + epsilon / num_actions
+
+
+class Greedy(struct.PyTreeNode):
+    """The best action always: for agents whose network, or whose choice among networks, explores."""
+
+    def init(self, num_envs: int) -> PyTree:
+        """Nothing to remember."""
+        del num_envs
+        return ()
+
+    def select(self, memory: PyTree, values: jax.Array, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        """See `Exploration.select`."""
+        del timestep, key
+        return jnp.argmax(values, axis=-1).astype(jnp.int32), memory
 
 
 class EpsilonGreedy(struct.PyTreeNode):
@@ -66,7 +96,39 @@ class EpsilonGreedy(struct.PyTreeNode):
     ) -> tuple[jax.Array, jax.Array]:
         """See `Exploration.select`."""
         del timestep
-        return epsilon_greedy(values, self.epsilon.at(steps), key)[0], steps + values.shape[0]
+        return epsilon_greedy(values, self.at(steps), key)[0], steps + values.shape[0]
+
+    def probabilities(self, steps: jax.Array, values: jax.Array) -> jax.Array:
+        """See `Stochastic.probabilities`."""
+        return epsilon_greedy_probabilities(values, self.at(steps))
+
+    def at(self, steps: jax.Array) -> jax.Array:
+        """ε after so many environment steps."""
+        return self.epsilon.at(steps)
+
+
+class EpsilonUntil(EpsilonGreedy):
+    """ε-greedy that ends, and leaves exploring to something else from then on: the noise of a network (BTR).
+
+    Attributes:
+      end: environment steps of the member after which ε is zero.
+    """
+
+    end: Any = float("inf")
+
+    @classmethod
+    def share(cls, initial: float, final: float, steps: float, share: float, total_steps: int) -> "EpsilonUntil":
+        """As `EpsilonGreedy.decaying`, ending after this share of a run.
+
+        Raises:
+          InputError: as there, and unless the share is in [0, 1].
+        """
+        require(0 <= share <= 1, "epsilon_end", share, "in [0, 1]")
+        return cls(cls.decaying(initial, final, steps).epsilon, share * total_steps)
+
+    def at(self, steps: jax.Array) -> jax.Array:
+        """See `EpsilonGreedy.at`."""
+        return jnp.where(steps < self.end, super().at(steps), 0.0)
 
 
 class EpsilonLadder(struct.PyTreeNode):
@@ -99,9 +161,15 @@ class EpsilonLadder(struct.PyTreeNode):
     def select(self, memory: PyTree, values: jax.Array, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """See `Exploration.select`."""
         del timestep
-        num_envs = values.shape[0]
-        epsilon = self.base ** (1.0 + self.exponent * jnp.arange(num_envs) / max(num_envs - 1, 1))
-        return epsilon_greedy(values, epsilon, key)[0], memory
+        return epsilon_greedy(values, self._epsilon(values.shape[0]), key)[0], memory
+
+    def probabilities(self, memory: PyTree, values: jax.Array) -> jax.Array:
+        """See `Stochastic.probabilities`."""
+        del memory
+        return epsilon_greedy_probabilities(values, self._epsilon(values.shape[0]))
+
+    def _epsilon(self, num_envs: int) -> jax.Array:
+        return self.base ** (1.0 + self.exponent * jnp.arange(num_envs) / max(num_envs - 1, 1))
 
 
 class HeldAction(struct.PyTreeNode):
@@ -155,7 +223,7 @@ class EpsilonZGreedy(struct.PyTreeNode):
         self, memory: HeldAction, values: jax.Array, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, HeldAction]:
         """See `Exploration.select`."""
-        choice_key, duration_key = jax.random.split(key)
+        choice_key, duration_key = streams(key, "choice", "duration")
         chosen, at_random = epsilon_greedy(values, self.epsilon.at(memory.steps), choice_key)
         mass = jnp.cumsum(jnp.arange(1.0, self.longest + 1.0) ** -self.exponent)
         duration = 1 + jnp.searchsorted(mass, mass[-1] * jax.random.uniform(duration_key, chosen.shape))
@@ -198,3 +266,7 @@ class Boltzmann(struct.PyTreeNode):
         del timestep
         drawn = jax.random.categorical(key, values / self.temperature.at(steps), axis=-1)
         return drawn.astype(jnp.int32), steps + values.shape[0]
+
+    def probabilities(self, steps: jax.Array, values: jax.Array) -> jax.Array:
+        """See `Stochastic.probabilities`."""
+        return jax.nn.softmax(values / self.temperature.at(steps), axis=-1)

@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxq import platforms
 from jaxq.agents.base import LearnerState
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.errors import require
+from jaxq.keys import stream
 from jaxq.types import Metrics, PyTree, Transition
 
 
@@ -151,8 +153,7 @@ class IteratedQLearning(ActsByQLearning):
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Agent.init`."""
-        # One network alone gets the key that its base agent would.
-        keys = key[None] if self.links == 1 else jax.random.split(key, self.links)
+        keys = self._keys(key)
         params = [self.base.init(keys[k]).params["params"] for k in range(self.links)]
         common = ("torso",) if self.share_torso else ()
         shared = {name: params[0][name] for name in common}
@@ -163,7 +164,7 @@ class IteratedQLearning(ActsByQLearning):
 
     def acting(self, state: LearnerState, key: jax.Array) -> LearnerState:
         """See `ActsByQLearning.acting`: one link, drawn uniformly."""
-        link = 0 if self.links == 1 else jax.random.randint(jax.random.fold_in(key, self.links), (), 0, self.links)
+        link = 0 if self.links == 1 else jax.random.randint(stream(key, "link"), (), 0, self.links)
         return state.replace(params=state.params.link(link))
 
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
@@ -182,14 +183,14 @@ class IteratedQLearning(ActsByQLearning):
     def _objectives(self, state: LearnerState, params: ChainParams, batch: Transition, key: jax.Array) -> Any:
         """The base's objective of each link, stacked."""
         targets: ChainTargets = state.target_params
-        keys = [key] + [jax.random.fold_in(key, 10 + k) for k in range(1, self.links)]
+        keys = self._keys(key)
 
         if not self.share_torso:
 
             def link(online: PyTree, target: PyTree, key: jax.Array) -> Any:
                 return self.base.objective(state.hyper, {"params": online}, {"params": target}, batch, key)
 
-            return self._each(link, params.chained, targets.chained, jnp.stack(keys))
+            return self._each(link, params.chained, targets.chained, keys)
 
         # Features once for all links, so that the torso's passes, forward and back, are made once.
         network: Any = self.base.network
@@ -213,11 +214,15 @@ class IteratedQLearning(ActsByQLearning):
             return on_features.objective(state.hyper, online, target, own, key)
 
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *target_features)
-        return self._each(link_on_features, params.chained, targets.chained, stacked, jnp.stack(keys))
+        return self._each(link_on_features, params.chained, targets.chained, stacked, keys)
+
+    def _keys(self, key: jax.Array) -> jax.Array:
+        """[K] one key a link; a link alone gets the one that its base agent would."""
+        return key[None] if self.links == 1 else jax.random.split(stream(key, "links"), self.links)
 
     def _each(self, link: Any, *stacked: PyTree) -> Any:
         """`link` of the slices of its arguments, stacked."""
-        if self.links > 1 and jax.default_backend() != "cpu":
+        if self.links > 1 and not platforms.on_cpu():
             return jax.vmap(link)(*stacked)
         # Separate products, which the CPU does faster one by one.
         each = [link(*jax.tree.map(lambda leaf: leaf[k], stacked)) for k in range(self.links)]  # noqa: B023

@@ -6,23 +6,24 @@ Peng's traces; Watkins's traces make it the older Q(λ).
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 
-from jaxq.agents.base import INFINITY, POSITIVE, LearnerState, example_observation, in_epochs, require_in
+from jaxq.agents.base import LearnerState, example_observation, in_epochs, init_params
 from jaxq.agents.exploration import Exploration
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
 from jaxq.envs.base import ObservationSpec
+from jaxq.keys import streams
 from jaxq.networks import SAMPLES
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
 
-class LambdaQHyperparameters(struct.PyTreeNode):
+class LambdaQHyperparameters(Hyperparameters):
     """The numbers of the agent; each is a leaf of its state.
 
     Attributes:
@@ -34,12 +35,12 @@ class LambdaQHyperparameters(struct.PyTreeNode):
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
-    learning_rate: LinearSchedule
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
     exploration: Exploration
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
-    discount: Any = 0.99
-    trace: Any = 0.65
-    reward_clip: Any = float("inf")
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    trace: Annotated[Any, Within(0.0, 1.0)] = 0.65
+    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +68,6 @@ class LambdaQLearning:
     cut: Callable[[jax.Array, jax.Array], jax.Array] = peng_cut
 
     def __post_init__(self) -> None:
-        hyper, rate = self.hyper, self.hyper.learning_rate
-        require_in(0.0, 1.0, discount=hyper.discount, trace=hyper.trace)
-        require_in(0.0, INFINITY, learning_rate=rate.initial, learning_rate_final=rate.final)
-        require_in(POSITIVE, INFINITY, reward_clip=hyper.reward_clip)
         require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
 
     @property
@@ -80,23 +77,21 @@ class LambdaQLearning:
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
-        params = self.network.init({"params": key, SAMPLES: key}, example_observation(self.observation_spec))
+        params = init_params(self.network, key, example_observation(self.observation_spec))
         return LearnerState.start(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Actor.init_memory`."""
         return self.hyper.exploration.init(num_envs)
 
-    def behave(
+    def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, jax.Array]:
-        """See `OnPolicyAgent.behave`; kept are the action values [E, A]."""
-        prediction = self.network.apply(
-            state.params, timestep.observation, "act", rngs={SAMPLES: jax.random.fold_in(key, 1)}
-        )
+        """See `Actor.act`; recorded are the action values [E, A]."""
+        network_key, explore_key = streams(key, "network", "explore")
+        prediction = self.network.apply(state.params, timestep.observation, "act", rngs={SAMPLES: network_key})
         values = self.representation.value(prediction)
-        action, memory = state.hyper.exploration.select(memory, values, timestep, key)
-        return action, memory, values
+        return *state.hyper.exploration.select(memory, values, timestep, explore_key), values
 
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
@@ -116,10 +111,10 @@ class LambdaQLearning:
         values = self.values(state, rollout, key)
         q, next_q = values[:-1], values[1:]
         weights = hyper.operator.weights(next_q, next_q)
-        next_values = jnp.sum(weights * next_q, axis=-1) + hyper.operator.next_bonus(next_q)
+        next_values = jnp.sum(weights * next_q, axis=-1)
         reward = jnp.clip(rollout.arrived("reward"), -hyper.reward_clip, hyper.reward_clip)
-        reward += hyper.operator.reward_bonus(q, rollout.action)
         discount = hyper.discount * (1.0 - rollout.arrived("terminated"))
+        reward += hyper.operator.bonus(q, rollout.action, discount, next_q)
         # Where an episode was cut off, its return ends in the value of its true final observation. After the last step
         # nothing is known, so whatever its trace the return ends there too.
         passes = self.cut(q, rollout.action)
@@ -129,7 +124,7 @@ class LambdaQLearning:
 
     def update(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> tuple[LearnerState, Metrics]:
         """See `OnPolicyAgent.update`."""
-        returns_key, epochs_key = jax.random.split(key)
+        returns_key, epochs_key = streams(key, "returns", "epochs")
         target = self.representation.encode(self.returns(state, rollout, returns_key).ravel())
         weight = 1.0 - rollout.timestep.last  # the action of an episode's last step was ignored
         observation, action, weight = jax.tree.map(

@@ -5,22 +5,24 @@ in Policy Gradient Methods, 2024.
 """
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import INFINITY, POSITIVE, LearnerState, example_observation, in_epochs, require_in
+from jaxq.agents.base import LearnerState, example_observation, in_epochs, init_params
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.bellman import ImplicitQuantile, lambda_return
 from jaxq.envs.base import ObservationSpec
+from jaxq.keys import streams
 from jaxq.networks import SAMPLES
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
 
-class PPOHyperparameters(struct.PyTreeNode):
+class PPOHyperparameters(Hyperparameters):
     """The numbers of the agent; each is a leaf of its state. Defaults are those of the PPO paper for Atari.
 
     Attributes:
@@ -29,15 +31,17 @@ class PPOHyperparameters(struct.PyTreeNode):
       trace: λ of the generalized advantages.
       clip: ε, how far a ratio of probabilities counts.
       entropy_weight, value_weight, quantile_weight: of these parts of the loss; the last is PG-Rainbow's.
+      reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
-    learning_rate: LinearSchedule
-    discount: Any = 0.99
-    trace: Any = 0.95
-    clip: Any = 0.1
-    entropy_weight: Any = 0.01
-    value_weight: Any = 0.5
-    quantile_weight: Any = 1.0
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    trace: Annotated[Any, Within(0.0, 1.0)] = 0.95
+    clip: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.1
+    entropy_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.01
+    value_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.5
+    quantile_weight: Annotated[Any, Within(0.0, INFINITY)] = 1.0
+    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
 
 
 class Acted(struct.PyTreeNode):
@@ -69,6 +73,18 @@ class Lesson(struct.PyTreeNode):
     next_policy: jax.Array
 
 
+def normalized(advantage: jax.Array, weight: jax.Array) -> jax.Array:
+    """Advantages [B] of a minibatch with the mean and deviation of those that count taken out.
+
+    By minibatch and not by rollout, as in the implementations of PPO that are compared with (OpenAI's baselines,
+    CleanRL, Stable-Baselines3).
+    """
+    count = jnp.maximum(jnp.sum(weight), 1.0)
+    mean = jnp.sum(weight * advantage) / count
+    std = jnp.sqrt(jnp.sum(weight * (advantage - mean) ** 2) / count)
+    return (advantage - mean) / (std + 1e-8)
+
+
 @dataclasses.dataclass(frozen=True)
 class PPO:
     """PPO with discrete actions.
@@ -90,12 +106,6 @@ class PPO:
     epochs: int = 4
 
     def __post_init__(self) -> None:
-        hyper, rate = self.hyper, self.hyper.learning_rate
-        require_in(0.0, 1.0, discount=hyper.discount, trace=hyper.trace)
-        require_in(0.0, INFINITY, learning_rate=rate.initial, learning_rate_final=rate.final)
-        require_in(0.0, INFINITY, entropy_weight=hyper.entropy_weight, value_weight=hyper.value_weight)
-        require_in(0.0, INFINITY, quantile_weight=hyper.quantile_weight)
-        require_in(POSITIVE, INFINITY, clip=hyper.clip)
         require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
 
     @property
@@ -105,7 +115,7 @@ class PPO:
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
-        params = self.network.init({"params": key, SAMPLES: key}, example_observation(self.observation_spec))
+        params = init_params(self.network, key, example_observation(self.observation_spec))
         return LearnerState.start(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
@@ -116,13 +126,13 @@ class PPO:
     def _outputs(self, params: PyTree, observation: jax.Array, mode: str, key: jax.Array) -> Any:
         return self.network.apply(params, observation, mode, rngs={SAMPLES: key})
 
-    def behave(
+    def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, Acted]:
-        """See `OnPolicyAgent.behave`: a sample of the policy."""
-        logits, value, _ = self._outputs(state.params, timestep.observation, "act", key)
-        action = jax.random.categorical(jax.random.fold_in(key, 1), logits).astype(jnp.int32)
-        return action, memory, Acted(logits, value)
+        """See `Actor.act`: a sample of the policy."""
+        network_key, draw_key = streams(key, "network", "draw")
+        logits, value, _ = self._outputs(state.params, timestep.observation, "act", network_key)
+        return jax.random.categorical(draw_key, logits).astype(jnp.int32), memory, Acted(logits, value)
 
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
@@ -137,21 +147,17 @@ class PPO:
         logits, value, _ = self._outputs(state.params, rollout.following.observation, "act", key)
         next_logits = jnp.concatenate([rollout.record.logits[1:], logits[None]])
         next_value = jnp.concatenate([rollout.record.value[1:], value[None]])
-        reward, discount = rollout.arrived("reward"), hyper.discount * (1.0 - rollout.arrived("terminated"))
+        reward = jnp.clip(rollout.arrived("reward"), -hyper.reward_clip, hyper.reward_clip)
+        discount = hyper.discount * (1.0 - rollout.arrived("terminated"))
         trace = hyper.trace * (1.0 - rollout.arrived("truncated"))
         returns = lambda_return(reward, discount, next_value, trace)
-        weight = 1.0 - rollout.timestep.last
-        advantage = returns - rollout.record.value
-        # Normalized over the rollout, as in the implementations of PPO that are compared with.
-        mean = jnp.sum(weight * advantage) / jnp.sum(weight)
-        std = jnp.sqrt(jnp.sum(weight * (advantage - mean) ** 2) / jnp.sum(weight))
         log_policy = jax.nn.log_softmax(rollout.record.logits)
         lesson = Lesson(
             observation=rollout.timestep.observation,
             action=rollout.action,
-            weight=weight,
+            weight=1.0 - rollout.timestep.last,
             log_probability=jnp.take_along_axis(log_policy, rollout.action[..., None], axis=-1)[..., 0],
-            advantage=(advantage - mean) / (std + 1e-8),
+            advantage=returns - rollout.record.value,
             value_target=returns,
             reward=reward,
             discount=discount,
@@ -162,7 +168,7 @@ class PPO:
 
     def update(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> tuple[LearnerState, Metrics]:
         """See `OnPolicyAgent.update`."""
-        lessons_key, epochs_key = jax.random.split(key)
+        lessons_key, epochs_key = streams(key, "lessons", "epochs")
         lessons = self.lessons(state, rollout, lessons_key)
         behaviour = state.params
 
@@ -178,15 +184,17 @@ class PPO:
         self, params: PyTree, behaviour: PyTree, hyper: PPOHyperparameters, lesson: Lesson, key: jax.Array
     ) -> tuple[jax.Array, Metrics]:
         """The clipped surrogate, the values' regression, the entropy bonus, and the extra loss (eq. 7 and 9)."""
-        logits, value, extra = self._outputs(params, lesson.observation, "learn", key)
+        network_key, extra_key = streams(key, "network", "extra loss")
+        logits, value, extra = self._outputs(params, lesson.observation, "learn", network_key)
         log_policy = jax.nn.log_softmax(logits)
         log_probability = jnp.take_along_axis(log_policy, lesson.action[:, None], axis=-1)[:, 0]
         ratio = jnp.exp(log_probability - lesson.log_probability)
         clipped = jnp.clip(ratio, 1.0 - hyper.clip, 1.0 + hyper.clip)
-        gain = jnp.mean(lesson.weight * jnp.minimum(ratio * lesson.advantage, clipped * lesson.advantage))
+        advantage = normalized(lesson.advantage, lesson.weight)
+        gain = jnp.mean(lesson.weight * jnp.minimum(ratio * advantage, clipped * advantage))
         of_values = jnp.mean(lesson.weight * 0.5 * (value - lesson.value_target) ** 2)
         entropy = -jnp.mean(lesson.weight * jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1))
-        of_extra = self.extra_loss(behaviour, hyper, lesson, extra, key)
+        of_extra = self.extra_loss(behaviour, hyper, lesson, extra, extra_key)
         loss = -gain + hyper.value_weight * of_values - hyper.entropy_weight * entropy + of_extra
         return loss, {"loss": loss, "value_loss": of_values, "entropy": entropy, "mean_value": jnp.mean(value)}
 
@@ -214,7 +222,7 @@ class PGRainbow(PPO):
         self, behaviour: PyTree, hyper: PPOHyperparameters, lesson: Lesson, extra: Any, key: jax.Array
     ) -> jax.Array:
         """See `PPO.extra_loss`: the quantile regression."""
-        _, _, following = self._outputs(behaviour, lesson.next_observation, "target", jax.random.fold_in(key, 1))
+        _, _, following = self._outputs(behaviour, lesson.next_observation, "target", key)
         target = self.representation.target(lesson.reward, lesson.discount, following, lesson.next_policy)
         chosen = jax.nn.one_hot(lesson.action, extra.shape[1])
         prediction = jnp.einsum("baw,ba->bw", extra, chosen)

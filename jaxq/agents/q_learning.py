@@ -5,30 +5,25 @@ target schedule, exploration. DQN (Mnih et al., 2015) is `Scalar(1.0)`, `operato
 """
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 
-from jaxq.agents.base import (
-    INFINITY,
-    POSITIVE,
-    LearnerState,
-    example_observation,
-    require_in,
-)
+from jaxq.agents.base import LearnerState, RecordsNothing, example_observation, init_params
 from jaxq.agents.exploration import Exploration
-from jaxq.bellman import Channels, Representation, as_given, n_step_return, operators
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
+from jaxq.bellman import Channels, Representation, as_given, backup, n_step_return, operators
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
+from jaxq.keys import streams
 from jaxq.networks import SAMPLES, Mode
 from jaxq.schedules import LinearSchedule
-from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
+from jaxq.types import Metrics, Network, Outcome, PyTree, TimeStep, Transition
 
 
-class QLearningHyperparameters(struct.PyTreeNode):
+class QLearningHyperparameters(Hyperparameters):
     """The numbers of a Q-learning agent; each is a leaf of its state.
 
     Attributes:
@@ -42,17 +37,26 @@ class QLearningHyperparameters(struct.PyTreeNode):
         positive (Sun et al., Exploit Reward Shifting in Value-Based Deep RL, 2022).
     """
 
-    learning_rate: LinearSchedule
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
     exploration: Exploration
     target: Any
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
-    discount: Any = 0.99
-    reward_clip: Any = float("inf")
-    reward_shift: Any = 0.0
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
+    reward_shift: Annotated[Any, Within(-INFINITY, INFINITY)] = 0.0
+
+    def learned(self, rewards: jax.Array, counts: Any = True) -> jax.Array:
+        """Rewards as they are learned from: clipped, and shifted where they count. [...] -> [...].
+
+        Args:
+          rewards: as the environment gave them.
+          counts: of a shape that broadcasts with them, which of them count.
+        """
+        return jnp.clip(rewards, -self.reward_clip, self.reward_clip) + self.reward_shift * counts
 
 
 @dataclasses.dataclass(frozen=True)
-class QLearning:
+class QLearning(RecordsNothing):
     """Q-learning, off-policy from replay.
 
     Attributes:
@@ -72,17 +76,13 @@ class QLearning:
     channels: Channels = as_given
 
     def __post_init__(self) -> None:
-        hyper, rate = self.hyper, self.hyper.learning_rate
-        require_in(0.0, 1.0, discount=hyper.discount)
-        require_in(0.0, INFINITY, learning_rate=rate.initial, learning_rate_final=rate.final)
-        require_in(POSITIVE, INFINITY, reward_clip=hyper.reward_clip)
-        require_in(-INFINITY, INFINITY, reward_shift=hyper.reward_shift)
-        plain = self.channels is as_given or not hyper.operator.adds_to_rewards
-        require(plain, "operator", type(hyper.operator).__name__, "one without bonuses, as these rewards have channels")
+        operator = self.hyper.operator
+        plain = self.channels is as_given or not operator.adds_to_rewards
+        require(plain, "operator", type(operator).__name__, "one without bonuses, as these rewards have channels")
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Agent.init`."""
-        params = self.network.init({"params": key, SAMPLES: key}, example_observation(self.observation_spec))
+        params = init_params(self.network, key, example_observation(self.observation_spec))
         return LearnerState.with_target(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
@@ -93,11 +93,15 @@ class QLearning:
         """The network's predictions [B, A, W] of observations [B, ...]; `key` is for networks that draw samples."""
         return self.network.apply(params, observation, mode, rngs={SAMPLES: key})
 
-    def act(self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+    def act(
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, PyTree]:
         """See `Agent.act`."""
-        # A folded key costs nothing where the network draws no samples; a split one would.
-        prediction = self.predict(state.params, timestep.observation, "act", jax.random.fold_in(key, 1))
-        return state.hyper.exploration.select(memory, self.representation.value(prediction), timestep, key)
+        # A stream costs nothing where the network draws no samples: XLA drops it.
+        network_key, explore_key = streams(key, "network", "explore")
+        prediction = self.predict(state.params, timestep.observation, "act", network_key)
+        values = self.representation.value(prediction)
+        return *state.hyper.exploration.select(memory, values, timestep, explore_key), ()
 
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
@@ -122,8 +126,10 @@ class QLearning:
     ) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
         """The mean loss of a batch, differentiable by `params`, with scalars to log and the samples' priorities [B]."""
         representation = self.representation
-        target = jax.lax.stop_gradient(self.backup(hyper, params, target_params, batch, key))
-        prediction = self.taken(params, batch, "learn", jax.random.fold_in(key, 0))
+        learn_key, backup_key = streams(key, "learn", "backup")
+        outcome = self.outcome(hyper, batch)
+        target = jax.lax.stop_gradient(self.backup(hyper, params, target_params, outcome, backup_key))
+        prediction = self.taken(params, batch, "learn", learn_key)
         loss = jnp.mean(batch.weight * representation.loss(prediction, target))
         metrics = {"loss": loss, "mean_q": jnp.mean(representation.value(prediction))}
         return loss, (metrics, representation.priority(prediction, target))
@@ -136,34 +142,32 @@ class QLearning:
         return jnp.einsum("baw,ba->bw", predictions, chosen)
 
     def backup(
-        self, hyper: QLearningHyperparameters, params: PyTree, target_params: PyTree, batch: Transition, key: jax.Array
+        self, hyper: QLearningHyperparameters, params: PyTree, target_params: PyTree, outcome: Outcome, key: jax.Array
     ) -> jax.Array:
         """The operator's backup in the representation, [B, T]. What an operator does not use is never computed."""
-        representation, operator = self.representation, hyper.operator
+        target_key, online_key, bonus_key = streams(key, "target", "next action", "bonus")
+        value, following = self.representation.value, outcome.next_observation
+        return backup(
+            self.representation,
+            hyper.operator,
+            outcome.reward,
+            outcome.discount,
+            self.predict(target_params, following, "target", target_key),
+            value(self.predict(params, following, "act", online_key)),
+            value(self.predict(target_params, outcome.observation, "act", bonus_key)),
+            outcome.action,
+        )
 
-        def values(params: PyTree, observation: jax.Array, stream: int) -> jax.Array:
-            return representation.value(self.predict(params, observation, "act", jax.random.fold_in(key, stream)))
-
-        reward, discount = self._returns(hyper, batch)
-        following = batch.next_observation
-        next_prediction = self.predict(target_params, following, "target", jax.random.fold_in(key, 1))
-        q_target = representation.value(next_prediction)
-        weights = operator.weights(values(params, following, 2), q_target)
-        if operator.adds_to_rewards:
-            bonus = operator.reward_bonus(values(target_params, batch.observation, 3), batch.action)
-            reward = reward + bonus + discount * operator.next_bonus(q_target)
-        return representation.target(reward, discount, next_prediction, weights)
-
-    def _returns(self, hyper: QLearningHyperparameters, batch: Transition) -> tuple[jax.Array, jax.Array]:
-        """The window's return [B] or [B, C], clipped, shifted and by channel, and the discount [B] of what follows."""
-        rewards = jnp.clip(batch.rewards, -hyper.reward_clip, hyper.reward_clip)
-        counted = jnp.arange(rewards.shape[1]) < batch.steps[:, None]
-        rewards += hyper.reward_shift * counted.reshape(*counted.shape, *(1,) * (rewards.ndim - 2))
-        return n_step_return(self.channels(rewards), batch.steps, batch.terminated, hyper.discount)
+    def outcome(self, hyper: QLearningHyperparameters, batch: Transition) -> Outcome:
+        """What came of a batch of windows, its rewards clipped, shifted and by channel."""
+        counted = jnp.arange(batch.rewards.shape[1]) < batch.steps[:, None]
+        rewards = hyper.learned(batch.rewards, counted.reshape(*counted.shape, *(1,) * (batch.rewards.ndim - 2)))
+        reward, discount = n_step_return(self.channels(rewards), batch.steps, batch.terminated, hyper.discount)
+        return Outcome(batch.observation, batch.action, reward, discount, batch.next_observation)
 
 
 @dataclasses.dataclass(frozen=True)
-class ActsByQLearning:
+class ActsByQLearning(RecordsNothing):
     """Base of the agents that learn in their own way around a Q-learner, and act by it.
 
     Attributes:
@@ -180,7 +184,7 @@ class ActsByQLearning:
         """See `Actor.init_memory`."""
         return self.base.init_memory(num_envs)
 
-    def act(self, state: Any, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+    def act(self, state: Any, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
         """See `Agent.act`."""
         return self.base.act(self.acting(state, key), memory, timestep, key)
 

@@ -7,44 +7,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxq.agents.base import LearnerState, example_observation, in_epochs
+from jaxq.agents.base import LearnerState, example_observation, in_epochs, init_params
 from jaxq.agents.lambda_q_learning import LambdaQLearning
 from jaxq.agents.q_learning import QLearningHyperparameters
-from jaxq.bellman import Representation
+from jaxq.bellman import Representation, segment_returns
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
+from jaxq.keys import streams
 from jaxq.networks import SAMPLES, Mode, RecurrentActionValueNetwork
 from jaxq.types import Metrics, PyTree, Rollout, Segment, TimeStep
-
-
-def segment_returns(
-    rewards: jax.Array, terminated: jax.Array, ended: jax.Array, discount: jax.Array, n_step: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """n-step returns of every step of a segment, cut short at an episode's end and at the segment's.
-
-    Args:
-      rewards, terminated, ended: [L, B]; `ended` for whichever reason.
-      discount: γ.
-      n_step: n.
-
-    Returns:
-      Returns G, discounts Γ of the value that follows (zero where terminal), each [L, B], and how many steps later
-      that value is, [L, B] int32 in 1 .. n.
-    """
-    length = rewards.shape[0]
-
-    def later(x: jax.Array, i: int) -> jax.Array:
-        return jnp.concatenate([x[i:], jnp.zeros_like(x[:i])])
-
-    total, steps = jnp.zeros_like(rewards), jnp.zeros(rewards.shape, jnp.int32)
-    terminal, going_on = jnp.zeros(rewards.shape, bool), jnp.ones(rewards.shape, bool)
-    for i in range(min(n_step, length)):
-        going_on = going_on & (jnp.arange(length)[:, None] + i < length)
-        total += jnp.where(going_on, discount**i * later(rewards, i), 0.0)
-        steps += going_on
-        terminal = terminal | (going_on & later(terminated, i))
-        going_on = going_on & ~later(ended, i)
-    return total, discount ** steps.astype(rewards.dtype) * ~terminal, steps
 
 
 class ActsWithMemory:
@@ -55,23 +26,24 @@ class ActsWithMemory:
     representation: Representation
     hyper: Any
 
-    def init_params(self, key: jax.Array) -> PyTree:
+    def new_params(self, key: jax.Array) -> PyTree:
         """Of the network."""
         observation = example_observation(self.observation_spec)[None]
         reset, state = jnp.ones((1, 1), bool), self.network.initial_state(1)
-        return self.network.init({"params": key, SAMPLES: key}, observation, reset, state)
+        return init_params(self.network, key, observation, reset, state)
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Actor.init_memory`: of the exploration, and the recurrent state."""
         return self.hyper.exploration.init(num_envs), self.network.initial_state(num_envs)
 
-    def behave(
+    def select(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, jax.Array]:
-        """See `OnPolicyAgent.behave`; kept are the action values [E, A]."""
+        """Behaviour: actions [E], the new memory, and the action values [E, A]."""
         exploring, recurrent = memory
-        values, recurrent = self._step(state, recurrent, timestep, "act", jax.random.fold_in(key, 1))
-        action, exploring = state.hyper.exploration.select(exploring, values, timestep, key)
+        network_key, explore_key = streams(key, "network", "explore")
+        values, recurrent = self._step(state, recurrent, timestep, "act", network_key)
+        action, exploring = state.hyper.exploration.select(exploring, values, timestep, explore_key)
         return action, (exploring, recurrent), values
 
     def exploit(
@@ -97,7 +69,7 @@ class ActsWithMemory:
         recurrent: jax.Array,
         burn_in: int,
         mode: Mode,
-        keys: jax.Array,
+        key: jax.Array,
     ) -> jax.Array:
         """Predictions over time, after some first steps that only warm up the state; no gradient goes into those.
 
@@ -108,15 +80,16 @@ class ActsWithMemory:
           recurrent: [B, width] the state before the first step.
           burn_in: b, how many steps come first.
           mode: what the predictions are for.
-          keys: [2].
+          key: one random key.
 
         Returns:
           [T - b, B, A, W].
         """
+        burn_key, key = streams(key, "burn-in", "predictions")
         if burn_in:
-            _, recurrent = self._apply(params, observation[:burn_in], reset[:burn_in], recurrent, mode, keys[0])
+            _, recurrent = self._apply(params, observation[:burn_in], reset[:burn_in], recurrent, mode, burn_key)
         recurrent = jax.lax.stop_gradient(recurrent)
-        return self._apply(params, observation[burn_in:], reset[burn_in:], recurrent, mode, keys[1])[0]
+        return self._apply(params, observation[burn_in:], reset[burn_in:], recurrent, mode, key)[0]
 
     def _apply(
         self, params: PyTree, observation: jax.Array, reset: jax.Array, recurrent: jax.Array, mode: Mode, key: jax.Array
@@ -128,8 +101,9 @@ class ActsWithMemory:
 class RecurrentQLearning(ActsWithMemory):
     """R2D2 (Kapturowski et al., Recurrent Experience Replay in Distributed Reinforcement Learning, 2019).
 
-    Sequences come from replay; the recurrent state is warmed up over the first steps of each ("burn-in", from zeros: of
-    the paper's two strategies the one that stores no states), and the rest is learned from by n-step targets.
+    Sequences come from replay, each with the recurrent state that acting had where it begins; the state is brought up
+    to date over some first steps ("burn-in"), and the rest is learned from by n-step targets. That joins the paper's
+    two strategies, stored state and burn-in, as its agent does.
 
     Attributes:
       network: recurrent, its head of the representation's width.
@@ -155,39 +129,62 @@ class RecurrentQLearning(ActsWithMemory):
         require(self.burn_in >= 0, "burn_in", self.burn_in, "0 or more")
         require(self.n_step >= 1, "n_step", self.n_step, "at least 1")
         require(0 <= self.priority_mix <= 1, "priority_mix", self.priority_mix, "in [0, 1]")
-        plain = not self.hyper.operator.adds_to_rewards
-        require(plain, "operator", type(self.hyper.operator).__name__, "one without bonuses")
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
-        return LearnerState.with_target(self.init_params(key), self.optimizer, self.hyper)
+        return LearnerState.with_target(self.new_params(key), self.optimizer, self.hyper)
 
-    def act(self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
-        """See `Agent.act`."""
-        return self.behave(state, memory, timestep, key)[:2]
+    def act(
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, PyTree]:
+        """See `Agent.act`; recorded is the recurrent state that the step began with."""
+        action, after, _ = self.select(state, memory, timestep, key)
+        return action, after, self._begun(memory, timestep)
+
+    def watch(
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, action: jax.Array, key: jax.Array
+    ) -> tuple[PyTree, PyTree]:
+        """See `Agent.watch`: what was seen is remembered, whoever chose the action."""
+        del action
+        _, recurrent = self._step(state, memory[1], timestep, "act", key)
+        return (memory[0], recurrent), self._begun(memory, timestep)
+
+    def _begun(self, memory: PyTree, timestep: TimeStep) -> PyTree:
+        """The recurrent state a step begins with: what came before an episode's first is forgotten."""
+
+        def forgotten(state: jax.Array, initial: jax.Array) -> jax.Array:
+            return jnp.where(timestep.first.reshape(-1, *(1,) * (state.ndim - 1)), initial, state)
+
+        return jax.tree.map(forgotten, memory[1], self.network.initial_state(timestep.first.shape[0]))
 
     def update(self, state: LearnerState, batch: Segment, key: jax.Array) -> tuple[LearnerState, Metrics, Any]:
-        """See `Agent.update`; a sequence's importance weight and priority are one number."""
+        """See `Agent.update`; a sequence's weight, loss (the sum of its steps') and priority are one number."""
         hyper, burn = state.hyper, self.burn_in
         length, size = batch.reward.shape
         require(burn < length, "burn_in", burn, f"below the sequences' length of {length}")
         # The state is forgotten before the first observation of an episode, which comes after a final one.
         reset = jnp.concatenate([jnp.zeros((1, size), bool), batch.final])
-        keys = jax.random.split(key, 4)
+        recurrent = jax.tree.map(lambda leaf: leaf[0], batch.record)
+        target_key, learn_key = streams(key, "target", "learn")
 
-        def unroll(params: PyTree, mode: Mode, keys: jax.Array) -> jax.Array:
+        def unroll(params: PyTree, mode: Mode, key: jax.Array) -> jax.Array:
             """Predictions of the steps after the burn-in, [L - burn + 1, B, A, W]."""
-            return self.unroll(params, batch.observation, reset, self.network.initial_state(size), burn, mode, keys)
+            return self.unroll(params, batch.observation, reset, recurrent, burn, mode, key)
 
-        target_predictions = unroll(state.target_params, "target", keys[:2])
-        rewards = jnp.clip(batch.reward[burn:], -hyper.reward_clip, hyper.reward_clip) + hyper.reward_shift
+        target_predictions = unroll(state.target_params, "target", target_key)
+        action, terminated = batch.action[burn:], batch.terminated[burn:]
+        rewards = hyper.learned(batch.reward[burn:])
+        if hyper.operator.adds_to_rewards:  # of every step, as all their states are here
+            q_target = self.representation.value(target_predictions)
+            going_on = hyper.discount * (1.0 - terminated)
+            rewards += hyper.operator.bonus(q_target[:-1], action, going_on, q_target[1:])
         ended = (batch.terminated | batch.truncated)[burn:]
-        reward, discount, steps = segment_returns(rewards, batch.terminated[burn:], ended, hyper.discount, self.n_step)
+        reward, discount, steps = segment_returns(rewards, terminated, ended, hyper.discount, self.n_step)
         later = jnp.arange(length - burn)[:, None] + steps, jnp.arange(size)
         counts = 1.0 - batch.final[burn:]
 
         def loss(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
-            predictions = unroll(params, "learn", keys[2:])
+            predictions = unroll(params, "learn", learn_key)
             online = jax.lax.stop_gradient(self.representation.value(predictions))[later]
             following = target_predictions[later]
 
@@ -197,12 +194,11 @@ class RecurrentQLearning(ActsWithMemory):
             weights = hyper.operator.weights(each(online), each(self.representation.value(following)))
             target = self.representation.target(each(reward), each(discount), each(following), weights)
             target = jax.lax.stop_gradient(target)
-            action = each(batch.action[burn:])
-            taken = jax.nn.one_hot(action, predictions.shape[2], dtype=predictions.dtype)
+            taken = jax.nn.one_hot(each(action), predictions.shape[2], dtype=predictions.dtype)
             prediction = jnp.einsum("baw,ba->bw", each(predictions[:-1]), taken)
             losses = counts * self.representation.loss(prediction, target).reshape(counts.shape)
             priorities = counts * self.representation.priority(prediction, target).reshape(counts.shape)
-            value = jnp.mean(batch.weight * losses.mean(axis=0))
+            value = jnp.mean(batch.weight * losses.sum(axis=0))
             priority = self.priority_mix * priorities.max(axis=0) + (1.0 - self.priority_mix) * priorities.mean(axis=0)
             return value, ({"loss": value, "mean_q": jnp.mean(self.representation.value(prediction))}, priority)
 
@@ -232,7 +228,13 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
-        return LearnerState.start(self.init_params(key), self.optimizer, self.hyper)
+        return LearnerState.start(self.new_params(key), self.optimizer, self.hyper)
+
+    def act(
+        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, jax.Array]:
+        """See `Actor.act`; recorded are the action values [E, A]."""
+        return self.select(state, memory, timestep, key)
 
     def values(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:
         """See `LambdaQLearning.values`: gone over once more, as the state at the end is not in the rollout."""
@@ -241,8 +243,7 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
             (rollout.timestep.observation, rollout.timestep.first),
             (rollout.following.observation, rollout.following.first),
         )
-        keys = jax.random.split(key)
-        predictions = self.unroll(state.params, observation, reset, rollout.memory[1], 0, "act", keys)
+        predictions = self.unroll(state.params, observation, reset, rollout.memory[1], 0, "act", key)
         return self.representation.value(predictions)
 
     def update(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> tuple[LearnerState, Metrics]:
@@ -251,7 +252,7 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
         require(self.burn_in < length, "burn_in", self.burn_in, f"below the rollout's {length} steps")
         whole = num_envs % self.minibatches == 0
         require(whole, "minibatches", self.minibatches, f"a divisor of the {num_envs} environments of a member")
-        returns_key, epochs_key = jax.random.split(key)
+        returns_key, epochs_key = streams(key, "returns", "epochs")
         target = self.representation.encode(self.returns(state, rollout, returns_key).ravel())
         target = target.reshape(length, num_envs, *target.shape[1:])
         timestep, weight = rollout.timestep, 1.0 - rollout.timestep.last
@@ -268,8 +269,7 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
                 return x.reshape(-1, *x.shape[2:])
 
             def predict(params: PyTree) -> jax.Array:
-                keys = jax.random.split(key)
-                return each(self.unroll(params, observation, reset, recurrent, self.burn_in, "learn", keys))
+                return each(self.unroll(params, observation, reset, recurrent, self.burn_in, "learn", key))
 
             return self.regress(state, predict, *(each(x[self.burn_in :]) for x in learned))
 

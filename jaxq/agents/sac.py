@@ -1,25 +1,20 @@
 """Soft actor-critic with a tuned temperature, for continuous actions (Haarnoja et al., 2018, arXiv:1812.05905)."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import (
-    INFINITY,
-    POSITIVE,
-    as_leaves,
-    descend,
-    example_action,
-    example_observation,
-    require_in,
-)
+from jaxq.agents.base import RecordsNothing, descend, example_action, example_observation
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.bellman import Representation, n_step_return
 from jaxq.envs.base import Continuous, ObservationSpec
+from jaxq.keys import streams
+from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
 
 
@@ -44,11 +39,11 @@ def squashed_gaussian_sample(policy: tuple[jax.Array, jax.Array], key: jax.Array
     return jnp.tanh(before), jnp.sum(log_density - log_slope, axis=-1)
 
 
-class SACHyperparameters(struct.PyTreeNode):
+class SACHyperparameters(Hyperparameters):
     """The numbers of a SAC agent; each is a leaf of its state.
 
     Attributes:
-      actor_learning_rate, critic_learning_rate, temperature_learning_rate: step sizes.
+      actor_learning_rate, critic_learning_rate, temperature_learning_rate: step sizes, by updates.
       discount: γ in [0, 1].
       target_entropy: what the temperature is tuned to, in nats; minus the number of action dimensions in the paper.
       initial_temperature: α before tuning.
@@ -56,11 +51,11 @@ class SACHyperparameters(struct.PyTreeNode):
     """
 
     target_entropy: Any
-    actor_learning_rate: Any = 3e-4
-    critic_learning_rate: Any = 3e-4
-    temperature_learning_rate: Any = 3e-4
-    discount: Any = 0.99
-    initial_temperature: Any = 1.0
+    actor_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    critic_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    temperature_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    initial_temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
     target: PolyakUpdate = dataclasses.field(default_factory=lambda: PolyakUpdate(0.005))
 
 
@@ -87,7 +82,7 @@ class SACState(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class SAC:
+class SAC(RecordsNothing):
     """Soft actor-critic, off-policy from replay.
 
     Attributes:
@@ -107,21 +102,9 @@ class SAC:
     hyper: SACHyperparameters
     representation: Representation
 
-    def __post_init__(self) -> None:
-        hyper = self.hyper
-        require_in(0.0, 1.0, discount=hyper.discount)
-        require_in(
-            0.0,
-            INFINITY,
-            actor_learning_rate=hyper.actor_learning_rate,
-            critic_learning_rate=hyper.critic_learning_rate,
-            temperature_learning_rate=hyper.temperature_learning_rate,
-        )
-        require_in(POSITIVE, INFINITY, initial_temperature=hyper.initial_temperature)
-
     def init(self, key: jax.Array) -> SACState:
         """See `Agent.init`."""
-        actor_key, critic_key = jax.random.split(key)
+        actor_key, critic_key = streams(key, "actor", "critic")
         observation = example_observation(self.observation_spec)
         actor = self.actor.init(actor_key, observation)
         critic = self.critic.init(critic_key, observation, example_action(self.action_spec))
@@ -144,10 +127,12 @@ class SAC:
         del num_envs
         return ()
 
-    def act(self, state: SACState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+    def act(
+        self, state: SACState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, PyTree]:
         """See `Agent.act`: a sample of the policy."""
         mean, log_std = self.actor.apply(state.actor, timestep.observation)
-        return jnp.tanh(mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)), memory
+        return jnp.tanh(mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)), memory, ()
 
     def exploit(self, state: SACState, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
         """See `Agent.exploit`: the mode before squashing."""
@@ -157,7 +142,7 @@ class SAC:
     def update(self, state: SACState, batch: Transition, key: jax.Array) -> tuple[SACState, Metrics, jax.Array]:
         """See `Agent.update`: critics, then actor against the new critics, then temperature."""
         hyper = state.hyper
-        next_key, actor_key = jax.random.split(key)
+        next_key, actor_key = streams(key, "next action", "action")
         temperature = jnp.exp(state.log_temperature)
         target = self._critic_target(state, batch, temperature, next_key)
 
@@ -170,7 +155,7 @@ class SAC:
 
         (critic_value, (mean_q, priority)), gradient = jax.value_and_grad(critic_loss, has_aux=True)(state.critic)
         critic, critic_optimizer = descend(
-            self.optimizer, gradient, state.critic_optimizer, state.critic, hyper.critic_learning_rate
+            self.optimizer, gradient, state.critic_optimizer, state.critic, hyper.critic_learning_rate.at(state.updates)
         )
 
         def actor_loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
@@ -180,7 +165,7 @@ class SAC:
 
         (actor_value, entropy), gradient = jax.value_and_grad(actor_loss, has_aux=True)(state.actor)
         actor, actor_optimizer = descend(
-            self.optimizer, gradient, state.actor_optimizer, state.actor, hyper.actor_learning_rate
+            self.optimizer, gradient, state.actor_optimizer, state.actor, hyper.actor_learning_rate.at(state.updates)
         )
         # d/d(log α) of α (entropy - target entropy), with the customary log α in place of α.
         log_temperature, temperature_optimizer = descend(
@@ -188,7 +173,7 @@ class SAC:
             entropy - hyper.target_entropy,
             state.temperature_optimizer,
             state.log_temperature,
-            hyper.temperature_learning_rate,
+            hyper.temperature_learning_rate.at(state.updates),
         )
         updates = state.updates + 1
         state = state.replace(

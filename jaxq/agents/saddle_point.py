@@ -1,20 +1,21 @@
 """Robust Bellman errors by gradient-corrected saddle-point updates, without target network.
 
 Patterson, Liao and White, Robust Losses for Learning Value Functions, 2022: the mean Huber and the mean absolute
-projected Bellman error in their conjugate form `min_q max_h E[h δ - penalty(h)]`, h being learned by a second network.
+projected Bellman error in their conjugate form `min_q max_h E[h δ - penalty(h)]`, h being learned by a second head.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.base import LearnerState, example_observation
+from jaxq.agents.base import LearnerState, example_observation, init_params
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.errors import require
-from jaxq.networks import SAMPLES
-from jaxq.types import Metrics, Network, PyTree, Transition
+from jaxq.keys import streams
+from jaxq.networks import ActionValueHead
+from jaxq.types import Metrics, PyTree, Transition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,18 +23,21 @@ class SaddlePointQLearning(ActsByQLearning):
     """Q-learning down the gradient of a robust Bellman error.
 
     With `δ = r + γ v(s') - q(s, a)` and `c(δ)` the error clipped to ±κ (Huber) or its sign (absolute), values move
-    along `c(δ) ∇q(s, a) - γ c(h) ∇v(s')`: the correction is what plain Q-learning leaves out. The second network
-    regresses δ, with a penalty on its size as in QRC (Ghiassian et al., 2020).
+    along `c(δ) ∇q(s, a) - γ c(h) ∇v(s')`: the correction is what plain Q-learning leaves out. h regresses δ; it is a
+    linear function of the value network's last features, into which it sends no gradient, begins at zero, and has a
+    penalty β/2 |θ_h|² on its weights: that is QRC (Ghiassian et al., Gradient Temporal-Difference Learning with
+    Regularized Corrections, 2020, section 4) and what its authors' code does with deep networks. Of the Huber and the
+    absolute error no code of the authors is known to us: their updates here are those of the conjugate form.
 
     Attributes:
-      base: network, operator, optimizer and numbers, the target schedule None.
-      correction_network: [B, ...] -> [B, A, 1], h.
+      base: network with submodules `torso` and `head`, operator, optimizer and numbers, the target schedule None.
+      num_actions: A.
       error: the Bellman error that is minimized; `squared` has no clipping.
       threshold: κ of `huber`.
-      penalty: of h squared; 1 in QRC.
+      penalty: β, of the weights of h; 1 in QRC. The sign of h, which is what `absolute` takes of it, bears less.
     """
 
-    correction_network: Network
+    num_actions: int
     error: Literal["squared", "huber", "absolute"] = "huber"
     threshold: float = 1.0
     penalty: float = 1.0
@@ -45,16 +49,20 @@ class SaddlePointQLearning(ActsByQLearning):
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`; the parameters are `values` and `correction`, and there are no target parameters."""
-        values_key, correction_key = jax.random.split(key)
+        values_key, correction_key = streams(key, "values", "correction")
         observation = example_observation(self.base.observation_spec)
-        params = {
-            name: network.init({"params": key, SAMPLES: key}, observation)
-            for name, network, key in (
-                ("values", self.base.network, values_key),
-                ("correction", self.correction_network, correction_key),
-            )
-        }
+        values = init_params(self.base.network, values_key, observation)
+        correction = init_params(self._correction, correction_key, self._features(values, observation))
+        params = {"values": values, "correction": jax.tree.map(jnp.zeros_like, correction)}
         return LearnerState.start(params, self.base.optimizer, self.base.hyper)
+
+    @property
+    def _correction(self) -> ActionValueHead:
+        return ActionValueHead(self.num_actions)
+
+    def _features(self, params: PyTree, observation: PyTree) -> jax.Array:
+        network: Any = self.base.network
+        return network.torso.apply({"params": params["params"].get("torso", {})}, observation)
 
     def acting(self, state: LearnerState, key: jax.Array) -> LearnerState:
         """See `ActsByQLearning.acting`."""
@@ -74,17 +82,22 @@ class SaddlePointQLearning(ActsByQLearning):
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`."""
         hyper, stop = state.hyper, jax.lax.stop_gradient
+        learn_key, backup_key = streams(key, "learn", "backup")
+        outcome = self.base.outcome(hyper, batch)
+        head: Any = self._correction
 
         def objective(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
-            q = self.base.taken(params["values"], batch, "learn", jax.random.fold_in(key, 0))[:, 0]
+            values = params["values"]
+            q = self.base.taken(values, batch, "learn", learn_key)[:, 0]
             # With the learner's own values in the target's place, and a gradient through them.
-            target = self.base.backup(hyper, params["values"], params["values"], batch, key)[:, 0]
-            corrections = self.correction_network.apply(params["correction"], batch.observation)[..., 0]
-            h = jnp.sum(corrections * jax.nn.one_hot(batch.action, corrections.shape[1]), axis=1)
+            target = self.base.backup(hyper, values, values, outcome, backup_key)[:, 0]
+            corrections = head.apply(params["correction"], stop(self._features(values, batch.observation)))[..., 0]
+            h = jnp.sum(corrections * jax.nn.one_hot(batch.action, self.num_actions), axis=1)
             error = stop(target - q)
             of_values = stop(self.clip(h)) * target - self.clip(error) * q
-            of_correction = 0.5 * (error - h) ** 2 + 0.5 * self.penalty * h**2
-            value = jnp.mean(batch.weight * (of_values + of_correction))
+            of_correction = 0.5 * (error - h) ** 2
+            size = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params["correction"]))
+            value = jnp.mean(batch.weight * (of_values + of_correction)) + 0.5 * self.penalty * size
             absolute = jnp.abs(error)
             loss = jnp.mean(batch.weight * absolute)
             return value, ({"loss": loss, "mean_q": jnp.mean(q), "correction": jnp.mean(jnp.abs(h))}, absolute)

@@ -13,21 +13,23 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import LearnerState, as_leaves, example_observation
+from jaxq.agents.base import LearnerState, example_observation, init_params
+from jaxq.agents.hyperparameters import as_leaves
 from jaxq.agents.q_learning import ActsByQLearning
+from jaxq.bellman import cut_at_end
 from jaxq.errors import require
+from jaxq.keys import streams
 from jaxq.networks import SAMPLES
 from jaxq.types import Metrics, PyTree, Segment, Transition
 
 
 class AnnealedHorizon(struct.PyTreeNode):
-    """n-step returns and discounts that move exponentially between resets (BBF, section 4).
+    """n-step returns and discounts that move exponentially after each reset (BBF, section 4).
 
     Attributes:
       initial_steps, final_steps: n, 10 and 3 in the paper.
       initial_discount, final_discount: γ, 0.97 and 0.997.
       updates: until the final values are reached, 10,000.
-      reset_period: updates between resets, 40,000; after the last of the run there is none.
     """
 
     initial_steps: Any
@@ -35,41 +37,83 @@ class AnnealedHorizon(struct.PyTreeNode):
     initial_discount: Any
     final_discount: Any
     updates: Any
-    reset_period: Any
 
     def at(self, count: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """n (a whole number, as a float) and γ after so many updates."""
-        share = jnp.clip((count % jnp.int32(self.reset_period)) / self.updates, 0.0, 1.0)
+        """n (a whole number, as a float) and γ so many updates after a reset."""
+        share = jnp.clip(count / self.updates, 0.0, 1.0)
         steps = self.initial_steps * (self.final_steps / self.initial_steps) ** share
         # What is interpolated is the horizon 1 / (1 - γ), on a logarithmic scale.
         gap = (1.0 - self.initial_discount) * ((1.0 - self.final_discount) / (1.0 - self.initial_discount)) ** share
         return jnp.round(steps), 1.0 - gap
 
 
-def first_transition(batch: Segment, steps: jax.Array, discount: jax.Array) -> tuple[Transition, jax.Array]:
-    """The n-step transition that a segment begins with, n being traced.
+class Resets(struct.PyTreeNode):
+    """When a network is reset, in updates: at `first`, and every `period` after it up to `last`.
 
-    Returns:
-      A Transition of one reward, the return of the window, and the discount [B] of the value that follows it.
+    Attributes:
+      first, period, last: updates; with `last` before `first` there is no reset.
     """
-    length, size = batch.reward.shape
-    ended = batch.terminated | batch.truncated
-    before = jnp.cumsum(ended, axis=0) - ended
-    counts = (before == 0) & (jnp.arange(length)[:, None] < steps)
-    powers = discount ** jnp.arange(length)[:, None]
-    taken = counts.sum(axis=0)
-    terminated = (batch.terminated & counts).any(axis=0)
-    transition = Transition(
+
+    first: Any
+    period: Any
+    last: Any
+
+    @classmethod
+    def every(cls, period: int, warmup: int, total_steps: int, updates_per_step: float) -> "Resets":
+        """Resets every so many environment steps, counted from the run's first, warm-up included.
+
+        There is none unless another whole period fits into the run after it, so that what is evaluated in the end has
+        had the time to learn (BBF's authors' code, where 100,000 steps have resets at 20, 40, 60 and 80 thousand).
+
+        Args:
+          period: environment steps from reset to reset.
+          warmup: environment steps before the first update.
+          total_steps: environment steps of the run.
+          updates_per_step: updates for each environment step after the warm-up.
+
+        Raises:
+          InputError: if the period is less than one.
+        """
+        require(period >= 1, "reset_period", period, "at least 1")
+
+        def updates(steps: int) -> int:
+            return round((steps - warmup) * updates_per_step)
+
+        first = period * (warmup // period + 1)
+        return cls(
+            updates(first), max(round(period * updates_per_step), 1), updates(total_steps // period * period - period)
+        )
+
+    def due(self, updates: jax.Array) -> jax.Array:
+        """Whether there is a reset after so many updates."""
+        first, period, last = (jnp.int32(x) for x in (self.first, self.period, self.last))
+        return (updates >= first) & (updates <= last) & ((updates - first) % period == 0)
+
+    def since(self, updates: jax.Array) -> jax.Array:
+        """Updates since the last reset that was due, or since the first update."""
+        first, period, last = (jnp.int32(x) for x in (self.first, self.period, self.last))
+        done = jnp.minimum(updates, last)
+        return jnp.where(done >= first, updates - first - (done - first) // period * period, updates)
+
+
+def first_transition(batch: Segment, steps: jax.Array) -> Transition:
+    """The n-step window that a segment begins with, n being traced."""
+
+    def turned(x: jax.Array) -> jax.Array:  # [L, B, ...] -> [B, L, ...]
+        return jnp.swapaxes(x, 0, 1)
+
+    ended = turned(batch.terminated | batch.truncated)
+    rewards, taken, terminated = cut_at_end(turned(batch.reward), turned(batch.terminated), ended, steps)
+    return Transition(
         observation=batch.observation[0],
         action=batch.action[0],
-        rewards=jnp.sum(counts * powers * batch.reward, axis=0)[:, None],
-        steps=taken.astype(jnp.int32),
+        rewards=rewards,
+        steps=taken,
         terminated=terminated,
-        next_observation=batch.observation[taken, jnp.arange(size)],
+        next_observation=batch.observation[taken, jnp.arange(taken.shape[0])],
         weight=batch.weight,
         index=batch.index,
     )
-    return transition, discount**taken * ~terminated
 
 
 def as_they_are(images: jax.Array, key: jax.Array) -> jax.Array:
@@ -84,11 +128,13 @@ class SelfPredictiveState(struct.PyTreeNode):
     Attributes:
       values: of the Q-learner.
       horizon: the annealed numbers.
+      resets: when there are some.
       key: of resets.
     """
 
     values: LearnerState
     horizon: AnnealedHorizon
+    resets: Resets
     key: jax.Array
 
 
@@ -97,11 +143,13 @@ class SelfPredictiveQLearning(ActsByQLearning):
     """BBF's agent.
 
     At each reset the encoder and the transition model are mixed with freshly initialized ones and everything else is
-    replaced, targets included, and the optimizer forgets. Behaviour follows the target parameters, as in the paper.
+    replaced, in the targets too, by initial parameters of their own; and the optimizer forgets. Behaviour follows the
+    target parameters, as in the paper.
 
     Attributes:
       base: its network is a `SelfPredictiveNetwork`; of its numbers the discount is replaced by the annealed one.
       horizon: the annealed numbers.
+      resets: when the networks are reset.
       jumps: K, how many steps are foreseen; 5 in the papers.
       prediction_weight: of the self-prediction's loss, a squared distance of unit vectors; 5 in BBF.
       kept: share of encoder and transition model that a reset keeps; 0.5 in BBF.
@@ -109,6 +157,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
     """
 
     horizon: AnnealedHorizon
+    resets: Resets
     jumps: int = 5
     prediction_weight: float = 5.0
     kept: float = 0.5
@@ -123,18 +172,17 @@ class SelfPredictiveQLearning(ActsByQLearning):
         require(1 <= steps <= horizon.initial_steps, "final_steps", steps, allowed)
         for name in ("initial_discount", "final_discount"):
             require(0 <= getattr(horizon, name) < 1, name, getattr(horizon, name), "in [0, 1)")
-        require(horizon.reset_period >= 1, "reset_period", horizon.reset_period, "at least 1")
 
     def _fresh(self, key: jax.Array) -> PyTree:
         observation = example_observation(self.base.observation_spec)
         network: Any = self.base.network
-        return network.init({"params": key, SAMPLES: key}, observation, jnp.zeros((1, 1), jnp.int32), method="foresee")
+        return init_params(network, key, observation, jnp.zeros((1, 1), jnp.int32), method="foresee")
 
     def init(self, key: jax.Array) -> SelfPredictiveState:
         """See `Actor.init`."""
-        params_key, reset_key = jax.random.split(key)
+        params_key, reset_key = streams(key, "params", "resets")
         values = LearnerState.with_target(self._fresh(params_key), self.base.optimizer, self.base.hyper)
-        return SelfPredictiveState(values, as_leaves(self.horizon), reset_key)
+        return SelfPredictiveState(values, as_leaves(self.horizon), as_leaves(self.resets), reset_key)
 
     def acting(self, state: SelfPredictiveState, key: jax.Array) -> LearnerState:
         """See `ActsByQLearning.acting`: the target parameters."""
@@ -149,18 +197,17 @@ class SelfPredictiveQLearning(ActsByQLearning):
         network: Any = base.network
         length, size = batch.reward.shape
         require(self.jumps <= length, "jumps", self.jumps, f"at most the sequences' length of {length}")
-        clipped = batch.replace(reward=jnp.clip(batch.reward, -hyper.reward_clip, hyper.reward_clip))
-        steps, gamma = state.horizon.at(values.updates)
-        transition, discount = first_transition(clipped, steps, gamma)
-        now_key, after_key = jax.random.split(jax.random.fold_in(key, 3))
-        after = self.augmentation(transition.next_observation, after_key)
+        steps, discount = state.horizon.at(state.resets.since(values.updates))
+        transition = first_transition(batch, steps)
+        now_key, after_key, learn_key, backup_key = streams(key, "augmentation", "next augmentation", "learn", "backup")
         images = batch.observation[: self.jumps + 1]
         images = self.augmentation(images.reshape(-1, *images.shape[2:]), now_key).reshape(*images.shape)
-        following = base.predict(values.target_params, after, "target", jax.random.fold_in(key, 1))
-        online = base.predict(values.params, after, "act", jax.random.fold_in(key, 2))
+        outcome = base.outcome(hyper.replace(discount=discount), transition)
+        outcome = outcome.replace(
+            observation=images[0], next_observation=self.augmentation(transition.next_observation, after_key)
+        )
+        target = base.backup(hyper, values.params, values.target_params, outcome, backup_key)
         representation = base.representation
-        weights = hyper.operator.weights(representation.value(online), representation.value(following))
-        target = representation.target(transition.rewards[:, 0], discount, following, weights)
 
         later = images[1:].reshape(-1, *images.shape[2:])
         seen = network.apply(values.target_params, later, method="seen").reshape(self.jumps, size, -1)
@@ -174,7 +221,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
                 images[0],
                 batch.action[: self.jumps],
                 method="foresee",
-                rngs={SAMPLES: jax.random.fold_in(key, 0)},
+                rngs={SAMPLES: learn_key},
             )
             prediction = jnp.einsum("baw,ba->bw", predictions, jax.nn.one_hot(transition.action, predictions.shape[1]))
             of_values = jnp.mean(batch.weight * representation.loss(prediction, target))
@@ -191,14 +238,16 @@ class SelfPredictiveQLearning(ActsByQLearning):
 
     def _reset_when_due(self, state: SelfPredictiveState) -> SelfPredictiveState:
         """Not vmapped on the CPU, where members take turns, so there it stays a branch and costs nothing most times."""
-        due = state.values.updates % jnp.int32(state.horizon.reset_period) == 0
+        due = state.resets.due(state.values.updates)
         return jax.lax.cond(due, self._reset, lambda state: state, state)
 
     def _reset(self, state: SelfPredictiveState) -> SelfPredictiveState:
         values = state.values
-        fresh = self._fresh(jax.random.fold_in(state.key, values.updates))["params"]
+        params_key, target_key = streams(jax.random.fold_in(state.key, values.updates), "params", "target params")
 
-        def mixed(params: PyTree) -> PyTree:
+        def mixed(params: PyTree, key: jax.Array) -> PyTree:
+            fresh = self._fresh(key)["params"]
+
             def of(name: str, old: PyTree, new: PyTree) -> PyTree:
                 kept = self.kept if name in ("encoder", "transition") else 0.0
                 return jax.tree.map(lambda o, n: kept * o + (1.0 - kept) * n, old, new)
@@ -206,8 +255,8 @@ class SelfPredictiveQLearning(ActsByQLearning):
             return {"params": {name: of(name, params["params"][name], new) for name, new in fresh.items()}}
 
         values = values.replace(
-            params=mixed(values.params),
-            target_params=mixed(values.target_params),
+            params=mixed(values.params, params_key),
+            target_params=mixed(values.target_params, target_key),
             optimizer_state=self.base.optimizer.init(values.params),
         )
         return state.replace(values=values)

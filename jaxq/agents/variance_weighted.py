@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import LearnerState, descend, example_observation
+from jaxq.agents.base import LearnerState, descend, example_observation, init_params
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import huber
 from jaxq.errors import require
-from jaxq.networks import SAMPLES
+from jaxq.keys import streams
 from jaxq.types import Metrics, Network, PyTree, Transition
 
 
@@ -55,9 +55,9 @@ class VarianceWeightedQLearning(ActsByQLearning):
 
     def init(self, key: jax.Array) -> VarianceWeightedState:
         """See `Actor.init`."""
-        values_key, variance_key = jax.random.split(key)
+        values_key, variance_key = streams(key, "values", "variance")
         observation = example_observation(self.base.observation_spec)
-        variance = self.variance_network.init({"params": variance_key, SAMPLES: variance_key}, observation)
+        variance = init_params(self.variance_network, variance_key, observation)
         return VarianceWeightedState(
             self.base.init(values_key), variance, jax.tree.map(jnp.copy, variance), self.base.optimizer.init(variance)
         )
@@ -77,12 +77,14 @@ class VarianceWeightedQLearning(ActsByQLearning):
     ) -> tuple[VarianceWeightedState, Metrics, jax.Array]:
         """See `Agent.update`."""
         values, hyper = state.values, state.values.hyper
+        update_key, backup_key, taken_key = streams(key, "update", "variance's backup", "variance's value")
         inverse = 1.0 / jnp.maximum(self.variances(state.target_variance, batch), self.smallest)
         weighted = batch.replace(weight=batch.weight * inverse / jnp.mean(inverse))
-        new_values, metrics, priority = self.base.update(values, weighted, key)
+        new_values, metrics, priority = self.base.update(values, weighted, update_key)
 
-        target = self.base.backup(hyper, values.params, values.target_params, batch, key)[:, 0]
-        taken = self.base.taken(values.target_params, batch, "act", key)[:, 0]
+        outcome = self.base.outcome(hyper, batch)
+        target = self.base.backup(hyper, values.params, values.target_params, outcome, backup_key)[:, 0]
+        taken = self.base.taken(values.target_params, batch, "act", taken_key)[:, 0]
         squared_error = jax.lax.stop_gradient((target - taken) ** 2)
 
         def loss(params: PyTree) -> jax.Array:

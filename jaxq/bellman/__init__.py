@@ -1,6 +1,7 @@
 """Bellman operators, return representations and multi-step returns: jnp in, jnp out, nothing of networks or agents."""
 
 from jaxq.bellman import operators, risk
+from jaxq.bellman.backups import backup
 from jaxq.bellman.base import Distributional, Representation, ScalarTarget
 from jaxq.bellman.categorical import Categorical, HLGauss, Support, TwoHot
 from jaxq.bellman.channels import (
@@ -18,7 +19,15 @@ from jaxq.bellman.gaussian import Gaussian
 from jaxq.bellman.mappings import Identity, Logarithmic, Mapped, SignedHyperbolic, Symlog
 from jaxq.bellman.particles import Particles
 from jaxq.bellman.quantile import Expectile, FullyParameterizedQuantile, ImplicitQuantile, Quantile
-from jaxq.bellman.returns import lambda_return, n_step_return, peng_cut, retrace_return, watkins_cut
+from jaxq.bellman.returns import (
+    cut_at_end,
+    lambda_return,
+    n_step_return,
+    peng_cut,
+    retrace_return,
+    segment_returns,
+    watkins_cut,
+)
 from jaxq.bellman.risk import RiskSensitive, StockAugmented
 from jaxq.bellman.scalar import ItakuraSaito, Scalar, huber
 
@@ -50,8 +59,10 @@ __all__ = [
     "Symlog",
     "TwoHot",
     "as_given",
+    "backup",
     "by_sign",
     "by_sign_and_size",
+    "cut_at_end",
     "gains_and_losses",
     "huber",
     "lambda_return",
@@ -60,6 +71,7 @@ __all__ = [
     "peng_cut",
     "retrace_return",
     "risk",
+    "segment_returns",
     "solve_matrix_game",
     "watkins_cut",
 ]

@@ -32,6 +32,17 @@ class Operator(struct.PyTreeNode):
         """Probabilities of the next state's actions [B, A], from the learner's and the target's values there."""
         raise NotImplementedError
 
+    def bonus(self, q_target: jax.Array, action: jax.Array, discount: jax.Array, next_q_target: jax.Array) -> jax.Array:
+        """[B] all that is added to the reward of a step.
+
+        Args:
+          q_target: [B, A] target values of the state that was left.
+          action: [B] taken there.
+          discount: [B] of the value that follows.
+          next_q_target: [B, A] target values of the state arrived at.
+        """
+        return self.reward_bonus(q_target, action) + discount * self.next_bonus(next_q_target)
+
     def next_bonus(self, q_target: jax.Array) -> jax.Array:
         """[B] what is added to the next state's value, from its target values [B, A]."""
         return jnp.zeros(q_target.shape[:-1], q_target.dtype)

@@ -27,6 +27,58 @@ def n_step_return(
     )
 
 
+def cut_at_end(
+    rewards: jax.Array, terminated: jax.Array, ended: jax.Array, n_step: jax.Array | int | None = None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """What of a run of n steps belongs to the window that begins with it: all up to the first end of an episode.
+
+    Args:
+      rewards: [B, n] or [B, n, C].
+      terminated, ended: [B, n] whether each step ended its episode by termination, and for whichever reason.
+      n_step: steps that count at most, which may be traced; n unless given.
+
+    Returns:
+      The rewards, zero beyond the end; [B] int32 in 1 .. n, how many count; [B] whether the window ends terminated.
+    """
+    # A step counts if no step before it ended the episode.
+    counts = jnp.cumsum(ended, axis=1) - ended == 0
+    if n_step is not None:
+        counts &= jnp.arange(counts.shape[1]) < n_step
+    kept = counts.reshape(*counts.shape, *(1,) * (rewards.ndim - 2))
+    return (
+        jnp.where(kept, rewards, jnp.zeros_like(rewards)),
+        counts.sum(axis=1).astype(jnp.int32),
+        (terminated & counts).any(axis=1),
+    )
+
+
+def segment_returns(
+    rewards: jax.Array, terminated: jax.Array, ended: jax.Array, discount: jax.Array, n_step: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """n-step returns of every step of a segment, cut short at an episode's end and at the segment's.
+
+    Args:
+      rewards, terminated, ended: [L, B]; `ended` for whichever reason.
+      discount: γ.
+      n_step: n.
+
+    Returns:
+      Returns G, discounts Γ of the value that follows (zero where terminal), each [L, B], and how many steps later
+      that value is, [L, B] int32 in 1 .. n.
+    """
+    length, size = ended.shape
+
+    def windows(x: jax.Array) -> jax.Array:  # [L, B] -> [L * B, n]
+        later = [jnp.concatenate([x[i:], jnp.zeros_like(x[:i])]) for i in range(min(n_step, length))]
+        return jnp.stack(later, axis=-1).reshape(length * size, -1)
+
+    ended = ended.at[-1].set(True)
+    cut, steps, terminal = cut_at_end(windows(rewards), windows(terminated), windows(ended))
+    found = (*n_step_return(cut, steps, terminal, discount), steps)
+    total, following, steps = (x.reshape(length, size) for x in found)
+    return total, following, steps
+
+
 def lambda_return(
     rewards: jax.Array, discounts: jax.Array, next_values: jax.Array, trace: jax.Array | float
 ) -> jax.Array:

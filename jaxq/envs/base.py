@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jaxq.keys import streams
 from jaxq.types import PyTree, TimeStep
 
 DEFAULT_MAX_EPISODE_STEPS = 1000
@@ -128,13 +129,15 @@ class BatchedState(struct.PyTreeNode):
 
     Attributes:
       inner: [B, ...] the environments' own states.
-      key: [B] each episode's key, from which the key of its every step is folded.
+      key: [B] from which the key of each step of the episode is folded.
+      next_key: [B] of which the next episode is made.
       time: [B] int32, steps since the episode began.
       ended: [B] bool, the last TimeStep was its episode's last.
     """
 
     inner: PyTree
     key: jax.Array
+    next_key: jax.Array
     time: jax.Array
     ended: jax.Array
 
@@ -168,16 +171,16 @@ class Batched(Environment):
 
     def reset(self, keys: jax.Array) -> tuple[BatchedState, TimeStep]:
         """See `Environment.reset`."""
-        keys, reset_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        reset_keys, step_keys, next_keys = jax.vmap(lambda key: streams(key, "reset", "steps", "next episode"))(keys)
         inner, observation = jax.vmap(self.single.reset)(reset_keys)
         inner = jax.tree.map(jnp.asarray, inner)
         batch = keys.shape[0]
-        state = BatchedState(inner, keys, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool))
+        state = BatchedState(inner, step_keys, next_keys, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool))
         return state, zero_reward_timestep(self._cast(observation), batch, self.reward_shape)
 
     def step(self, state: BatchedState, action: jax.Array) -> tuple[BatchedState, TimeStep]:
         """See `Environment.step`."""
-        # Folding the step's key from the episode's costs nothing where the environment is deterministic: XLA drops it.
+        # Folding the step's key costs nothing where the environment is deterministic: XLA drops it.
         step_keys = jax.vmap(jax.random.fold_in)(state.key, state.time)
         inner, observation, reward, terminated, truncated = jax.vmap(self.single.step)(state.inner, action, step_keys)
         inner = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), inner, state.inner)
@@ -191,12 +194,12 @@ class Batched(Environment):
             truncated,
             jnp.zeros_like(terminated),
         )
-        stepped = BatchedState(inner, state.key, time, timestep.last), timestep
+        stepped = BatchedState(inner, state.key, state.next_key, time, timestep.last), timestep
         # Environments are one flat batch, never vmapped, so this stays a branch: a reset, which costs as much as many
         # steps in some back ends, is only computed when some environment needs it.
         return jax.lax.cond(
             state.ended.any(),
-            lambda: select(state.ended, self.reset(state.key), stepped),
+            lambda: select(state.ended, self.reset(state.next_key), stepped),
             lambda: stepped,
         )
 

@@ -112,12 +112,14 @@ def from_object(environment: Any, num_envs: int, params: Any = None, **options: 
     )
 
 
-DOMAINS = ("classic", "minatar", "atari", "control")
+DOMAINS = ("tabular", "classic", "minatar", "atari", "control")
 
 
 def domain(name: str) -> str:
     """The kind of task a name belongs to, by which experiments choose defaults: one of `DOMAINS`."""
     backend, task = split_name(name)
+    if backend == "tabular":
+        return "tabular"
     if task.endswith("-MinAtar"):
         return "minatar"
     if backend == "envpool" and envpool_backend.family(task) == "atari":

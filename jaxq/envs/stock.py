@@ -31,19 +31,28 @@ class WithStock(Environment):
 
     The stock is the discounted reward so far, in units of the present (Pires et al., Optimizing Return Distributions
     with Distributional Dynamic Programming, 2025, section 2); `c_t + G_t` is, but for its unit, the return of the whole
-    episode and `c_0`. Vectors get one more number, images one more plane.
+    episode and `c_0`. Vectors get one more number, images one more plane. Rewards count as they are learned from,
+    clipped and shifted.
 
     Raises:
       InputError: for frame stacks and rewards of several channels, or a discount outside (0, 1].
     """
 
-    def __init__(self, environment: Environment, discount: float, initial: float):
+    def __init__(
+        self,
+        environment: Environment,
+        discount: float,
+        initial: float,
+        reward_clip: float = float("inf"),
+        reward_shift: float = 0.0,
+    ):
         require(0 < discount <= 1, "discount", discount, "in (0, 1], to divide by")
         require(abs(initial) <= LARGEST_STOCK, "initial_stock", initial, f"within ±{LARGEST_STOCK:g}")
         spec = environment.observation_spec
         require(not spec.frames, "env", environment.name, "one without frame stacks, which leave a stock no room")
         require(not environment.reward_shape, "env", environment.name, "one with scalar rewards")
         self.environment, self.discount, self.initial = environment, discount, initial
+        self.reward_clip, self.reward_shift = reward_clip, reward_shift
         self.name, self.num_envs = environment.name, environment.num_envs
         self.action_spec, self.max_episode_steps = environment.action_spec, environment.max_episode_steps
         self.resumable = environment.resumable
@@ -51,7 +60,8 @@ class WithStock(Environment):
 
     def like(self, environment: Environment) -> Environment:
         """See `Environment.like`."""
-        return WithStock(self.environment.like(environment), self.discount, self.initial)
+        inner = self.environment.like(environment)
+        return WithStock(inner, self.discount, self.initial, self.reward_clip, self.reward_shift)
 
     def reset(self, keys: jax.Array) -> tuple[StockState, TimeStep]:
         """See `Environment.reset`."""
@@ -62,7 +72,8 @@ class WithStock(Environment):
     def step(self, state: StockState, action: jax.Array) -> tuple[StockState, TimeStep]:
         """See `Environment.step`."""
         inner, timestep = self.environment.step(state.inner, action)
-        stock = jnp.clip((state.stock + timestep.reward) / self.discount, -LARGEST_STOCK, LARGEST_STOCK)
+        reward = jnp.clip(timestep.reward, -self.reward_clip, self.reward_clip) + self.reward_shift
+        stock = jnp.clip((state.stock + reward) / self.discount, -LARGEST_STOCK, LARGEST_STOCK)
         stock = jnp.where(timestep.first, self.initial, stock)
         return StockState(inner, stock), self._augmented(timestep, stock)
 

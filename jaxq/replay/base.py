@@ -26,11 +26,11 @@ class Replay(Protocol):
     def population_axes(self) -> Any:
         """Where the member axis of each leaf of the state is; None for leaves that all members share."""
 
-    def init(self, timestep: TimeStep, action: jax.Array) -> PyTree:
-        """An empty replay for time steps and actions like these, [E, ...]."""
+    def init(self, timestep: TimeStep, action: jax.Array, record: PyTree) -> PyTree:
+        """An empty replay for time steps, actions and an agent's records like these, [E, ...]."""
 
-    def add(self, state: Any, timestep: TimeStep, action: jax.Array, following: TimeStep) -> PyTree:
-        """Write what was seen, the action taken there, and what came of it. Arrays are [E, ...]."""
+    def add(self, state: Any, timestep: TimeStep, action: jax.Array, record: PyTree, following: TimeStep) -> PyTree:
+        """Write what was seen, the action taken there, the agent's record of it, and what came of it: [E, ...]."""
 
     def seal(self, state: Any) -> PyTree:
         """Make the newest rows the ends of their episodes."""

@@ -11,7 +11,8 @@ from flax import struct
 from jaxq.errors import require
 from jaxq.replay.sum_tree import SumTree
 from jaxq.replay.uniform import FINAL, ReplayState, UniformReplay
-from jaxq.types import TimeStep, Transition
+from jaxq.schedules import LinearSchedule
+from jaxq.types import PyTree, TimeStep, Transition
 
 SMALLEST, LARGEST = 1e-6, 1e6  # of priorities, so that nothing is never drawn again, and no sum overflows
 
@@ -23,11 +24,15 @@ class PrioritizedState(struct.PyTreeNode):
       ring: the rows.
       tree: a leaf for each transition, row by row; zero where none can start.
       largest: the largest priority ever given, before its exponent: what new transitions get.
+      importance: β by batches that were learned from.
+      batches: int32, how many that are.
     """
 
     ring: ReplayState
     tree: SumTree
     largest: jax.Array
+    importance: LinearSchedule
+    batches: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +42,19 @@ class PrioritizedReplay:
     Attributes:
       ring: sizes, and what a transition is.
       priority_exponent: α; 0 draws uniformly.
-      importance_exponent: β; 1 corrects the bias in full.
+      importance: β by batches that were learned from; 1 corrects the bias in full, and is what the paper anneals to.
     """
 
     ring: UniformReplay
     priority_exponent: float = 0.5
-    importance_exponent: float = 0.5
+    importance: LinearSchedule = dataclasses.field(default_factory=lambda: LinearSchedule.constant(0.5))
 
     def __post_init__(self) -> None:
-        for name in ("priority_exponent", "importance_exponent"):
-            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
+        beta = self.importance
+        numbers = {"priority_exponent": self.priority_exponent}
+        numbers |= {"importance_exponent": beta.initial, "importance_exponent_final": beta.final}
+        for name, value in numbers.items():
+            require(0 <= value <= 1, name, value, "in [0, 1]")
 
     @property
     def batch_size(self) -> int:
@@ -66,15 +74,17 @@ class PrioritizedReplay:
     @property
     def population_axes(self) -> Any:
         """Where the member axis of each leaf is."""
-        return PrioritizedState(self.ring.population_axes, 0, 0)  # type: ignore[arg-type]
+        return PrioritizedState(self.ring.population_axes, 0, 0, 0, 0)  # type: ignore[arg-type]
 
-    def init(self, timestep: TimeStep, action: jax.Array) -> PrioritizedState:
-        """Empty, for time steps and actions like these, [E, ...]."""
+    def init(self, timestep: TimeStep, action: jax.Array, record: PyTree) -> PrioritizedState:
+        """Empty, for time steps, actions and records like these, [E, ...]."""
         tree = SumTree.create(self.ring.rows * self.ring.num_envs)
-        return PrioritizedState(self.ring.init(timestep, action), tree, jnp.float32(1.0))
+        importance = jax.tree.map(jnp.float32, self.importance)
+        ring = self.ring.init(timestep, action, record)
+        return PrioritizedState(ring, tree, jnp.float32(1.0), importance, jnp.int32(0))
 
     def add(
-        self, state: PrioritizedState, timestep: TimeStep, action: jax.Array, following: TimeStep
+        self, state: PrioritizedState, timestep: TimeStep, action: jax.Array, record: PyTree, following: TimeStep
     ) -> PrioritizedState:
         """Write one row, as `UniformReplay.add`.
 
@@ -83,13 +93,13 @@ class PrioritizedReplay:
         """
         rows, envs = self.ring.rows, self.ring.num_envs
         written = state.ring.position
-        ring = self.ring.add(state.ring, timestep, action, following)
+        ring = self.ring.add(state.ring, timestep, action, record, following)
         begun = (written - self.ring.n_step) % rows
         complete = (ring.size > self.ring.n_step) & (ring.flags[begun] & FINAL == 0)
         gone = (written + max(self.ring.observation_spec.frames - 1, 0)) % rows
         fresh = jnp.where(complete, state.largest**self.priority_exponent, 0.0)
         tree = state.tree.set_range(gone * envs, jnp.zeros(envs)).set_range(begun * envs, fresh)
-        return PrioritizedState(ring, tree, state.largest)
+        return state.replace(ring=ring, tree=tree)
 
     def seal(self, state: PrioritizedState) -> PrioritizedState:
         """Make the newest row the end of its episode, as `UniformReplay.seal`."""
@@ -102,7 +112,7 @@ class PrioritizedReplay:
         index = state.tree.find(share * state.tree.total)
         probability = state.tree.get(index) / state.tree.total
         count = (state.ring.size * self.ring.num_envs).astype(jnp.float32)
-        weight = (count * jnp.maximum(probability, 1e-12)) ** -self.importance_exponent
+        weight = (count * jnp.maximum(probability, 1e-12)) ** -state.importance.at(state.batches)
         # A leaf of a window that a seal made impossible is zeroed by its weight.
         row, env = index // self.ring.num_envs, index % self.ring.num_envs
         valid = state.ring.flags[row, env] & FINAL == 0
@@ -115,7 +125,7 @@ class PrioritizedReplay:
 
         Args:
           state: the replay.
-          index: [B] of the sample.
+          index: [B] of the sample; of a transition drawn twice, the largest priority stays.
           priority: [B] positive; inside a compiled program, where nothing can be raised, NaN and what is beyond
             `SMALLEST` and `LARGEST` is taken as the nearest of the two.
 
@@ -130,4 +140,5 @@ class PrioritizedReplay:
         return state.replace(
             tree=state.tree.set(index, priority**self.priority_exponent),
             largest=jnp.maximum(state.largest, jnp.max(priority)),
+            batches=state.batches + 1,
         )

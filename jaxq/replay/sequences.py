@@ -31,4 +31,5 @@ class SequenceReplay(UniformReplay):
             final=flags & FINAL != 0,
             weight=weight,
             index=row * self.num_envs + env,
+            record=jax.tree.map(lambda ring: ring[rows[:-1], envs[:-1]], state.record),
         )

@@ -54,16 +54,19 @@ class SumTree(struct.PyTreeNode):
         """Write leaves and the sums above them.
 
         Args:
-          index: [B]; of leaves named twice, one of the values stays.
+          index: [B]; of leaves named twice the largest value stays, whatever their order.
           value: [B], not negative.
 
         Returns:
           The new tree.
         """
         levels = []
-        for level in self.levels:
+        for depth, level in enumerate(self.levels):
             node, slot = index // FAN_OUT, index % FAN_OUT
-            level = level.at[node, slot].set(value)
+            if depth == 0:  # in which order a scatter writes is not defined, but a maximum does not depend on it
+                level = level.at[node, slot].set(0.0).at[node, slot].max(value)
+            else:  # all that is written to one place is the same sum
+                level = level.at[node, slot].set(value)
             levels.append(level)
             index, value = node, jnp.sum(level[node], axis=-1)
         return SumTree(tuple(levels))

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxq.bellman import cut_at_end
 from jaxq.envs.base import Environment, ObservationSpec
 from jaxq.errors import require
-from jaxq.types import TimeStep, Transition
+from jaxq.types import PyTree, TimeStep, Transition
 
 # Flags of a row. The first two are of the step that leaves the row, the third of the row itself.
 TERMINATED = 1
@@ -34,6 +35,7 @@ class ReplayState(struct.PyTreeNode):
       action: [T, E, ...].
       reward: [T, E] float32, or [T, E, C].
       flags: [T, E] uint8.
+      record: [T, E, ...] what the agent recorded.
       position: int32, the row that will be written next.
       size: int32, how many rows are filled.
     """
@@ -42,6 +44,7 @@ class ReplayState(struct.PyTreeNode):
     action: jax.Array
     reward: jax.Array
     flags: jax.Array
+    record: PyTree
     position: jax.Array
     size: jax.Array
 
@@ -99,10 +102,10 @@ class UniformReplay:
     @property
     def population_axes(self) -> ReplayState:
         """Where the member axis of each leaf is: all members share the ring's position."""
-        return ReplayState(0, 0, 0, 0, None, None)  # type: ignore[arg-type]
+        return ReplayState(0, 0, 0, 0, 0, None, None)  # type: ignore[arg-type]
 
-    def init(self, timestep: TimeStep, action: jax.Array) -> ReplayState:
-        """An empty ring for time steps and actions like these, [E, ...]."""
+    def init(self, timestep: TimeStep, action: jax.Array, record: PyTree) -> ReplayState:
+        """An empty ring for time steps, actions and records like these, [E, ...]."""
         observation = timestep.observation
         if self.observation_spec.frames:
             observation = observation[..., -1]
@@ -115,12 +118,15 @@ class UniformReplay:
             action=ring(action),
             reward=ring(timestep.reward),
             flags=jnp.zeros((self.rows, self.num_envs), jnp.uint8),
+            record=jax.tree.map(ring, record),
             position=jnp.int32(0),
             size=jnp.int32(0),
         )
 
-    def add(self, state: ReplayState, timestep: TimeStep, action: jax.Array, following: TimeStep) -> ReplayState:
-        """Write one row: what was seen, the action taken there, and what came of it. Arrays are [E, ...]."""
+    def add(
+        self, state: ReplayState, timestep: TimeStep, action: jax.Array, record: PyTree, following: TimeStep
+    ) -> ReplayState:
+        """Write one row: what was seen, the action taken there, its record, and what came of it: [E, ...]."""
         observation = timestep.observation
         if self.observation_spec.frames:
             observation = observation[..., -1]
@@ -139,6 +145,7 @@ class UniformReplay:
             action=write(state.action, action),
             reward=write(state.reward, following.reward),
             flags=write(state.flags, flags),
+            record=jax.tree.map(write, state.record, record),
             position=jnp.where(position == self.rows, 0, position),
             size=jnp.minimum(state.size + 1, self.rows),
         )
@@ -186,19 +193,18 @@ class UniformReplay:
         """The transitions that start at these rows of the ring. All arguments [B]."""
         rows = (row[:, None] + jnp.arange(self.n_step)) % self.rows  # [B, n]
         flags = state.flags[rows, env[:, None]]
-        ended = (flags & (TERMINATED | TRUNCATED)) != 0
-        # Step i counts if no step before it ended the episode.
-        counts = jnp.cumsum(ended, axis=1) - ended == 0
-        steps = counts.sum(axis=1).astype(jnp.int32)
+        ended = flags & (TERMINATED | TRUNCATED) != 0
+        rewards, steps, terminated = cut_at_end(state.reward[rows, env[:, None]], flags & TERMINATED != 0, ended)
         return Transition(
             observation=self._observation(state, row, env),
             action=state.action[row, env],
-            rewards=_where(counts, state.reward[rows, env[:, None]]),
+            rewards=rewards,
             steps=steps,
-            terminated=((flags & TERMINATED != 0) & counts).any(axis=1),
+            terminated=terminated,
             next_observation=self._observation(state, (row + steps) % self.rows, env),
             weight=weight,
             index=row * self.num_envs + env,
+            record=jax.tree.map(lambda ring: ring[row, env], state.record),
         )
 
     def _observation(self, state: ReplayState, row: jax.Array, env: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jaxq
 from jaxq.errors import InputError, require
-from jaxq.runs.config import parse
+from jaxq.runs.command_line import parse
 from jaxq.runs.restore import load_script
 
 # Tried in turn, after the experiment's own environment if that is no classic one.

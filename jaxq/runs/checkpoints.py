@@ -1,4 +1,4 @@
-"""Checkpoints of a whole TrainState, by Orbax: written in the background, whole or not at all."""
+"""Checkpoints of a whole TrainState, by Orbax: written array by array, whole or not at all."""
 
 import logging
 from pathlib import Path
@@ -48,7 +48,16 @@ class Checkpoints:
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.path = (run_dir / "checkpoints").absolute()
         self._manager = ocp.CheckpointManager(
-            self.path, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
+            self.path,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=KEPT, cleanup_tmp_directories=True, enable_async_checkpointing=False
+            ),
+            # Named, so that a process that has saved nothing can tell the shapes of what another has.
+            item_handlers={
+                "agent": ocp.StandardCheckpointHandler(),
+                "rest": ocp.StandardCheckpointHandler(),
+                "notes": ocp.JsonCheckpointHandler(),
+            },
         )
 
     @property
@@ -57,15 +66,17 @@ class Checkpoints:
         return self._manager.latest_step() is None
 
     def save(self, chunk: int, state: PyTree, notes: dict[str, Any]) -> None:
-        """Start writing a checkpoint; returns when the state has been copied and may be donated.
+        """Write a checkpoint; returns when it is on the disk and the state may be donated.
+
+        Array by array and from where they lie: a copy of the whole state, which would let training go on meanwhile,
+        takes as much memory again, and a full Atari replay is most of what there is.
 
         Args:
           chunk: chunks done.
           state: the TrainState. Its agent is an item of its own, to be read without the replay.
           notes: what else the run must remember, JSON values.
         """
-        # Orbax may read the arrays where they lie; the copies are its own, whatever becomes of `state`.
-        items = jax.block_until_ready(jax.tree.map(jnp.copy, _items(state)))
+        items = jax.block_until_ready(_items(state))
         saves = {name: ocp.args.StandardSave(leaves) for name, leaves in items.items()}
         self._manager.save(chunk, args=ocp.args.Composite(**saves, notes=ocp.args.JsonSave(notes)))
 
@@ -83,8 +94,15 @@ class Checkpoints:
         return state.replace(agent=_from_saved(restored["agent"], like.agent)), restored["notes"]
 
     def restore_agent(self, like: PyTree) -> PyTree:
-        """Only the newest checkpoint's agents, [N, ...]; arguments and errors as of `restore`."""
-        return _from_saved(self._read({"agent": jax.eval_shape(_items, like)["agent"]})["agent"], like.agent)
+        """Only the newest checkpoint's agents, [N, ...].
+
+        Args:
+          like: agents, or their shapes, of the same structure.
+
+        Raises:
+          InputError: as of `restore`.
+        """
+        return _from_saved(self._read({"agent": jax.eval_shape(_to_saved, like)})["agent"], like)
 
     def _read(self, shapes: dict[str, Any], **others: Any) -> Any:
         chunk = self._manager.latest_step()

@@ -3,6 +3,7 @@
 config.json  experiment.py  provenance.json  metrics.jsonl  checkpoints/  summary.json  curve.png
 """
 
+import dataclasses
 import datetime
 import fcntl
 import importlib.metadata
@@ -15,11 +16,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
-from jaxq.errors import InputError
+from jaxq.configs import Run
+from jaxq.errors import InputError, require
+
+ConfigT = TypeVar("ConfigT", bound=Run)
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "gymnax", "envpool", "brax", "playground")
 
@@ -147,3 +151,48 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
                     return
 
     return list(lines())
+
+
+def to_json(config: Run) -> dict[str, Any]:
+    """A Config as plain JSON values."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Path):
+            return str(value)
+        return list(value) if isinstance(value, tuple) else value
+
+    return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def from_json(config_class: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+    """The Config that `to_json` wrote.
+
+    Raises:
+      InputError: for fields that the class does not have.
+    """
+    known = {field.name for field in dataclasses.fields(config_class)}
+    unknown = sorted(set(values) - known)
+    require(not unknown, "config.json", unknown, f"fields of this experiment ({', '.join(sorted(known))})")
+
+    def typed(name: str, value: Any) -> Any:
+        if name in ("run_dir", "init_from"):
+            return None if value is None else Path(value)
+        return tuple(value) if isinstance(value, list) else value
+
+    return config_class(**{name: typed(name, value) for name, value in values.items()})
+
+
+def load_config(run_dir: Path) -> dict[str, Any]:
+    """The values of a run directory's config.json, the experiment's name among them.
+
+    Raises:
+      InputError: if there is no run in the directory, or its file cannot be read.
+    """
+    path = run_dir / "config.json"
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"run_dir is '{run_dir}', but must be a directory with a run in it (no config.json)") from None
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    return values

@@ -13,7 +13,7 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f}"
+    return "-" if value is None else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 class Display:
@@ -68,6 +68,11 @@ class Display:
                 f"{self._title}  step {line['step']:>12,} / {self._total:,}  return {_number(evaluated)} "
                 f"(train {train})  {steps_per_second:,.0f} steps/s"
             )
+
+    def evaluating(self, steps: int, longest: int) -> None:
+        """An evaluation has come so far, of so many steps at the most."""
+        if self._progress and steps < longest:
+            self._progress.update(self._task, speed=f"evaluating, step {steps:,} of at most {longest:,};")
 
     def stop(self) -> None:
         """The loop is over."""

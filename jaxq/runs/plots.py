@@ -1,7 +1,6 @@
 """Learning curves: the IQM over seeds, with 95% stratified-bootstrap intervals."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +8,7 @@ import numpy as np
 
 from jaxq.errors import require
 from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval
-from jaxq.runs.config import load_config
-from jaxq.runs.directory import read_metrics
+from jaxq.runs.directory import load_config, read_metrics
 
 # Sizes, grid and colours (Okabe and Ito's, told apart by the colour-blind) of every picture.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -40,7 +38,7 @@ def load_curve(run_dir: Path) -> Curve:
       InputError: if it holds no run, or one without an evaluation yet.
     """
     config = load_config(run_dir)
-    experiment = json.loads((run_dir / "config.json").read_text()).get("experiment", run_dir.name)
+    experiment = config.get("experiment", run_dir.name)
     lines = [line for line in read_metrics(run_dir) if line.get("eval_return") and None not in line["eval_return"]]
     require(bool(lines), "run_dir", str(run_dir), "a run with at least one evaluation in metrics.jsonl")
     return Curve(

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax
 
+from jaxq.configs import Run
 from jaxq.errors import require
 from jaxq.runs.checkpoints import Checkpoints
-from jaxq.runs.config import RunConfig, from_json, load_config
+from jaxq.runs.directory import from_json, load_config
 from jaxq.runs.run import member_keys
 from jaxq.training import Training
 
@@ -33,13 +34,14 @@ def load_experiment(run_dir: Path) -> tuple[Any, Any]:
       InputError: if the directory holds no run.
     """
     values = load_config(run_dir)
+    values.pop("experiment", None)
     script = run_dir / "experiment.py"
     require(script.exists(), "run_dir", str(run_dir), "a run with its experiment.py")
     module: Any = load_script(script, "jaxq_run_experiment")
     return module, from_json(module.Config, values)
 
 
-def restore_member(run_dir: Path, member: int) -> tuple[RunConfig, Training, Any]:
+def restore_member(run_dir: Path, member: int) -> tuple[Run, Training, Any]:
     """The newest state of one of a run's agents.
 
     Args:
@@ -56,6 +58,6 @@ def restore_member(run_dir: Path, member: int) -> tuple[RunConfig, Training, Any
     require(0 <= member < config.num_seeds, "member", member, f"in 0 .. {config.num_seeds - 1}")
     training = module.build(config)
     checkpoints = Checkpoints(run_dir)
-    agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)))
+    agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)).agent)
     checkpoints.close()
     return config, training, jax.tree.map(lambda leaf: leaf[member], agents)

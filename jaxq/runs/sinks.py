@@ -5,8 +5,8 @@ import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
+from jaxq.configs import Track
 from jaxq.errors import missing_extra
-from jaxq.runs.config import Track
 
 
 class Sink(Protocol):

@@ -1,15 +1,44 @@
-"""Evaluation inside the compiled program: the exploiting policy, one full episode in each of its own environments."""
+"""Evaluation: the exploiting policy, one full episode in each of its own environments, in parts of limited length.
+
+In parts, because one evaluation can take longer than the training around it (an untrained agent on an Atari game that
+waits to be started), and a run that is told to stop must not have to wait for its end.
+"""
 
 import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from jaxq.agents.base import Actor
 from jaxq.envs.base import Environment
-from jaxq.training.population import by_member, flat, over_members
-from jaxq.types import PyTree
+from jaxq.errors import require
+from jaxq.keys import streams
+from jaxq.lanes import by_lane, flat, over_lanes
+from jaxq.types import PyTree, TimeStep
+
+
+class EvaluationState(struct.PyTreeNode):
+    """An evaluation under way.
+
+    Attributes:
+      env, timestep: of the flat batch, [N * episodes, ...].
+      memory: of each member's acting, [N, ...].
+      key: [N] of acting.
+      playing: [N * episodes] bool, whose episode has not ended.
+      returns, lengths: [N * episodes] so far.
+      time: int32, steps of every environment so far.
+    """
+
+    env: PyTree
+    timestep: TimeStep
+    memory: PyTree
+    key: jax.Array
+    playing: jax.Array
+    returns: jax.Array
+    lengths: jax.Array
+    time: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,53 +48,82 @@ class Evaluation:
     Attributes:
       environment: of N times the episodes of each member.
       max_steps: an episode that is longer counts with its return so far; the environment's own limit unless given.
+      part_steps: steps of every environment in one part.
     """
 
     environment: Environment
     max_steps: int | None = None
+    part_steps: int = 1_000
 
-    def __call__(self, agent: Actor, state: PyTree, keys: jax.Array) -> dict[str, jax.Array]:
-        """Evaluate all members.
+    def __post_init__(self) -> None:
+        require(self.max_steps is None or self.max_steps >= 1, "eval_max_steps", self.max_steps, "at least 1")
+        require(self.part_steps >= 1, "part_steps", self.part_steps, "at least 1")
+
+    @property
+    def longest(self) -> int:
+        """Steps after which an episode is broken off."""
+        own = self.environment.max_episode_steps
+        return own if self.max_steps is None else min(self.max_steps, own)
+
+    def begin(self, agent: Actor, keys: jax.Array) -> EvaluationState:
+        """Start an episode everywhere.
+
+        Args:
+          agent: whose `exploit` is to act.
+          keys: [N], one a member.
+        """
+        members, batch = keys.shape[0], self.environment.num_envs
+        episodes = batch // members
+        reset_keys, act_keys = jax.vmap(lambda key: streams(key, "reset", "act"))(keys)
+        env, timestep = self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, episodes))(reset_keys)))
+        memory = jax.vmap(lambda _: agent.init_memory(episodes))(jnp.arange(members))
+        zeros = jnp.zeros(batch, jnp.float32)
+        return EvaluationState(env, timestep, memory, act_keys, zeros == 0, zeros, zeros, jnp.int32(0))
+
+    def unfinished(self, state: EvaluationState) -> jax.Array:
+        """[] bool: whether an episode is still played and within the limit."""
+        return state.playing.any() & (state.time < self.longest)
+
+    def advance(self, agent: Actor, agent_state: PyTree, state: EvaluationState) -> EvaluationState:
+        """One part: `part_steps` steps, or fewer if all episodes end.
 
         Args:
           agent: whose `exploit` acts.
-          state: agent states, [N, ...].
-          keys: [N].
-
-        Returns:
-          `eval_return` and `eval_length`, each [N].
+          agent_state: of all members, [N, ...].
+          state: so far.
         """
-        members = keys.shape[0]
-        episodes = self.environment.num_envs // members
-        reset_keys, act_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        env_state, timestep = self.environment.reset(
-            flat(jax.vmap(lambda k: jax.random.split(k, episodes))(reset_keys))
-        )
-        memory = jax.vmap(lambda _: agent.init_memory(episodes))(jnp.arange(members))
-        zeros = jnp.zeros(self.environment.num_envs, jnp.float32)
-        max_steps = self.max_steps or self.environment.max_episode_steps
-        exploit = over_members(agent.exploit, members)
+        members = state.key.shape[0]
+        exploit = over_lanes(agent.exploit, members)
+        until = state.time + self.part_steps
 
-        def unfinished(carry: Any) -> jax.Array:
-            _, _, _, playing, _, _, time = carry
-            return playing.any() & (time < max_steps)
+        def step(now: EvaluationState) -> EvaluationState:
+            step_keys = jax.vmap(jax.random.fold_in, (0, None))(now.key, now.time)
+            action, memory = exploit(agent_state, now.memory, by_lane(now.timestep, members), step_keys)
+            env, timestep = self.environment.step(now.env, flat(action))
+            return EvaluationState(
+                env,
+                timestep,
+                memory,
+                now.key,
+                now.playing & ~timestep.last,
+                now.returns + jnp.where(now.playing, timestep.total_reward, 0.0),
+                now.lengths + now.playing,
+                now.time + 1,
+            )
 
-        def step(carry: Any) -> Any:
-            env_state, timestep, memory, playing, returns, lengths, time = carry
-            step_keys = jax.vmap(jax.random.fold_in, (0, None))(act_keys, time)
-            action, memory = exploit(state, memory, by_member(timestep, members), step_keys)
-            env_state, timestep = self.environment.step(env_state, flat(action))
-            returns += jnp.where(playing, timestep.total_reward, 0.0)
-            lengths += playing
-            return env_state, timestep, memory, playing & ~timestep.last, returns, lengths, time + 1
+        return jax.lax.while_loop(lambda now: self.unfinished(now) & (now.time < until), step, state)
 
-        start = (env_state, timestep, memory, zeros == 0, zeros, zeros, jnp.int32(0))
-        _, _, _, _, returns, lengths, _ = jax.lax.while_loop(unfinished, step, start)
+    def result(self, state: EvaluationState) -> dict[str, jax.Array]:
+        """`eval_return` and `eval_length` of a finished evaluation, each [N]."""
+        members = state.key.shape[0]
         return {
-            "eval_return": by_member(returns, members).mean(axis=1),
-            "eval_length": by_member(lengths, members).mean(axis=1),
+            "eval_return": by_lane(state.returns, members).mean(axis=1),
+            "eval_length": by_lane(state.lengths, members).mean(axis=1),
         }
 
-    def skipped(self, members: int) -> dict[str, jax.Array]:
-        """What a chunk without evaluation reports: NaN."""
-        return dict.fromkeys(("eval_return", "eval_length"), jnp.full(members, jnp.nan))
+    def __call__(self, agent: Actor, agent_state: PyTree, keys: jax.Array) -> dict[str, Any]:
+        """A whole evaluation in one program; arguments as of `begin` and `advance`, result as of `result`."""
+        state = self.begin(agent, keys)
+        return self.result(
+            jax.lax.while_loop(self.unfinished, lambda now: self.advance(agent, agent_state, now), state)
+        )

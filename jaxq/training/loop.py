@@ -1,30 +1,36 @@
-"""What both compiled loops share: the state and the plan of a run, acting, statistics, and the end of a chunk."""
+"""What both compiled loops share: the state and the plan of a run, acting, statistics, and the end of a chunk.
+
+Randomness follows the absolute iteration: every key is made from a member's own, which never changes, a stream's name,
+and the count of what has been done. So how often something is logged, evaluated or saved changes no bit of a run.
+"""
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxq import platforms
 from jaxq.agents.base import Actor
 from jaxq.envs.base import Environment
 from jaxq.errors import require
-from jaxq.training.evaluation import Evaluation
-from jaxq.training.population import by_turns, flat
+from jaxq.keys import stream
+from jaxq.lanes import flat, in_turn
+from jaxq.training.evaluation import Evaluation, EvaluationState
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import Metrics, PyTree, TimeStep
 
 
 class TrainState(struct.PyTreeNode):
-    """All of a run that changes; saving it is saving the run.
+    """All of a run that changes, and the members' keys, which do not; saving it is saving the run.
 
     Attributes:
       agent, memory: of each member, [N, ...].
       replay: [N, ...] but for the leaves that members share (`population_axes`); `()` where nothing is replayed.
       env, timestep, statistics: of the flat batch, [N * E, ...].
-      key: [N] each member's random key.
-      chunk: int32, chunks done.
+      key: [N] each member's key, of which all its randomness is made.
+      iteration: int32, iterations done.
     """
 
     agent: PyTree
@@ -34,7 +40,7 @@ class TrainState(struct.PyTreeNode):
     timestep: TimeStep
     statistics: EpisodeStatistics
     key: jax.Array
-    chunk: jax.Array
+    iteration: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Plan:
     Attributes:
       chunks: dispatches of the compiled program.
       iterations: of collecting and updating in each chunk.
-      chunks_per_evaluation: an evaluation ends every so many chunks, counted back from the last.
+      chunks_per_evaluation: an evaluation follows every so many chunks, counted back from the last.
       warmup: steps taken with random actions before the first update.
       steps_per_chunk: steps that a chunk adds.
     """
@@ -60,13 +66,17 @@ class Plan:
         """Steps of the whole run, warm-up included."""
         return self.warmup + self.chunks * self.steps_per_chunk
 
-    def evaluates(self, chunk: Any) -> Any:
-        """Whether this chunk, counted from 1, ends with an evaluation; a bool for an int, traced for an array."""
+    def evaluates(self, chunk: int) -> bool:
+        """Whether an evaluation follows this chunk, counted from 1."""
         return (self.chunks - chunk) % self.chunks_per_evaluation == 0
 
     def steps_after(self, chunks: int) -> int:
         """Steps taken when so many chunks are done."""
         return self.warmup + chunks * self.steps_per_chunk
+
+    def extended(self, total_steps: int) -> "Plan":
+        """The same chunks and the same way from evaluation to evaluation, for a run of so many steps."""
+        return dataclasses.replace(self, chunks=(total_steps - self.warmup) // self.steps_per_chunk)
 
 
 class Training(Protocol):
@@ -79,6 +89,10 @@ class Training(Protocol):
     @property
     def environment(self) -> Environment:
         """The flat batch of training environments."""
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How the members are tested."""
 
     @property
     def updates_per_step(self) -> float:
@@ -97,10 +111,16 @@ class Training(Protocol):
         """The state of a run about to begin. `keys`: [N], one seed's key for each member."""
 
     def warm_up(self, state: TrainState) -> TrainState:
-        """What comes before the first chunk."""
+        """What comes before the first iteration."""
 
-    def train_chunk(self, state: TrainState, plan: Plan) -> tuple[TrainState, Metrics]:
-        """Run one chunk of the plan; every metric is [N]."""
+    def train_chunk(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
+        """Run so many iterations; every metric is [N]."""
+
+    def begin_evaluation(self, state: TrainState) -> EvaluationState:
+        """Start testing the members as they are."""
+
+    def evaluate(self, state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
+        """Go on with it for one part; also whether there is more to do, [] bool."""
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """A restored state whose environments could not be saved."""
@@ -139,63 +159,87 @@ class Loop:
 
     def _init(self, keys: jax.Array) -> TrainState:
         """A state without replay."""
-        keys, agent_keys, env_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(keys), 1, 0)
-        env, timestep = self._fresh_episodes(env_keys)
+        env, timestep = self._fresh_episodes(_streams(keys, "environments"))
         return TrainState(
-            agent=jax.vmap(self.agent.init)(agent_keys),
+            agent=jax.vmap(self.agent.init)(_streams(keys, "agent")),
             memory=jax.vmap(lambda _: self.agent.init_memory(self.envs_per_member))(jnp.arange(self.num_members)),
             replay=(),
             env=env,
             timestep=timestep,
             statistics=EpisodeStatistics.start(self.environment.num_envs),
             key=keys,
-            chunk=jnp.int32(0),
+            iteration=jnp.int32(0),
         )
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """See `Training.with_fresh_episodes`."""
-        keys, env_keys = jnp.moveaxis(jax.vmap(jax.random.split)(state.key), 1, 0)
-        env, timestep = self._fresh_episodes(env_keys)
+        env, timestep = self._fresh_episodes(_counted(_streams(state.key, "fresh episodes"), state.iteration))
         statistics = EpisodeStatistics.start(self.environment.num_envs)
-        return state.replace(env=env, timestep=timestep, key=keys, statistics=statistics)
+        return state.replace(env=env, timestep=timestep, statistics=statistics)
 
     def _fresh_episodes(self, keys: jax.Array) -> tuple[PyTree, TimeStep]:
         return self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, self.envs_per_member))(keys)))
 
-    def train_chunk(self, state: TrainState, plan: Plan) -> tuple[TrainState, Metrics]:
+    def train_chunk(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """See `Training.train_chunk`."""
-        keys, loop_keys, evaluation_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(state.key), 1, 0)
-        state, metrics = self._members(state.replace(key=keys), loop_keys, plan.iterations)
-        chunk = state.chunk + 1
+        start = state.iteration
+        state, metrics = self._members(state, iterations)
         statistics, episodes = state.statistics.report(self.num_members)
-        # Once a chunk and outside every vmap, so a branch and not a select.
-        evaluation = jax.lax.cond(
-            plan.evaluates(chunk),
-            lambda: self.evaluation(self.agent, state.agent, evaluation_keys),
-            lambda: self.evaluation.skipped(self.num_members),
-        )
-        return state.replace(statistics=statistics, chunk=chunk), {**metrics, **episodes, **evaluation}
+        state = state.replace(statistics=statistics, iteration=start + iterations)
+        return state, {**metrics, **episodes}
 
-    def _members(self, state: TrainState, keys: jax.Array, iterations: int) -> tuple[TrainState, Metrics]:
+    def _members(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """Some iterations of every member; metrics are their means, [N].
 
         On the CPU one member after the other, each for the whole chunk: side by side its matrix products are slower
-        (`in_turn`), and taking turns in every iteration would copy each member's parameters out and in again.
+        (`over_lanes`), and taking turns in every iteration would copy each member's parameters out and in again.
         Environments whose state is elsewhere only step all together.
         """
-        if self.num_members == 1 or jax.default_backend() != "cpu" or not self.environment.resumable:
-            return self._iterate(state, keys, iterations)
+        if self.num_members == 1 or not platforms.on_cpu() or not self.environment.resumable:
+            return self._iterate(state, iterations)
         environment = self.environment.share(self.num_members)
         alone = dataclasses.replace(self, environment=environment, num_members=1)
-        return by_turns(
-            lambda own, key: alone._iterate(own, key, iterations), self.num_members, self._member_axes, state, keys
-        )
+        return in_turn(lambda own: alone._iterate(own, iterations), self.num_members, self._member_axes, state)
 
     @property
     def _member_axes(self) -> TrainState:
         """Where members are in a `TrainState`; None for what they share."""
         return TrainState(0, 0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
 
-    def _iterate(self, state: TrainState, keys: jax.Array, iterations: int) -> tuple[TrainState, Metrics]:
-        """The loop itself; metrics are means over the iterations, [N]. `keys`: [N]."""
+    def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
+        """The loop itself, from `state.iteration` on, which it leaves; metrics are means over the iterations, [N]."""
         raise NotImplementedError
+
+    def begin_evaluation(self, state: TrainState) -> EvaluationState:
+        """See `Training.begin_evaluation`."""
+        return self.evaluation.begin(self.agent, _counted(_streams(state.key, "evaluations"), state.iteration))
+
+    def evaluate(self, state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
+        """See `Training.evaluate`."""
+        evaluation = self.evaluation.advance(self.agent, state.agent, evaluation)
+        return evaluation, self.evaluation.unfinished(evaluation)
+
+
+def _streams(keys: jax.Array, name: str) -> jax.Array:
+    """The stream of that name of each member's key, [N]."""
+    return jax.vmap(lambda key: stream(key, name))(keys)
+
+
+def _counted(keys: jax.Array, count: jax.Array) -> jax.Array:
+    """[N] keys at a count of what has been done."""
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, count)
+
+
+def keys_over_time(keys: jax.Array, name: str, start: jax.Array, count: int) -> jax.Array:
+    """The keys of a stream for `count` things in a row, the first being the `start`-th of the run: [count, N].
+
+    All at once and outside the loop that uses them, where each costs a small fraction of what it would inside.
+
+    Args:
+      keys: [N] of the members.
+      name: of the stream.
+      start: int32.
+      count: how many.
+    """
+    counts = start + jnp.arange(count)
+    return jax.vmap(_counted, (None, 0))(_streams(keys, name), counts)

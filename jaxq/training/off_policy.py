@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 from jaxq.agents.base import Agent
 from jaxq.errors import require
+from jaxq.lanes import by_lane, flat, over_lanes
 from jaxq.replay import Replay
-from jaxq.training.loop import Loop, Plan, TrainState
-from jaxq.training.population import by_member, flat, over_members, over_members_in_turn
+from jaxq.training.loop import Loop, Plan, TrainState, keys_over_time
 from jaxq.types import Metrics, PyTree
 
 
@@ -63,9 +63,10 @@ class OffPolicy(Loop):
         """See `Training.init`."""
         state = self._init(keys)
         action = self.environment.action_spec.sample(jax.random.key(0), self.environment.num_envs)
-        replay = jax.vmap(self.replay.init, out_axes=self.replay.population_axes)(
-            by_member(state.timestep, self.num_members), by_member(action, self.num_members)
-        )
+        timestep, action = by_lane((state.timestep, action), self.num_members)
+        record = jax.eval_shape(over_lanes(self.agent.act, self.num_members), state.agent, state.memory, timestep, keys)
+        record = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), record[2])
+        replay = jax.vmap(self.replay.init, out_axes=self.replay.population_axes)(timestep, action, record)
         return state.replace(replay=replay)
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
@@ -76,67 +77,68 @@ class OffPolicy(Loop):
 
     def warm_up(self, state: TrainState) -> TrainState:
         """See `Training.warm_up`: fills the replay with `warmup_steps` of random actions."""
-
-        def random_action(state: TrainState, keys: jax.Array) -> tuple[jax.Array, PyTree]:
-            sample = over_members(
-                lambda key: self.environment.action_spec.sample(key, self.envs_per_member), self.num_members
-            )
-            return sample(keys), state.memory
-
-        keys, warmup_keys = jnp.moveaxis(jax.vmap(jax.random.split)(state.key), 1, 0)
         rows = -(-self.warmup_steps // self.envs_per_member)
+        sample_keys = keys_over_time(state.key, "random actions", jnp.int32(0), rows)
+        watch_keys = keys_over_time(state.key, "warm-up", jnp.int32(0), rows)
+        sample = over_lanes(
+            lambda key: self.environment.action_spec.sample(key, self.envs_per_member), self.num_members
+        )
+        watch = over_lanes(self.agent.watch, self.num_members)
 
-        def step(state: TrainState, row: jax.Array) -> tuple[TrainState, None]:
-            step_keys = jax.vmap(jax.random.fold_in, (0, None))(warmup_keys, row)
-            return self._collect(state, random_action, step_keys), None
+        def random_action(state: TrainState, keys: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, PyTree, PyTree]:
+            action = sample(keys[0])
+            timestep = by_lane(state.timestep, self.num_members)
+            return action, *watch(state.agent, state.memory, timestep, action, keys[1])
 
-        return jax.lax.scan(step, state.replace(key=keys), jnp.arange(rows))[0]
+        def step(state: TrainState, keys: tuple[jax.Array, jax.Array]) -> tuple[TrainState, None]:
+            return self._collect(state, random_action, keys), None
+
+        return jax.lax.scan(step, state, (sample_keys, watch_keys))[0]
 
     @property
     def _member_axes(self) -> TrainState:
         return super()._member_axes.replace(replay=self.replay.population_axes)
 
-    def _iterate(self, state: TrainState, keys: jax.Array, iterations: int) -> tuple[TrainState, Metrics]:
-        def iteration(state: TrainState, index: jax.Array) -> tuple[TrainState, Metrics]:
-            iteration_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-            draws = self.collect_steps + self.updates
-            step_keys = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, draws))(iteration_keys), 1, 0)
-            state, _ = jax.lax.scan(
-                lambda s, k: (self._collect(s, self._act, k), None), state, step_keys[: self.collect_steps]
-            )
-            (agent, replay), metrics = jax.lax.scan(
-                self._update, (state.agent, state.replay), step_keys[self.collect_steps :]
-            )
+    def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
+        def keys(name: str, each: int) -> jax.Array:
+            over_time = keys_over_time(state.key, name, state.iteration * each, iterations * each)
+            return over_time.reshape(iterations, each, -1)
+
+        def iteration(state: TrainState, keys: tuple[jax.Array, Any]) -> tuple[TrainState, Metrics]:
+            act_keys, learn_keys = keys
+            state, _ = jax.lax.scan(lambda s, k: (self._collect(s, self._act, k), None), state, act_keys)
+            (agent, replay), metrics = jax.lax.scan(self._update, (state.agent, state.replay), learn_keys)
             return state.replace(agent=agent, replay=replay), jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
-        state, metrics = jax.lax.scan(iteration, state, jnp.arange(iterations))
+        over_time = keys("act", self.collect_steps), (keys("sample", self.updates), keys("update", self.updates))
+        state, metrics = jax.lax.scan(iteration, state, over_time)
         return state, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
-    def _act(self, state: TrainState, keys: jax.Array) -> tuple[jax.Array, PyTree]:
-        act = over_members(self.agent.act, self.num_members)
-        return act(state.agent, state.memory, by_member(state.timestep, self.num_members), keys)
+    def _act(self, state: TrainState, keys: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
+        act = over_lanes(self.agent.act, self.num_members)
+        return act(state.agent, state.memory, by_lane(state.timestep, self.num_members), keys)
 
-    def _collect(self, state: TrainState, choose: Any, keys: jax.Array) -> TrainState:
-        """One step of every environment with the actions that `choose(state, keys)` gives each member."""
-        action, memory = choose(state, keys)
+    def _collect(self, state: TrainState, choose: Any, keys: Any) -> TrainState:
+        """One step of every environment with what `choose(state, keys)` has each member do, remember and record."""
+        action, memory, record = choose(state, keys)
         env, following = self.environment.step(state.env, flat(action))
         axes = self.replay.population_axes
-        add = over_members(self.replay.add, self.num_members, (axes, 0, 0, 0), axes)
-        timestep, arrived = by_member((state.timestep, following), self.num_members)
+        add = over_lanes(self.replay.add, self.num_members, (axes, 0, 0, 0, 0), axes)
+        timestep, arrived = by_lane((state.timestep, following), self.num_members)
         return state.replace(
             memory=memory,
             env=env,
             timestep=following,
-            replay=add(state.replay, timestep, action, arrived),
+            replay=add(state.replay, timestep, action, record, arrived),
             statistics=state.statistics.observe(following),
         )
 
-    def _update(self, learner: tuple[PyTree, PyTree], keys: jax.Array) -> tuple[tuple[PyTree, PyTree], Metrics]:
+    def _update(self, learner: tuple[PyTree, PyTree], keys: Any) -> tuple[tuple[PyTree, PyTree], Metrics]:
         """One update of every member's agent, and of the priorities of what it learned from."""
         agent, replay = learner
         axes, members = self.replay.population_axes, self.num_members
-        sample_keys, update_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        batch = over_members(self.replay.sample, members, (axes, 0))(replay, sample_keys)
-        agent, metrics, priority = over_members_in_turn(self.agent.update, members)(agent, batch, update_keys)
-        replay = over_members(self.replay.update_priorities, members, (axes, 0, 0), axes)(replay, batch.index, priority)
+        sample_keys, update_keys = keys
+        batch = over_lanes(self.replay.sample, members, (axes, 0))(replay, sample_keys)
+        agent, metrics, priority = over_lanes(self.agent.update, members, heavy=True)(agent, batch, update_keys)
+        replay = over_lanes(self.replay.update_priorities, members, (axes, 0, 0), axes)(replay, batch.index, priority)
         return (agent, replay), metrics

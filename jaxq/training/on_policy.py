@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from jaxq.agents.base import OnPolicyAgent
 from jaxq.errors import require
-from jaxq.training.loop import Loop, Plan, TrainState
-from jaxq.training.population import by_member, flat, over_members, over_members_in_turn
+from jaxq.lanes import by_lane, flat, over_lanes
+from jaxq.training.loop import Loop, Plan, TrainState, keys_over_time
 from jaxq.types import Metrics, Rollout
 
 
@@ -45,33 +45,33 @@ class OnPolicy(Loop):
         """See `Training.warm_up`: nothing."""
         return state
 
-    def _iterate(self, state: TrainState, keys: jax.Array, iterations: int) -> tuple[TrainState, Metrics]:
-        def iteration(state: TrainState, index: jax.Array) -> tuple[TrainState, Metrics]:
-            iteration_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-            step_keys = jnp.moveaxis(
-                jax.vmap(lambda k: jax.random.split(k, self.rollout_steps + 1))(iteration_keys), 1, 0
-            )
+    def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
+        def iteration(state: TrainState, keys: tuple[jax.Array, jax.Array]) -> tuple[TrainState, Metrics]:
+            act_keys, update_keys = keys
             memory = state.memory
-            state, (timesteps, actions, records) = jax.lax.scan(self._collect, state, step_keys[:-1])
-            rollout = Rollout(timesteps, actions, records, by_member(state.timestep, self.num_members), memory)
+            state, (timesteps, actions, records) = jax.lax.scan(self._collect, state, act_keys)
+            rollout = Rollout(timesteps, actions, records, by_lane(state.timestep, self.num_members), memory)
             # The rollout's leaves have time before members, and the members' axis is where vmap looks for it.
             axes = Rollout(1, 1, 1, 0, 0)  # type: ignore[arg-type]
             rollout = jax.tree.map(
                 lambda axis, tree: jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), tree), axes, rollout
             )
-            agent, metrics = over_members_in_turn(self.agent.update, self.num_members)(
-                state.agent, rollout, step_keys[-1]
-            )
+            update = over_lanes(self.agent.update, self.num_members, heavy=True)
+            agent, metrics = update(state.agent, rollout, update_keys)
             return state.replace(agent=agent), metrics
 
-        state, metrics = jax.lax.scan(iteration, state, jnp.arange(iterations))
+        steps = self.rollout_steps
+        act_keys = keys_over_time(state.key, "act", state.iteration * steps, iterations * steps)
+        update_keys = keys_over_time(state.key, "update", state.iteration, iterations)
+        over_time = act_keys.reshape(iterations, steps, -1), update_keys
+        state, metrics = jax.lax.scan(iteration, state, over_time)
         return state, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
     def _collect(self, state: TrainState, keys: jax.Array) -> tuple[TrainState, Any]:
         """One step of every environment; also what was seen, done and recorded, by member."""
-        timestep = by_member(state.timestep, self.num_members)
-        behave = over_members(self.agent.behave, self.num_members)
-        action, memory, record = behave(state.agent, state.memory, timestep, keys)
+        timestep = by_lane(state.timestep, self.num_members)
+        act = over_lanes(self.agent.act, self.num_members)
+        action, memory, record = act(state.agent, state.memory, timestep, keys)
         env, following = self.environment.step(state.env, flat(action))
         statistics = state.statistics.observe(following)
         state = state.replace(memory=memory, env=env, timestep=following, statistics=statistics)

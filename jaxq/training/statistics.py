@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.training.population import by_member
+from jaxq.lanes import by_lane
 from jaxq.types import TimeStep
 
 
@@ -44,7 +44,7 @@ class EpisodeStatistics(struct.PyTreeNode):
 
     def report(self, members: int) -> tuple["EpisodeStatistics", dict[str, jax.Array]]:
         """Means by member over the episodes ended since the last report (NaN if none), and the sums set back."""
-        total = by_member(self, members)
+        total = by_lane(self, members)
         episodes = total.finished.sum(axis=1)
         metrics = {
             "episode_return": total.finished_return.sum(axis=1) / episodes,

@@ -1,0 +1,68 @@
+"""The numbers of an agent: leaves of its state, checked before they become so."""
+
+import functools
+import typing
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxq.errors import require
+from jaxq.schedules import LinearSchedule
+from jaxq.types import PyTree
+
+POSITIVE = 1e-30  # the low end of an interval that excludes zero
+INFINITY = float("inf")
+
+
+class Within(NamedTuple):
+    """The closed interval in which a number, or both ends of its schedule, must lie; an annotation of a field."""
+
+    low: float
+    high: float
+
+
+@functools.cache
+def _intervals(kind: Any) -> dict[str, Within]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    found = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
+    return {name: interval for name, interval in found.items() if isinstance(interval, Within)}
+
+
+class Hyperparameters(struct.PyTreeNode):
+    """Base of the numbers of every agent.
+
+    Raises:
+      InputError: naming the first number that is outside its field's interval, or NaN. Arrays are not looked at: inside
+        a compiled program nothing can be raised any more.
+    """
+
+    def __post_init__(self) -> None:
+        kind: Any = type(self)
+        for name, interval in _intervals(kind).items():
+            value = getattr(self, name)
+            ends = {name: value}
+            if isinstance(value, LinearSchedule):
+                ends = {name: value.initial, f"{name}_final": value.final}
+            require_in(*interval, **{k: v for k, v in ends.items() if isinstance(v, int | float)})
+
+
+def require_in(low: float, high: float, **fields: Any) -> None:
+    """Check numbers.
+
+    Args:
+      low, high: the closed interval allowed.
+      fields: numbers by name.
+
+    Raises:
+      InputError: naming the first that is outside, or NaN.
+    """
+    for name, value in fields.items():
+        allowed = "positive" if low == POSITIVE and high == INFINITY else f"in [{low:g}, {high:g}]"
+        require(low <= value <= high, name, value, allowed)
+
+
+def as_leaves(hyperparameters: PyTree) -> PyTree:
+    """Hyperparameters as arrays, so that each member of a population can have its own and none is compiled in."""
+    return jax.tree.map(jnp.float32, hyperparameters)

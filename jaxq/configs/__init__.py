@@ -1,0 +1,66 @@
+"""Configurations by axis: what an experiment's Config is a list of.
+
+Each axis is a small dataclass with its fields, which become flags, their checks, and the function that makes its
+object. So what a script does not use is not a flag of it.
+"""
+
+from jaxq.configs.axis import Axis, build_and_tell, recording
+from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironments, Environments
+from jaxq.configs.exploration import Epsilon, Exploration
+from jaxq.configs.loops import FromReplay, FromRollouts
+from jaxq.configs.operators import Operator
+from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize
+from jaxq.configs.presets import ATOMS, FRACTIONS, LAMBDA_Q_LEARNING, Q_LEARNING, Presets, presets
+from jaxq.configs.q_learning import LambdaQLearner, QLearner
+from jaxq.configs.replay import NStep, Replay, Sequences
+from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
+from jaxq.configs.rewards import Discount, RewardClip, RewardShift
+from jaxq.configs.run import DRIVER_FIELDS, SESSION_FIELDS, Device, Run, Track
+from jaxq.configs.targets import Averaging, Chain, Targets
+from jaxq.configs.torsos import Layers
+
+__all__ = [
+    "ATOMS",
+    "DRIVER_FIELDS",
+    "FRACTIONS",
+    "LAMBDA_Q_LEARNING",
+    "Q_LEARNING",
+    "SESSION_FIELDS",
+    "Adam",
+    "Atoms",
+    "Averaging",
+    "Axis",
+    "Chain",
+    "ContinuousEnvironments",
+    "Device",
+    "Discount",
+    "DiscreteEnvironments",
+    "Environments",
+    "Epsilon",
+    "Exploration",
+    "Fractions",
+    "FromReplay",
+    "FromRollouts",
+    "GradientClip",
+    "Huber",
+    "LambdaQLearner",
+    "Layers",
+    "NStep",
+    "Operator",
+    "Presets",
+    "QLearner",
+    "QuantileHuber",
+    "RAdam",
+    "Replay",
+    "RewardClip",
+    "RewardShift",
+    "Risk",
+    "Run",
+    "Sequences",
+    "StepSize",
+    "Targets",
+    "Track",
+    "build_and_tell",
+    "presets",
+    "recording",
+]  # fmt: skip

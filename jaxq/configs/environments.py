@@ -1,0 +1,71 @@
+"""The environments of a run, for training and for evaluation."""
+
+import dataclasses
+from typing import Any
+
+from jaxq import envs
+from jaxq.configs.run import Run
+from jaxq.envs import Continuous, Environment
+from jaxq.errors import require
+from jaxq.training import Evaluation
+
+# Evaluation environments that are seeded from outside JAX get seeds this far from those of training.
+EVALUATION_SEED_OFFSET = 10_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Environments(Run):
+    """How many environments, and how they are played in evaluations."""
+
+    num_envs: int = 1
+    """Training environments of each seed."""
+    eval_episodes: int = 16
+    """Episodes of each seed in an evaluation."""
+    eval_max_steps: int = 27_000
+    """An episode of an evaluation is broken off after so many steps; 27,000 are half an hour of Atari."""
+
+    def _make(self, **training_options: Any) -> tuple[Environment, Environment]:
+        """The flat batches of all seeds' training and evaluation environments."""
+        members, seed = self.num_seeds, self.seed
+        return (
+            envs.make(self.env, self.num_envs * members, seed=seed, **training_options),
+            envs.make(self.env, self.eval_episodes * members, seed=seed + EVALUATION_SEED_OFFSET),
+        )
+
+    def make_evaluation(self, environment: Environment) -> Evaluation:
+        """How the members are tested."""
+        return Evaluation(environment, self.eval_max_steps)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiscreteEnvironments(Environments):
+    """Environments with discrete actions."""
+
+    life_loss: bool = False
+    """Atari: a lost life ends the episode in training; evaluation always plays full games."""
+
+    def make_environments(self) -> tuple[Environment, Environment, int]:
+        """Training and evaluation environments, and the number of their actions.
+
+        Raises:
+          InputError: if the actions are not discrete, or lives are to count where there are none.
+        """
+        life_loss = self.life_loss
+        atari = envs.domain(self.env) == "atari"
+        require(atari or not life_loss, "life_loss", life_loss, f"left out: {self.env} has no lives")
+        training, evaluation = self._make(**({"episodic_life": life_loss} if atari else {}))
+        return training, evaluation, envs.require_discrete(training).num_actions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContinuousEnvironments(Environments):
+    """Environments with continuous actions."""
+
+    def make_environments(self) -> tuple[Environment, Environment, Continuous]:
+        """Training and evaluation environments, and their actions.
+
+        Raises:
+          InputError: if the actions are not continuous.
+        """
+        training, evaluation = self._make()
+        return training, evaluation, envs.require_continuous(training)

@@ -1,0 +1,102 @@
+"""The loops that train."""
+
+import dataclasses
+from typing import ClassVar
+
+from jaxq import training as loops
+from jaxq.agents import Agent, OnPolicyAgent
+from jaxq.configs.environments import Environments
+from jaxq.configs.replay import Replay
+from jaxq.envs import Environment
+from jaxq.errors import require
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FromReplay(Replay, Environments):
+    """Learning from replay."""
+
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("warmup_steps",)
+
+    collect_steps: int = 1
+    """Steps of every environment between updates."""
+    updates: int = 1
+    """Updates after each collection."""
+    warmup_steps: int = 1_000
+    """Steps of each seed with random actions before the first update."""
+
+    @property
+    def updates_per_step(self) -> float:
+        """Updates of each seed for each of its environment steps after the warm-up."""
+        return self.updates / (self.collect_steps * self.num_envs)
+
+    @property
+    def total_updates(self) -> float:
+        """Updates of each seed over the run, for schedules that follow them."""
+        return max((self.total_steps - self.warmup_steps) * self.updates_per_step, 1.0)
+
+    def make_training(
+        self,
+        agent: Agent,
+        environment: Environment,
+        evaluation: Environment,
+        *,
+        n_step: int | None = None,
+        sequence_length: int | None = None,
+    ) -> loops.OffPolicy:
+        """The training of `agent`, from transitions of n steps or from sequences.
+
+        Raises:
+          InputError: for numbers that replay or loop do not allow.
+        """
+        assert (n_step is None) != (sequence_length is None), "transitions or sequences"
+        if sequence_length is None:
+            assert n_step is not None
+            replay = self.make_replay(environment, self.num_seeds, n_step, self.total_updates)
+        else:
+            replay = self.make_sequences(environment, self.num_seeds, sequence_length, self.total_updates)
+        return loops.OffPolicy(
+            agent=agent,
+            replay=replay,
+            environment=environment,
+            evaluation=self.make_evaluation(evaluation),
+            num_members=self.num_seeds,
+            collect_steps=self.collect_steps,
+            updates=self.updates,
+            warmup_steps=self.warmup_steps,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FromRollouts(Environments):
+    """Learning from rollouts."""
+
+    num_envs: int = 128
+    """Training environments of each seed."""
+    rollout_steps: int = 32
+    """Steps of every environment between updates."""
+    minibatches: int = 32
+    """Into how many equal parts a rollout is cut; an update learns from one of them."""
+    epochs: int = 2
+    """How often each part is learned from."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        size = self.num_envs * self.rollout_steps
+        divides = size % self.minibatches == 0
+        require(divides, "minibatches", self.minibatches, f"a divisor of num_envs × rollout_steps, which is {size}")
+
+    @property
+    def total_updates(self) -> float:
+        """Updates of each seed over the run, for schedules that follow them."""
+        rollouts = self.total_steps // (self.num_envs * self.rollout_steps)
+        return max(rollouts * self.minibatches * self.epochs, 1.0)
+
+    def make_training(self, agent: OnPolicyAgent, environment: Environment, evaluation: Environment) -> loops.OnPolicy:
+        """The training of `agent` by rollouts."""
+        return loops.OnPolicy(
+            agent=agent,
+            environment=environment,
+            evaluation=self.make_evaluation(evaluation),
+            num_members=self.num_seeds,
+            rollout_steps=self.rollout_steps,
+        )

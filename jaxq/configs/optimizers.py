@@ -1,0 +1,73 @@
+"""Optimizers, made without a step size, which is a number of the agent's own."""
+
+import dataclasses
+
+import optax
+
+from jaxq.agents import flatten_small
+from jaxq.configs.axis import Axis
+from jaxq.errors import require
+from jaxq.schedules import LinearSchedule
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepSize(Axis):
+    """The step size."""
+
+    learning_rate: float = 1e-3
+    """Step size of the optimizer at the first update."""
+    learning_rate_final: float | None = None
+    """Step size at the end of the run, falling linearly; None keeps it constant."""
+
+    def make_step_sizes(self, updates: float) -> LinearSchedule:
+        """The step size by updates, of which the run has so many."""
+        initial, final = self.learning_rate, self.learning_rate_final
+        return LinearSchedule(initial, initial if final is None else final, updates)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GradientClip(Axis):
+    """A bound on gradients."""
+
+    max_gradient_norm: float = float("inf")
+    """Gradients are scaled down to this global norm."""
+
+    def clipped(self, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+        """The optimizer, its gradients scaled down first.
+
+        Raises:
+          InputError: unless the norm is positive.
+        """
+        norm = self.max_gradient_norm
+        require(norm > 0, "max_gradient_norm", norm, "positive")
+        return optimizer if norm == float("inf") else optax.chain(optax.clip_by_global_norm(norm), optimizer)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam(GradientClip, StepSize):
+    """Adam (Kingma and Ba, 2015)."""
+
+    adam_epsilon: float = 1e-8
+    """Added to the root of Adam's second moment."""
+
+    def make_optimizer(self) -> optax.GradientTransformation:
+        """The optimizer.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        require(self.adam_epsilon > 0, "adam_epsilon", self.adam_epsilon, "positive")
+        return flatten_small(self.clipped(optax.scale_by_adam(eps=self.adam_epsilon)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RAdam(GradientClip, StepSize):
+    """RAdam (Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020)."""
+
+    def make_optimizer(self) -> optax.GradientTransformation:
+        """The optimizer.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        return self.clipped(optax.scale_by_radam())

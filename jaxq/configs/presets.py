@@ -1,0 +1,137 @@
+"""Defaults by the environment's domain: those that several scripts share, and how a script joins them with its own.
+
+What belongs to one paper stands in that paper's script.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from jaxq import envs
+from jaxq.errors import require
+
+Presets = dict[str, dict[str, Any]]
+
+
+def presets(
+    config_class: type,
+    *shared: Mapping[str, Mapping[str, Any]],
+    everywhere: Mapping[str, Any] | None = None,
+    **own: Any,
+) -> Presets:
+    """The defaults of a script, by domain.
+
+    Args:
+      config_class: of the script.
+      shared: those of several scripts, of which the fields that this one has count; later ones go before earlier ones.
+      everywhere: its own in all domains, which go before the shared ones.
+      own: its own by domain, which go before all others.
+
+    Raises:
+      InputError: for a domain that there is not, or a field of its own that it does not have.
+    """
+    fields = {field.name for field in dataclasses.fields(config_class)}
+    for domain, values in {"everywhere": everywhere or {}, **own}.items():
+        known = domain == "everywhere" or domain in envs.DOMAINS
+        require(known, "presets", domain, f"one of everywhere, {', '.join(envs.DOMAINS)}")
+        unknown = sorted(set(values) - fields)
+        require(not unknown, f"presets of {domain}", unknown, "fields of the script's Config")
+
+    def of(domain: str) -> dict[str, Any]:
+        found = {k: v for preset in shared for k, v in preset.get(domain, {}).items() if k in fields}
+        return {**found, **(everywhere or {}), **own.get(domain, {})}
+
+    return {domain: of(domain) for domain in envs.DOMAINS}
+
+
+# Q-learning from replay. atari: the Nature paper's schedule with Adam, as in DQN Zoo and Dopamine. minatar: Young and
+# Tian (MinAtar, 2019) with Adam, over parallel environments. classic: double targets of ten steps and a step size that
+# falls to zero over a replay of the whole run, found here: plain one-step DQN does not settle on CartPole. tabular: one
+# step, so that operator and target matter in tasks of two steps.
+Q_LEARNING: Presets = {
+    "tabular": {
+        "total_steps": 50_000,
+        "num_envs": 4,
+        "target_period": 100,
+        "epsilon_steps": 10_000,
+        "epsilon_final": 0.1,
+        "replay_capacity": 50_000,
+    },
+    "classic": {
+        "total_steps": 200_000,
+        "num_envs": 4,
+        "batch_size": 128,
+        "learning_rate": 1e-3,
+        "learning_rate_final": 0.0,
+        "replay_capacity": 200_000,
+        "n_step": 10,
+        "operator": "double",
+        "target_period": 500,
+        "epsilon_steps": 40_000,
+        "epsilon_final": 0.1,
+    },
+    "minatar": {
+        "total_steps": 2_000_000,
+        "num_envs": 16,
+        "batch_size": 32,
+        "learning_rate": 2.5e-4,
+        "warmup_steps": 5_000,
+        "target_period": 500,
+        "epsilon_steps": 200_000,
+        "epsilon_final": 0.02,
+    },
+    "atari": {
+        "total_steps": 10_000_000,
+        "num_envs": 4,
+        "batch_size": 32,
+        "learning_rate": 6.25e-5,
+        "adam_epsilon": 1.5e-4,
+        "warmup_steps": 20_000,
+        "replay_capacity": 1_000_000,
+        "target_period": 2_000,
+        "epsilon_final": 0.01,
+        "epsilon_steps": 250_000,
+        "reward_clip": 1.0,
+        "eval_episodes": 4,
+        "checkpoint_minutes": 60.0,
+    },
+}
+
+# Q-learning from λ-returns: those of PQN's authors' code (purejaxql), by domain.
+LAMBDA_Q_LEARNING: Presets = {
+    "tabular": {"total_steps": 100_000, "num_envs": 16, "rollout_steps": 16, "minibatches": 4, "epsilon_steps": 20_000},
+    "classic": {
+        "total_steps": 500_000,
+        "num_envs": 32,
+        "rollout_steps": 64,
+        "minibatches": 16,
+        "epochs": 4,
+        "learning_rate": 1e-4,
+        "trace": 0.95,
+        "epsilon_final": 0.2,
+        "epsilon_steps": 100_000,
+        "hidden_widths": (128, 128),
+    },
+    "minatar": {"total_steps": 10_000_000, "epsilon_steps": 1_000_000},
+    "atari": {
+        "total_steps": 50_000_000,
+        "learning_rate": 2.5e-4,
+        "epsilon_final": 0.001,
+        "epsilon_steps": 5_000_000,
+        "reward_clip": 1.0,
+        "life_loss": True,
+        "eval_episodes": 4,
+    },
+}
+
+# Supports. Discounted returns of CartPole reach 1 / (1 - γ) and those of MinAtar stay below 20; the atoms lie around
+# zero because a network begins at their middle. For Atari's clipped rewards C51's own support serves.
+ATOMS: Presets = {
+    "tabular": {"v_min": -20.0, "v_max": 20.0, "num_atoms": 101},
+    "classic": {"v_min": -100.0, "v_max": 100.0, "num_atoms": 101},
+    "minatar": {"v_min": -20.0, "v_max": 20.0, "num_atoms": 101},
+    "atari": {"v_min": -10.0, "v_max": 10.0},
+}
+
+# IQN's paper finds 8 samples nearly as good as 64; on small images they are what an update's time goes into.
+FRACTIONS: Presets = {"minatar": {"num_fractions": 8, "num_act_fractions": 8}}

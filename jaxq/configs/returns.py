@@ -1,0 +1,103 @@
+"""How returns are represented."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+from jaxq.bellman import Distributional, RiskSensitive, Scalar, Support
+from jaxq.bellman.risk import CPW, CVaR, Entropic, Power, RiskMeasure, Wang
+from jaxq.configs.axis import Axis
+from jaxq.errors import InputError
+from jaxq.networks import ImplicitQuantileHead
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Huber(Axis):
+    """A scalar return."""
+
+    huber_threshold: float | None = 1.0
+    """Where the loss turns from square to linear; None for squared errors."""
+
+    def make_scalar(self) -> Scalar:
+        """The representation.
+
+        Raises:
+          InputError: for a threshold that is not positive.
+        """
+        return Scalar(self.huber_threshold)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Atoms(Axis):
+    """A return over fixed atoms."""
+
+    v_min: float = -10.0
+    """Lowest atom of the support."""
+    v_max: float = 10.0
+    """Highest atom of the support."""
+    num_atoms: int = 51
+    """Atoms of the support."""
+
+    def make_support(self) -> Support:
+        """The atoms.
+
+        Raises:
+          InputError: for numbers that they do not allow.
+        """
+        return Support(self.v_min, self.v_max, self.num_atoms)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuantileHuber(Axis):
+    """The loss of a return by quantiles."""
+
+    huber_threshold: float = 1.0
+    """Where the quantile loss turns from square to linear; 0 for the plain quantile loss."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fractions(QuantileHuber):
+    """A return by quantiles at sampled fractions."""
+
+    num_fractions: int = 64
+    """Fractions sampled for predictions and for targets."""
+    num_act_fractions: int = 32
+    """Fractions sampled to choose an action."""
+
+    def make_head(
+        self, num_actions: int, hidden: int, *, dueling: bool = False, noisy: bool = False
+    ) -> ImplicitQuantileHead:
+        """The head that samples them, with so many units in its hidden layer."""
+        sizes = (self.num_fractions, self.num_act_fractions)
+        return ImplicitQuantileHead(num_actions, hidden, *sizes, dueling=dueling, noisy=noisy)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Risk(Axis):
+    """What a return is worth to who knows its distribution."""
+
+    risk: Literal["neutral", "cvar", "wang", "cpw", "power", "entropic"] = "neutral"
+    """What a distribution is worth."""
+    risk_level: float = 0.25
+    """Its number: η of cvar, wang, cpw and power, β of entropic."""
+
+    def valued(self, representation: Distributional) -> Distributional:
+        """The representation, its actions valued as the configuration asks.
+
+        Raises:
+          InputError: for a number that the measure does not allow.
+        """
+        if self.risk == "neutral":
+            return representation
+        kinds: dict[str, Callable[[float], RiskMeasure]] = {
+            "cvar": CVaR,
+            "wang": Wang,
+            "cpw": CPW,
+            "power": Power,
+            "entropic": Entropic,
+        }
+        try:
+            measure = kinds[self.risk](self.risk_level)
+        except InputError as error:
+            raise InputError(f"risk_level, for the measure {self.risk}: {error}") from None
+        return RiskSensitive(representation, measure)

@@ -1,0 +1,72 @@
+"""How the parameters that targets are computed with follow those that learn."""
+
+import dataclasses
+
+from jaxq.agents import HardUpdate, IteratedQLearning, PolyakUpdate, QLearning, WindowShift
+from jaxq.configs.axis import Axis
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Targets(Axis):
+    """Copies, or an average that follows."""
+
+    target_period: int = 500
+    """Updates between two copies to the target network."""
+    target_rate: float | None = None
+    """Share by which the target network follows in every update, in place of copies."""
+
+    def make_targets(self) -> HardUpdate | PolyakUpdate:
+        """The schedule.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        if self.target_rate is not None:
+            return PolyakUpdate.at_rate(self.target_rate)
+        return HardUpdate.every(self.target_period)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Averaging(Axis):
+    """An average that follows."""
+
+    target_rate: float = 0.005
+    """τ, the share by which the target follows in each update."""
+
+    def make_targets(self) -> PolyakUpdate:
+        """The schedule.
+
+        Raises:
+          InputError: for a share that it does not allow.
+        """
+        return PolyakUpdate.at_rate(self.target_rate)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chain(Axis):
+    """A chain of value functions, each learning the backup of the one before it."""
+
+    links: int
+    """K, value functions in the chain."""
+    target_period: int = 500
+    """T, updates between two shifts of the chain."""
+    sync_period: int = 10
+    """D, updates between two copies of the learners to the targets after them; at most target_period."""
+    share_torso: bool = True
+    """Whether the chain has its convolutions (or first layers) in common, as in the paper, or a network each."""
+
+    def make_targets(self) -> WindowShift:
+        """The schedule.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        return WindowShift.every(self.target_period, self.sync_period)
+
+    def make_chain(self, base: QLearning) -> IteratedQLearning:
+        """The chain whose links learn as `base` does.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        return IteratedQLearning(base, self.links, self.make_targets(), self.share_torso)
