@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from jaxq import platforms
+from jaxq.bellman import Support
+from jaxq.bellman.categorical import project
+from jaxq.bellman.quantile import midpoints, quantile_huber_loss
 from jaxq.envs import ObservationSpec
 from jaxq.errors import InputError
 from jaxq.networks import (
@@ -175,23 +178,33 @@ def test_dense_is_flax_s_with_its_kernel_transposed():
     np.testing.assert_allclose(wide.std(), 0.1, rtol=0.05)  # one over the root of the inputs
 
 
+def of_module(module, shape):
+    """A function of parameters and of inputs, and examples of both."""
+    x = jax.random.normal(jax.random.key(0), shape)
+    return module.apply, jax.jit(module.init)(jax.random.key(1), x), x
+
+
+def of_backup(function, size):
+    return function, *jax.random.uniform(jax.random.key(0), (2, 3, size), minval=0.01, maxval=0.99)
+
+
 ACCELERATED = {
-    "conv": (Conv(3, 3, 2, "SAME"), (2, 9, 8, 3)),
-    "layer_norm": (LayerNorm(), (7, 20)),
-    "torso": (MinAtarCNN(channels=4, width=8, layer_norm=True), (2, 10, 10, 3)),
+    "conv": lambda: of_module(Conv(3, 3, 2, "SAME"), (2, 9, 8, 3)),
+    "layer_norm": lambda: of_module(LayerNorm(), (7, 20)),
+    "torso": lambda: of_module(MinAtarCNN(channels=4, width=8, layer_norm=True), (2, 10, 10, 3)),
+    "quantiles": lambda: of_backup(lambda target, x: quantile_huber_loss(x, midpoints(6), target, 1.0), 6),
+    "projection": lambda: of_backup(lambda masses, x: project(Support(-1.0, 2.0, 7), x, masses), 5),
 }
 
 
 @pytest.mark.parametrize("name", ACCELERATED)
 def test_an_accelerator_s_ways_give_the_cpu_s_values_and_gradients(name):
     """In functions traced for one platform alone, and in those that were traced for the other before."""
-    module, shape = ACCELERATED[name]
-    x = jax.random.normal(jax.random.key(0), shape)
-    params = jax.jit(module.init)(jax.random.key(1), x)
+    function, params, x = ACCELERATED[name]()
 
     def make():
         def loss(params, x):
-            return jnp.sum(jnp.sin(module.apply(params, x)))
+            return jnp.sum(jnp.sin(function(params, x)))
 
         return jax.jit(jax.value_and_grad(loss, (0, 1)))
 
@@ -230,7 +243,7 @@ def test_gradients_are_scaled_and_values_are_not():
 
 def test_a_dueling_head_scales_what_goes_into_the_torso_and_nothing_else():
     plain = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5))
-    scaled = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5, torso_gradient_scale=2**-0.5))
+    scaled = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5, torso_gradient=2**-0.5))
     x = jax.random.normal(jax.random.key(0), (4, 2))
     params = plain.init(jax.random.key(1), x)
     np.testing.assert_array_equal(plain.apply(params, x), scaled.apply(params, x))
@@ -302,6 +315,7 @@ def test_a_network_sees_only_what_it_names():
         seen = observation["body"] if names == ("body",) else observation
         expected = alone.apply({"params": params["params"]["network"]}, seen)
         np.testing.assert_array_equal(torso.apply(params, observation), expected)
+    assert torso_for(MIXED, sees=("camera",)).network == MinAtarCNN()  # one part is no tree
     rest, units = split_torso(torso_for(MIXED, (5, 4), sees=("body",)))
     assert units == 4
     assert rest.init_with_output(jax.random.key(0), observation)[0].shape == (2, 5)

@@ -24,7 +24,7 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, num_actions = config.make_environments()
     representation = config.make_scalar()
     torso, hidden = config.make_split_torso(training)
-    head = DuelingHead(num_actions, representation.width, hidden, torso_gradient_scale=0.5**0.5)
+    head = DuelingHead(num_actions, representation.width, hidden, torso_gradient=0.5**0.5)
     agent = config.make_q_learner(training, ActionValueNetwork(torso, head), representation)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)
 

@@ -39,7 +39,7 @@ class DuelingHead(nn.Module):
       num_actions, width: A and the outputs for one return.
       hidden: units of each stream's hidden layer; 0 for none.
       noisy: whether layers are noisy, as in Rainbow.
-      torso_gradient_scale: of the streams' joint gradient into the torso; `2 ** -0.5` in the paper (section 4.2), since
+      torso_gradient: of the streams' joint gradient into the torso; `2 ** -0.5` in the paper (section 4.2), since
         two streams send theirs.
     """
 
@@ -47,13 +47,13 @@ class DuelingHead(nn.Module):
     width: int = 1
     hidden: int = 128
     noisy: bool = False
-    torso_gradient_scale: float = 1.0
+    torso_gradient: float = 1.0
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        if self.torso_gradient_scale != 1.0:
-            features = scale_gradient(features, self.torso_gradient_scale)
+        if self.torso_gradient != 1.0:
+            features = scale_gradient(features, self.torso_gradient)
 
         def stream(outputs: int) -> jax.Array:
             out = _layers(features, self.hidden, outputs * self.width, self.noisy, mode)
