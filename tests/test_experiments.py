@@ -57,6 +57,10 @@ def test_training_traces_for_two_seeds(name):
     assert all(value.shape == (2,) for value in metrics.values())
 
 
+# Numbers that all choices allow.
+ALLOWED = {"temperature": 0.5, "risk_level": 0.5, "epsilon_final": 0.01}
+
+
 def variants(config):
     """Configurations that between them make every choice that a script has."""
     hints = typing.get_type_hints(type(config))
@@ -65,9 +69,7 @@ def variants(config):
     for name in names:
         if typing.get_origin(hints[name]) is typing.Literal:
             for value in typing.get_args(hints[name]):
-                if (value, type(config).__module__.split(".")[-1]) != ("epsilon_z", "retrace_dqn"):
-                    number = {"temperature": 0.5} if value == "expected" else {}
-                    yield dataclasses.replace(config, **{name: value}, **number)
+                yield dataclasses.replace(config, **{name: value}, **{k: v for k, v in ALLOWED.items() if k in names})
     for name, value in (("priority_exponent", 0.5), ("target_rate", 0.1)):
         if name in names:
             yield dataclasses.replace(config, **{name: value})
@@ -81,7 +83,8 @@ def test_every_flag_is_obeyed(name):
     config = parse(module.Config, presets, ["--env", env, *small(module.Config)])
     read = set(DRIVER_FIELDS)
     for variant in variants(config):
-        read |= build_and_tell(module.build, variant)[1]
+        if not (name == "retrace_dqn" and variant.exploration == "epsilon_z"):  # whose probabilities are not known
+            read |= build_and_tell(module.build, variant)[1]
     assert {field.name for field in dataclasses.fields(module.Config)} - read == set()
 
 

@@ -230,7 +230,7 @@ def test_the_mean_is_backed_up(name):
     reward = 0.2 * jax.random.normal(jax.random.key(2), (5,))
     target = representation.target(reward, jnp.full(5, 0.5), following, weights)
     neutral = representation.representation if name == "risk-sensitive" else representation
-    expected = reward + 0.5 * jnp.sum(weights * neutral.mean(following), axis=1)
+    expected = reward + 0.5 * jnp.sum(weights * neutral.value(following), axis=1)
     if name in ("categorical", "two-hot", "hl-gauss"):
         found = target @ SUPPORT.atoms
     elif name in ("mapped", "averaged", "gaussian"):

@@ -6,14 +6,14 @@ The discount is the paper's, lower than others can use.
 import dataclasses
 
 from jaxq.bellman import Decomposed, Logarithmic, Mapped, Scalar, by_sign
-from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, Operator, QLearner, Targets, presets
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, PlainOperator, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+class Config(PlainOperator, Targets, Exploration, Layers, NStep, Discount, QLearner):
     """The axes of log_dqn."""
 
     log_scale: float = 0.5

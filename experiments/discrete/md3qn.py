@@ -6,14 +6,14 @@ The dimensions are the environment's own where its rewards are vectors (`tabular
 import dataclasses
 
 from jaxq.bellman import Particles, as_given, gains_and_losses
-from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, Operator, QLearner, Targets, presets
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, PlainOperator, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+class Config(PlainOperator, Targets, Exploration, Layers, NStep, Discount, QLearner):
     """The axes of md3qn."""
 
     num_particles: int = 64

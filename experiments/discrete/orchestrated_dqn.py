@@ -8,14 +8,14 @@ those, rewards are not clipped before they are split, and the discount is theirs
 import dataclasses
 
 from jaxq.bellman import Decomposed, Identity, Logarithmic, Mapped, Scalar, by_sign_and_size
-from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, Operator, QLearner, Targets, presets
+from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, PlainOperator, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+class Config(PlainOperator, Targets, Exploration, Layers, NStep, Discount, QLearner):
     """The axes of orchestrated_dqn."""
 
     large_reward: float = 1.5

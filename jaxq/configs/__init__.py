@@ -8,7 +8,7 @@ from jaxq.configs.axis import Axis, build_and_tell, recording
 from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironments, Environments
 from jaxq.configs.exploration import Epsilon, Exploration
 from jaxq.configs.loops import FromReplay, FromRollouts
-from jaxq.configs.operators import Operator
+from jaxq.configs.operators import Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize
 from jaxq.configs.presets import ATOMS, FRACTIONS, LAMBDA_Q_LEARNING, Q_LEARNING, Presets, presets
 from jaxq.configs.q_learning import LambdaQLearner, QLearner
@@ -47,6 +47,7 @@ __all__ = [
     "Layers",
     "NStep",
     "Operator",
+    "PlainOperator",
     "Presets",
     "QLearner",
     "QuantileHuber",

@@ -9,8 +9,34 @@ from jaxq.errors import require
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PlainOperator(Axis):
+    """A choice of Bellman operators that add nothing to rewards, for returns of several channels."""
+
+    operator: Literal["max", "double", "expected"] = "max"
+    """What of the next state's actions is backed up; double takes the learner's action and the target's value."""
+    policy_epsilon: float = 0.05
+    """ε of the expected operator, whose policy is ε-greedy."""
+
+    def make_operator(self) -> operators.Operator:
+        """The operator.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        match self.operator:
+            case "max":
+                return operators.Maximum()
+            case "double":
+                return operators.Double()
+            case "expected":
+                epsilon = self.policy_epsilon
+                require(0 <= epsilon <= 1, "policy_epsilon", epsilon, "in [0, 1]")
+                return operators.Expected(epsilon)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Operator(Axis):
-    """A choice of Bellman operators."""
+    """A choice of all Bellman operators."""
 
     operator: Literal["max", "double", "expected", "soft", "munchausen", "advantage", "mellowmax"] = "max"
     """What of the next state's actions is backed up; double takes the learner's action and the target's value."""
