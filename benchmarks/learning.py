@@ -22,6 +22,8 @@ COMMANDS = {
     "cartpole-dqn-fresh-seeds": "dqn --env gymnax/CartPole-v1 --num-seeds 10 --seed 100",
     "breakout-minatar-dqn": "dqn --env gymnax/Breakout-MinAtar --num-seeds 2",
     # What `make train` does, with ten seeds.
+    "breakout-minatar-pqn-ten-seeds": "pqn --env gymnax/Breakout-MinAtar --num-seeds 10 --total-steps 2500000 "
+    "--epsilon-steps 250000 --num-evaluations 5",
     "breakout-minatar-dqn-ten-seeds": "dqn --env gymnax/Breakout-MinAtar --num-seeds 10 --total-steps 1000000",
     # What is to be remembered is shown once, at the start: chance makes 0, a memory 1.
     "memorychain-pqn": "pqn --env gymnax/MemoryChain-bsuite --num-seeds 2 --total-steps 300000",
@@ -64,20 +66,24 @@ MINATAR_AGENTS = {
     "i_iqn": "",
 }
 SAMPLES = "--num-seeds 3 --total-steps 200000 --learning-rate 1e-3 --num-evaluations 4"
+# A million steps, in each script's own defaults but for PQN's exploration, which is made for ten times as many.
+MILLION = {"dqn": "", "i_dqn": "", "rainbow": "", "pqn": "--epsilon-steps 250000"}
 ROLLOUTS = "--num-seeds 2 --total-steps 2500000 --epsilon-steps 250000 --num-evaluations 4"
 for game in MINATAR_GAMES:
     for agent, flags in MINATAR_AGENTS.items():
         schedule = "" if agent == "rainbow" else "--epsilon-steps 50000"
         COMMANDS[f"minatar-{game}-{agent}"] = f"{agent} --env gymnax/{game}-MinAtar {SAMPLES} {schedule} {flags}"
+    for agent, flags in MILLION.items():
+        million = f"--env gymnax/{game}-MinAtar --num-seeds 3 --total-steps 1000000 --num-evaluations 4"
+        COMMANDS[f"million-{game}-{agent}"] = f"{agent} {million} {flags}"
     COMMANDS[f"minatar-{game}-pqn"] = f"pqn --env gymnax/{game}-MinAtar {ROLLOUTS}"
 
 # Every agent with discrete actions by one command, in its own defaults. To minimax_dqn, whose player has three actions
 # unless told otherwise, Breakout is a game against an opponent with one.
-ELSEWHERE = ("__init__", "sac")
-for path in sorted((ROOT / "experiments").glob("*.py")):
-    if path.stem not in ELSEWHERE:
-        one_for_all = "--env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000"
-        COMMANDS[f"family-{path.stem}"] = f"{path.stem} {one_for_all}"
+SCRIPTS = {path.stem: path.relative_to(ROOT) for path in sorted((ROOT / "experiments").glob("*/*.py"))}
+for name, script in SCRIPTS.items():
+    if script.parent.name == "discrete" and name != "__init__":
+        COMMANDS[f"family-{name}"] = f"{name} --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000"
 
 
 def main() -> None:
@@ -88,7 +94,7 @@ def main() -> None:
     for name in names:
         experiment, *flags = COMMANDS[name].split()
         shutil.rmtree(ROOT / RUNS / name, ignore_errors=True)
-        command = [sys.executable, f"experiments/{experiment}.py", *flags, "--run-dir", str(RUNS / name)]
+        command = [sys.executable, str(SCRIPTS[experiment]), *flags, "--run-dir", str(RUNS / name)]
         subprocess.run([*command, "--checkpoint-minutes", "inf"], cwd=ROOT, check=True)
         shutil.rmtree(ROOT / RUNS / name / "checkpoints")
         for left_over in (".lock", "experiment.py"):

@@ -404,6 +404,39 @@ def test_improvement_that_is_certain_or_none_has_no_interval():
     assert probability_of_improvement([np.ones(4)], [np.ones(3)]) == (0.5, 0.5, 0.5)
 
 
+def test_a_trained_policy_in_two_lines(whole_run, tmp_path, capsys):
+    import jaxq
+    from jaxq.runs.restore import restore_member
+
+    policy = jaxq.load(whole_run[0], member=1)
+    assert capsys.readouterr().err == "", "the script is the installed one"
+    observations = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    batch = policy(observations)
+    _, training, state = restore_member(whole_run[0], 1)
+    q = training.agent.network.apply(state.params, observations)[..., 0]
+    np.testing.assert_array_equal(batch, np.argmax(q, axis=1))
+    with pytest.raises(InputError, match="batch of 6"):
+        policy(observations[0])
+    policy.reset()
+    assert [int(policy(observation)) for observation in observations] == batch.tolist()
+    with pytest.raises(InputError, match=r"observation is .*\(3,\)"):
+        policy(np.zeros(3))
+
+
+def test_a_run_s_own_code_is_run_only_if_that_is_allowed(whole_run, tmp_path, capsys):
+    import shutil
+
+    import jaxq
+
+    shutil.copytree(whole_run[0], tmp_path / "other")
+    script = tmp_path / "other" / "experiment.py"
+    script.write_text(script.read_text() + "\n# changed\n")
+    with pytest.raises(InputError, match="may not be executed"):
+        jaxq.load(tmp_path / "other", run_code=False)
+    jaxq.load(tmp_path / "other")
+    assert "about to be executed" in capsys.readouterr().err
+
+
 def test_runs_that_differ_in_seed_alone_are_one_curve(whole_run, capsys):
     curve = load_curve(whole_run[0])
     assert curve.returns.shape == (3, 2)

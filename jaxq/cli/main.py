@@ -114,12 +114,15 @@ class Video:
     """Seed of the episode."""
     max_steps: int = 1_000
     """The film ends here, or with the episode."""
+    run_code: bool = True
+    """Whether the run's own experiment.py may be executed, where it is not the installed script."""
 
     def __call__(self) -> None:
         """Write the film."""
         from jaxq.runs.video import record
 
-        print(record(self.run_dir, self.out, member=self.member, seed=self.seed, max_steps=self.max_steps))
+        settings = {"member": self.member, "seed": self.seed, "max_steps": self.max_steps}
+        print(record(self.run_dir, self.out, **settings, run_code=self.run_code))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from jaxq.errors import DivergedError, clean_errors
 from jaxq.runs.command_line import main, parse
+from jaxq.runs.policy import Policy, load
 from jaxq.runs.run import run
 
-__all__ = ["DivergedError", "clean_errors", "main", "parse", "run"]
+__all__ = ["DivergedError", "Policy", "clean_errors", "load", "main", "parse", "run"]

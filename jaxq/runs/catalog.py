@@ -4,26 +4,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jaxq
 from jaxq.errors import InputError, require
 from jaxq.runs.command_line import parse
-from jaxq.runs.restore import load_script
+from jaxq.runs.restore import experiments_directory, load_script
 
 # Tried in turn, after the experiment's own environment if that is no classic one.
 ENVIRONMENTS = ("gymnax/Breakout-MinAtar", "gymnax/CartPole-v1", "gymnax/Pendulum-v1")
 AXES = ("agent", "network", "representation", "operator", "targets", "exploration", "replay")
-
-
-def experiments_directory() -> Path:
-    """Where the scripts are: beside the package in a checkout, or in the working directory.
-
-    Raises:
-      InputError: if they are in neither place.
-    """
-    for path in (Path(jaxq.__file__).parent.parent / "experiments", Path("experiments")):
-        if path.is_dir():
-            return path
-    raise InputError("experiments is not a directory beside the package or here; give one with --directory")
 
 
 def describe(script: Path) -> dict[str, str]:

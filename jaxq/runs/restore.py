@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 
+import jaxq
 from jaxq.configs import Run
-from jaxq.errors import require
+from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.runs.directory import from_json, load_config
 from jaxq.runs.run import member_keys
@@ -27,26 +28,60 @@ def load_script(script: Path, name: str) -> ModuleType:
     return module
 
 
-def load_experiment(run_dir: Path) -> tuple[Any, Any]:
-    """A run's experiment, as its directory keeps it: the module and the Config.
+def experiments_directory() -> Path:
+    """Where the scripts are: beside the package in a checkout, or in the working directory.
 
     Raises:
-      InputError: if the directory holds no run.
+      InputError: if they are in neither place.
+    """
+    for path in (Path(jaxq.__file__).parent.parent / "experiments", Path("experiments")):
+        if path.is_dir():
+            return path
+    raise InputError("experiments is not a directory beside the package or here; give one with --directory")
+
+
+def load_experiment(run_dir: Path, run_code: bool = True) -> tuple[Any, Any]:
+    """A run's experiment: the module and the Config.
+
+    The script that is installed, if the one that the run keeps is the same; else the run's own, of which it is told.
+
+    Args:
+      run_dir: of the run.
+      run_code: whether the run's own script may be executed.
+
+    Raises:
+      InputError: if the directory holds no run, or only its own script would do and may not be executed.
     """
     values = load_config(run_dir)
-    values.pop("experiment", None)
+    experiment = values.pop("experiment", None)
     script = run_dir / "experiment.py"
     require(script.exists(), "run_dir", str(run_dir), "a run with its experiment.py")
-    module: Any = load_script(script, "jaxq_run_experiment")
+    installed = _installed(experiment)
+    if installed is None or installed.read_bytes() != script.read_bytes():
+        require(
+            run_code, "run_dir", str(run_dir), f"a run of an installed script: its own {script} may not be executed"
+        )
+        print(f"{script} is not the installed {experiment}: it is about to be executed", file=sys.stderr)
+        installed = script
+    module: Any = load_script(installed, "jaxq_run_experiment")
     return module, from_json(module.Config, values)
 
 
-def restore_member(run_dir: Path, member: int) -> tuple[Run, Training, Any]:
+def _installed(experiment: str | None) -> Path | None:
+    try:
+        found = list(experiments_directory().rglob(f"{experiment}.py"))
+    except InputError:
+        return None
+    return found[0] if found else None
+
+
+def restore_member(run_dir: Path, member: int, *, run_code: bool = True) -> tuple[Run, Training, Any]:
     """The newest state of one of a run's agents.
 
     Args:
       run_dir: of the run.
       member: which seed's agent, counted from 0.
+      run_code: as of `load_experiment`.
 
     Returns:
       The run's configuration, its training, and the agent's state.
@@ -54,7 +89,7 @@ def restore_member(run_dir: Path, member: int) -> tuple[Run, Training, Any]:
     Raises:
       InputError: if the run cannot be restored, or has no such member.
     """
-    module, config = load_experiment(run_dir)
+    module, config = load_experiment(run_dir, run_code)
     require(0 <= member < config.num_seeds, "member", member, f"in 0 .. {config.num_seeds - 1}")
     training = module.build(config)
     checkpoints = Checkpoints(run_dir)

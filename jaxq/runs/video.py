@@ -16,7 +16,9 @@ from jaxq.runs.restore import restore_member
 from jaxq.training import Training
 
 
-def record(run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, max_steps: int = 1_000) -> Path:
+def record(
+    run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, max_steps: int = 1_000, run_code: bool = True
+) -> Path:
     """Play one episode with the newest checkpoint's exploiting policy, and write it as a film.
 
     Args:
@@ -25,6 +27,7 @@ def record(run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, m
       member: which seed's agent plays.
       seed: of the episode.
       max_steps: the longest film.
+      run_code: whether the run's own experiment.py may be executed where it is not the installed script.
 
     Returns:
       The path of the film.
@@ -37,7 +40,7 @@ def record(run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, m
     require(max_steps >= 1, "max_steps", max_steps, "at least 1")
     out = out or run_dir / ("video.mp4" if importlib.util.find_spec("imageio_ffmpeg") else "video.gif")
     require(out.suffix in (".mp4", ".gif"), "out", str(out), "a name ending in .mp4 or .gif")
-    config, training, state = restore_member(run_dir, member)
+    config, training, state = restore_member(run_dir, member, run_code=run_code)
     frames, rate = _play(training, state, config.env, seed, max_steps)
     _write(out, frames, rate)
     return out

@@ -1,0 +1,52 @@
+"""Programs for platforms that are not at hand: they are lowered, and their ways give the CPU's numbers."""
+
+import jax
+import numpy as np
+import pytest
+from test_experiments import OTHERWISE, SCRIPTS, load, small
+from test_training import cart_pole, leaves, start
+
+from jaxq import platforms
+from jaxq.runs import parse
+from jaxq.runs.run import member_keys
+
+# One of each kind in every run of the tests; `make test-slow` lowers them all.
+QUICK = ("c51", "i_dqn", "iqn", "pqn", "sac")
+PARAMETERS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SCRIPTS]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_chunk_is_lowered_for_accelerators(name):
+    module, presets = load(name)
+    env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
+    config = parse(module.Config, presets, ["--env", env, *small(module.Config)])
+    for platform, lowered_for in (("gpu", "cuda"), ("tpu", "tpu")):
+        with platforms.assume(platform):
+            training = module.build(config)
+            state = jax.eval_shape(training.warm_up, jax.eval_shape(training.init, member_keys(config)))
+            chunk = jax.jit(lambda s: training.train_chunk(s, 2))  # noqa: B023
+            text = chunk.trace(state).lower(lowering_platforms=(lowered_for,)).as_text()
+        if "MinAtar" in env and name not in ("off_policy_dae",):
+            assert "stablehlo.convolution" in text, "accelerators keep the native convolution"
+
+
+def test_members_side_by_side_equal_members_in_turn():
+    training = cart_pole(members=3)
+    state = start(training, [4, 5, 6])
+    chunk = lambda s: training.train_chunk(s, 20)  # noqa: E731
+    in_turn, measured = jax.jit(chunk)(state)
+    with platforms.assume("gpu"):
+        side_by_side, again = jax.jit(chunk)(state)
+    for ours, theirs in zip(leaves(in_turn.agent), leaves(side_by_side.agent), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(leaves(in_turn.replay), leaves(side_by_side.replay), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for name, value in measured.items():
+        np.testing.assert_allclose(value, again[name], rtol=1e-4)
+
+
+def test_an_unknown_platform_is_named():
+    from jaxq.errors import InputError
+
+    with pytest.raises(InputError, match="platform is 'abacus'"), platforms.assume("abacus"):
+        pass
