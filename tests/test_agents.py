@@ -13,6 +13,7 @@ from jaxq.agents import (
     Boltzmann,
     EpsilonGreedy,
     EpsilonLadder,
+    EpsilonUntil,
     EpsilonZGreedy,
     HardUpdate,
     LinearSchedule,
@@ -299,3 +300,50 @@ def test_impossible_hyperparameters_are_named(changes, named):
     if named == "discount":
         with pytest.raises(InputError, match=named):
             sac_agent(**changes)
+
+
+def test_targets_are_the_target_network_s_and_priorities_the_errors_against_them():
+    """`|r + γ max q̄(s') - q(s, a)|` by hand, the two networks being far apart."""
+    following, reward = random_mdp(4)
+    agent = tabular_agent()
+    batch = every_transition(following, reward)
+    state = agent.init(jax.random.key(0))
+    other = agent.init(jax.random.key(1)).params
+    _, _, priority = jax.jit(agent.update)(state.replace(target_params=other), batch, jax.random.key(2))
+    q, target = (np.asarray(agent.network.apply(p, jnp.eye(STATES)))[..., 0] for p in (state.params, other))
+    s, a, t = (np.argmax(batch.observation, 1), np.asarray(batch.action), np.argmax(batch.next_observation, 1))
+    backed_up = np.asarray(batch.rewards)[:, 0] + 0.9 * np.where(batch.terminated, 0.0, target[t].max(axis=1))
+    np.testing.assert_allclose(priority, np.abs(backed_up - q[s, a]), rtol=1e-4, atol=1e-5)
+
+
+def test_sac_s_target_holds_the_entropy_of_the_next_action():
+    """`r + γ (min q̄ - α log π)`: more temperature moves it by `-γ Δα log π` of the very action that was drawn."""
+    agent = sac_agent()
+    state, batch, key = agent.init(jax.random.key(0)), bandit_batch(jax.random.key(1)), jax.random.key(2)
+    batch = batch.replace(terminated=jnp.zeros_like(batch.terminated))
+    low, high = (agent._critic_target(state, batch, jnp.float32(alpha), key)[:, 0] for alpha in (0.0, 2.0))
+    _, log_density = squashed_gaussian_sample(agent.actor.apply(state.actor, batch.next_observation), key)
+    np.testing.assert_allclose(high - low, -state.hyper.discount * 2.0 * log_density, rtol=1e-3, atol=1e-4)
+    assert np.abs(high - low).max() > 0.1
+
+
+def test_exploration_that_ends_leaves_the_greedy_action():
+    strategy = EpsilonUntil.share(1.0, 0.5, 100, 0.5, 1000)
+    assert [float(strategy.at(jnp.int32(t))) for t in (0, 100, 499, 500)] == [1.0, 0.5, 0.5, 0.0]
+    with pytest.raises(InputError, match="epsilon_end is 2"):
+        EpsilonUntil.share(1.0, 0.5, 100, 2, 1000)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [EpsilonGreedy.decaying(0.3, 0.3, 1), EpsilonLadder(), Boltzmann.decaying(0.7, 0.7, 1)],
+    ids=["epsilon", "ladder", "boltzmann"],
+)
+def test_probabilities_are_those_of_the_choices(strategy):
+    values = jax.random.normal(jax.random.key(0), (4, 3))
+    memory = strategy.init(4)
+    timestep = TimeStep(None, *(jnp.zeros(4),) * 4)
+    keys = jax.random.split(jax.random.key(1), 20_000)
+    drawn = jax.vmap(lambda key: strategy.select(memory, values, timestep, key)[0])(keys)
+    found = np.stack([(np.asarray(drawn) == a).mean(axis=0) for a in range(3)], axis=1)
+    np.testing.assert_allclose(strategy.probabilities(memory, values), found, atol=0.015)

@@ -1,5 +1,7 @@
 """Returns, operators and the scalar representation against rlax and plain loops."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import optax
 import pytest
 import rlax
 
-from jaxq.bellman import Scalar, huber, lambda_return, n_step_return, operators, retrace_return
+from jaxq.bellman import Scalar, cut_at_end, huber, lambda_return, n_step_return, operators, retrace_return
 from jaxq.errors import InputError
 
 
@@ -113,3 +115,25 @@ def test_squared_loss_is_half_the_square():
 def test_huber_threshold_must_be_positive(threshold):
     with pytest.raises(InputError, match="huber_threshold"):
         Scalar(threshold)
+
+
+def test_a_window_ends_where_its_first_episode_does_over_all_patterns_of_ends():
+    """Each of three steps goes on, terminates or truncates: what lies behind the first end is another window's."""
+    patterns = np.array(list(itertools.product(range(3), repeat=3)))
+    terminated, ended = patterns == 1, patterns > 0
+    rewards = np.arange(1.0, 4.0) * np.ones((27, 3))
+    for limit in (None, 1, 2, 3):
+        found, steps, terminal = cut_at_end(jnp.asarray(rewards), jnp.asarray(terminated), jnp.asarray(ended), limit)
+        for b, pattern in enumerate(patterns):
+            expected, m = np.zeros(3), 0
+            while m < (limit or 3):
+                expected[m] = rewards[b, m]
+                m += 1
+                if pattern[m - 1]:
+                    break
+            np.testing.assert_array_equal(found[b], expected)
+            assert (int(steps[b]), bool(terminal[b])) == (m, pattern[m - 1] == 1)
+    channels = jnp.asarray(np.stack([rewards, -rewards], axis=-1))
+    both, _, _ = cut_at_end(channels, jnp.asarray(terminated), jnp.asarray(ended))
+    np.testing.assert_array_equal(both[..., 0], cut_at_end(channels[..., 0], terminated, jnp.asarray(ended))[0])
+    np.testing.assert_array_equal(both[..., 1], -both[..., 0])

@@ -311,3 +311,26 @@ def test_missing_backend_names_its_extra(monkeypatch):
     with pytest.raises(InputError, match=r"jaxq\[envpool\]"):
         envs.make("envpool/Pong-v5", 1)
     assert envs.make("gymnax/CartPole-v1", 1).num_envs == 1
+
+
+def test_seeds_of_environments_are_shared_by_no_two_runs():
+    """Neighbouring seeds have no stream in common, nor have training and evaluation, nor a run and its continuation."""
+    seeds = [
+        *envs.environment_seeds(0, 3, 16),
+        *envs.environment_seeds(3, 2, 16),
+        *envs.environment_seeds(0, 3, 16, purpose="evaluation"),
+        *envs.environment_seeds(0, 3, 16, resumption=1),
+    ]
+    assert len(set(seeds)) == len(seeds) == 11 * 16
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert envs.environment_seeds(2, 1, 16) == envs.environment_seeds(0, 3, 16)[32:]
+
+
+def test_a_pool_gives_each_environment_its_seed():
+    def first(seed):
+        environment = envs.make("envpool/CartPole-v1", 3, seed=seed)
+        return np.asarray(environment.reset(jax.random.split(jax.random.key(0), 3))[1].observation)
+
+    ours, theirs = first([11, 22, 33]), first([22, 11, 44])
+    np.testing.assert_array_equal(ours[[0, 1]], theirs[[1, 0]])
+    assert np.abs(ours[2] - theirs[2]).max() > 0

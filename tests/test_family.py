@@ -19,6 +19,7 @@ from jaxq.agents import (
     DirectAdvantageHyperparameters,
     EnsembleQLearning,
     EpsilonGreedy,
+    EpsilonZGreedy,
     HardUpdate,
     ImageAugmentation,
     LambdaQHyperparameters,
@@ -31,6 +32,8 @@ from jaxq.agents import (
     RecurrentLambdaQLearning,
     RecurrentQLearning,
     Resets,
+    RetraceHyperparameters,
+    RetraceQLearning,
     SaddlePointQLearning,
     SelfPredictiveQLearning,
     VarianceWeightedQLearning,
@@ -893,3 +896,86 @@ def test_impossible_settings_are_named(make, named):
     base = table_agent(small_garnet(3, actions=2, branching=1), Scalar(), operators.Maximum())
     with pytest.raises(InputError, match=named):
         make(base)
+
+
+# Retrace.
+
+
+def retrace_agent(mdp, trace=1.0, **changes):
+    base = table_agent(mdp, Scalar(), operators.Maximum(), rate=0.02, updates=3000)
+    numbers = {name: getattr(base.hyper, name) for name in ("learning_rate", "exploration", "target", "discount")}
+    hyper = RetraceHyperparameters(**numbers, trace=trace, **changes)
+    return RetraceQLearning(base.network, base.observation_spec, base.optimizer, hyper, Scalar())
+
+
+def test_retrace_learns_optimal_values_from_random_behaviour():
+    mdp = small_garnet(9, actions=2, branching=2)
+    mdp = dataclasses.replace(mdp, initial=np.where(mdp.terminal, 0, 1) / (~mdp.terminal).sum())
+    agent = retrace_agent(mdp)
+    data = random_segments(mdp, 4, 4096, 0)
+    data = data.replace(record=jnp.full(data.action.shape, 0.5))
+
+    @jax.jit
+    def learn(state):
+        def step(state, key):
+            rows = jax.random.randint(key, (512,), 0, 4096)
+            axes = Segment(1, 1, 1, 1, 1, 1, 0, 0, 1)
+            return agent.update(state, jax.tree.map(lambda axis, x: jnp.take(x, rows, axis), axes, data), key)[:2]
+
+        return jax.lax.scan(step, state, jax.random.split(jax.random.key(0), 3000))[0]
+
+    state = learn(agent.init(jax.random.key(1)))
+    found = np.asarray(agent.predict(state.params, jnp.eye(5), "exploit", jax.random.key(0))[..., 0])
+    exact = tabular.optimal_values(mdp, DISCOUNT)
+    np.testing.assert_allclose(found[~mdp.terminal], exact[~mdp.terminal], atol=0.12)
+
+
+def test_retrace_targets_by_their_recursion():
+    """Munos et al., eq. 3 and 4, step by step in numpy; the priority of a sequence is its mean error."""
+    mdp = small_garnet(9, actions=3, branching=2)
+    agent = retrace_agent(mdp, trace=0.8, operator=operators.Expected(0.2))
+    length, size = 5, 30
+    rng = np.random.default_rng(1)
+    batch = random_segments(mdp, length, size, 1)
+    behaviour = rng.uniform(0.2, 0.9, (length, size)).astype(np.float32)
+    truncated = (rng.random((length, size)) < 0.2) & ~np.asarray(batch.terminated)
+    final = np.array(batch.final)
+    final[1:] |= truncated[:-1]
+    batch = batch.replace(record=jnp.asarray(behaviour), truncated=jnp.asarray(truncated), final=jnp.asarray(final))
+    state = agent.init(jax.random.key(0))
+    other = agent.init(jax.random.key(5)).params
+    _, _, priority = jax.jit(agent.update)(state.replace(target_params=other), batch, jax.random.key(0))
+    q, target = (np.asarray(agent.network.apply(p, jnp.eye(5)))[..., 0] for p in (state.params, other))
+    states, action = np.argmax(batch.observation, -1), np.asarray(batch.action)
+    errors = np.zeros((length, size))
+    for b in range(size):
+        following = 0.0
+        for t in reversed(range(length)):
+            s, a, after = states[t, b], action[t, b], states[t + 1, b]
+            policy = 0.8 * np.eye(3)[target[after].argmax()] + 0.2 / 3
+            gamma = 0.0 if batch.terminated[t, b] else DISCOUNT
+            value = policy @ target[after]
+            going_on = t + 1 < length and not (batch.terminated[t, b] or truncated[t, b])
+            correction = 0.0
+            if going_on:
+                following_action = action[t + 1, b]
+                ratio = 0.8 * min(1.0, policy[following_action] / behaviour[t + 1, b])
+                correction = ratio * (following - target[after, following_action])
+            following = float(batch.reward[t, b]) + gamma * (value + correction)
+            errors[t, b] = abs(following - q[s, a]) * (not final[t, b])
+    np.testing.assert_allclose(priority, errors.mean(axis=0), rtol=1e-3, atol=1e-4)
+
+
+def test_retrace_needs_to_know_how_likely_actions_were():
+    mdp = small_garnet(3, actions=2, branching=1)
+    held = retrace_agent(mdp).hyper.replace(exploration=EpsilonZGreedy.decaying(1.0, 0.1, 10))
+    with pytest.raises(InputError, match="exploration is 'EpsilonZGreedy'"):
+        dataclasses.replace(retrace_agent(mdp), hyper=held)
+    agent = retrace_agent(mdp)
+    state, memory = agent.init(jax.random.key(0)), agent.init_memory(50)
+    timestep = TimeStep(jnp.eye(5)[jnp.zeros(50, int)], *(jnp.zeros(50),) * 4)
+    action, _, record = agent.act(state, memory, timestep, jax.random.key(1))
+    best = int(np.argmax(agent.network.apply(state.params, jnp.eye(5))[0, :, 0]))
+    np.testing.assert_allclose(record, np.where(np.asarray(action) == best, 0.95, 0.05), rtol=1e-5)
+    _, uniform = agent.watch(state, memory, timestep, action, jax.random.key(2))
+    np.testing.assert_allclose(uniform, 0.5)

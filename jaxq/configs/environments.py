@@ -9,9 +9,6 @@ from jaxq.envs import Continuous, Environment
 from jaxq.errors import require
 from jaxq.training import Evaluation
 
-# Evaluation environments that are seeded from outside JAX get seeds this far from those of training.
-EVALUATION_SEED_OFFSET = 10_000
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Environments(Run):
@@ -26,11 +23,14 @@ class Environments(Run):
 
     def _make(self, **training_options: Any) -> tuple[Environment, Environment]:
         """The flat batches of all seeds' training and evaluation environments."""
-        members, seed = self.num_seeds, self.seed
-        return (
-            envs.make(self.env, self.num_envs * members, seed=seed, **training_options),
-            envs.make(self.env, self.eval_episodes * members, seed=seed + EVALUATION_SEED_OFFSET),
-        )
+
+        def make(each: int, purpose: str, **options: Any) -> Environment:
+            seeds = envs.environment_seeds(
+                self.seed, self.num_seeds, each, purpose=purpose, resumption=int(self.resume)
+            )
+            return envs.make(self.env, each * self.num_seeds, seed=seeds, **options)
+
+        return make(self.num_envs, "training", **training_options), make(self.eval_episodes, "evaluation")
 
     def make_evaluation(self, environment: Environment) -> Evaluation:
         """How the members are tested."""

@@ -5,6 +5,7 @@ episodes; its seeds are fixed when the pool is made, so the keys given to `reset
 one loop that made it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -50,7 +51,7 @@ def specs(task: str) -> tuple[ObservationSpec, ActionSpec, int]:
     return observation, _action_spec(task, spec.gymnasium_action_space)[0], int(spec.config.max_episode_steps)
 
 
-def make(task: str, num_envs: int, seed: int = 0, **options: Any) -> Environment:
+def make(task: str, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> Environment:
     """A pool of `num_envs` environments; options go to `envpool.make`.
 
     Atari tasks get the standard preprocessing (frame skip 4 with max-pooling, 84×84 grey, up to 30 no-ops) and a stack
@@ -80,8 +81,9 @@ class EnvPoolEnvironment(Environment):
 
     resumable = False
 
-    def __init__(self, task: str, num_envs: int, seed: int, options: dict[str, Any]):
+    def __init__(self, task: str, num_envs: int, seed: int | Sequence[int], options: dict[str, Any]):
         try:
+            seed = seed if isinstance(seed, int) else list(seed)
             pool = _envpool().make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **options)
         except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
             raise InputError(f"envpool/{task} could not be made with {options}: {error}") from None

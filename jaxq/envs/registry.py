@@ -2,8 +2,11 @@
 
 import dataclasses
 import difflib
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from jaxq.envs import brax_backend, envpool_backend, gymnax_backend, tabular_backend
 from jaxq.envs.base import Batched, Continuous, Discrete, Environment, SingleEnvironment
@@ -30,7 +33,7 @@ def _functional(
     make_single: Callable[..., SingleEnvironment],
     make_to_describe: Callable[[str], SingleEnvironment] | None = None,
 ) -> Backend:
-    def make(name: str, num_envs: int, seed: int, **options: Any) -> Environment:
+    def make(name: str, num_envs: int, seed: int | Sequence[int], **options: Any) -> Environment:
         del seed  # These environments are seeded by the keys given to `reset`.
         try:
             return Batched(make_single(name, **options), num_envs)
@@ -74,13 +77,40 @@ def split_name(name: str) -> tuple[str, str]:
     return backend, task
 
 
-def make(name: str, num_envs: int, *, seed: int = 0, **options: Any) -> Environment:
+def environment_seeds(
+    seed: int, members: int, envs_per_member: int, *, purpose: str = "training", resumption: int = 0
+) -> list[int]:
+    """A seed for each environment of back ends whose randomness lives outside JAX.
+
+    Member i of seed s has those of member 0 of seed s + i, and no others have any of them: numbers one apart, as pools
+    count by themselves, would give neighbouring seeds all environments but one in common.
+
+    Args:
+      seed: of the first member.
+      members, envs_per_member: N and E.
+      purpose: training or evaluation, which share none.
+      resumption: how often the run has been resumed, so that it does not replay its first episodes.
+
+    Returns:
+      N * E numbers below 2^31.
+    """
+    code = zlib.crc32(purpose.encode())
+
+    def of(member: int) -> list[int]:
+        words = np.random.SeedSequence([seed + member, code, resumption]).generate_state(envs_per_member)
+        return [int(word) % (2**31 - 1) for word in words]
+
+    return [one for member in range(members) for one in of(member)]
+
+
+def make(name: str, num_envs: int, *, seed: int | Sequence[int] = 0, **options: Any) -> Environment:
     """Make a batch of environments.
 
     Args:
       name: `backend/Name`, as `jaxq envs` lists them.
       num_envs: B, the size of the flat batch.
-      seed: of back ends whose randomness lives outside JAX (EnvPool); the others are seeded by the keys of `reset`.
+      seed: of back ends whose randomness lives outside JAX (EnvPool), one for all or one for each environment
+        (`environment_seeds`); the others are seeded by the keys of `reset`.
       options: passed to the backend: `episodic_life` (EnvPool Atari), `backend` (Brax), `impl` (Playground) ...
 
     Raises:
