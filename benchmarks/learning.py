@@ -1,4 +1,4 @@
-"""The learning results: runs by name, each written to benchmarks/results/runs/NAME without its checkpoints.
+"""The learning results: runs by name, each kept as one file, benchmarks/results/runs/NAME.json.
 
     python -m benchmarks.learning [NAME ...]
 
@@ -6,15 +6,15 @@
 """
 
 import fnmatch
-import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+from benchmarks.runs import RUNS, keep
 from jaxq.errors import clean_errors, require
 
 ROOT = Path(__file__).parent.parent
-RUNS = Path("benchmarks") / "results" / "runs"
 
 COMMANDS = {
     "cartpole-dqn": "dqn --env gymnax/CartPole-v1 --num-seeds 10",
@@ -93,12 +93,11 @@ def main() -> None:
         require(name in COMMANDS, "name", name, f"one of {', '.join(COMMANDS)}")
     for name in names:
         experiment, *flags = COMMANDS[name].split()
-        shutil.rmtree(ROOT / RUNS / name, ignore_errors=True)
-        command = [sys.executable, str(SCRIPTS[experiment]), *flags, "--run-dir", str(RUNS / name)]
-        subprocess.run([*command, "--checkpoint-minutes", "inf"], cwd=ROOT, check=True)
-        shutil.rmtree(ROOT / RUNS / name / "checkpoints")
-        for left_over in (".lock", "experiment.py"):
-            (ROOT / RUNS / name / left_over).unlink()
+        with tempfile.TemporaryDirectory() as directory:
+            run_dir = Path(directory) / name
+            command = [sys.executable, str(SCRIPTS[experiment]), *flags, "--run-dir", str(run_dir)]
+            subprocess.run([*command, "--checkpoint-minutes", "inf"], cwd=ROOT, check=True)
+            keep(run_dir, RUNS / f"{name}.json")
 
 
 if __name__ == "__main__":

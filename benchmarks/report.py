@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from benchmarks.runs import KeptRun, kept
 from benchmarks.timing import RESULTS, cells
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 
@@ -64,12 +65,8 @@ def learning_table() -> str:
         "| environment | agent | seeds | steps of each | IQM | 95% interval | mean | lowest | steps/s | command |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
-    for path in sorted((RESULTS / "runs").glob("*/summary.json")):
-        if path.parent.name.startswith(("minatar-", "family-")):
-            continue
-        summary = json.loads(path.read_text())
-        command = json.loads((path.parent / "provenance.json").read_text())["command"]
-        returns = np.array(summary["returns"])
+    for run in kept(but=("minatar-", "family-", "million-", "before-")):
+        summary, returns, command = run.summary, run.returns, run.command
         low, high = stratified_bootstrap_interval(returns[None])
         interval = f"{low:,.1f} to {high:,.1f}" if len(returns) > 1 else ""
         lines.append(
@@ -87,13 +84,13 @@ PUBLISHED = {"Asterix": 15, "Breakout": 28, "Freeway": 58, "SpaceInvaders": 131}
 LAST = 0.25  # of a run: the episodes that count while exploring
 
 
-def exploring_returns(run: Path) -> np.ndarray:
+def exploring_returns(run: KeptRun) -> np.ndarray:
     """Mean return of the episodes that ended in the last quarter of a run, exploring, by seed."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    counted = [line for line in lines if line["step"] > (1.0 - LAST) * lines[-1]["step"]]
-    episodes = np.array([line["episodes"] for line in counted], float)
+    step = np.array(run.curve["step"])
+    counted = step > (1.0 - LAST) * step[-1]
+    episodes = np.array(run.curve["episodes"], float)[counted]
     # A part of the run in which no episode ended has a mean of None.
-    returns = np.nan_to_num(np.array([line["episode_return"] for line in counted], float))
+    returns = np.nan_to_num(np.array(run.curve["episode_return"], float)[counted])
     return (returns * episodes).sum(axis=0) / episodes.sum(axis=0)
 
 
@@ -112,12 +109,11 @@ class MinAtarRun:
 def minatar_runs() -> list[MinAtarRun]:
     """All that are kept."""
     runs = []
-    for path in sorted((RESULTS / "runs").glob("minatar-*/summary.json")):
-        summary = json.loads(path.read_text())
+    for run in kept("minatar-"):
+        summary = run.summary
         game = summary["env"].removeprefix("gymnax/").removesuffix("-MinAtar")
-        command = json.loads((path.parent / "provenance.json").read_text())["command"]
-        command = command.split(" --run-dir")[0].replace(f"{game}-MinAtar", "GAME-MinAtar")
-        returns = exploring_returns(path.parent), np.array(summary["returns"])
+        command = run.command.split(" --run-dir")[0].replace(f"{game}-MinAtar", "GAME-MinAtar")
+        returns = exploring_returns(run), run.returns
         runs.append(MinAtarRun(summary["agent"], game, summary["total_steps"], *returns, command))
     return runs
 
@@ -183,9 +179,8 @@ def minatar_section() -> str:
 def family_table() -> str:
     """A row an agent that was run by the one command."""
     lines = ["| agent | seeds | steps of each | mean return | lowest | highest |", "| --- |" + " ---: |" * 5]
-    for path in sorted((RESULTS / "runs").glob("family-*/summary.json")):
-        summary = json.loads(path.read_text())
-        returns = np.array(summary["returns"])
+    for run in kept("family-"):
+        summary, returns = run.summary, run.returns
         lines.append(
             f"| {summary['agent']} | {len(returns)} | {summary['total_steps']:,} | {returns.mean():,.1f} "
             f"| {returns.min():,.1f} | {returns.max():,.1f} |"
@@ -330,8 +325,8 @@ GREEDY = (
 )
 FAMILY = (
     "### Every agent\n\n"
-    "`python experiments/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each in its own "
-    "defaults, most of which are made for many more steps. The table shows that they run, not which is best: some have "
+    "`python experiments/discrete/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each in "
+    "its own defaults, most of which are made for many more steps. The table shows that they run, not which is best: some have "
     "not yet left the level of random actions.\n\n"
 )
 
@@ -342,8 +337,8 @@ def section(file: str, write: Callable[[dict[str, Any]], str]) -> list[str]:
     return [write(json.loads(path.read_text()))] if path.exists() else []
 
 
-def main() -> None:
-    """Write the page."""
+def page() -> str:
+    """All that the raw results say."""
     parts = [
         "# Results",
         "Made by `python -m benchmarks.report` from the files in `benchmarks/results/`.",
@@ -358,7 +353,12 @@ def main() -> None:
         *section("replay.json", replay_section),
         *section("memory.json", memory_section),
     ]
-    (ROOT / "docs" / "results.md").write_text("\n\n".join(parts) + "\n")
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    (ROOT / "docs" / "results.md").write_text(page())
     print(ROOT / "docs" / "results.md")
 
 
