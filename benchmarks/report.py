@@ -326,8 +326,8 @@ GREEDY = (
 FAMILY = (
     "### Every agent\n\n"
     "`python experiments/discrete/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each in "
-    "its own defaults, most of which are made for many more steps. The table shows that they run, not which is best: some have "
-    "not yet left the level of random actions.\n\n"
+    "its own defaults, most of which are made for many more steps. The table shows that they run, not which is best: "
+    "some have not yet left the level of random actions.\n\n"
 )
 
 

@@ -183,6 +183,7 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
     [
         (["--env", "gymnax/Brekout"], "gymnax/Breakout-MinAtar"),
         (["--env", "gymnax/Pendulum-v1"], "discrete"),
+        (["--env", "CartPole-v1"], "did you mean gymnax/CartPole-v1, envpool/CartPole-v1?"),
         (["--batch-size", "0"], "batch_size is 0"),
         (["--num-seeds", "-1"], "num_seeds is -1"),
         (["--batch-size", "5000"], "warmup_steps"),
@@ -328,6 +329,14 @@ def test_resuming_with_another_configuration_is_refused(whole_run):
     assert parse(dqn.Config, dqn.PRESETS, args).hidden_widths == (16,)
     with pytest.raises(InputError, match=r"learning_rate is 0.5, but must be 0.001"):
         parse(dqn.Config, dqn.PRESETS, [*args, "--learning-rate", "0.5"])
+
+
+def test_exploration_longer_than_the_run_is_warned_of(capsys):
+    args = ["--total-steps", "20000", "--epsilon-steps", "40000"]
+    dqn.build(parse(dqn.Config, dqn.PRESETS, args))
+    assert "exploration ends at 0.55 and not at 0.1" in capsys.readouterr().err
+    dqn.build(parse(dqn.Config, dqn.PRESETS, ["--total-steps", "40000"]))
+    assert capsys.readouterr().err == ""
 
 
 def test_presets_follow_the_environment():

@@ -65,8 +65,7 @@ def build(config: Config) -> OffPolicy:
         pooled = 6 if min(shape[:2]) >= 36 else 0
         torso = ImpalaCNN(scale=config.scale, width=0, pooled=pooled, spectral_norm=True)
     head = config.make_head(num_actions, config.stream_width, dueling=True, noisy=True)
-    falling = (config.epsilon_initial, config.epsilon_final, config.epsilon_steps)
-    exploration = EpsilonUntil.share(*falling, config.epsilon_end, config.total_steps - config.warmup_steps)
+    exploration = EpsilonUntil.share(*config.falling(), config.epsilon_end, config.total_steps - config.warmup_steps)
     agent = config.make_q_learner(
         training, ActionValueNetwork(torso, head), ImplicitQuantile(config.huber_threshold), exploration=exploration
     )

@@ -1,7 +1,8 @@
 """How agents with discrete actions explore."""
 
 import dataclasses
-from typing import Literal
+import sys
+from typing import Any, Literal
 
 from jaxq.agents import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.exploration import Exploration as Strategy
@@ -18,6 +19,19 @@ class Epsilon(Axis):
     """Exploration in the end; of boltzmann the temperature."""
     epsilon_steps: int = 10_000
     """Steps of each seed over which exploration falls."""
+
+    def falling(self) -> tuple[float, float, int]:
+        """From where, to where, and in how many steps; a warning is written if the run is shorter than that."""
+        own: Any = self
+        if self.epsilon_steps > own.total_steps and self.epsilon_initial != self.epsilon_final:
+            share = own.total_steps / self.epsilon_steps
+            end = self.epsilon_initial + share * (self.epsilon_final - self.epsilon_initial)
+            print(
+                f"warning: epsilon_steps is {self.epsilon_steps:,}, more than the run's {own.total_steps:,} steps: "
+                f"exploration ends at {end:.3g} and not at {self.epsilon_final:g}",
+                file=sys.stderr,
+            )
+        return self.epsilon_initial, self.epsilon_final, self.epsilon_steps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +51,7 @@ class Exploration(Epsilon):
         """
         if self.exploration == "ladder":
             return EpsilonLadder.of(self.ladder_base, 7.0)
-        decay = (self.epsilon_initial, self.epsilon_final, self.epsilon_steps)
+        decay = self.falling()
         match self.exploration:
             case "epsilon":
                 return EpsilonGreedy.decaying(*decay)

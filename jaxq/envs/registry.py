@@ -66,7 +66,10 @@ def split_name(name: str) -> tuple[str, str]:
     """
     backend, slash, task = name.partition("/")
     allowed = ", ".join(BACKENDS)
-    require(bool(slash) and bool(task), "env", name, f"backend/Name with a backend of {allowed}")
+    if not (slash and task):
+        near = _near_names(name)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise InputError(f"env is {name!r}, but must be backend/Name with a backend of {allowed}{hint}")
     require(backend in BACKENDS, "env", name, f"backend/Name with a backend of {allowed}")
     known = BACKENDS[backend].names()
     if task not in known:
@@ -101,6 +104,19 @@ def environment_seeds(
         return [int(word) % (2**31 - 1) for word in words]
 
     return [one for member in range(members) for one in of(member)]
+
+
+def _near_names(task: str) -> list[str]:
+    """What a name without a backend may mean; of the back ends that list their names quickly."""
+    found = []
+    for backend in ("gymnax", "envpool", "tabular"):
+        try:
+            known = {name.lower(): name for name in BACKENDS[backend].names()}
+        except InputError:  # it is not installed
+            continue
+        if match := difflib.get_close_matches(task.lower(), known, n=1, cutoff=0.8):
+            found.append(f"{backend}/{known[match[0]]}")
+    return found
 
 
 def make(name: str, num_envs: int, *, seed: int | Sequence[int] = 0, **options: Any) -> Environment:
