@@ -161,6 +161,17 @@ def test_sizes_and_numbers_that_cannot_be_are_named_before_anything_starts(name,
         module.build(parse(module.Config, presets, ["--env", env, f"--{field.replace('_', '-')}", value]))
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_agent_checks_its_discount_its_step_size_and_its_bound_on_rewards(name):
+    module, presets = load(name)
+    env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
+    fields = {field.name for field in dataclasses.fields(module.Config)}
+    for field, value in (("discount", "1.5"), ("learning_rate", "-1.0"), ("reward_clip", "0.0")):
+        if field in fields:
+            with pytest.raises(InputError, match=rf"(?s){field} is .*{value.rstrip('0').rstrip('.')}"):
+                module.build(parse(module.Config, presets, ["--env", env, f"--{field.replace('_', '-')}", value]))
+
+
 def test_no_burn_in_and_no_shift_are_allowed():
     """Zero is out of the question only where nothing says otherwise."""
     for name, flag in (("recurrent_pqn", "--burn-in"), ("bbf", "--shift"), ("dqn", "--seed")):
