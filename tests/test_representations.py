@@ -505,3 +505,26 @@ def test_both_ways_of_summing_over_pairs_agree_in_loss_and_gradient(threshold):
             value, slope = jax.value_and_grad(ours)(values)
         np.testing.assert_allclose(value, expected, rtol=1e-5)
         np.testing.assert_allclose(slope, expected_slope, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Categorical, TwoHot, HLGauss])
+def test_priorities_over_atoms_are_divergences(kind):
+    """A perfect prediction has none, however wide; else they are scipy's."""
+    rng = np.random.default_rng(0)
+    representation = kind(Support(-1.0, 1.0, 7))
+    logits, target = rng.normal(size=(5, 7)), rng.dirichlet(np.ones(7), 5)
+    target[0] = np.eye(7)[2]
+    found = representation.priority(jnp.asarray(logits), jnp.asarray(target))
+    expected = scipy.stats.entropy(target, np.asarray(jax.nn.softmax(logits)), axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    perfect = representation.priority(jnp.log(jnp.asarray(target[1:])), jnp.asarray(target[1:]))
+    np.testing.assert_allclose(perfect, 0.0, atol=1e-6)
+
+
+def test_priorities_of_implicit_quantiles_are_absolute_errors_of_all_pairs():
+    rng = np.random.default_rng(0)
+    values, target = rng.normal(size=(4, 3)), rng.normal(size=(4, 5))
+    prediction = np.concatenate([values, np.full((4, 3), 0.5)], axis=1)
+    expected = [sum(np.abs(t - v).mean() for v in row) for row, t in zip(values, target, strict=True)]
+    found = ImplicitQuantile().priority(jnp.asarray(prediction), jnp.asarray(target))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -216,6 +216,13 @@ class ImplicitQuantile(Distributional):
         values, fractions = jnp.split(prediction, 2, axis=-1)
         return quantile_huber_loss(values, fractions, target, self.huber_threshold)
 
+    def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.priority`: the absolute errors, their mean over targets summed over predictions.
+
+        As in BTR (Clark et al., 2024, its authors' code); IQN's own paper draws uniformly.
+        """
+        return jnp.abs(target[:, None, :] - self._values(prediction)[:, :, None]).mean(axis=2).sum(axis=1)
+
     def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Distributional.distribution`: each quantile stands for the fractions nearest to its own."""
         values, fractions = jnp.split(prediction, 2, axis=-1)
