@@ -337,12 +337,25 @@ def section(file: str, write: Callable[[dict[str, Any]], str]) -> list[str]:
     return [write(json.loads(path.read_text()))] if path.exists() else []
 
 
+def revisions_section(results: dict[str, Any]) -> str:
+    """This revision beside an earlier one."""
+    lines = ["| setting | steps/s | before | ratio, median of rounds |", "| --- | ---: | ---: | ---: |"]
+    for setting, rates in results["steps_per_second"].items():
+        after, before = (np.array(rates[name]) for name in ("after", "before"))
+        ratio = np.median(after / before)
+        lines.append(f"| {setting} | {np.median(after):,.0f} | {np.median(before):,.0f} | {ratio:.3f} |")
+    ours = (results["provenance"].get("git_revision") or "")[:7]
+    intro = f"`python -m benchmarks.revisions` of {ours} and {results['before'][:7]}, in turn on one machine."
+    return "\n\n".join(["### Beside an earlier revision", intro, "\n".join(lines)])
+
+
 def page() -> str:
     """All that the raw results say."""
     parts = [
         "# Results",
         "Made by `python -m benchmarks.report` from the files in `benchmarks/results/`.",
         *section("throughput.json", throughput_section),
+        *section("revisions.json", revisions_section),
         LEARNING + learning_table(),
         minatar_section(),
         *section("pqn_returns.json", returns_section),

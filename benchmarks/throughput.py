@@ -12,6 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,26 @@ SBX = ("dqn-cartpole-1/sbx", "sac-halfcheetah/sbx")
 class Contender:
     """One process, ready to run segments."""
 
-    def __init__(self, name: str, command: list[str]):
+    def __init__(
+        self, name: str, command: list[str], checkout: Path = ROOT, environment: Mapping[str, str] | None = None
+    ):
         self.name = name
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=checkout,
+            env=environment,
         )
         self._read_until("ready")
         self.rates: list[float] = []
+
+    @classmethod
+    def of_checkout(cls, name: str, checkout: Path = ROOT, environment: Mapping[str, str] | None = None) -> "Contender":
+        """One of `CONTENDERS`, in this checkout or another."""
+        return cls(name, [sys.executable, "-m", "benchmarks.contenders", name], checkout, environment)
 
     def _read_until(self, start: str) -> str:
         assert self.process.stdout is not None
@@ -59,11 +73,7 @@ class Contender:
 
 def measure(setting: str, rounds: int, others: dict[str, list[str]]) -> dict[str, list[float]]:
     """Steps per second of each contender of a setting, by round; `others` are commands of contenders by name."""
-    contenders = [
-        Contender(name, [sys.executable, "-m", "benchmarks.contenders", name])
-        for name in CONTENDERS
-        if name.startswith(setting + "/")
-    ]
+    contenders = [Contender.of_checkout(name) for name in CONTENDERS if name.startswith(setting + "/")]
     contenders += [Contender(name, command) for name, command in others.items() if name.startswith(setting + "/")]
     for _ in range(rounds):
         for contender in contenders:
