@@ -334,3 +334,52 @@ def test_a_pool_gives_each_environment_its_seed():
     ours, theirs = first([11, 22, 33]), first([22, 11, 44])
     np.testing.assert_array_equal(ours[[0, 1]], theirs[[1, 0]])
     assert np.abs(ours[2] - theirs[2]).max() > 0
+
+
+OWN_ENVIRONMENT = """
+import jax.numpy as jnp
+
+class Corridor:
+    def reset_env(self, key, params):
+        return jnp.zeros(1), jnp.int32(0)
+
+    def step_env(self, key, state, action, params):
+        state = jnp.maximum(state + 2 * action - 1, 0)
+        return jnp.float32(state)[None], state, jnp.float32(state == 3), state == 3, {}
+
+    def action_space(self, params):
+        return type("Space", (), {"n": 2})()
+"""
+
+
+def test_an_environment_of_one_s_own_needs_little_and_has_a_name_for_scripts(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(OWN_ENVIRONMENT)
+    environment = envs.make(f"{path}:Corridor", 2)
+    assert environment.name == "own/Corridor"
+    assert (environment.observation_spec.shape, environment.action_spec.num_actions) == ((1,), 2)
+    assert envs.domain(f"{path}:Corridor") == "classic"
+    state, timestep = environment.reset(jax.random.split(jax.random.key(0), 2))
+    for _ in range(3):
+        state, timestep = environment.step(state, jnp.ones(2, jnp.int32))
+    assert timestep.terminated.all()
+    np.testing.assert_array_equal(timestep.reward, 1.0)
+    for name, said in (
+        (f"{path}:Corridoor", "has no Corridoor"),
+        ("no.such.module:X", "cannot be imported"),
+        (str(tmp_path / "none.py:X"), "cannot be imported"),
+    ):
+        with pytest.raises(InputError, match=said):
+            envs.make(name, 2)
+
+
+def test_environments_are_registered_by_name(tmp_path):
+    namespace = {}
+    exec(OWN_ENVIRONMENT, namespace)
+    envs.register("ByName", namespace["Corridor"])
+    assert envs.make("own/ByName", 3).name == "own/ByName"
+    with pytest.raises(InputError, match="name is 'ByName'"):
+        envs.register("ByName", namespace["Corridor"])
+    lacking = type("Lacking", (), {"reset_env": None, "step_env": lambda *a: None})()
+    with pytest.raises(InputError, match="Lacking without reset_env"):
+        envs.from_object(lacking, 2)

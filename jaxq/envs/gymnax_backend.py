@@ -35,16 +35,28 @@ def make_single(name: str, **options: Any) -> "GymnaxEnvironment":
 class GymnaxEnvironment:
     """A `SingleEnvironment` around a gymnax-style object and its parameters.
 
+    The object has `reset_env(key, params)`, `step_env(key, state, action, params)` and `action_space(params)`. What
+    else gymnax's have it may do without: `default_params` (then None), `name` (then that of its class),
+    `observation_space` (only discrete observations need it), `is_truncated`, and `max_steps_in_episode` of its
+    parameters.
+
     Observations become one array of `dtype`: those of several parts are joined, discrete ones are one-hot.
+
+    Raises:
+      InputError: naming what is missing.
     """
 
     def __init__(self, environment: Any, params: Any = None, name: str | None = None, dtype: Any = np.float32):
+        for needed in ("reset_env", "step_env", "action_space"):
+            if not callable(getattr(environment, needed, None)):
+                raise InputError(f"environment is a {type(environment).__name__} without {needed}, which it must have")
         self.environment = environment
-        self.params = environment.default_params if params is None else params
-        self.name = name or f"gymnax/{environment.name}"
+        self.params = getattr(environment, "default_params", None) if params is None else params
+        self.name = name or f"own/{getattr(environment, 'name', type(environment).__name__)}"
         self.max_episode_steps = int(getattr(self.params, "max_steps_in_episode", DEFAULT_MAX_EPISODE_STEPS))
         self.action_spec, self._scale = _action_spec(self.name, environment.action_space(self.params))
-        self._categories = getattr(environment.observation_space(self.params), "n", None)
+        space = getattr(environment, "observation_space", None)
+        self._categories = None if space is None else getattr(space(self.params), "n", None)
         _, observation = jax.eval_shape(self.reset, jax.random.key(0))
         self.observation_spec = ObservationSpec(observation.shape, np.dtype(dtype))
 

@@ -2,6 +2,11 @@
 
 import dataclasses
 import difflib
+import functools
+import importlib
+import importlib.util
+import pathlib
+import sys
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,9 +66,13 @@ BACKENDS: dict[str, Backend] = {
 def split_name(name: str) -> tuple[str, str]:
     """`backend/Name` as a pair, checked to be a known backend and an environment that it has.
 
+    `module:Object` and `path/to/file.py:Object` are environments of your own, registered as they are named.
+
     Raises:
       InputError: naming the near misses.
     """
+    if ":" in name:
+        return "own", _registered_by_path(name)
     backend, slash, task = name.partition("/")
     allowed = ", ".join(BACKENDS)
     if not (slash and task):
@@ -142,20 +151,81 @@ def from_object(environment: Any, num_envs: int, params: Any = None, **options: 
 
     gymnax style: `reset_env(key, params)`, `step_env(key, state, action, params)` and `action_space(params)`.
     Brax style: `reset(key)`, `step(state, action)` with `.obs`, `.reward` and `.done` in its state, and `action_size`.
-    `options` go to `GymnaxEnvironment` or `BraxEnvironment`: `name`, and `max_episode_steps` for the latter.
+    A `SingleEnvironment` is taken as it is. `options` go to `GymnaxEnvironment` or `BraxEnvironment`, whose docstrings
+    say what the object needs: `name`, and `max_episode_steps` for the latter.
 
     Raises:
-      InputError: if the object is of neither style.
+      InputError: if the object is of none of these styles, or lacks something.
     """
     require(num_envs >= 1, "num_envs", num_envs, "at least 1")
-    if hasattr(environment, "step_env") and hasattr(environment, "reset_env"):
-        return Batched(gymnax_backend.GymnaxEnvironment(environment, params, **options), num_envs)
+    return Batched(_single(environment, params, **options), num_envs)
+
+
+def _single(environment: Any, params: Any = None, **options: Any) -> SingleEnvironment:
+    if hasattr(environment, "step_env") or hasattr(environment, "reset_env"):
+        return gymnax_backend.GymnaxEnvironment(environment, params, **options)
     if hasattr(environment, "action_size") and hasattr(environment, "step"):
-        return Batched(brax_backend.BraxEnvironment(environment, **options), num_envs)
+        return brax_backend.BraxEnvironment(environment, **options)
+    if all(hasattr(environment, name) for name in ("observation_spec", "action_spec", "reset", "step")):
+        return environment
     raise InputError(
-        f"environment is a {type(environment).__name__}, but must have reset_env and step_env (gymnax style) "
-        "or reset, step and action_size (Brax style)"
+        f"environment is a {type(environment).__name__}, but must have reset_env and step_env (gymnax style), "
+        "reset, step and action_size (Brax style), or what SingleEnvironment asks for"
     )
+
+
+OWN: dict[str, Callable[[], Any]] = {}
+
+
+def register(name: str, make_environment: Callable[[], Any]) -> None:
+    """Give an environment of your own a name, `own/NAME`, by which scripts know it like any other.
+
+    Args:
+      name: without a slash.
+      make_environment: makes the object, of a style that `from_object` takes.
+
+    Raises:
+      InputError: for a name with a slash, or one that is taken.
+    """
+    require("/" not in name and bool(name), "name", name, "a name without a slash")
+    require(name not in OWN, "name", name, f"none of those that are registered ({', '.join(OWN)})")
+    OWN[name] = make_environment
+
+
+def _own(name: str, **options: Any) -> SingleEnvironment:
+    single: Any = _single(OWN[name](), **options)
+    single.name = f"own/{name}"
+    return single
+
+
+BACKENDS["own"] = _functional(lambda: list(OWN), _own)
+
+
+@functools.cache
+def _registered_by_path(name: str) -> str:
+    """`module:Object`, or `path/to/file.py:Object`, as `own/Object`: an environment, its class, or what makes one.
+
+    Raises:
+      InputError: if the module cannot be imported, or has no such object.
+    """
+    place, _, attribute = name.rpartition(":")
+    try:
+        if place.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(pathlib.Path(place).stem, place)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules.setdefault(spec.name, module)  # dataclasses look their module up
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(place)
+    except (ImportError, OSError) as error:
+        raise InputError(f"env is {name!r}, of which {place} cannot be imported: {error}") from None
+    if not hasattr(module, attribute):
+        raise InputError(f"env is {name!r}, but {place} has no {attribute}")
+    found = getattr(module, attribute)
+    OWN[attribute] = found if callable(found) else lambda: found
+    return attribute
 
 
 DOMAINS = ("tabular", "classic", "minatar", "atari", "control")

@@ -8,6 +8,7 @@ import inspect
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import time
@@ -65,7 +66,8 @@ def member_keys(config: Run) -> jax.Array:
 def default_run_dir(config: Run, experiment: str) -> Path:
     """runs/<experiment>_<env>_s<seed>_<time>."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{experiment}_{config.env.replace('/', '-')}_s{config.seed}_{now}"
+    environment = re.sub(r"[^A-Za-z0-9_.-]+", "-", config.env).strip("-")
+    return Path("runs") / f"{experiment}_{environment}_s{config.seed}_{now}"
 
 
 def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]:
