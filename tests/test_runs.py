@@ -93,6 +93,7 @@ def test_run_directory_holds_what_it_should(whole_run):
     provenance = json.loads((run_dir / "provenance.json").read_text())
     assert provenance["packages"]["jax"]
     assert provenance["device"].startswith("cpu")
+    assert ("git_diff" in provenance) == bool(provenance["git_dirty"])
 
 
 def test_killed_and_resumed_equals_never_stopped(whole_run, tmp_path):

@@ -24,6 +24,7 @@ from jaxq.configs import Run
 from jaxq.errors import InputError, require
 
 ConfigT = TypeVar("ConfigT", bound=Run)
+LONGEST_DIFF = 50_000  # characters
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "gymnax", "envpool", "brax", "playground")
 
@@ -54,12 +55,16 @@ def provenance() -> dict[str, Any]:
         return done.stdout.strip() if done.returncode == 0 else None
 
     device = jax.devices()[0]
+    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
+    diff = (git("-c", "core.quotePath=off", "diff", "HEAD") or "") if dirty else ""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         # As it would be typed in the repository, wherever that is.
         "command": " ".join([Path(sys.executable).name, *sys.argv]).replace(f"{Path(__file__).parents[2]}/", ""),
         "git_revision": git("rev-parse", "HEAD"),
-        "git_dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "git_dirty": dirty,
+        # What the revision lacks; of a large change its beginning.
+        **({"git_diff": diff[:LONGEST_DIFF]} if dirty else {}),
         "python": platform.python_version(),
         "packages": {package: version(package) for package in ("jaxq", *PACKAGES)},
         "device": f"{device.platform}: {device.device_kind}",
