@@ -304,7 +304,7 @@ def machine(results: dict[str, Any]) -> str:
 
 LEARNING = (
     "## Learning\n\n"
-    "Final evaluations; each row's run directory is under `benchmarks/results/runs/`. Steps per second are of all "
+    "Final evaluations; each row's run is a file under `benchmarks/results/runs/`. Steps per second are of all "
     "seeds together.\n\n"
 )
 MINATAR = (
