@@ -1,7 +1,8 @@
-"""The errors that a user meets, each a single line: what was given and what is allowed, or what diverged and when."""
+"""The errors and warnings that a user meets, each a single line: what was given and what is allowed."""
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,15 @@ class InputError(ValueError):
 
 class DivergedError(RuntimeError):
     """A metric is NaN or infinite; the message names it and the step."""
+
+
+class InputWarning(UserWarning):
+    """Something the user gave can be used, but is hardly what was meant. Its message is one line."""
+
+
+def warn(message: str) -> None:
+    """Warn of what the user gave."""
+    warnings.warn(message, InputWarning, stacklevel=3)
 
 
 def require(condition: bool, field: str, value: Any, allowed: str) -> None:
@@ -27,9 +37,23 @@ def missing_extra(backend: str, extra: str, cause: ImportError) -> InputError:
 
 @contextlib.contextmanager
 def clean_errors() -> Iterator[None]:
-    """For the end of a script: these errors become one line on stderr, and exit code 2, or 1 for `DivergedError`."""
-    try:
-        yield
-    except (InputError, DivergedError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2 if isinstance(error, InputError) else 1) from None
+    """For the end of a script: these errors become one line on stderr, and exit code 2, or 1 for `DivergedError`.
+
+    Warnings of what the user gave become lines as well.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputWarning)
+        others = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, InputWarning):
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                others(message, category, *place, **more)
+
+        warnings.showwarning = show
+        try:
+            yield
+        except (InputError, DivergedError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2 if isinstance(error, InputError) else 1) from None

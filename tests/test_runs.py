@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxq.errors import InputError
+from jaxq.errors import InputError, InputWarning
 from jaxq.runs import parse
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
@@ -26,6 +26,7 @@ import dqn  # noqa: E402
 SMALL = [
     *("--total-steps", "3000", "--num-logs", "12", "--num-evaluations", "3", "--eval-episodes", "2"),
     *("--num-envs", "2", "--warmup-steps", "200", "--hidden-widths", "16"),
+    *("--epsilon-steps", "2000"),
 ]
 
 
@@ -332,12 +333,18 @@ def test_resuming_with_another_configuration_is_refused(whole_run):
         parse(dqn.Config, dqn.PRESETS, [*args, "--learning-rate", "0.5"])
 
 
-def test_exploration_longer_than_the_run_is_warned_of(capsys):
+def test_exploration_longer_than_the_run_is_warned_of(recwarn):
     args = ["--total-steps", "20000", "--epsilon-steps", "40000"]
-    dqn.build(parse(dqn.Config, dqn.PRESETS, args))
-    assert "exploration ends at 0.55 and not at 0.1" in capsys.readouterr().err
+    with pytest.warns(InputWarning, match="exploration ends at 0.55 and not at 0.1"):
+        dqn.build(parse(dqn.Config, dqn.PRESETS, args))
     dqn.build(parse(dqn.Config, dqn.PRESETS, ["--total-steps", "40000"]))
-    assert capsys.readouterr().err == ""
+    assert not recwarn.list
+
+
+def test_a_warning_is_one_line(tmp_path):
+    code, _, err = finish("--run-dir", tmp_path / "run", *SMALL, "--epsilon-steps", "4000", "--num-evaluations", 1)
+    assert (code, err.count("\n")) == (0, 1)
+    assert err.startswith("warning: epsilon_steps is 4,000, more than the run's 3,000 steps")
 
 
 def test_presets_follow_the_environment():
@@ -447,19 +454,19 @@ def test_a_run_s_own_code_is_run_only_if_that_is_allowed(whole_run, tmp_path, ca
     assert "about to be executed" in capsys.readouterr().err
 
 
-def test_runs_that_differ_in_seed_alone_are_one_curve(whole_run, capsys):
+def test_runs_that_differ_in_seed_alone_are_one_curve(whole_run, recwarn):
     curve = load_curve(whole_run[0])
     assert curve.returns.shape == (3, 2)
     assert curve.seeds == (0, 1)
     (joined,) = merge([curve, dataclasses.replace(curve, seeds=(2, 3))])
     assert joined.returns.shape == (3, 4)
     assert (joined.label, joined.seeds) == ("dqn", (0, 1, 2, 3))
-    assert capsys.readouterr().err == ""
-    merge([curve, curve])
-    assert "seeds 0, 1 are counted more than once" in capsys.readouterr().err
+    assert not recwarn.list
+    with pytest.warns(InputWarning, match="seeds 0, 1 are counted more than once"):
+        merge([curve, curve])
 
 
-def test_runs_that_differ_are_curves_of_their_own(whole_run, capsys):
+def test_runs_that_differ_are_curves_of_their_own(whole_run, recwarn):
     curve = load_curve(whole_run[0])
     other = dataclasses.replace(curve, setting={**curve.setting, "learning_rate": 0.5, "batch_size": 7}, seeds=(2, 3))
     assert [c.label for c in merge([curve, other])] == [
@@ -470,10 +477,10 @@ def test_runs_that_differ_are_curves_of_their_own(whole_run, capsys):
         "dqn, learning_rate 0.001",
         "dqn, learning_rate 0.5",
     ]
-    assert capsys.readouterr().err == ""
-    (joined,) = merge([curve, other], by="discount")
+    assert not recwarn.list
+    with pytest.warns(InputWarning, match="differ in batch_size, learning_rate are joined"):
+        (joined,) = merge([curve, other], by="discount")
     assert joined.returns.shape == (3, 4)
-    assert "differ in batch_size, learning_rate are joined" in capsys.readouterr().err
     with pytest.raises(InputError, match="by is 'colour'"):
         merge([curve], by="colour")
 

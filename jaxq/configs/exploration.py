@@ -1,12 +1,12 @@
 """How agents with discrete actions explore."""
 
 import dataclasses
-import sys
 from typing import Any, Literal
 
 from jaxq.agents import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.exploration import Exploration as Strategy
 from jaxq.configs.axis import Axis
+from jaxq.errors import warn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,15 +21,14 @@ class Epsilon(Axis):
     """Steps of each seed over which exploration falls."""
 
     def falling(self) -> tuple[float, float, int]:
-        """From where, to where, and in how many steps; a warning is written if the run is shorter than that."""
+        """From where, to where, and in how many steps; of a run that is shorter than that it warns."""
         own: Any = self
         if self.epsilon_steps > own.total_steps and self.epsilon_initial != self.epsilon_final:
             share = own.total_steps / self.epsilon_steps
             end = self.epsilon_initial + share * (self.epsilon_final - self.epsilon_initial)
-            print(
-                f"warning: epsilon_steps is {self.epsilon_steps:,}, more than the run's {own.total_steps:,} steps: "
-                f"exploration ends at {end:.3g} and not at {self.epsilon_final:g}",
-                file=sys.stderr,
+            warn(
+                f"epsilon_steps is {self.epsilon_steps:,}, more than the run's {own.total_steps:,} steps: "
+                f"exploration ends at {end:.3g} and not at {self.epsilon_final:g}"
             )
         return self.epsilon_initial, self.epsilon_final, self.epsilon_steps
 

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxq.configs import SESSION_FIELDS
-from jaxq.errors import require
+from jaxq.errors import require, warn
 from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval
 from jaxq.runs.directory import load_config, read_metrics
 
@@ -104,11 +103,11 @@ def _differing(curves: Sequence[Curve]) -> list[str]:
 def _joined(members: Sequence[Curve], label: str) -> Curve:
     unlike = _differing(members)
     if unlike:
-        print(f"warning: {label}: runs that differ in {', '.join(unlike)} are joined", file=sys.stderr)
+        warn(f"{label}: runs that differ in {', '.join(unlike)} are joined")
     counted = collections.Counter(seed for curve in members for seed in curve.seeds)
     twice = sorted(seed for seed, count in counted.items() if count > 1)
     if twice:
-        print(f"warning: {label}: seeds {', '.join(map(str, twice))} are counted more than once", file=sys.stderr)
+        warn(f"{label}: seeds {', '.join(map(str, twice))} are counted more than once")
     shared = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in members)))
     require(bool(shared), "run_dirs", label, "runs of one setting with evaluations at the same steps")
     columns = [curve.returns[np.isin(curve.steps, shared)] for curve in members]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,7 +11,7 @@ import jax
 
 import jaxq
 from jaxq.configs import Run
-from jaxq.errors import InputError, require
+from jaxq.errors import InputError, InputWarning, require
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.runs.directory import from_json, load_config
 from jaxq.runs.run import member_keys
@@ -91,7 +92,9 @@ def restore_member(run_dir: Path, member: int, *, run_code: bool = True) -> tupl
     """
     module, config = load_experiment(run_dir, run_code)
     require(0 <= member < config.num_seeds, "member", member, f"in 0 .. {config.num_seeds - 1}")
-    training = module.build(config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)  # the run's own beginning has given them
+        training = module.build(config)
     checkpoints = Checkpoints(run_dir)
     agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)).agent)
     checkpoints.close()
