@@ -30,11 +30,11 @@ def full_replay() -> dict[str, Any]:
     import jax.numpy as jnp
     import numpy as np
 
-    from jaxq.envs.base import ObservationSpec, zero_reward_timestep
+    from jaxq.envs.base import ArraySpec, zero_reward_timestep
     from jaxq.replay import UniformReplay
     from jaxq.types import TimeStep
 
-    replay = UniformReplay(FRAMES, 32, 1, ObservationSpec((84, 84, 4), np.uint8, 4))
+    replay = UniformReplay(FRAMES, 32, 1, ArraySpec((84, 84, 4), np.uint8, 4))
     no = jnp.zeros(1, bool)
 
     def fill(state: Any, base: jax.Array) -> Any:
@@ -46,7 +46,8 @@ def full_replay() -> dict[str, Any]:
         return jax.lax.scan(add, state, jnp.arange(WRITTEN_AT_ONCE))[0]
 
     before = resident_bytes()
-    state = jax.jit(replay.init)(zero_reward_timestep(jnp.zeros((1, 84, 84, 4), jnp.uint8), 1), jnp.zeros(1, jnp.int32))
+    example = zero_reward_timestep(jnp.zeros((1, 84, 84, 4), jnp.uint8), 1)
+    state = jax.jit(replay.init)(example, jnp.zeros(1, jnp.int32), ())
     fill = jax.jit(fill, donate_argnums=0)
     for i in range(FRAMES // WRITTEN_AT_ONCE + 1):
         state = fill(state, jnp.int32(i))

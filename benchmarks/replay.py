@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxq.envs import ObservationSpec
+from jaxq.envs import ArraySpec
 from jaxq.replay import PrioritizedReplay, UniformReplay
 from jaxq.runs.directory import provenance, write_json
 from jaxq.types import TimeStep
@@ -44,7 +44,7 @@ def _scanned(state: Any, iteration: Callable[[Any, jax.Array], Any], iterations:
 
 def jaxq_replay(iterations: int) -> Segment:
     """`PrioritizedReplay` of 64 environments."""
-    replay = PrioritizedReplay(UniformReplay(ITEMS, SAMPLED, ADDED, ObservationSpec((4,))))
+    replay = PrioritizedReplay(UniformReplay(ITEMS, SAMPLED, ADDED, ArraySpec((4,))))
     no = jnp.zeros(ADDED, bool)
     timestep = TimeStep(jnp.zeros((ADDED, 4)), jnp.zeros(ADDED), no, no, no)
     action = jnp.zeros(ADDED, jnp.int32)

@@ -141,7 +141,10 @@ class Rollout(struct.PyTreeNode):
     following: TimeStep
     memory: PyTree
 
-    def arrived(self, field: str) -> jax.Array:
+    def arrived(self, field: str) -> PyTree:
         """[T, E, ...] a field of the time steps that the actions led to."""
-        later = getattr(self.timestep, field)[1:]
-        return jnp.concatenate([later, getattr(self.following, field)[None]])
+        return jax.tree.map(
+            lambda seen, last: jnp.concatenate([seen[1:], last[None]]),
+            getattr(self.timestep, field),
+            getattr(self.following, field),
+        )

@@ -25,7 +25,7 @@ from jaxq.agents import (
 )
 from jaxq.agents.sac import squashed_gaussian_sample
 from jaxq.bellman import Scalar, operators
-from jaxq.envs import Continuous, ObservationSpec
+from jaxq.envs import ArraySpec, Continuous
 from jaxq.errors import InputError
 from jaxq.networks import MLP, ActionCritic, ActionValueHead, ActionValueNetwork, Ensemble, GaussianPolicyNetwork
 from jaxq.types import TimeStep, Transition
@@ -76,7 +76,7 @@ def tabular_agent(**changes):
     }
     return QLearning(
         network=ActionValueNetwork(MLP(()), ActionValueHead(ACTIONS)),
-        observation_spec=ObservationSpec((STATES,)),
+        observation_spec=ArraySpec((STATES,)),
         optimizer=flatten_small(optax.scale_by_adam()),
         representation=Scalar(1.0),
         **settings,
@@ -236,7 +236,7 @@ def sac_agent(**changes):
     return SAC(
         actor=GaussianPolicyNetwork(1, (32,)),
         critic=Ensemble(lambda: ActionCritic((32,)), 2),
-        observation_spec=ObservationSpec((2,)),
+        observation_spec=ArraySpec((2,)),
         action_spec=Continuous(1),
         optimizer=flatten_small(optax.scale_by_adam()),
         hyper=SACHyperparameters(target_entropy=-1.0, **changes),

@@ -1,6 +1,7 @@
 """The Environment contract on one environment of every family; each adapter against its backend's own interface."""
 
 import functools
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxq import envs
-from jaxq.envs import Continuous, Discrete
+from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
 
@@ -148,6 +149,40 @@ def test_final_observation_is_the_true_one():
     assert ends > 2
 
 
+@pytest.mark.parametrize(
+    ("task", "parts"),
+    [
+        ("Go1JoystickFlatTerrain-v1", {"state": (48,), "privileged_state": (123,)}),
+        ("MiniGrid-Empty-5x5-v0", {"direction": (4,), "image": (7, 7, 3), "mission": (96,)}),
+        ("CheetahRun-v1", {"position": (8,), "velocity": (9,)}),
+    ],
+)
+def test_dictionaries_of_envpool_may_stay_trees(task, parts):
+    """Step for step those of EnvPool's Python interface, part by part."""
+    import envpool
+
+    environment = envs.make(f"envpool/{task}", 2, seed=3, whole=True)
+    assert {name: spec.shape for name, spec in environment.observation_spec.items()} == parts
+    first, actions, ours = jax.device_get(jax.jit(functools.partial(roll, environment, steps=50))(jax.random.key(0)))
+    pool = envpool.make(task, env_type="gymnasium", num_envs=2, seed=3)
+    theirs, _ = pool.reset()
+    for t in range(50):
+        for name, part in theirs.items():
+            seen = ours.observation[name][t - 1] if t else first.observation[name]
+            np.testing.assert_allclose(seen, np.eye(4)[part] if name == "direction" else part, rtol=1e-5, atol=1e-5)
+        theirs, *_ = pool.step(np.asarray(environment._scale(jnp.asarray(actions[t]))))
+
+
+def test_images_with_channels_last_stay_as_they_are():
+    import envpool
+
+    environment = envs.make("envpool/CarRacing-v3", 1, seed=0)
+    _, timestep = environment.reset(jax.random.split(jax.random.key(0), 1))
+    image, _ = envpool.make("CarRacing-v3", env_type="gymnasium", num_envs=1, seed=0).reset()
+    assert environment.observation_spec.shape == (96, 96, 3)
+    np.testing.assert_array_equal(timestep.observation, image)
+
+
 @pytest.mark.parametrize("task", ["Pong-v5", "HalfCheetah-v4", "CheetahRun-v1", "CartPole-v1", "FrozenLake-v1"])
 def test_envpool_inside_the_program_equals_its_python_interface(task):
     """Step for step over 1,500 steps: observations, rewards, ends. A wrong buffer size shows here as garbage."""
@@ -219,6 +254,36 @@ def test_brax_equals_its_own_interface():
         np.testing.assert_allclose(timesteps.reward[t, 0], own_state.reward, rtol=1e-4)
         if own_state.done:
             break
+
+
+class Parts:
+    """A tree of observations: the time as an image and as a number."""
+
+    name = "parts"
+    observation_spec: ClassVar = {"image": ArraySpec((2, 2), np.uint8), "time": ArraySpec((1,))}
+    action_spec = Discrete(2)
+    max_episode_steps = 4
+
+    def reset(self, key):
+        return jnp.int32(0), self.observed(jnp.int32(0))
+
+    def step(self, state, action, key):
+        return state + 1, self.observed(state + 1), 0.0, False, False
+
+    def observed(self, state):
+        return {"image": jnp.full((2, 2), state), "time": state[None]}
+
+
+def test_a_tree_goes_through_batches_and_stacks():
+    environment = FrameStack(Batched(Parts(), 2), 3)
+    first, _, timesteps = roll(environment, jax.random.key(0), steps=12)
+    assert environment.observation_spec["image"] == ArraySpec((2, 2, 3), np.uint8, 3)
+    assert first.observation["image"].dtype == np.uint8
+    assert first.observation["time"].dtype == np.float32
+    times = np.array([*range(1, 5), 0, *range(1, 5), 0, 1, 2])
+    np.testing.assert_array_equal(timesteps.observation["time"][:, 0, 0, -1], times)
+    for lag in (1, 2):
+        np.testing.assert_array_equal(timesteps.observation["image"][:, 1, 0, 1, -1 - lag], np.maximum(times - lag, 0))
 
 
 class GymnaxStyle:

@@ -56,7 +56,7 @@ from jaxq.bellman import (
     watkins_cut,
 )
 from jaxq.bellman.risk import ExpectedUtility
-from jaxq.envs import ObservationSpec, WithStock
+from jaxq.envs import ArraySpec, WithStock
 from jaxq.errors import InputError
 from jaxq.keys import streams
 from jaxq.networks import (
@@ -336,7 +336,7 @@ def test_the_first_transition_of_a_segment_by_brute_force():
 def recurrent_agent(**changes):
     return RecurrentQLearning(
         network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), GRU(16)),
-        observation_spec=ObservationSpec((2,)),
+        observation_spec=ArraySpec((2,)),
         optimizer=optax.scale_by_adam(),
         hyper=QLearningHyperparameters(LinearSchedule.constant(3e-3), GREEDY, HardUpdate.every(20), discount=0.9),
         representation=Scalar(),
@@ -373,7 +373,7 @@ def test_memory_is_used_where_the_observation_does_not_say():
 def recurrent_lambda_agent(**changes):
     return RecurrentLambdaQLearning(
         network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), GRU(16)),
-        observation_spec=ObservationSpec((2,)),
+        observation_spec=ArraySpec((2,)),
         optimizer=optax.scale_by_adam(),
         hyper=LambdaQHyperparameters(LinearSchedule.constant(3e-3), GREEDY, discount=0.9),
         representation=Scalar(),
@@ -485,7 +485,7 @@ def test_direct_advantages_learn_from_random_behaviour_without_importance_weight
     network = SkillLuckNetwork(Table(), 2, 4, 32, decoded_size=5)
     agent = DirectAdvantage(
         network=network,
-        observation_spec=ObservationSpec((5,)),
+        observation_spec=ArraySpec((5,)),
         optimizer=optax.scale_by_adam(),
         hyper=DirectAdvantageHyperparameters(
             LinearSchedule(0.01, 0.0005, 5000.0), GREEDY, HardUpdate(50), discount=DISCOUNT, temperature=0.02
@@ -543,7 +543,7 @@ def made_up_rollout(seed, steps=7, num_envs=4, actions=3):
 def test_lambda_returns_of_a_rollout_by_their_definition(cut):
     agent = LambdaQLearning(
         network=ActionValueNetwork(MLP((4,)), ActionValueHead(3)),
-        observation_spec=ObservationSpec((2,)),
+        observation_spec=ArraySpec((2,)),
         optimizer=optax.identity(),
         hyper=LambdaQHyperparameters(LinearSchedule.constant(1e-3), GREEDY, discount=0.9, trace=0.7),
         representation=Scalar(),
@@ -582,7 +582,7 @@ def pg_rainbow(num_actions, spec, **changes):
 
 
 def test_generalized_advantages_equal_rlax():
-    agent = pg_rainbow(3, ObservationSpec((2,)))
+    agent = pg_rainbow(3, ArraySpec((2,)))
     state = agent.init(jax.random.key(0))
     rollout = made_up_rollout(1)
     # Without truncations, which rlax does not know.
@@ -603,7 +603,7 @@ def test_generalized_advantages_equal_rlax():
 
 
 def test_the_surrogate_s_gradient_is_the_policy_gradient_where_nothing_has_changed():
-    agent = pg_rainbow(3, ObservationSpec((2,)), entropy_weight=0.0, value_weight=0.0, quantile_weight=0.0)
+    agent = pg_rainbow(3, ArraySpec((2,)), entropy_weight=0.0, value_weight=0.0, quantile_weight=0.0)
     state = agent.init(jax.random.key(0))
     rollout = made_up_rollout(2)
     record = jax.jit(jax.vmap(lambda t: agent.act(state, (), t, jax.random.key(2))[2]))(rollout.timestep)

@@ -121,7 +121,7 @@ class KeyShowing:
     """An environment that observes the keys it is given; its episodes are of three steps."""
 
     name = "KeyShowing"
-    observation_spec = envs.ObservationSpec((2,), np.uint32)
+    observation_spec = envs.ArraySpec((2,), np.uint32)
     action_spec = envs.Discrete(2)
     max_episode_steps = 10
 

@@ -12,7 +12,7 @@ from jaxq import platforms
 from jaxq.bellman import Support
 from jaxq.bellman.categorical import project
 from jaxq.bellman.quantile import midpoints, quantile_huber_loss
-from jaxq.envs import ObservationSpec
+from jaxq.envs import ArraySpec
 from jaxq.errors import InputError
 from jaxq.networks import (
     GRU,
@@ -71,11 +71,11 @@ def test_conv_has_the_parameters_of_flax():
 
 
 def test_torsos_by_observation():
-    assert isinstance(torso_for(ObservationSpec((84, 84, 4), np.uint8)), NatureCNN)
-    assert isinstance(torso_for(ObservationSpec((10, 10, 4), np.bool_)), MinAtarCNN)
-    assert isinstance(torso_for(ObservationSpec((4,))), MLP)
+    assert isinstance(torso_for(ArraySpec((84, 84, 4), np.uint8)), NatureCNN)
+    assert isinstance(torso_for(ArraySpec((10, 10, 4), np.bool_)), MinAtarCNN)
+    assert isinstance(torso_for(ArraySpec((4,))), MLP)
     for shape, dtype, width in (((84, 84, 4), np.uint8, 512), ((10, 10, 4), np.bool_, 128), ((4,), np.float32, 64)):
-        torso = torso_for(ObservationSpec(shape, dtype))
+        torso = torso_for(ArraySpec(shape, dtype))
         x = jax.ShapeDtypeStruct((2, *shape), dtype)
         features, _ = jax.eval_shape(torso.init_with_output, jax.random.key(0), x)
         assert features.shape == (2, width)

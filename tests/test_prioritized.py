@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_replay import ENVS, Log
 
-from jaxq.envs.base import ObservationSpec
+from jaxq.envs.base import ArraySpec
 from jaxq.errors import InputError
 from jaxq.replay import PrioritizedReplay, SumTree, UniformReplay
 from jaxq.schedules import LinearSchedule
@@ -78,7 +78,7 @@ def test_a_million_writes_leave_the_sums_exact():
 
 def filled(rows_written, capacity_rows, n, frames=0, batch=2048, **exponents):
     log = Log(0, rows_written, frames=frames)
-    spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
+    spec = ArraySpec((1, frames) if frames else (1,), np.float32, frames)
     replay = PrioritizedReplay(UniformReplay(capacity_rows * ENVS, batch, ENVS, spec, n_step=n), **exponents)
     state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32), ())
     add = jax.jit(replay.add)
@@ -150,7 +150,7 @@ def test_impossible_priorities_are_named(value):
     ],
 )
 def test_impossible_exponents_are_named(settings, name):
-    ring = UniformReplay(100, 8, 2, ObservationSpec((1,)))
+    ring = UniformReplay(100, 8, 2, ArraySpec((1,)))
     with pytest.raises(InputError, match=name):
         PrioritizedReplay(ring, **settings)
 

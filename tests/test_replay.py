@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxq.envs.base import ObservationSpec, zero_reward_timestep
+from jaxq.envs.base import ArraySpec, zero_reward_timestep
 from jaxq.errors import InputError
 from jaxq.replay import PrioritizedReplay, SequenceReplay, UniformReplay
 from jaxq.types import TimeStep
@@ -77,7 +77,7 @@ class Log:
 
 def filled(rows_written: int, capacity_rows: int, n: int, frames: int = 0, seed: int = 0, batch: int = 4096):
     log = Log(seed, rows_written, frames=frames)
-    spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
+    spec = ArraySpec((1, frames) if frames else (1,), np.float32, frames)
     replay = UniformReplay(capacity_rows * ENVS, batch, ENVS, spec, n_step=n)
     state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32), ())
     add = jax.jit(replay.add)
@@ -145,7 +145,7 @@ def test_sealed_ring_is_not_sampled_across_the_seal():
 
 
 def test_each_frame_is_stored_once():
-    spec = ObservationSpec((84, 84, 4), np.uint8, 4)
+    spec = ArraySpec((84, 84, 4), np.uint8, 4)
     replay = UniformReplay(1_000_000, 32, 1, spec)
     timestep = zero_reward_timestep(jax.ShapeDtypeStruct((1, 84, 84, 4), np.uint8), 1)
     state = jax.eval_shape(replay.init, timestep, jax.ShapeDtypeStruct((1,), np.int32), ())
@@ -163,7 +163,7 @@ def test_each_frame_is_stored_once():
     ],
 )
 def test_impossible_sizes_are_named(sizes, named):
-    good = {"capacity": 100, "batch_size": 8, "num_envs": 2, "observation_spec": ObservationSpec((1,))}
+    good = {"capacity": 100, "batch_size": 8, "num_envs": 2, "observation_spec": ArraySpec((1,))}
     with pytest.raises(InputError, match=named):
         UniformReplay(**{**good, **sizes})
 
@@ -174,7 +174,7 @@ def test_segments_are_what_happened(frames, prioritized):
     """Step by step against the log, over episodes' ends and past the ring's first turn."""
     length, capacity, written = 5, 40, 61
     log = Log(3, written, frames=frames)
-    spec = ObservationSpec((1, frames) if frames else (1,), np.float32, frames)
+    spec = ArraySpec((1, frames) if frames else (1,), np.float32, frames)
     ring = SequenceReplay(capacity * ENVS, 256, ENVS, spec, n_step=length)
     replay = PrioritizedReplay(ring) if prioritized else ring
     state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32), ())
@@ -202,8 +202,41 @@ def test_segments_are_what_happened(frames, prioritized):
     assert len(starts) > 30
 
 
+@pytest.mark.parametrize("rows_written", [12, 47])
+def test_a_tree_is_replayed_leaf_by_leaf(rows_written):
+    """Stacked and single arrays side by side: each as in a replay of its own, where the longest stack is whole."""
+    logs = {
+        "long": Log(0, rows_written, frames=4),
+        "short": Log(0, rows_written, frames=2),
+        "one": Log(0, rows_written),
+    }
+    spec = {"images": (ArraySpec((1, 4), frames=4), ArraySpec((1, 2), frames=2)), "one": ArraySpec((1,))}
+    replay = PrioritizedReplay(UniformReplay(20 * ENVS, 512, ENVS, spec, n_step=2))
+
+    def timestep(t):
+        long, short, one = (log.timestep(t) for log in logs)
+        return one.replace(observation={"images": (long.observation, short.observation), "one": one.observation})
+
+    state = replay.init(timestep(0), jnp.zeros(ENVS, jnp.int32), ())
+    add = jax.jit(replay.add)
+    for t in range(rows_written):
+        state = add(state, timestep(t), jnp.zeros(ENVS, jnp.int32), (), timestep(t + 1))
+    assert state.ring.observation["images"][0].shape == (20, ENVS, 1), "frames are stored once"
+    for batch in (replay.sample(state, jax.random.key(0)), replay.ring.sample(state.ring, jax.random.key(0))):
+        starts = set()
+        for i in np.nonzero(batch.weight)[0]:
+            t, e = divmod(int(batch.observation["one"][i, 0]) - 1, ENVS)
+            after = t + int(batch.steps[i])
+            starts.add(t)
+            for seen, at in ((batch.observation, t), (batch.next_observation, after)):
+                (long, short), one = seen["images"], seen["one"]
+                for log, leaf in zip(logs, (long, short, one), strict=True):
+                    np.testing.assert_array_equal(leaf[i], log.observation(at, e))
+        assert min(starts) == (0 if rows_written < 20 else rows_written - 20 + 3), "the longest stack is whole"
+
+
 def test_rewards_of_several_channels_are_kept_apart():
-    replay = UniformReplay(40, 64, 2, ObservationSpec((1,)), n_step=3)
+    replay = UniformReplay(40, 64, 2, ArraySpec((1,)), n_step=3)
     no = jnp.zeros(2, bool)
 
     def timestep(t):

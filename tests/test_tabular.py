@@ -34,7 +34,7 @@ from jaxq.bellman import (
     operators,
     risk,
 )
-from jaxq.envs import ObservationSpec
+from jaxq.envs import ArraySpec
 from jaxq.errors import InputError
 from jaxq.networks import FRACTIONS, ActionValueHead, ActionValueNetwork, FullyParameterizedHead, ImplicitQuantileHead
 from jaxq.types import Transition
@@ -92,7 +92,7 @@ def table_agent(mdp, representation, operator, rate=0.05, updates=2000, discount
         network = ActionValueNetwork(Table(), ActionValueHead(mdp.num_actions, representation.width))
     return QLearning(
         network=network,
-        observation_spec=ObservationSpec((mdp.num_states,)),
+        observation_spec=ArraySpec((mdp.num_states,)),
         optimizer=optimizer,
         hyper=QLearningHyperparameters(
             learning_rate=LinearSchedule(rate, rate / 100, float(updates)),

@@ -1,6 +1,7 @@
 """The off-policy loop: lanes, periods, evaluation, statistics, exactness across a checkpoint."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ from jaxq.agents import (
 from jaxq.bellman import Scalar
 from jaxq.errors import InputError
 from jaxq.lanes import over_lanes
-from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork
+from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, torso_for
 from jaxq.replay import UniformReplay
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.training import Evaluation, OffPolicy, OnPolicy
@@ -247,6 +248,45 @@ class Constant:
 
     def exploit(self, state, memory, timestep, key):
         return jnp.broadcast_to(state, timestep.first.shape), memory
+
+
+class TwoHints:
+    """One step an episode: the right action is that one of an image's bit and a number's is set, and not both."""
+
+    name = "two_hints"
+    observation_spec: ClassVar = {"image": envs.ArraySpec((4, 4, 1), np.uint8), "number": envs.ArraySpec((1,))}
+    action_spec = envs.Discrete(2)
+    max_episode_steps = 1
+
+    def reset(self, key):
+        bits = jax.random.bernoulli(key, 0.5, (2,))
+        return bits, {"image": jnp.full((4, 4, 1), bits[0]), "number": bits[1:].astype(jnp.float32)}
+
+    def step(self, state, action, key):
+        _, observation = self.reset(key)
+        return state, observation, jnp.float32(action == (state[0] ^ state[1])), True, False
+
+
+@pytest.mark.parametrize("on_policy", [False, True])
+def test_agents_learn_from_all_parts_of_a_tree(on_policy):
+    environment = envs.Batched(TwoHints(), 8)
+    network = ActionValueNetwork(torso_for(environment.observation_spec, (32,)), ActionValueHead(2))
+    shared = {"network": network, "observation_spec": environment.observation_spec, "representation": Scalar()}
+    loop = {"environment": environment, "evaluation": Evaluation(envs.Batched(TwoHints(), 64))}
+    adam, greedy = optax.scale_by_adam(), EpsilonGreedy.decaying(1.0, 0.1, 500)
+    if on_policy:
+        hyper = LambdaQHyperparameters(LinearSchedule.constant(3e-3), greedy)
+        agent = LambdaQLearning(**shared, optimizer=adam, hyper=hyper, epochs=2, minibatches=4)
+        training = OnPolicy(**loop, agent=agent, rollout_steps=16)
+    else:
+        hyper = QLearningHyperparameters(LinearSchedule.constant(3e-3), greedy, HardUpdate.every(20))
+        replay = UniformReplay.for_environment(environment, capacity=1000, batch_size=64)
+        agent = QLearning(**shared, optimizer=adam, hyper=hyper)
+        training = OffPolicy(**loop, agent=agent, replay=replay, updates=2, warmup_steps=80)
+    state = start(training, [0])
+    state, _ = jax.jit(training.train_chunk, static_argnums=1)(state, 40 if on_policy else 200)
+    played = jax.jit(lambda state: training.evaluation(training.agent, state.agent, state.key))(state)
+    assert played["eval_return"] == 1.0
 
 
 def test_evaluation_plays_whole_episodes_of_each_member():

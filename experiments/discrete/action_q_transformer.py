@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any
 
 from jaxq.configs import Q_LEARNING, Discount, Exploration, Huber, NStep, Operator, QLearner, Targets, presets
+from jaxq.envs import single_spec
 from jaxq.errors import require
 from jaxq.networks import ActionQTransformer
 from jaxq.runs import main
@@ -31,7 +32,7 @@ PRESETS = presets(Config, Q_LEARNING)
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
-    shape = training.observation_spec.shape
+    shape = single_spec(training.observation_spec, "action_q_transformer").shape
     require(len(shape) == 3, "env", config.env, f"one that observes images; these are of shape {shape}")
     require(config.features % config.heads == 0, "features", config.features, f"a multiple of heads={config.heads}")
     # Cells of an Atari frame are those of Nature's convolutions; of a small image, its own pixels' neighbourhoods.

@@ -14,6 +14,7 @@ import optax
 from jaxq.agents import AnnealedHorizon, ImageAugmentation, Resets, SelfPredictiveQLearning
 from jaxq.bellman import Categorical
 from jaxq.configs import ATOMS, Q_LEARNING, Atoms, Averaging, Exploration, Operator, QLearner, presets
+from jaxq.envs import single_spec
 from jaxq.errors import require
 from jaxq.networks import DuelingHead, ImpalaEncoder, SelfPredictiveNetwork
 from jaxq.runs import main
@@ -86,7 +87,7 @@ PRESETS = presets(
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
-    shape = training.observation_spec.shape
+    shape = single_spec(training.observation_spec, "bbf").shape
     require(len(shape) == 3, "env", config.env, f"one that observes images; these are of shape {shape}")
     representation = Categorical(config.make_support())
     network = SelfPredictiveNetwork(

@@ -12,6 +12,7 @@ import flax.linen as nn
 from jaxq.agents import EpsilonUntil
 from jaxq.bellman import ImplicitQuantile
 from jaxq.configs import Q_LEARNING, Discount, Epsilon, Fractions, Layers, NStep, Operator, QLearner, Targets, presets
+from jaxq.envs import single_spec
 from jaxq.networks import ActionValueNetwork, ImpalaCNN
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -59,7 +60,7 @@ PRESETS = presets(
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
-    shape = training.observation_spec.shape
+    shape = single_spec(training.observation_spec, "btr").shape
     torso: nn.Module = config.make_torso(training)
     if len(shape) == 3:
         pooled = 6 if min(shape[:2]) >= 36 else 0

@@ -17,6 +17,7 @@ from jaxq.configs import (
     Targets,
     presets,
 )
+from jaxq.envs import single_spec
 from jaxq.networks import SkillLuckNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -38,9 +39,8 @@ PRESETS = presets(Config, Q_LEARNING)
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
-    network = SkillLuckNetwork(
-        config.make_torso(training), num_actions, config.num_latents, decoded_size=prod(training.observation_spec.shape)
-    )
+    size = prod(single_spec(training.observation_spec, "off_policy_dae").shape)
+    network = SkillLuckNetwork(config.make_torso(training), num_actions, config.num_latents, decoded_size=size)
     agent = DirectAdvantage(
         network=network,
         observation_spec=training.observation_spec,

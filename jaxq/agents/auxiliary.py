@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import LearnerState, example_observation, init_params
+from jaxq.agents.base import LearnerState, init_params
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import n_step_return
+from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.networks import ActionValueHead

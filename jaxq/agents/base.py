@@ -12,7 +12,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.hyperparameters import as_leaves
-from jaxq.envs.base import ActionSpec, ObservationSpec
+from jaxq.envs.base import ActionSpec
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES
@@ -193,11 +193,6 @@ def init_params(network: Network, key: jax.Array, *args: Any, **kwargs: Any) -> 
     """A network's parameters for inputs like these, its parameters and its samples drawn from streams of their own."""
     params_key, samples_key = streams(key, "params", SAMPLES)
     return network.init({"params": params_key, SAMPLES: samples_key}, *args, **kwargs)
-
-
-def example_observation(spec: ObservationSpec) -> jax.Array:
-    """A batch of one observation of zeros, to initialize networks with."""
-    return jnp.zeros((1, *spec.shape), spec.dtype)
 
 
 def example_action(spec: ActionSpec) -> jax.Array:

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxq.agents.base import LearnerState, RecordsNothing, example_observation
+from jaxq.agents.base import LearnerState, RecordsNothing
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import lambda_return
-from jaxq.envs.base import ObservationSpec
+from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.networks import SkillLuckNetwork
 from jaxq.schedules import LinearSchedule

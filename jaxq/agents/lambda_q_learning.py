@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxq.agents.base import LearnerState, example_observation, in_epochs, init_params
+from jaxq.agents.base import LearnerState, in_epochs, init_params
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
-from jaxq.envs.base import ObservationSpec
+from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES
 from jaxq.schedules import LinearSchedule

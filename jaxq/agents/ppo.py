@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import LearnerState, example_observation, in_epochs, init_params
+from jaxq.agents.base import LearnerState, in_epochs, init_params
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.bellman import ImplicitQuantile, lambda_return
-from jaxq.envs.base import ObservationSpec
+from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES
 from jaxq.schedules import LinearSchedule

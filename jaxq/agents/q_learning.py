@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxq.agents.base import LearnerState, RecordsNothing, example_observation, init_params
+from jaxq.agents.base import LearnerState, RecordsNothing, init_params
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import Channels, Representation, as_given, backup, n_step_return, operators
-from jaxq.envs.base import ObservationSpec
+from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES, Mode

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import LearnerState, example_observation, in_epochs, init_params
+from jaxq.agents.base import LearnerState, in_epochs, init_params
 from jaxq.agents.lambda_q_learning import LambdaQLearning
 from jaxq.agents.q_learning import QLearningHyperparameters
 from jaxq.bellman import Representation, segment_returns
-from jaxq.envs.base import ObservationSpec
+from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES, Mode, RecurrentActionValueNetwork

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import RecordsNothing, descend, example_action, example_observation
+from jaxq.agents.base import RecordsNothing, descend, example_action
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.bellman import Representation, n_step_return
-from jaxq.envs.base import Continuous, ObservationSpec
+from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.keys import streams
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.base import LearnerState, example_observation, init_params
+from jaxq.agents.base import LearnerState, init_params
 from jaxq.agents.q_learning import ActsByQLearning
+from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.networks import ActionValueHead

@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import LearnerState, example_observation, init_params
+from jaxq.agents.base import LearnerState, init_params
 from jaxq.agents.hyperparameters import as_leaves
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import cut_at_end
+from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import LearnerState, descend, example_observation, init_params
+from jaxq.agents.base import LearnerState, descend, init_params
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import huber
+from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.types import Metrics, Network, PyTree, Transition

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +18,7 @@ class Envs:
     """List environments with the shapes of their observations and actions."""
 
     backend: str | None = None
-    """Only this backend: gymnax, envpool, brax or playground."""
+    """Only this backend: gymnax, envpool, brax, playground or tabular."""
     match: str | None = None
     """Only names with this in them, in any case; * and ? stand for any characters."""
 
@@ -50,6 +49,7 @@ class Envs:
 
     def _print(self, console: Console, backend: str, names: list[str]) -> None:
         from jaxq.envs import BACKENDS
+        from jaxq.networks.observations import named_arrays
 
         table = Table(box=None, pad_edge=False)
         for title in ("environment", "observation", "actions", "longest episode"):
@@ -60,7 +60,7 @@ class Envs:
                 status.update(name)
                 try:
                     observation, action, longest = BACKENDS[backend].describe(name.partition("/")[2])
-                    shape = f"{'×'.join(map(str, observation.shape))} {np.dtype(observation.dtype).name}"
+                    shape = ", ".join(f"{part} {spec}".strip() for part, spec in named_arrays(observation).items())
                     table.add_row(name, shape, str(action), f"{longest:,}")
                 except Exception as error:  # one environment that cannot be described must not hide the others
                     reason = " ".join(str(error).split())

@@ -1,6 +1,6 @@
 """Environments: one contract, `Environment`, and adapters for gymnax, EnvPool, Brax and MuJoCo Playground."""
 
-from jaxq.envs.base import Batched, Continuous, Discrete, Environment, ObservationSpec
+from jaxq.envs.base import ArraySpec, Batched, Continuous, Discrete, Environment, ObservationSpec, single_spec
 from jaxq.envs.frame_stack import FrameStack
 from jaxq.envs.registry import (
     BACKENDS,
@@ -19,6 +19,7 @@ from jaxq.envs.stock import WithStock
 __all__ = [
     "BACKENDS",
     "DOMAINS",
+    "ArraySpec",
     "Batched",
     "Continuous",
     "Discrete",
@@ -33,5 +34,6 @@ __all__ = [
     "register",
     "require_continuous",
     "require_discrete",
+    "single_spec",
     "split_name",
 ]

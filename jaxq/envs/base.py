@@ -7,6 +7,7 @@ the contract's end-of-episode semantics. Back ends live in modules of their own.
 import abc
 import copy
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.types import PyTree, TimeStep
 
@@ -21,19 +23,42 @@ DEFAULT_MAX_EPISODE_STEPS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class ObservationSpec:
-    """Shape and dtype of one observation.
+class ArraySpec:
+    """Shape and dtype of one array of an observation; `84×84×4 uint8` when printed.
 
     Attributes:
       shape: without the batch axis.
       dtype: of the array.
       frames: how many consecutive frames the last axis holds, oldest first and zero before the episode's first, when
-        the observation is a frame stack; 0 when it is not. Replay stores each frame of a stack once.
+        the array is a frame stack; 0 when it is not. Replay stores each frame of a stack once.
     """
 
     shape: tuple[int, ...]
     dtype: Any = np.float32
     frames: int = 0
+
+    def __str__(self) -> str:
+        return f"{'×'.join(map(str, self.shape))} {np.dtype(self.dtype).name}"
+
+
+# What an environment observes: an `ArraySpec`, or a tree of them, in which most observations are the single leaf.
+ObservationSpec = Any
+
+
+def single_spec(spec: ObservationSpec, user: str) -> ArraySpec:
+    """The spec of an observation that must be one array.
+
+    Raises:
+      InputError: if it is a tree of several, naming the user and them.
+    """
+    names = list(spec) if isinstance(spec, Mapping) else type(spec).__name__
+    require(isinstance(spec, ArraySpec), "observation", names, f"a single array for {user}")
+    return spec
+
+
+def example_observation(spec: ObservationSpec) -> PyTree:
+    """A batch of one observation of zeros, to initialize networks with."""
+    return jax.tree.map(lambda array: jnp.zeros((1, *array.shape), array.dtype), spec)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +98,8 @@ class Environment(abc.ABC):
     Attributes:
       name: `backend/Name`.
       num_envs: B, the size of the flat batch.
-      observation_spec, action_spec: of one environment.
+      observation_spec: of one environment, an `ArraySpec` or a tree of them.
+      action_spec: of one environment.
       max_episode_steps: the longest episode, which bounds an evaluation.
       reward_shape: of one environment's reward: `()`, or `(C,)` where rewards have several channels.
       resumable: whether the state returned is all of it, so that a run restored from it continues exactly.
@@ -117,10 +143,10 @@ class SingleEnvironment(Protocol):
     action_spec: ActionSpec
     max_episode_steps: int
 
-    def reset(self, key: jax.Array) -> tuple[PyTree, jax.Array]:
+    def reset(self, key: jax.Array) -> tuple[PyTree, PyTree]:
         """The first state and observation of an episode."""
 
-    def step(self, state: PyTree, action: jax.Array, key: jax.Array) -> tuple[PyTree, jax.Array, Any, Any, Any]:
+    def step(self, state: PyTree, action: jax.Array, key: jax.Array) -> tuple[PyTree, PyTree, Any, Any, Any]:
         """The next state and observation, with reward, terminated and truncated as scalars."""
 
 
@@ -203,5 +229,5 @@ class Batched(Environment):
             lambda: stepped,
         )
 
-    def _cast(self, observation: PyTree) -> jax.Array:
-        return jnp.asarray(observation, self.observation_spec.dtype)
+    def _cast(self, observation: PyTree) -> PyTree:
+        return jax.tree.map(lambda spec, array: jnp.asarray(array, spec.dtype), self.observation_spec, observation)

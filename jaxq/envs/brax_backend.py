@@ -1,6 +1,7 @@
 """Brax and MuJoCo Playground (MJX): two back ends with one style of environment object."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxq import platforms
-from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, ActionSpec, Continuous, ObservationSpec
+from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, ActionSpec, ArraySpec, Continuous, ObservationSpec
 from jaxq.errors import InputError, missing_extra, require
 from jaxq.types import PyTree
 
@@ -44,7 +45,7 @@ def playground_names() -> list[str]:
     return sorted(_playground().ALL_ENVS)
 
 
-def make_brax(name: str, backend: str | None = None, **options: Any) -> "BraxEnvironment":
+def make_brax(name: str, backend: str | None = None, whole: bool = False, **options: Any) -> "BraxEnvironment":
     """The Brax environment `name`; `backend` is its physics pipeline, unless given the one it was made for."""
     if backend is not None:
         require(backend in BRAX_PIPELINES, "backend", backend, f"one of {', '.join(BRAX_PIPELINES)}")
@@ -53,10 +54,10 @@ def make_brax(name: str, backend: str | None = None, **options: Any) -> "BraxEnv
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         environment = envs.get_environment(name, **options)
-    return BraxEnvironment(environment, name=f"brax/{name}")
+    return BraxEnvironment(environment, name=f"brax/{name}", whole=whole)
 
 
-def make_playground(name: str, impl: str | None = None, **overrides: Any) -> "BraxEnvironment":
+def make_playground(name: str, impl: str | None = None, whole: bool = False, **overrides: Any) -> "BraxEnvironment":
     """The Playground environment `name`; overrides go to its configuration.
 
     `impl` is the physics implementation: `jax` (MJX) or `warp`. Playground's own default is warp, which is made for
@@ -78,6 +79,7 @@ def make_playground(name: str, impl: str | None = None, **overrides: Any) -> "Br
         name=f"playground/{name}",
         max_episode_steps=int(config.episode_length),
         action_repeat=int(config.get("action_repeat", 1)),
+        whole=whole,
     )
 
 
@@ -96,7 +98,7 @@ def describe_playground(name: str) -> "BraxEnvironment":
 
 
 class BraxEnvironment:
-    """A `SingleEnvironment` around a Brax-style object; of a dictionary of observations it shows `state`."""
+    """A `SingleEnvironment` around a Brax-style object; of a dictionary it shows `state`, or the `whole` of it."""
 
     def __init__(
         self,
@@ -104,21 +106,23 @@ class BraxEnvironment:
         name: str | None = None,
         max_episode_steps: int = DEFAULT_MAX_EPISODE_STEPS,
         action_repeat: int = 1,
+        whole: bool = False,
     ):
         self.environment = environment
         self.name = name or f"brax/{type(environment).__name__}"
         self.max_episode_steps = -(-max_episode_steps // action_repeat)
         self.action_repeat = action_repeat
         self.action_spec: ActionSpec = Continuous(int(environment.action_size))
+        self._whole = whole
         _, observation = jax.eval_shape(self.reset, jax.random.key(0))
-        self.observation_spec = ObservationSpec(observation.shape, np.dtype(np.float32))
+        self.observation_spec: ObservationSpec = jax.tree.map(lambda x: ArraySpec(x.shape, np.float32), observation)
 
-    def reset(self, key: jax.Array) -> tuple[PyTree, jax.Array]:
+    def reset(self, key: jax.Array) -> tuple[PyTree, PyTree]:
         """See `SingleEnvironment.reset`."""
         state = self.environment.reset(key)
         return state, self._observation(state)
 
-    def step(self, state: PyTree, action: jax.Array, key: jax.Array) -> tuple[PyTree, jax.Array, Any, Any, Any]:
+    def step(self, state: PyTree, action: jax.Array, key: jax.Array) -> tuple[PyTree, PyTree, Any, Any, Any]:
         """See `SingleEnvironment.step`. Brax-style environments carry their own randomness, so `key` is not used."""
         reward: Any = 0.0
         for _ in range(self.action_repeat):
@@ -126,6 +130,6 @@ class BraxEnvironment:
             reward = reward + state.reward
         return state, self._observation(state), reward, state.done > 0.5, False
 
-    def _observation(self, state: PyTree) -> jax.Array:
-        observation = state.obs["state"] if isinstance(state.obs, dict) else state.obs
-        return jnp.asarray(observation, jnp.float32)
+    def _observation(self, state: PyTree) -> PyTree:
+        part = isinstance(state.obs, Mapping) and not self._whole
+        return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), state.obs["state"] if part else state.obs)

@@ -14,7 +14,15 @@ import numpy as np
 from flax import struct
 from jax.experimental import io_callback
 
-from jaxq.envs.base import ActionSpec, Continuous, Discrete, Environment, ObservationSpec, zero_reward_timestep
+from jaxq.envs.base import (
+    ActionSpec,
+    ArraySpec,
+    Continuous,
+    Discrete,
+    Environment,
+    ObservationSpec,
+    zero_reward_timestep,
+)
 from jaxq.envs.frame_stack import FrameStack
 from jaxq.errors import InputError, missing_extra
 from jaxq.types import PyTree, TimeStep
@@ -47,19 +55,19 @@ def specs(task: str) -> tuple[ObservationSpec, ActionSpec, int]:
     spec = _envpool().make_spec(task, **({"stack_num": 1} if family(task) == "atari" else {}))
     observation = ObservationConverter(task, spec.gymnasium_observation_space).spec
     if family(task) == "atari":
-        observation = ObservationSpec((*observation.shape, ATARI_FRAMES), observation.dtype, ATARI_FRAMES)
+        observation = ArraySpec((*observation.shape, ATARI_FRAMES), observation.dtype, ATARI_FRAMES)
     return observation, _action_spec(task, spec.gymnasium_action_space)[0], int(spec.config.max_episode_steps)
 
 
-def make(task: str, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> Environment:
-    """A pool of `num_envs` environments; options go to `envpool.make`.
+def make(task: str, num_envs: int, seed: int | Sequence[int] = 0, whole: bool = False, **options: Any) -> Environment:
+    """A pool of `num_envs` environments; `whole` is as of `ObservationConverter`, options go to `envpool.make`.
 
     Atari tasks get the standard preprocessing (frame skip 4 with max-pooling, 84×84 grey, up to 30 no-ops) and a stack
     of 4 frames, `[B, 84, 84, 4]` uint8. `episodic_life=True` ends an episode at every lost life; the default plays
     full games.
     """
     if family(task) != "atari":
-        return EnvPoolEnvironment(task, num_envs, seed, options)
+        return EnvPoolEnvironment(task, num_envs, seed, options, whole)
     frames = options.pop("stack_num", ATARI_FRAMES)
     return FrameStack(EnvPoolEnvironment(task, num_envs, seed, {**options, "stack_num": 1}), frames)
 
@@ -81,7 +89,9 @@ class EnvPoolEnvironment(Environment):
 
     resumable = False
 
-    def __init__(self, task: str, num_envs: int, seed: int | Sequence[int], options: dict[str, Any]):
+    def __init__(
+        self, task: str, num_envs: int, seed: int | Sequence[int], options: dict[str, Any], whole: bool = False
+    ):
         try:
             seed = seed if isinstance(seed, int) else list(seed)
             pool = _envpool().make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **options)
@@ -91,7 +101,7 @@ class EnvPoolEnvironment(Environment):
         self.name = f"envpool/{task}"
         self.num_envs = num_envs
         self.max_episode_steps = int(pool.config["max_episode_steps"])
-        self._convert = ObservationConverter(task, pool.observation_space)
+        self._convert = ObservationConverter(task, pool.observation_space, whole)
         self.observation_spec = self._convert.spec
         self.action_spec, self._scale = _action_spec(task, pool.action_space)
         # EnvPool sizes the buffers of its XLA calls by the dtypes JAX allows at this moment: in 32-bit mode it would
@@ -101,17 +111,14 @@ class EnvPoolEnvironment(Environment):
 
     def reset(self, keys: jax.Array) -> tuple[PoolState, TimeStep]:
         """See `Environment.reset`. The one call that goes through the host: EnvPool's XLA interface has no reset."""
-        shape = (self.num_envs, *self.observation_spec.shape)
-        handle, observation = io_callback(
-            self._host_reset,
-            (
-                jax.ShapeDtypeStruct(self._handle.shape, self._handle.dtype),
-                jax.ShapeDtypeStruct(shape, self.observation_spec.dtype),
-            ),
+        observation = jax.tree.map(
+            lambda spec: jax.ShapeDtypeStruct((self.num_envs, *spec.shape), spec.dtype), self.observation_spec
         )
+        handle = jax.ShapeDtypeStruct(self._handle.shape, self._handle.dtype)
+        handle, observation = io_callback(self._host_reset, (handle, observation))
         return PoolState(handle, jnp.zeros(self.num_envs, bool)), zero_reward_timestep(observation, self.num_envs)
 
-    def _host_reset(self) -> tuple[np.ndarray, np.ndarray]:
+    def _host_reset(self) -> tuple[np.ndarray, PyTree]:
         observation, _ = self.pool.reset()
         return self._handle, self._convert(observation, np)
 
@@ -129,29 +136,35 @@ class EnvPoolEnvironment(Environment):
 
 
 class ObservationConverter:
-    """Turns what a pool observes into one array: float32 vectors, or uint8 images with channels last.
+    """Turns what a pool observes into float32 vectors and uint8 images with channels last.
 
-    Dictionaries of numbers become one vector, in the order of the pool's space; discrete observations become one-hot.
+    Dictionaries become one vector of all their numbers, in the order of the pool's space, or with `whole` a tree of
+    what each of their entries becomes. Discrete observations that stand alone become one-hot.
+
+    Attributes:
+      spec: of one observation.
     """
 
-    def __init__(self, task: str, space: Any):
+    def __init__(self, task: str, space: Any, whole: bool = False):
         self._task = task
         self._space = space
-        if hasattr(space, "n"):
-            self.spec = ObservationSpec((int(space.n),))
-        elif hasattr(space, "spaces"):
-            self.spec = ObservationSpec((sum(self._size(s) for s in self._leaves(space)),))
-        elif np.dtype(space.dtype) == np.uint8 and len(space.shape) == 3:
-            channels, height, width = space.shape
-            self.spec = ObservationSpec((height, width) if channels == 1 else (height, width, channels), np.uint8)
+        self._whole = whole
+        self.spec: ObservationSpec
+        if not hasattr(space, "spaces"):
+            self.spec = self._part_spec(space)
+        elif whole:
+            self._parts = {name: ObservationConverter(task, part, whole) for name, part in _members(space).items()}
+            self.spec = {name: part.spec for name, part in self._parts.items()}
         else:
-            self.spec = ObservationSpec((int(np.prod(space.shape, dtype=int)),))
+            self.spec = ArraySpec((sum(self._size(leaf) for leaf in _leaves(space)),))
 
-    def _leaves(self, space: Any) -> list[Any]:
-        if hasattr(space, "spaces"):
-            members = space.spaces.values() if hasattr(space.spaces, "values") else space.spaces
-            return [leaf for member in members for leaf in self._leaves(member)]
-        return [space]
+    def _part_spec(self, space: Any) -> ArraySpec:
+        if hasattr(space, "n"):
+            return ArraySpec((int(space.n),))
+        if np.dtype(space.dtype) == np.uint8 and len(space.shape) == 3:
+            *sides, channels = np.roll(space.shape, -1) if _channels_first(space) else space.shape
+            return ArraySpec(tuple(map(int, sides if channels == 1 else (*sides, channels))), np.uint8)
+        return ArraySpec((self._size(space),))
 
     def _size(self, space: Any) -> int:
         if not hasattr(space, "shape") or space.shape is None:
@@ -160,19 +173,38 @@ class ObservationConverter:
 
     def _values(self, observation: PyTree, space: Any) -> list[Any]:
         if hasattr(space, "spaces"):
-            return [leaf for key, member in space.spaces.items() for leaf in self._values(observation[key], member)]
+            return [leaf for key, part in _members(space).items() for leaf in self._values(observation[key], part)]
         return [observation]
 
     def __call__(self, observation: PyTree, xp: Any) -> Any:
         """Convert a batch; `xp` is numpy or jax.numpy."""
-        if hasattr(self._space, "n"):
-            return (observation.reshape(-1, 1) == xp.arange(self._space.n)).astype(xp.float32)
         if hasattr(self._space, "spaces"):
+            if self._whole:
+                return {name: part(observation[name], xp) for name, part in self._parts.items()}
             values = self._values(observation, self._space)
             return xp.concatenate([v.reshape(v.shape[0], -1).astype(xp.float32) for v in values], axis=-1)
+        if hasattr(self._space, "n"):
+            return (observation.reshape(-1, 1) == xp.arange(self._space.n)).astype(xp.float32)
         if self.spec.dtype == np.uint8:
-            return observation[:, 0] if len(self.spec.shape) == 2 else xp.moveaxis(observation, 1, -1)
+            image = xp.moveaxis(observation, 1, -1) if _channels_first(self._space) else observation
+            return image[..., 0] if len(self.spec.shape) == 2 else image
         return observation.reshape(observation.shape[0], -1).astype(xp.float32)
+
+
+def _members(space: Any) -> dict[Any, Any]:
+    """The parts of a dictionary of spaces, or of a tuple of them by their numbers."""
+    return dict(space.spaces.items()) if hasattr(space.spaces, "items") else dict(enumerate(space.spaces))
+
+
+def _leaves(space: Any) -> list[Any]:
+    return (
+        [leaf for part in _members(space).values() for leaf in _leaves(part)] if hasattr(space, "spaces") else [space]
+    )
+
+
+def _channels_first(space: Any) -> bool:
+    """Whether an image's channels come first, as Atari's do, and not last, as Box2D's: there are fewest of them."""
+    return space.shape[0] < space.shape[-1]
 
 
 def _action_spec(task: str, space: Any) -> tuple[ActionSpec, Any]:

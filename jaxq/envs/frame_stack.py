@@ -3,14 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from jaxq.envs.base import Environment, ObservationSpec
+from jaxq.envs.base import ArraySpec, Environment, select
 from jaxq.types import PyTree, TimeStep
 
 
 class FrameStack(Environment):
     """Observations become the last `frames` of the episode on a new last axis, oldest first, zero before its start.
 
-    The spec says so (`ObservationSpec.frames`), and replay then stores each frame once and stacks when it samples.
+    The spec says so (`ArraySpec.frames`), and replay then stores each frame once and stacks when it samples.
     """
 
     def __init__(self, environment: Environment, frames: int):
@@ -21,23 +21,27 @@ class FrameStack(Environment):
         self.action_spec = environment.action_spec
         self.max_episode_steps = environment.max_episode_steps
         self.resumable = environment.resumable
-        single = environment.observation_spec
-        self.observation_spec = ObservationSpec((*single.shape, frames), single.dtype, frames)
+        self.observation_spec = jax.tree.map(
+            lambda spec: ArraySpec((*spec.shape, frames), spec.dtype, frames), environment.observation_spec
+        )
 
     def reset(self, keys: jax.Array) -> tuple[PyTree, TimeStep]:
         """See `Environment.reset`."""
         state, timestep = self.environment.reset(keys)
         batch = timestep.first.shape[0]
-        empty = jnp.zeros((batch, *self.observation_spec.shape), self.observation_spec.dtype)
+        empty = jax.tree.map(lambda spec: jnp.zeros((batch, *spec.shape), spec.dtype), self.observation_spec)
         return self._push(state, empty, timestep)
 
     def step(self, state: PyTree, action: jax.Array) -> tuple[PyTree, TimeStep]:
         """See `Environment.step`."""
-        inner, stack = state
+        inner, stacks = state
         inner, timestep = self.environment.step(inner, action)
-        first = timestep.first.reshape(-1, *(1,) * (stack.ndim - 1))
-        return self._push(inner, jnp.where(first, jnp.zeros_like(stack), stack), timestep)
+        return self._push(inner, select(timestep.first, jax.tree.map(jnp.zeros_like, stacks), stacks), timestep)
 
-    def _push(self, inner: PyTree, stack: jax.Array, timestep: TimeStep) -> tuple[PyTree, TimeStep]:
-        stack = jnp.concatenate([stack[..., 1:], timestep.observation[..., None]], axis=-1)
-        return (inner, stack), timestep.replace(observation=stack)
+    def _push(self, inner: PyTree, stacks: PyTree, timestep: TimeStep) -> tuple[PyTree, TimeStep]:
+        stacks = jax.tree.map(
+            lambda stack, frame: jnp.concatenate([stack[..., 1:], frame[..., None]], axis=-1),
+            stacks,
+            timestep.observation,
+        )
+        return (inner, stacks), timestep.replace(observation=stacks)

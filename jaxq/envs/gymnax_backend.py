@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, ActionSpec, Continuous, Discrete, ObservationSpec
+from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, ActionSpec, ArraySpec, Continuous, Discrete, ObservationSpec
 from jaxq.errors import InputError, missing_extra
 from jaxq.types import PyTree
 
@@ -40,13 +40,21 @@ class GymnaxEnvironment:
     `observation_space` (only discrete observations need it), `is_truncated`, and `max_steps_in_episode` of its
     parameters.
 
-    Observations become one array of `dtype`: those of several parts are joined, discrete ones are one-hot.
+    Observations become one array of `dtype`: those of several parts are joined, discrete ones are one-hot. With `whole`
+    they stay the tree that they are.
 
     Raises:
       InputError: naming what is missing.
     """
 
-    def __init__(self, environment: Any, params: Any = None, name: str | None = None, dtype: Any = np.float32):
+    def __init__(
+        self,
+        environment: Any,
+        params: Any = None,
+        name: str | None = None,
+        dtype: Any = np.float32,
+        whole: bool = False,
+    ):
         for needed in ("reset_env", "step_env", "action_space"):
             if not callable(getattr(environment, needed, None)):
                 raise InputError(f"environment is a {type(environment).__name__} without {needed}, which it must have")
@@ -57,24 +65,31 @@ class GymnaxEnvironment:
         self.action_spec, self._scale = _action_spec(self.name, environment.action_space(self.params))
         space = getattr(environment, "observation_space", None)
         self._categories = None if space is None else getattr(space(self.params), "n", None)
+        self._whole = whole
         _, observation = jax.eval_shape(self.reset, jax.random.key(0))
-        self.observation_spec = ObservationSpec(observation.shape, np.dtype(dtype))
+        self.observation_spec: ObservationSpec = (
+            jax.tree.map(lambda x: ArraySpec(x.shape, x.dtype), observation)
+            if whole
+            else ArraySpec(observation.shape, np.dtype(dtype))
+        )
 
-    def reset(self, key: jax.Array) -> tuple[PyTree, jax.Array]:
+    def reset(self, key: jax.Array) -> tuple[PyTree, PyTree]:
         """See `SingleEnvironment.reset`."""
         observation, state = self.environment.reset_env(key, self.params)
-        return state, self._flat(observation)
+        return state, self._observed(observation)
 
-    def step(self, state: PyTree, action: jax.Array, key: jax.Array) -> tuple[PyTree, jax.Array, Any, Any, Any]:
+    def step(self, state: PyTree, action: jax.Array, key: jax.Array) -> tuple[PyTree, PyTree, Any, Any, Any]:
         """See `SingleEnvironment.step`."""
         observation, state, reward, terminated, _ = self.environment.step_env(
             key, state, self._scale(action), self.params
         )
         is_truncated = getattr(self.environment, "is_truncated", None)
         truncated = False if is_truncated is None else is_truncated(state, self.params)
-        return state, self._flat(observation), jnp.squeeze(reward), jnp.squeeze(terminated), jnp.squeeze(truncated)
+        return state, self._observed(observation), jnp.squeeze(reward), jnp.squeeze(terminated), jnp.squeeze(truncated)
 
-    def _flat(self, observation: PyTree) -> jax.Array:
+    def _observed(self, observation: PyTree) -> PyTree:
+        if self._whole:
+            return observation
         leaves = jax.tree.leaves(observation)
         if self._categories is not None:
             return jax.nn.one_hot(jnp.asarray(leaves[0], jnp.int32).reshape(()), int(self._categories))

@@ -136,7 +136,9 @@ def make(name: str, num_envs: int, *, seed: int | Sequence[int] = 0, **options: 
       num_envs: B, the size of the flat batch.
       seed: of back ends whose randomness lives outside JAX (EnvPool), one for all or one for each environment
         (`environment_seeds`); the others are seeded by the keys of `reset`.
-      options: passed to the backend: `episodic_life` (EnvPool Atari), `backend` (Brax), `impl` (Playground) ...
+      options: passed to the backend: `episodic_life` (EnvPool Atari), `backend` (Brax), `impl` (Playground) ... With
+        `whole` dictionaries of observations stay the trees that they are; without, EnvPool's become one vector, and of
+        Brax's and Playground's `state` alone is seen.
 
     Raises:
       InputError: unknown name, backend not installed (naming the extra), or options the backend does not take.

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.envs.base import Environment, ObservationSpec
+from jaxq.envs.base import ArraySpec, Environment, single_spec
 from jaxq.errors import require
 from jaxq.types import PyTree, TimeStep
 
@@ -35,7 +35,7 @@ class WithStock(Environment):
     clipped and shifted.
 
     Raises:
-      InputError: for frame stacks and rewards of several channels, or a discount outside (0, 1].
+      InputError: for trees of observations, frame stacks and rewards of several channels, or a discount outside (0, 1].
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class WithStock(Environment):
     ):
         require(0 < discount <= 1, "discount", discount, "in (0, 1], to divide by")
         require(abs(initial) <= LARGEST_STOCK, "initial_stock", initial, f"within ±{LARGEST_STOCK:g}")
-        spec = environment.observation_spec
+        spec = single_spec(environment.observation_spec, "a stock beside it")
         require(not spec.frames, "env", environment.name, "one without frame stacks, which leave a stock no room")
         require(not environment.reward_shape, "env", environment.name, "one with scalar rewards")
         self.environment, self.discount, self.initial = environment, discount, initial
@@ -56,7 +56,7 @@ class WithStock(Environment):
         self.name, self.num_envs = environment.name, environment.num_envs
         self.action_spec, self.max_episode_steps = environment.action_spec, environment.max_episode_steps
         self.resumable = environment.resumable
-        self.observation_spec = ObservationSpec((*spec.shape[:-1], spec.shape[-1] + 1))
+        self.observation_spec = ArraySpec((*spec.shape[:-1], spec.shape[-1] + 1))
 
     def like(self, environment: Environment) -> Environment:
         """See `Environment.like`."""

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxq.envs.base import ActionSpec, Discrete, ObservationSpec
+from jaxq.envs.base import ActionSpec, ArraySpec, Discrete
 from jaxq.tabular import MDP, MDPS
 
 
@@ -20,7 +20,7 @@ class TabularEnvironment:
     def __init__(self, name: str, mdp: MDP):
         self.name = name
         self.mdp = mdp
-        self.observation_spec = ObservationSpec((mdp.num_states,))
+        self.observation_spec = ArraySpec((mdp.num_states,))
         self.action_spec: ActionSpec = Discrete(mdp.num_actions)
         self.max_episode_steps = mdp.max_steps
         self.reward_shape = mdp.channels

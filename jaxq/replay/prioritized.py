@@ -96,7 +96,7 @@ class PrioritizedReplay:
         ring = self.ring.add(state.ring, timestep, action, record, following)
         begun = (written - self.ring.n_step) % rows
         complete = (ring.size > self.ring.n_step) & (ring.flags[begun] & FINAL == 0)
-        gone = (written + max(self.ring.observation_spec.frames - 1, 0)) % rows
+        gone = (written + self.ring.history) % rows
         fresh = jnp.where(complete, state.largest**self.priority_exponent, 0.0)
         tree = state.tree.set_range(gone * envs, jnp.zeros(envs)).set_range(begun * envs, fresh)
         return state.replace(ring=ring, tree=tree)

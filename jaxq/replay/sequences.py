@@ -23,7 +23,7 @@ class SequenceReplay(UniformReplay):
         seen = self._observation(state, rows.ravel(), envs.ravel())
         flags = state.flags[rows[:-1], envs[:-1]]
         return Segment(
-            observation=seen.reshape(*rows.shape, *seen.shape[1:]),
+            observation=jax.tree.map(lambda leaf: leaf.reshape(*rows.shape, *leaf.shape[1:]), seen),
             action=state.action[rows[:-1], envs[:-1]],
             reward=state.reward[rows[:-1], envs[:-1]],
             terminated=flags & TERMINATED != 0,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.bellman import cut_at_end
-from jaxq.envs.base import Environment, ObservationSpec
+from jaxq.envs.base import ArraySpec, Environment, ObservationSpec
 from jaxq.errors import require
 from jaxq.types import PyTree, TimeStep, Transition
 
@@ -31,7 +31,7 @@ class ReplayState(struct.PyTreeNode):
     """The ring.
 
     Attributes:
-      observation: [T, E, ...]; single frames where observations are frame stacks.
+      observation: [T, E, ...] of each array; single frames where it is a frame stack.
       action: [T, E, ...].
       reward: [T, E] float32, or [T, E, C].
       flags: [T, E] uint8.
@@ -40,7 +40,7 @@ class ReplayState(struct.PyTreeNode):
       size: int32, how many rows are filled.
     """
 
-    observation: jax.Array
+    observation: PyTree
     action: jax.Array
     reward: jax.Array
     flags: jax.Array
@@ -76,7 +76,7 @@ class UniformReplay:
         require(self.num_envs >= 1, "num_envs", self.num_envs, "at least 1")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         require(self.n_step >= 1, "n_step", self.n_step, "at least 1")
-        shortest = self.num_envs * (self.n_step + max(self.observation_spec.frames, 1) + 1)
+        shortest = self.num_envs * (self.n_step + self.history + 2)
         require(
             self.capacity >= shortest,
             "replay_capacity",
@@ -95,6 +95,11 @@ class UniformReplay:
         return self.capacity // self.num_envs
 
     @property
+    def history(self) -> int:
+        """Rows before a transition's own that its observation takes: the older frames of its longest stack."""
+        return max([spec.frames - 1 for spec in jax.tree.leaves(self.observation_spec) if spec.frames], default=0)
+
+    @property
     def minimum_size(self) -> int:
         """Transitions a warm-up must add before the first sample."""
         return self.num_envs * (self.n_step + 1)
@@ -106,15 +111,12 @@ class UniformReplay:
 
     def init(self, timestep: TimeStep, action: jax.Array, record: PyTree) -> ReplayState:
         """An empty ring for time steps, actions and records like these, [E, ...]."""
-        observation = timestep.observation
-        if self.observation_spec.frames:
-            observation = observation[..., -1]
 
         def ring(example: jax.Array) -> jax.Array:
             return jnp.zeros((self.rows, *example.shape), example.dtype)
 
         return ReplayState(
-            observation=ring(observation),
+            observation=jax.tree.map(ring, self._stored(timestep.observation)),
             action=ring(action),
             reward=ring(timestep.reward),
             flags=jnp.zeros((self.rows, self.num_envs), jnp.uint8),
@@ -127,9 +129,6 @@ class UniformReplay:
         self, state: ReplayState, timestep: TimeStep, action: jax.Array, record: PyTree, following: TimeStep
     ) -> ReplayState:
         """Write one row: what was seen, the action taken there, its record, and what came of it: [E, ...]."""
-        observation = timestep.observation
-        if self.observation_spec.frames:
-            observation = observation[..., -1]
         flags = (
             TERMINATED * following.terminated.astype(jnp.uint8)
             + TRUNCATED * following.truncated.astype(jnp.uint8)
@@ -141,7 +140,7 @@ class UniformReplay:
 
         position = state.position + 1
         return ReplayState(
-            observation=write(state.observation, observation),
+            observation=jax.tree.map(write, state.observation, self._stored(timestep.observation)),
             action=write(state.action, action),
             reward=write(state.reward, following.reward),
             flags=write(state.flags, flags),
@@ -167,7 +166,7 @@ class UniformReplay:
           A `Transition` of `batch_size` windows of `n_step`; `weight` is 1, or 0 for the rare draw without transition.
         """
         # Windows start where all their rows are in the ring and, where frames are stacked, those before them too.
-        oldest = jnp.where(state.size == self.rows, max(self.observation_spec.frames - 1, 0), 0)
+        oldest = jnp.where(state.size == self.rows, self.history, 0)
         starts = (state.size - self.n_step - oldest) * self.num_envs
         bits = jax.random.bits(key, (DRAWS, self.batch_size), jnp.uint32)
         draws = (bits % starts.astype(jnp.uint32)).astype(jnp.int32)
@@ -207,13 +206,21 @@ class UniformReplay:
             record=jax.tree.map(lambda ring: ring[row, env], state.record),
         )
 
-    def _observation(self, state: ReplayState, row: jax.Array, env: jax.Array) -> jax.Array:
+    def _stored(self, observation: PyTree) -> PyTree:
+        """What a row keeps of an observation: of stacks the newest frame."""
+        return jax.tree.map(lambda spec, x: x[..., -1] if spec.frames else x, self.observation_spec, observation)
+
+    def _observation(self, state: ReplayState, row: jax.Array, env: jax.Array) -> PyTree:
         """Observations at rows of the ring, [B, ...], stacking frames where they were stored singly."""
-        frames = self.observation_spec.frames
-        if not frames:
-            return state.observation[row, env]
+
+        def read(spec: ArraySpec, ring: jax.Array) -> jax.Array:
+            return self._stack(state, ring, spec.frames, row, env) if spec.frames else ring[row, env]
+
+        return jax.tree.map(read, self.observation_spec, state.observation)
+
+    def _stack(self, state: ReplayState, ring: jax.Array, frames: int, row: jax.Array, env: jax.Array) -> jax.Array:
         rows = (row[:, None] - jnp.arange(frames - 1, -1, -1)) % self.rows  # [B, frames], oldest first
-        stack = state.observation[rows, env[:, None]]
+        stack = ring[rows, env[:, None]]
         # A frame belongs to the episode if no row from it up to the one before the newest was an episode's last,
         # nor was it never written (the rows before the first of a ring that has not yet wrapped).
         flags = state.flags[rows[:, :-1], env[:, None]]
