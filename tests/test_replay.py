@@ -205,11 +205,7 @@ def test_segments_are_what_happened(frames, prioritized):
 @pytest.mark.parametrize("rows_written", [12, 47])
 def test_a_tree_is_replayed_leaf_by_leaf(rows_written):
     """Stacked and single arrays side by side: each as in a replay of its own, where the longest stack is whole."""
-    logs = {
-        "long": Log(0, rows_written, frames=4),
-        "short": Log(0, rows_written, frames=2),
-        "one": Log(0, rows_written),
-    }
+    logs = [Log(0, rows_written, frames=frames) for frames in (4, 2, 0)]
     spec = {"images": (ArraySpec((1, 4), frames=4), ArraySpec((1, 2), frames=2)), "one": ArraySpec((1,))}
     replay = PrioritizedReplay(UniformReplay(20 * ENVS, 512, ENVS, spec, n_step=2))
 
