@@ -1,4 +1,4 @@
-"""Agents: exact values on a small problem, exploration, targets, SAC's densities and gradients."""
+"""Agents: exact values on a small problem, exploration and targets."""
 
 import dataclasses
 
@@ -9,7 +9,6 @@ import optax
 import pytest
 
 from jaxq.agents import (
-    SAC,
     Boltzmann,
     EpsilonGreedy,
     EpsilonLadder,
@@ -20,14 +19,12 @@ from jaxq.agents import (
     PolyakUpdate,
     QLearning,
     QLearningHyperparameters,
-    SACHyperparameters,
     flatten_small,
 )
-from jaxq.agents.sac import squashed_gaussian_sample
 from jaxq.bellman import Scalar, operators
-from jaxq.envs import ArraySpec, Continuous
+from jaxq.envs import ArraySpec
 from jaxq.errors import InputError
-from jaxq.networks import MLP, ActionCritic, ActionValueHead, ActionValueNetwork, Ensemble, GaussianPolicyNetwork
+from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork
 from jaxq.types import TimeStep, Transition
 
 STATES, ACTIONS = 5, 3
@@ -215,80 +212,6 @@ def test_target_schedules():
     np.testing.assert_allclose(PolyakUpdate(0.25).step(target, online, jnp.int32(1))["w"], 0.25)
 
 
-def test_squashed_gaussian_density_integrates_to_one():
-    mean, log_std = jnp.full((200_000, 1), 0.4), jnp.full((200_000, 1), -0.3)
-    action, log_density = squashed_gaussian_sample((mean, log_std), jax.random.key(0))
-    # E[1/p(a)] over samples is the length of the support, 2.
-    inside = np.abs(action[:, 0]) < 0.9
-    np.testing.assert_allclose(np.mean(np.where(inside, np.exp(-log_density), 0)), 1.8, rtol=0.02)
-
-
-def test_squashed_gaussian_density_is_finite_far_out():
-    policy = jnp.array([[30.0, -30.0]]), jnp.array([[1.0, -5.0]])
-    (action, log_density), gradient = squashed_gaussian_sample(policy, jax.random.key(0)), None
-    gradient = jax.grad(lambda m: squashed_gaussian_sample((m, policy[1]), jax.random.key(0))[1].sum())(policy[0])
-    assert np.isfinite(action).all()
-    assert np.isfinite(log_density).all()
-    assert np.isfinite(gradient).all()
-
-
-def sac_agent(**changes):
-    return SAC(
-        actor=GaussianPolicyNetwork(1, (32,)),
-        critic=Ensemble(lambda: ActionCritic((32,)), 2),
-        observation_spec=ArraySpec((2,)),
-        action_spec=Continuous(1),
-        optimizer=flatten_small(optax.scale_by_adam()),
-        hyper=SACHyperparameters(target_entropy=-1.0, **changes),
-        representation=Scalar(),
-    )
-
-
-def bandit_batch(key, size=256):
-    """One-step episodes with the reward -(a - 0.5)²."""
-    action = jax.random.uniform(key, (size, 1), minval=-1, maxval=1)
-    return Transition(
-        observation=jnp.ones((size, 2)),
-        action=action,
-        rewards=-((action - 0.5) ** 2),
-        steps=jnp.ones(size, jnp.int32),
-        terminated=jnp.ones(size, bool),
-        next_observation=jnp.ones((size, 2)),
-        weight=jnp.ones(size),
-        index=jnp.arange(size),
-    )
-
-
-def test_sac_finds_the_best_action_and_its_target_entropy():
-    rates = ("actor_learning_rate", "critic_learning_rate", "temperature_learning_rate")
-    agent = sac_agent(**dict.fromkeys(rates, LinearSchedule.constant(3e-3)))
-
-    @jax.jit
-    def learn(state):
-        def step(state, key):
-            return agent.update(state, bandit_batch(key), key)[:2]
-
-        return jax.lax.scan(step, state, jax.random.split(jax.random.key(0), 3000))
-
-    state, metrics = learn(agent.init(jax.random.key(1)))
-    timestep = TimeStep(jnp.ones((1, 2)), *(jnp.zeros(1),) * 4)
-    action, _ = agent.exploit(state, (), timestep, jax.random.key(0))
-    np.testing.assert_allclose(action, 0.5, atol=0.1)
-    np.testing.assert_allclose(np.mean(metrics["entropy"][-500:]), -1.0, atol=0.15)
-
-
-def test_sac_target_is_the_smaller_critic_and_the_entropy_bonus():
-    agent = sac_agent()
-    state = agent.init(jax.random.key(0))
-    batch = bandit_batch(jax.random.key(1), 8).replace(terminated=jnp.zeros(8, bool))
-    key = jax.random.key(2)
-    target = agent._critic_target(state, batch, jnp.float32(0.3), key)
-    action, log_density = squashed_gaussian_sample(agent.actor.apply(state.actor, batch.next_observation), key)
-    values = agent.critic.apply(state.target_critic, batch.next_observation, action)[..., 0]
-    expected = batch.rewards[:, 0] + 0.99 * (np.minimum(values[0], values[1]) - 0.3 * log_density)
-    np.testing.assert_allclose(target[:, 0], expected, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("changes", "named"),
     [({"discount": 1.5}, "discount"), ({"reward_clip": 0.0}, "reward_clip"), ({"discount": float("nan")}, "discount")],
@@ -297,9 +220,6 @@ def test_impossible_hyperparameters_are_named(changes, named):
     good = tabular_agent().hyper
     with pytest.raises(InputError, match=named):
         tabular_agent(hyper=good.replace(**changes))
-    if named == "discount":
-        with pytest.raises(InputError, match=named):
-            sac_agent(**changes)
 
 
 def test_targets_are_the_target_network_s_and_priorities_the_errors_against_them():
@@ -314,17 +234,6 @@ def test_targets_are_the_target_network_s_and_priorities_the_errors_against_them
     s, a, t = (np.argmax(batch.observation, 1), np.asarray(batch.action), np.argmax(batch.next_observation, 1))
     backed_up = np.asarray(batch.rewards)[:, 0] + 0.9 * np.where(batch.terminated, 0.0, target[t].max(axis=1))
     np.testing.assert_allclose(priority, np.abs(backed_up - q[s, a]), rtol=1e-4, atol=1e-5)
-
-
-def test_sac_s_target_holds_the_entropy_of_the_next_action():
-    """`r + γ (min q̄ - α log π)`: more temperature moves it by `-γ Δα log π` of the very action that was drawn."""
-    agent = sac_agent()
-    state, batch, key = agent.init(jax.random.key(0)), bandit_batch(jax.random.key(1)), jax.random.key(2)
-    batch = batch.replace(terminated=jnp.zeros_like(batch.terminated))
-    low, high = (agent._critic_target(state, batch, jnp.float32(alpha), key)[:, 0] for alpha in (0.0, 2.0))
-    _, log_density = squashed_gaussian_sample(agent.actor.apply(state.actor, batch.next_observation), key)
-    np.testing.assert_allclose(high - low, -state.hyper.discount * 2.0 * log_density, rtol=1e-3, atol=1e-4)
-    assert np.abs(high - low).max() > 0.1
 
 
 def test_exploration_that_ends_leaves_the_greedy_action():

@@ -27,7 +27,10 @@ SMALL = {
 }  # fmt: skip
 
 
-OTHERWISE = {"sac": "gymnax/Pendulum-v1", "minimax_dqn": "tabular/MarkovGame"}
+OTHERWISE = {
+    "minimax_dqn": "tabular/MarkovGame",
+    **{name: "gymnax/Pendulum-v1" for name, folder in FOLDERS.items() if folder == "continuous"},
+}
 
 
 def small(config_class):

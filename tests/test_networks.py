@@ -298,8 +298,8 @@ def test_a_tree_of_vectors_is_one_vector_to_all_that_take_one():
     action = jnp.ones((2, 1))
     for module, rest in (
         (torso_for(spec, (4,)), ()),
-        (GaussianPolicyNetwork(1, (4,)), ()),
-        (ActionCritic((4,)), (action,)),
+        (GaussianPolicyNetwork(lambda mode: MLP((4,)), 1), ()),
+        (ActionCritic(lambda mode: MLP((4,))), (action,)),
     ):
         params = module.init(jax.random.key(0), observation, *rest)
         found, expected = (module.apply(params, seen, *rest) for seen in (observation, joined))

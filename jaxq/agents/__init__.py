@@ -1,31 +1,39 @@
 """Agents: `init`, `act`, `update`, written for one member of a population."""
 
+from jaxq.agents.actor_critic import ActorCritic, ActorCriticHyperparameters, ActorCriticState
 from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random_shift
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.agents.ensemble import EnsembleQLearning
+from jaxq.agents.entropy import FixedTemperature, TunedTemperature
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonUntil, EpsilonZGreedy, Greedy
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
+from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
+from jaxq.agents.noise import GaussianNoise, NoiseByEnvironment, OrnsteinUhlenbeckNoise, PolicySample, Smoothing
+from jaxq.agents.policies import Deterministic, SquashedGaussian
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
 from jaxq.agents.retrace import RetraceHyperparameters, RetraceQLearning
-from jaxq.agents.sac import SAC, SACHyperparameters, SACState
 from jaxq.agents.saddle_point import SaddlePointQLearning
 from jaxq.agents.self_predictive import AnnealedHorizon, Resets, SelfPredictiveQLearning
-from jaxq.agents.targets import HardUpdate, PolyakUpdate
+from jaxq.agents.targets import DelayedPolyakUpdate, HardUpdate, PolyakUpdate
 from jaxq.agents.variance_weighted import VarianceWeightedQLearning
 from jaxq.schedules import LinearSchedule
 
 __all__ = [
     "PPO",
-    "SAC",
+    "ActorCritic",
+    "ActorCriticHyperparameters",
+    "ActorCriticState",
     "Agent",
     "AnnealedHorizon",
     "AuxiliaryQLearning",
     "Boltzmann",
+    "DelayedPolyakUpdate",
+    "Deterministic",
     "DirectAdvantage",
     "DirectAdvantageHyperparameters",
     "EnsembleQLearning",
@@ -33,16 +41,22 @@ __all__ = [
     "EpsilonLadder",
     "EpsilonUntil",
     "EpsilonZGreedy",
+    "FixedTemperature",
+    "GaussianNoise",
     "Greedy",
     "HardUpdate",
     "ImageAugmentation",
+    "IteratedActorCritic",
     "IteratedQLearning",
     "LambdaQHyperparameters",
     "LambdaQLearning",
     "LinearSchedule",
+    "NoiseByEnvironment",
     "OnPolicyAgent",
+    "OrnsteinUhlenbeckNoise",
     "PGRainbow",
     "PPOHyperparameters",
+    "PolicySample",
     "PolyakUpdate",
     "QLearning",
     "QLearningHyperparameters",
@@ -51,10 +65,12 @@ __all__ = [
     "Resets",
     "RetraceHyperparameters",
     "RetraceQLearning",
-    "SACHyperparameters",
-    "SACState",
     "SaddlePointQLearning",
     "SelfPredictiveQLearning",
+    "Smoothing",
+    "SoftWindow",
+    "SquashedGaussian",
+    "TunedTemperature",
     "VarianceWeightedQLearning",
     "WindowShift",
     "except_for",

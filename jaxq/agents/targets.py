@@ -50,3 +50,26 @@ class PolyakUpdate(struct.PyTreeNode):
         """The target after this many updates of the online parameters."""
         del updates
         return jax.tree.map(lambda t, o: t + self.rate * (o - t), target, online)
+
+
+class DelayedPolyakUpdate(struct.PyTreeNode):
+    """An exponential average that follows once in `period` updates, with the actor (Fujimoto et al., 2018)."""
+
+    rate: Any
+    period: Any
+
+    @classmethod
+    def at_rate(cls, rate: float, period: int) -> "DelayedPolyakUpdate":
+        """An average that follows by this share, every so many updates.
+
+        Raises:
+          InputError: if the share is outside (0, 1], or the period is less than one.
+        """
+        require(0 < rate <= 1, "target_rate", rate, "in (0, 1]")
+        require(period >= 1, "target_period", period, "at least 1")
+        return cls(rate, period)
+
+    def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
+        """The target after this many updates of the online parameters."""
+        rate = jnp.where(updates % jnp.int32(self.period) == 0, self.rate, 0.0)
+        return jax.tree.map(lambda t, o: t + rate * (o - t), target, online)

@@ -19,6 +19,7 @@ from jaxq.bellman.gaussian import Gaussian
 from jaxq.bellman.mappings import Identity, Logarithmic, Mapped, SignedHyperbolic, Symlog
 from jaxq.bellman.particles import Particles
 from jaxq.bellman.quantile import Expectile, FullyParameterizedQuantile, ImplicitQuantile, Quantile
+from jaxq.bellman.reductions import First, Mean, Minimum, RandomSubset, Reduction, Truncated
 from jaxq.bellman.returns import (
     cut_at_end,
     lambda_return,
@@ -38,6 +39,7 @@ __all__ = [
     "Decomposed",
     "Distributional",
     "Expectile",
+    "First",
     "FullyParameterizedQuantile",
     "Gaussian",
     "HLGauss",
@@ -47,8 +49,12 @@ __all__ = [
     "ItakuraSaito",
     "Logarithmic",
     "Mapped",
+    "Mean",
+    "Minimum",
     "Particles",
     "Quantile",
+    "RandomSubset",
+    "Reduction",
     "Representation",
     "RiskSensitive",
     "Scalar",
@@ -57,6 +63,7 @@ __all__ = [
     "StockAugmented",
     "Support",
     "Symlog",
+    "Truncated",
     "TwoHot",
     "as_given",
     "backup",

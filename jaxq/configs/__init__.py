@@ -4,34 +4,46 @@ Each axis is a small dataclass with its fields, which become flags, their checks
 object. So what a script does not use is not a flag of it.
 """
 
+from jaxq.configs.actor_critic import (
+    ActorCriticLayers,
+    ActorCriticLearner,
+    DelayedActor,
+    Noise,
+    Temperature,
+    action_size,
+)
 from jaxq.configs.axis import Axis, build_and_tell, recording
 from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironments, Environments
 from jaxq.configs.exploration import Epsilon, Exploration
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize
-from jaxq.configs.presets import ATOMS, FRACTIONS, LAMBDA_Q_LEARNING, Q_LEARNING, Presets, presets
+from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, Q_LEARNING, Presets, presets
 from jaxq.configs.q_learning import LambdaQLearner, QLearner
 from jaxq.configs.replay import NStep, Replay, Sequences
 from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
 from jaxq.configs.rewards import Discount, RewardClip, RewardShift
 from jaxq.configs.run import DRIVER_FIELDS, SESSION_FIELDS, Device, Run, Track
-from jaxq.configs.targets import Averaging, Chain, Targets
+from jaxq.configs.targets import Averaging, Chain, SoftChain, Targets
 from jaxq.configs.torsos import Layers
 
 __all__ = [
     "ATOMS",
+    "CONTROL",
     "DRIVER_FIELDS",
     "FRACTIONS",
     "LAMBDA_Q_LEARNING",
     "Q_LEARNING",
     "SESSION_FIELDS",
+    "ActorCriticLayers",
+    "ActorCriticLearner",
     "Adam",
     "Atoms",
     "Averaging",
     "Axis",
     "Chain",
     "ContinuousEnvironments",
+    "DelayedActor",
     "Device",
     "Discount",
     "DiscreteEnvironments",
@@ -46,6 +58,7 @@ __all__ = [
     "LambdaQLearner",
     "Layers",
     "NStep",
+    "Noise",
     "Operator",
     "PlainOperator",
     "Presets",
@@ -58,10 +71,13 @@ __all__ = [
     "Risk",
     "Run",
     "Sequences",
+    "SoftChain",
     "StepSize",
     "Targets",
+    "Temperature",
     "Track",
+    "action_size",
     "build_and_tell",
     "presets",
     "recording",
-]  # fmt: skip
+]

@@ -135,3 +135,6 @@ ATOMS: Presets = {
 
 # IQN's paper finds 8 samples nearly as good as 64; on small images they are what an update's time goes into.
 FRACTIONS: Presets = {"minatar": {"num_fractions": 8, "num_act_fractions": 8}}
+
+# Actor-critics: classic control needs few steps, and its replay can be small.
+CONTROL: Presets = {"classic": {"total_steps": 20_000, "warmup_steps": 1_000, "replay_capacity": 50_000}}

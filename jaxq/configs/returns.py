@@ -10,6 +10,8 @@ from jaxq.configs.axis import Axis
 from jaxq.errors import InputError
 from jaxq.networks import ImplicitQuantileHead
 
+RiskName = Literal["neutral", "cvar", "wang", "cpw", "power", "entropic"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Huber(Axis):
@@ -76,7 +78,7 @@ class Fractions(QuantileHuber):
 class Risk(Axis):
     """What a return is worth to who knows its distribution."""
 
-    risk: Literal["neutral", "cvar", "wang", "cpw", "power", "entropic"] = "neutral"
+    risk: RiskName = "neutral"
     """What a distribution is worth."""
     risk_level: float = 0.25
     """Its number: η of cvar, wang, cpw and power, β of entropic."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from jaxq.agents import HardUpdate, IteratedQLearning, PolyakUpdate, QLearning, WindowShift
+from jaxq.agents import HardUpdate, IteratedQLearning, PolyakUpdate, QLearning, SoftWindow, WindowShift
 from jaxq.configs.axis import Axis
 
 
@@ -70,3 +70,21 @@ class Chain(Axis):
           InputError: for numbers that it does not allow.
         """
         return IteratedQLearning(base, self.links, self.make_targets(), self.share_torso)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SoftChain(Averaging):
+    """A chain of critics, each learning the backup of the one before it."""
+
+    links: int = 4
+    """K, critics (each an ensemble) in the chain."""
+    sync_period: int = 1
+    """D, updates between two copies of the learners to the targets after them."""
+
+    def make_window(self) -> SoftWindow:
+        """The schedule.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        return SoftWindow.at_rate(self.target_rate, self.sync_period)

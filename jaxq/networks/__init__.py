@@ -14,8 +14,9 @@ from jaxq.networks.heads import (
 from jaxq.networks.linear import Dense, NoisyDense, product
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
-from jaxq.networks.policies import GaussianPolicyNetwork, QuantileCriticNetwork
+from jaxq.networks.policies import GaussianPolicyNetwork, PolicyNetwork, QuantileCriticNetwork
 from jaxq.networks.recurrent import GRU, LSTM, LSTMState
+from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, SimBaNet
 from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
 from jaxq.networks.skill_luck import SkillLuckNetwork
 from jaxq.networks.torsos import (
@@ -44,8 +45,11 @@ __all__ = [
     "ActionQTransformer",
     "ActionValueHead",
     "ActionValueNetwork",
+    "BatchNormalizedMLP",
+    "BroNet",
     "Conv",
     "Dense",
+    "DropoutMLP",
     "DuelingHead",
     "Ensemble",
     "FullyParameterizedHead",
@@ -58,11 +62,13 @@ __all__ = [
     "Mode",
     "NatureCNN",
     "NoisyDense",
+    "PolicyNetwork",
     "QuantileCriticNetwork",
     "RandomFeatures",
     "RecurrentActionValueNetwork",
     "Sees",
     "SelfPredictiveNetwork",
+    "SimBaNet",
     "SkillLuckNetwork",
     "StockNetwork",
     "Torso",

@@ -1,25 +1,32 @@
 """Critics: values of a state and a continuous action."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxq.networks.linear import Dense
+from jaxq.networks.modes import Mode
 from jaxq.networks.observations import flattened
-from jaxq.networks.torsos import MLP
 from jaxq.types import PyTree
 
 
 class ActionCritic(nn.Module):
-    """A value of state and continuous action, `width` outputs for one return. [B, ...], [B, size] -> [B, width]."""
+    """A value of state and continuous action, `width` outputs for one return. [B, ...], [B, size] -> [B, width].
 
-    widths: Sequence[int] = (256, 256)
+    Attributes:
+      make_torso: for a mode, of the observation's features and the action, side by side.
+      width: W.
+      make_encoder: for a mode, of the observation; its numbers as they are unless given.
+    """
+
+    make_torso: Callable[[Mode], nn.Module]
     width: int = 1
+    make_encoder: Callable[[Mode], nn.Module] | None = None
 
     @nn.compact
-    def __call__(self, observation: PyTree, action: jax.Array) -> jax.Array:
+    def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        x = jnp.concatenate([flattened(observation), action], axis=-1)
-        return Dense(self.width)(MLP(self.widths)(x))
+        seen = flattened(observation) if self.make_encoder is None else self.make_encoder(mode)(observation)
+        return Dense(self.width)(self.make_torso(mode)(jnp.concatenate([seen, action], axis=-1)))

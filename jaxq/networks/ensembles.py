@@ -1,6 +1,7 @@
 """Several networks of one kind, asked together."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,6 +19,6 @@ class Ensemble(nn.Module):
     size: int
 
     @nn.compact
-    def __call__(self, *inputs: jax.Array) -> jax.Array:
+    def __call__(self, *inputs: Any) -> jax.Array:
         """[B, ...] inputs -> [size, B, ...]."""
         return jnp.stack([self.make()(*inputs) for _ in range(self.size)])

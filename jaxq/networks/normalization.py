@@ -1,4 +1,4 @@
-"""Layer normalization, with the reductions that suit the platform."""
+"""Layer normalization, with the reductions that suit the platform, and batch renormalization."""
 
 import functools
 from typing import Any
@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq import platforms
+from jaxq.networks.modes import Mode
 
 _EPSILON = 1e-6
 # On the CPU, XLA sums over so narrow a last axis one element at a time, and a product with a vector is faster; over
@@ -75,3 +76,53 @@ class LayerNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
         return normalize(x, scale, bias)
+
+
+class BatchRenorm(nn.Module):
+    """Batch renormalization (Ioffe, 2017, algorithm 1), as CrossQ uses it (Bhatt et al., 2024). [B, F] -> [B, F].
+
+    When learning, a batch is normalized by its own mean and variance, and then, so that the result is what the running
+    statistics would have given, stretched by `r = σ_batch / σ` and moved by `d = (μ_batch - μ) / σ`, both clipped and
+    without gradient; for the first `warmup` batches it is not, which is batch normalization. In all other modes the
+    running statistics normalize. They are in the collection `statistics`, and learning moves them.
+
+    The constants are those of CrossQ's authors' code: r and d may be 3 and 5 at once, without the paper's ramp.
+
+    Attributes:
+      mode: of the pass.
+      momentum: what is kept of the running statistics at every batch.
+      epsilon: added to variances.
+      warmup: batches of plain batch normalization.
+      largest_stretch, largest_shift: r is kept in [1 / r_max, r_max], d in ± d_max.
+    """
+
+    mode: Mode
+    momentum: float = 0.99
+    epsilon: float = 1e-3
+    warmup: int = 100_000
+    largest_stretch: float = 3.0
+    largest_shift: float = 5.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """See the class."""
+        size = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (size,))
+        bias = self.param("bias", nn.initializers.zeros, (size,))
+        mean = self.variable("statistics", "mean", jnp.zeros, (size,))
+        variance = self.variable("statistics", "variance", jnp.ones, (size,))
+        batches = self.variable("statistics", "batches", jnp.zeros, (), jnp.float32)
+        if self.mode != "learn":
+            return scale * (x - mean.value) * jax.lax.rsqrt(variance.value + self.epsilon) + bias
+        own_mean, own_variance = jnp.mean(x, axis=0), jnp.var(x, axis=0)
+        own_std, std = jnp.sqrt(own_variance + self.epsilon), jnp.sqrt(variance.value + self.epsilon)
+        stretch = jnp.clip(own_std / std, 1.0 / self.largest_stretch, self.largest_stretch)
+        shift = jnp.clip((own_mean - mean.value) / std, -self.largest_shift, self.largest_shift)
+        renormalizes = batches.value >= self.warmup
+        stretch = jax.lax.stop_gradient(jnp.where(renormalizes, stretch, 1.0))
+        shift = jax.lax.stop_gradient(jnp.where(renormalizes, shift, 0.0))
+        if not self.is_initializing():
+            mean.value += (1.0 - self.momentum) * (jax.lax.stop_gradient(own_mean) - mean.value)
+            variance.value += (1.0 - self.momentum) * (jax.lax.stop_gradient(own_variance) - variance.value)
+            batches.value += 1.0
+        return scale * ((x - own_mean) / own_std * stretch + shift) + bias

@@ -25,6 +25,16 @@ def named_arrays(tree: PyTree) -> dict[str, Any]:
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
+def is_image(array: Any) -> bool:
+    """Whether an array of one observation, or the spec of one, is an image: height, width, channels."""
+    return len(array.shape) == 3
+
+
+def has_images(spec: PyTree) -> bool:
+    """Whether some of an observation's arrays are images."""
+    return any(is_image(array) for array in named_arrays(spec).values())
+
+
 def flattened(observation: PyTree) -> jax.Array:
     """The arrays [B, ...] of a tree as vectors, one behind the other: [B, F]; of several, as float32."""
     if is_array(observation):

@@ -1,32 +1,54 @@
 """Policies: of continuous actions, and of discrete ones with their critic on the same torso."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxq.networks.heads import ImplicitQuantileHead
-from jaxq.networks.linear import Dense
+from jaxq.networks.linear import Dense, lecun_normal
 from jaxq.networks.modes import Mode
-from jaxq.networks.torsos import MLP
 from jaxq.types import PyTree
+
+
+class PolicyNetwork(nn.Module):
+    """What a deterministic policy is before squashing. [B, ...] -> [B, size].
+
+    Attributes:
+      make_torso: for a mode, of the observation.
+      size: of an action.
+      kernel_init: how the last layer's kernel begins.
+    """
+
+    make_torso: Callable[[Mode], nn.Module]
+    size: int
+    kernel_init: Callable[..., jax.Array] = lecun_normal
+
+    @nn.compact
+    def __call__(self, observation: PyTree, mode: Mode = "learn") -> jax.Array:
+        """See the class."""
+        return Dense(self.size, self.kernel_init)(self.make_torso(mode)(observation))
 
 
 class GaussianPolicyNetwork(nn.Module):
     """Mean and log standard deviation of a diagonal Gaussian before squashing. [B, ...] -> 2 × [B, size].
 
-    The log standard deviation is clipped to `log_std_range`, as in Haarnoja et al. (2018) and its implementations.
+    Attributes:
+      make_torso: for a mode, of the observation.
+      size: of an action.
+      log_std_range: to which the log standard deviation is clipped, as in Haarnoja et al. (2018) and its
+        implementations.
     """
 
+    make_torso: Callable[[Mode], nn.Module]
     size: int
-    widths: Sequence[int] = (256, 256)
     log_std_range: tuple[float, float] = (-20.0, 2.0)
 
     @nn.compact
-    def __call__(self, observation: PyTree) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, observation: PyTree, mode: Mode = "learn") -> tuple[jax.Array, jax.Array]:
         """See the class."""
-        features = MLP(self.widths)(observation)
+        features = self.make_torso(mode)(observation)
         mean = Dense(self.size)(features)
         log_std = Dense(self.size)(features)
         return mean, jnp.clip(log_std, *self.log_std_range)

@@ -15,7 +15,7 @@ from jaxq.errors import require
 from jaxq.networks.convolution import Conv, Implementation
 from jaxq.networks.linear import Dense
 from jaxq.networks.normalization import LayerNorm
-from jaxq.networks.observations import Sees, flattened, is_array, named_arrays, parts, single_array
+from jaxq.networks.observations import Sees, flattened, is_array, is_image, named_arrays, parts, single_array
 from jaxq.types import PyTree
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -237,10 +237,10 @@ def torso_for(
     if sees:
         return Sees(torso_for(parts(spec, sees), widths, layer_norm), tuple(sees))
     if is_array(spec):
-        return _convolutions(spec, layer_norm) if _is_image(spec) else MLP(tuple(widths), layer_norm=layer_norm)
+        return _convolutions(spec, layer_norm) if is_image(spec) else MLP(tuple(widths), layer_norm=layer_norm)
     arrays = named_arrays(spec)
     require(bool(arrays), "observation_spec", spec, "a tree with at least one array")
-    images = {name: _convolutions(array, layer_norm) for name, array in arrays.items() if _is_image(array)}
+    images = {name: _convolutions(array, layer_norm) for name, array in arrays.items() if is_image(array)}
     if not images:
         return MLP(tuple(widths), layer_norm=layer_norm)
     joint = MLP((max(torso.width for torso in images.values()),), layer_norm=layer_norm)
@@ -262,10 +262,6 @@ def split_torso(torso: Torso) -> tuple[Torso, int]:
             rest, units = split_torso(network)  # type: ignore[arg-type]
             return torso.clone(network=rest), units
     return torso.clone(width=0), torso.width
-
-
-def _is_image(array: Any) -> bool:
-    return len(array.shape) == 3
 
 
 def _convolutions(image: Any, layer_norm: bool) -> NatureCNN | MinAtarCNN:

@@ -1,0 +1,57 @@
+"""CrossQ (Bhatt et al., CrossQ: Batch Normalization in Deep Reinforcement Learning, 2024).
+
+Batch renormalization in actor and critics, wide critics, no target networks: a critic sees what is and what follows in
+one pass. The actor moves once in three updates. Adam's first momentum is 0.5.
+"""
+
+import dataclasses
+
+import optax
+
+from jaxq.bellman import Minimum, Scalar
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Temperature, action_size, presets
+from jaxq.errors import require
+from jaxq.networks import BatchNormalizedMLP, GaussianPolicyNetwork
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Temperature, ActorCriticLayers, ActorCriticLearner):
+    """The axes of crossq."""
+
+    learning_rate: float = 1e-3
+    critic_widths: tuple[int, ...] = (2048, 2048)
+    """Hidden layers of a critic."""
+    actor_period: int = 3
+    """Updates of the critics to one of actor and temperature."""
+    adam_momentum: float = 0.5
+    """β1 of Adam, for actor and critics."""
+
+
+PRESETS = presets(Config, CONTROL, classic={"critic_widths": (256, 256)})
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_environments()
+    require(0 <= config.adam_momentum < 1, "adam_momentum", config.adam_momentum, "in [0, 1)")
+    representation, widths, critic_widths = Scalar(), config.hidden_widths, config.critic_widths
+    actor = GaussianPolicyNetwork(lambda mode: BatchNormalizedMLP(mode, widths), action_size(training))
+    critics = config.make_critics(training, representation, lambda mode: BatchNormalizedMLP(mode, critic_widths))
+    agent = config.make_actor_critic(
+        training,
+        actor,
+        critics,
+        representation,
+        optimizer=config.clipped(optax.scale_by_adam(b1=config.adam_momentum, eps=config.adam_epsilon)),
+        hyper={"target": None},
+        target_reduction=Minimum(),
+        actor_reduction=Minimum(),
+        actor_period=config.actor_period,
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

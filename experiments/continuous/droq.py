@@ -1,0 +1,48 @@
+"""DroQ (Hiraoka et al., Dropout Q-Functions for Doubly Efficient Reinforcement Learning, 2022).
+
+Two critics with dropout and layer normalization, in targets too, twenty updates a step, and one of the actor, on their
+mean, at the last of them (the authors draw another batch for it). Their dropout differs by task, from 0.0001 to 0.1.
+"""
+
+import dataclasses
+
+from jaxq.bellman import Mean, Minimum, Scalar
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, presets
+from jaxq.errors import require
+from jaxq.networks import DropoutMLP
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Temperature, Averaging, ActorCriticLayers, ActorCriticLearner):
+    """The axes of droq."""
+
+    updates: int = 20
+    dropout: float = 0.01
+    """Share of a critic's hidden units that are dropped."""
+
+
+PRESETS = presets(Config, CONTROL)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_environments()
+    require(0 <= config.dropout < 1, "dropout", config.dropout, "in [0, 1)")
+    representation, widths, dropout = Scalar(), config.hidden_widths, config.dropout
+    critics = config.make_critics(training, representation, lambda mode: DropoutMLP(mode, widths, dropout))
+    agent = config.make_actor_critic(
+        training,
+        config.make_gaussian_actor(training),
+        critics,
+        representation,
+        target_reduction=Minimum(),
+        actor_reduction=Mean(),
+        actor_period=config.updates,
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

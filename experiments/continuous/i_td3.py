@@ -1,0 +1,56 @@
+"""i-TD3: TD3 with a chain of K pairs of critics (Vincent et al., Iterated Q-Network, 2024; Fujimoto et al., 2018).
+
+With one link it is TD3, but that the target critics follow at every update by half as much.
+"""
+
+import dataclasses
+
+from jaxq.agents import Deterministic, IteratedActorCritic, PolyakUpdate, Smoothing
+from jaxq.bellman import First, Minimum, Scalar
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Noise, SoftChain, presets
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Noise, SoftChain, ActorCriticLayers, ActorCriticLearner):
+    """The axes of i_td3."""
+
+    target_rate: float = 0.0025
+    target_noise: float = 0.2
+    """Standard deviation of the noise on the actions of targets."""
+    largest_target_noise: float = 0.5
+    """To plus or minus this that noise is clipped."""
+    actor_period: int = 2
+    """Updates of the critics to one of the actor."""
+
+
+PRESETS = presets(Config, CONTROL)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_environments()
+    representation = Scalar()
+    agent = config.make_actor_critic(
+        training,
+        config.make_deterministic_actor(training),
+        config.make_critics(training, representation),
+        representation,
+        policy=Deterministic(),
+        hyper={
+            "target": config.make_window(),
+            "actor_target": PolyakUpdate.at_rate(config.target_rate),
+            "smoothing": Smoothing(config.target_noise, config.largest_target_noise),
+        },
+        target_reduction=Minimum(),
+        actor_reduction=First(),
+        actor_period=config.actor_period,
+        kind=IteratedActorCritic,
+        links=config.links,
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

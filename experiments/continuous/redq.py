@@ -1,0 +1,46 @@
+"""REDQ (Chen et al., Randomized Ensembled Double Q-Learning, 2021).
+
+Ten critics, targets of the smallest of two drawn anew, twenty updates a step, and one of the actor, on the mean of all,
+at the last of them. The target entropy is that of SAC; the authors' is the same for Hopper and the like and half of it
+for HalfCheetah (-3).
+"""
+
+import dataclasses
+
+from jaxq.bellman import Mean, RandomSubset, Scalar
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, presets
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Temperature, Averaging, ActorCriticLayers, ActorCriticLearner):
+    """The axes of redq."""
+
+    num_critics: int = 10
+    updates: int = 20
+    subset: int = 2
+    """Critics of which the smallest makes a target."""
+
+
+PRESETS = presets(Config, CONTROL)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_environments()
+    representation = Scalar()
+    agent = config.make_actor_critic(
+        training,
+        config.make_gaussian_actor(training),
+        config.make_critics(training, representation),
+        representation,
+        target_reduction=RandomSubset(config.subset),
+        actor_reduction=Mean(),
+        actor_period=config.updates,
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

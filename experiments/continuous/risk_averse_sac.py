@@ -1,0 +1,54 @@
+"""Risk-averse SAC: quantile critics, an actor that climbs a measure of risk (after Ma et al., DSAC, 2020).
+
+The critics learn the distribution of the return as it is; what the actor thinks of it is distorted. Quantiles are at
+fixed fractions, where the paper samples them.
+"""
+
+import dataclasses
+
+from jaxq.bellman import Minimum, Quantile
+from jaxq.configs import (
+    CONTROL,
+    ActorCriticLayers,
+    ActorCriticLearner,
+    Averaging,
+    QuantileHuber,
+    Risk,
+    Temperature,
+    presets,
+)
+from jaxq.configs.returns import RiskName
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Risk, Temperature, Averaging, QuantileHuber, ActorCriticLayers, ActorCriticLearner):
+    """The axes of risk_averse_sac."""
+
+    num_quantiles: int = 32
+    """Quantiles of a critic."""
+    risk: RiskName = "cvar"
+
+
+PRESETS = presets(Config, CONTROL)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_environments()
+    representation = Quantile(config.num_quantiles, config.huber_threshold)
+    agent = config.make_actor_critic(
+        training,
+        config.make_gaussian_actor(training),
+        config.make_critics(training, representation),
+        representation,
+        target_reduction=Minimum(),
+        actor_reduction=Minimum(),
+        actor_value=config.valued(representation),
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

@@ -1,0 +1,333 @@
+"""Actor-critics for continuous actions: DDPG, TD3, SAC and all that is composed like them.
+
+The agent is put together from one object on each axis: actor and policy, critic and representation of the return,
+reduction of several critics, target schedule, entropy, exploration. SAC (Haarnoja et al., 2018, arXiv:1812.05905) is
+`SquashedGaussian`, `Scalar`, `Minimum`, `PolyakUpdate`, `TunedTemperature` and `PolicySample`.
+"""
+
+import dataclasses
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxq.agents.base import RecordsNothing, descend, example_action
+from jaxq.agents.entropy import Entropy, FixedTemperature
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
+from jaxq.agents.noise import ActionNoise, PolicySample, Smoothing
+from jaxq.agents.policies import Policy, SquashedGaussian
+from jaxq.agents.targets import PolyakUpdate
+from jaxq.bellman import Representation, n_step_return
+from jaxq.bellman.reductions import Minimum, Reduction, reduced_value
+from jaxq.envs.base import Continuous, ObservationSpec, example_observation
+from jaxq.errors import require
+from jaxq.keys import streams
+from jaxq.networks import SAMPLES, Mode
+from jaxq.schedules import LinearSchedule
+from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
+
+
+class ActorCriticHyperparameters(Hyperparameters):
+    """The numbers of an actor-critic; each is a leaf of its state.
+
+    Attributes:
+      actor_learning_rate, critic_learning_rate: step sizes, by updates.
+      target: the schedule of the target critics; None for none, and then what is learned is also the target, seen in
+        one pass with it.
+      actor_target: the schedule of a target actor; None where targets are made with the actor as it is.
+      entropy: its price.
+      exploration: the behaviour's strategy.
+      smoothing: noise on the actions of targets.
+      discount: γ in [0, 1].
+      reward_scale: rewards are multiplied by this before learning.
+    """
+
+    actor_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    critic_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    target: Any = dataclasses.field(default_factory=lambda: PolyakUpdate(0.005))
+    actor_target: Any = None
+    entropy: Entropy = dataclasses.field(default_factory=FixedTemperature)
+    exploration: ActionNoise = dataclasses.field(default_factory=PolicySample)
+    smoothing: Smoothing | None = None
+    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    reward_scale: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
+
+
+class Learner(struct.PyTreeNode):
+    """A network that learns.
+
+    Attributes:
+      variables: its parameters, and running statistics of those networks that keep some.
+      target: the variables that targets are made with; `()` where there are none.
+      optimizer_state: of the parameters' optimizer.
+    """
+
+    variables: PyTree
+    target: PyTree
+    optimizer_state: PyTree
+
+    @classmethod
+    def start(cls, variables: PyTree, optimizer: optax.GradientTransformation, has_target: bool) -> "Learner":
+        """Before the first step, a target being a copy."""
+        target = jax.tree.map(jnp.copy, variables) if has_target else ()
+        return cls(variables, target, optimizer.init({"params": variables["params"]}))
+
+    @property
+    def params(self) -> PyTree:
+        """What is learned of the variables."""
+        return {"params": self.variables["params"]}
+
+    @property
+    def statistics(self) -> PyTree:
+        """What is not."""
+        return {name: value for name, value in self.variables.items() if name != "params"}
+
+    @property
+    def following(self) -> PyTree:
+        """The variables that targets are made with."""
+        return self.variables if self.target == () else self.target
+
+    def descend(
+        self, optimizer: optax.GradientTransformation, gradient: PyTree, statistics: PyTree, rate: jax.Array
+    ) -> "Learner":
+        """After one step down a gradient of `params`, with the statistics that came of it."""
+        params, optimizer_state = descend(optimizer, gradient, self.optimizer_state, self.params, rate)
+        return self.replace(variables={**params, **statistics}, optimizer_state=optimizer_state)
+
+    def follow(self, schedule: Any, updates: jax.Array) -> "Learner":
+        """After the target has followed, by its schedule."""
+        return self if self.target == () else self.replace(target=schedule.step(self.target, self.variables, updates))
+
+
+class ActorCriticState(struct.PyTreeNode):
+    """All of an actor-critic that changes.
+
+    Attributes:
+      actor, critic: the networks; the critic is an ensemble.
+      entropy: what is tuned of entropy's price.
+      updates: int32, learning steps taken.
+      hyper: the agent's hyperparameters.
+    """
+
+    actor: Learner
+    critic: Learner
+    entropy: PyTree
+    updates: jax.Array
+    hyper: ActorCriticHyperparameters
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorCritic(RecordsNothing):
+    """An actor-critic, off-policy from replay.
+
+    Attributes:
+      actor: ([B, ...], mode) -> the policy's outputs.
+      critic: an ensemble, ([B, ...], [B, size], mode) -> [M, B, W], W being the representation's width.
+      observation_spec, action_spec: of one environment.
+      optimizer: made without a learning rate (`optax.scale_by_adam()`); actor and critic have one each.
+      hyper: initial hyperparameters.
+      representation: of the return, for the critics.
+      policy: what the actor's outputs mean.
+      target_reduction: how the target critics become one target.
+      actor_reduction: what of the critics the actor climbs.
+      actor_value: by which representation's `value` the actor's actions are valued, if not by the critics' own: a
+        measure of risk, say.
+      actor_period: updates of the critics to one of actor and temperature.
+      actor_first: whether, in an update, the actor goes before the critics, whose targets it then makes.
+      critic_optimizer: the critics', if not that of the actor.
+    """
+
+    actor: Network
+    critic: Network
+    observation_spec: ObservationSpec
+    action_spec: Continuous
+    optimizer: optax.GradientTransformation
+    hyper: ActorCriticHyperparameters
+    representation: Representation
+    policy: Policy = dataclasses.field(default_factory=SquashedGaussian)
+    target_reduction: Reduction = dataclasses.field(default_factory=Minimum)
+    actor_reduction: Reduction = dataclasses.field(default_factory=Minimum)
+    actor_value: Representation | None = None
+    actor_period: int = 1
+    actor_first: bool = False
+    critic_optimizer: optax.GradientTransformation | None = None
+
+    def __post_init__(self) -> None:
+        require(self.actor_period >= 1, "actor_period", self.actor_period, "at least 1")
+        size = getattr(self.critic, "size", 1)
+        for reduction in (self.target_reduction, self.actor_reduction):
+            reduction.check(self.representation, size)
+
+    def init(self, key: jax.Array) -> ActorCriticState:
+        """See `Agent.init`."""
+        actor_key, critic_key, samples_key = streams(key, "actor", "critic", SAMPLES)
+        observation = example_observation(self.observation_spec)
+        actor = self.actor.init(actor_key, observation)
+        action = example_action(self.action_spec)
+        critic = self.critic.init({"params": critic_key, SAMPLES: samples_key}, observation, action)
+        hyper = as_leaves(self.hyper)
+        return ActorCriticState(
+            actor=Learner.start(actor, self.optimizer, hyper.actor_target is not None),
+            critic=Learner.start(critic, self.critic_optimizer or self.optimizer, hyper.target is not None),
+            entropy=hyper.entropy.init(),
+            updates=jnp.int32(0),
+            hyper=hyper,
+        )
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Agent.init_memory`."""
+        return self.hyper.exploration.init(num_envs)
+
+    def act(
+        self, state: ActorCriticState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree, PyTree]:
+        """See `Agent.act`."""
+        outputs = self.actor.apply(state.actor.variables, timestep.observation, "act")
+        return *state.hyper.exploration.explore(memory, self.policy, outputs, timestep, key), ()
+
+    def exploit(
+        self, state: ActorCriticState, memory: PyTree, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """See `Agent.exploit`: the policy's mode."""
+        del key
+        return self.policy.mode(self.actor.apply(state.actor.variables, timestep.observation, "exploit")), memory
+
+    def update(
+        self, state: ActorCriticState, batch: Transition, key: jax.Array
+    ) -> tuple[ActorCriticState, Metrics, jax.Array]:
+        """See `Agent.update`: critics, actor and temperature against the new critics, and then targets."""
+        updates = state.updates + 1
+        if self.actor_first:
+            state, actor_metrics = self._now_and_then(updates, state, batch, key)
+        state, metrics, priority = self._improve_critic(state, batch, key)
+        if not self.actor_first:
+            state, actor_metrics = self._now_and_then(updates, state, batch, key)
+        state = state.replace(
+            actor=state.actor.follow(state.hyper.actor_target, updates),
+            critic=state.critic.follow(state.hyper.target, updates),
+            updates=updates,
+        )
+        return state, {**metrics, **actor_metrics}, priority
+
+    def _now_and_then(
+        self, updates: jax.Array, state: ActorCriticState, batch: Transition, key: jax.Array
+    ) -> tuple[ActorCriticState, Metrics]:
+        """`_improve_actor` once in `actor_period` updates; its metrics count so often, to have the right means."""
+        if self.actor_period == 1:
+            return self._improve_actor(state, batch, key)
+        _, shapes = jax.eval_shape(self._improve_actor, state, batch, key)
+
+        def due() -> tuple[ActorCriticState, Metrics]:
+            improved, metrics = self._improve_actor(state, batch, key)
+            return improved, jax.tree.map(lambda metric: self.actor_period * metric, metrics)
+
+        def not_due() -> tuple[ActorCriticState, Metrics]:
+            return state, jax.tree.map(lambda metric: jnp.zeros(metric.shape, metric.dtype), shapes)
+
+        return jax.lax.cond(updates % self.actor_period == 0, due, not_due)
+
+    def _climbed(self, state: ActorCriticState, key: jax.Array) -> PyTree:
+        """The variables of the critics that the actor climbs."""
+        del key
+        return state.critic.variables
+
+    def _improve_critic(
+        self, state: ActorCriticState, batch: Transition, key: jax.Array
+    ) -> tuple[ActorCriticState, Metrics, jax.Array]:
+        next_action, log_density = self._next_action(state, batch, key)
+
+        def loss(params: PyTree) -> tuple[jax.Array, Any]:
+            variables = {**params, **state.critic.statistics}
+            return self._critic_loss(state, variables, state.critic.target, batch, next_action, log_density, key)
+
+        (_, (statistics, metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
+        rate = state.hyper.critic_learning_rate.at(state.updates)
+        critic = state.critic.descend(self.critic_optimizer or self.optimizer, gradient, statistics, rate)
+        return state.replace(critic=critic), metrics, priority
+
+    def _critic_loss(
+        self,
+        state: ActorCriticState,
+        variables: PyTree,
+        target_variables: PyTree,
+        batch: Transition,
+        next_action: jax.Array,
+        log_density: jax.Array,
+        key: jax.Array,
+    ) -> tuple[jax.Array, Any]:
+        """The critics' loss, summed over them; also their statistics, scalars to log and the samples' priorities."""
+        target_key, learn_key, reduce_key = streams(key, "target", "learn", "reduce targets")
+        representation = self.representation
+        if target_variables != ():
+            then, _ = self._critic(target_variables, batch.next_observation, next_action, "target", target_key)
+            predictions, statistics = self._critic(variables, batch.observation, batch.action, "learn", learn_key)
+        else:
+            # In one pass with what follows, so that both are normalized alike (CrossQ, Bhatt et al., 2024).
+            both = jax.tree.map(lambda *x: jnp.concatenate(x), batch.observation, batch.next_observation)
+            actions = jnp.concatenate([batch.action, next_action])
+            together, statistics = self._critic(variables, both, actions, "learn", learn_key)
+            predictions, then = jnp.split(together, 2, axis=1)
+        target = self._backup(state, batch, jax.lax.stop_gradient(then), log_density, reduce_key)
+        losses = jax.vmap(representation.loss, (0, None))(predictions, target)  # [M, B]
+        loss = jnp.sum(jnp.mean(batch.weight * losses, axis=1))
+        priority = jax.vmap(representation.priority, (0, None))(predictions, target).mean(axis=0)
+        return loss, (statistics, {"loss": loss, "mean_q": jnp.mean(representation.value(predictions))}, priority)
+
+    def _improve_actor(
+        self, state: ActorCriticState, batch: Transition, key: jax.Array
+    ) -> tuple[ActorCriticState, Metrics]:
+        sample_key, critic_key, reduce_key = streams(key, "action", "critic of actor", "reduce")
+        temperature = state.hyper.entropy.temperature(state.entropy)
+        representation = self.actor_value or self.representation
+
+        def loss(params: PyTree) -> tuple[jax.Array, Any]:
+            variables = {**params, **state.actor.statistics}
+            outputs, statistics = self._learning(self.actor, variables, (batch.observation, "learn"))
+            action, log_density = self.policy.sample(outputs, sample_key)
+            predictions, _ = self._critic(self._climbed(state, key), batch.observation, action, "act", critic_key)
+            mixture = self.actor_reduction(representation, jnp.moveaxis(predictions, 0, 1), reduce_key)
+            value = reduced_value(representation, mixture)
+            return jnp.mean(temperature * log_density - value), (statistics, -jnp.mean(log_density))
+
+        (value, (statistics, entropy)), gradient = jax.value_and_grad(loss, has_aux=True)(state.actor.params)
+        rate = state.hyper.actor_learning_rate.at(state.updates)
+        tuned = state.hyper.entropy.step(state.entropy, entropy, state.updates)
+        actor = state.actor.descend(self.optimizer, gradient, statistics, rate)
+        metrics = {"actor_loss": value, "entropy": entropy, "temperature": temperature}
+        return state.replace(actor=actor, entropy=tuned), metrics
+
+    def _next_action(self, state: ActorCriticState, batch: Transition, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The actions that targets value, [B, size], and their log-densities [B]."""
+        sample_key, smooth_key = streams(key, "next action", "smoothing")
+        outputs = self.actor.apply(state.actor.following, batch.next_observation, "target")
+        action, log_density = self.policy.sample(outputs, sample_key)
+        smoothing = state.hyper.smoothing
+        return (action if smoothing is None else smoothing(action, smooth_key)), log_density
+
+    def _backup(
+        self, state: ActorCriticState, batch: Transition, following: jax.Array, log_density: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        """The soft Bellman backup of the reduced target critics [M, B, W]: [B, T] (Haarnoja et al., 2018, eq. 3).
+
+        Between the steps of a window the entropy of the actions is not known, and so not counted.
+        """
+        hyper = state.hyper
+        rewards = hyper.reward_scale * batch.rewards
+        reward, discount = n_step_return(rewards, batch.steps, batch.terminated, hyper.discount)
+        temperature = hyper.entropy.temperature(state.entropy)
+        mixture = self.target_reduction(self.representation, jnp.moveaxis(following, 0, 1), key)
+        return self.representation.target(reward - discount * temperature * log_density, discount, *mixture)
+
+    def _critic(
+        self, variables: PyTree, observation: PyTree, action: jax.Array, mode: Mode, key: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """Predictions [M, B, W], and the statistics, which only learning moves."""
+        return self._learning(self.critic, variables, (observation, action, mode), rngs={SAMPLES: key})
+
+    @staticmethod
+    def _learning(network: Any, variables: PyTree, inputs: tuple[Any, ...], **rngs: Any) -> tuple[Any, PyTree]:
+        """A network's outputs, and its statistics afterwards."""
+        kept = [name for name in variables if name != "params"]
+        return network.apply(variables, *inputs, **rngs, mutable=kept)

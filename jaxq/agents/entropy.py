@@ -1,0 +1,92 @@
+"""What the entropy of an actor is worth to it: nothing, a fixed price, or one that is tuned to a target."""
+
+from typing import Annotated, Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxq.agents.base import descend
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
+from jaxq.schedules import LinearSchedule
+from jaxq.types import PyTree
+
+
+class Entropy(Protocol):
+    """What an actor-critic needs to know of entropy's price α, the temperature."""
+
+    def init(self) -> PyTree:
+        """What is tuned."""
+
+    def temperature(self, state: Any) -> jax.Array:
+        """α, []."""
+
+    def step(self, state: Any, entropy: jax.Array, updates: jax.Array) -> PyTree:
+        """After an update in which the policy was seen to have this entropy, []."""
+
+
+class FixedTemperature(Hyperparameters):
+    """One price; zero for policies that are to have no entropy.
+
+    Attributes:
+      alpha: α.
+    """
+
+    alpha: Annotated[Any, Within(0.0, INFINITY)] = 0.0
+
+    def init(self) -> PyTree:
+        """See `Entropy.init`: nothing."""
+        return ()
+
+    def temperature(self, state: PyTree) -> jax.Array:
+        """See `Entropy.temperature`."""
+        del state
+        return jnp.float32(self.alpha)
+
+    def step(self, state: PyTree, entropy: jax.Array, updates: jax.Array) -> PyTree:
+        """See `Entropy.step`: nothing."""
+        del entropy, updates
+        return state
+
+
+class TemperatureState(struct.PyTreeNode):
+    """State of a `TunedTemperature`.
+
+    Attributes:
+      log_temperature: log α.
+      optimizer_state: of its optimizer.
+    """
+
+    log_temperature: jax.Array
+    optimizer_state: PyTree
+
+
+class TunedTemperature(Hyperparameters):
+    """A price that rises while the entropy is below its target (Haarnoja et al., 2018, section 5).
+
+    Attributes:
+      target: in nats; minus the number of action dimensions in the paper.
+      learning_rate: step size, by updates.
+      initial: α before tuning.
+      optimizer: made without a learning rate.
+    """
+
+    target: Annotated[Any, Within(-INFINITY, INFINITY)]
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    initial: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
+    optimizer: optax.GradientTransformation = struct.field(pytree_node=False, default=optax.scale_by_adam())
+
+    def init(self) -> TemperatureState:
+        """See `Entropy.init`."""
+        log_temperature = jnp.log(jnp.float32(self.initial))
+        return TemperatureState(log_temperature, self.optimizer.init(log_temperature))
+
+    def temperature(self, state: TemperatureState) -> jax.Array:
+        """See `Entropy.temperature`."""
+        return jnp.exp(state.log_temperature)
+
+    def step(self, state: TemperatureState, entropy: jax.Array, updates: jax.Array) -> TemperatureState:
+        """See `Entropy.step`: down the slope of `log α (entropy - target)`, log α being customary in place of α."""
+        slope, rate = entropy - self.target, self.learning_rate.at(updates)
+        return TemperatureState(*descend(self.optimizer, slope, state.optimizer_state, state.log_temperature, rate))

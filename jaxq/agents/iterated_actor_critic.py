@@ -1,0 +1,117 @@
+"""Iterated actor-critics: a chain of critics, each learning the backup of the one before it (i-SAC, i-TD3).
+
+Vincent et al., Iterated Q-Network, 2024, section 5.2 and appendix.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxq import platforms
+from jaxq.agents.actor_critic import ActorCritic, ActorCriticState, Learner
+from jaxq.errors import require
+from jaxq.keys import stream
+from jaxq.types import Metrics, PyTree, Transition
+
+
+class SoftWindow(struct.PyTreeNode):
+    """How the targets `θ̄_0 .. θ̄_{K-1}` of a chain follow its learners `θ_1 .. θ_K` without jumps.
+
+    The first is an exponential average of the learner that learns from it, `θ̄_0 <- θ̄_0 + τ (θ_1 - θ̄_0)`, as SAC's
+    target is; each other is a copy of the learner it stands for, `θ̄_k <- θ_k`, renewed every D updates.
+
+    Attributes:
+      rate: τ.
+      sync_period: D.
+    """
+
+    rate: Any
+    sync_period: Any
+
+    @classmethod
+    def at_rate(cls, rate: float, sync_period: int) -> "SoftWindow":
+        """A window whose first target follows by this share, and whose others are renewed every so many updates.
+
+        Raises:
+          InputError: for a share outside (0, 1], or a period below one.
+        """
+        require(0 < rate <= 1, "target_rate", rate, "in (0, 1]")
+        require(sync_period >= 1, "sync_period", sync_period, "at least 1")
+        return cls(rate, sync_period)
+
+    def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
+        """The targets after so many updates of the learners, both [K, ...]; index k is learner k + 1 and target k."""
+        sync = updates % jnp.int32(self.sync_period) == 0
+
+        def follow(t: jax.Array, o: jax.Array) -> jax.Array:
+            first = t[:1] + self.rate * (o[:1] - t[:1])
+            return jnp.concatenate([first, jnp.where(sync, o[:-1], t[1:])])
+
+        return jax.tree.map(follow, target, online)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IteratedActorCritic(ActorCritic):
+    """An actor-critic with a chain of K critics; `hyper.target` is a `SoftWindow`.
+
+    All learn from one batch with the same next actions. The actor climbs one of them, drawn anew in every update, as
+    the discrete agents of the paper act by one drawn for every step; how the authors' continuous agents choose is not
+    known to us. With K = 1 it is its base, bit for bit.
+
+    Attributes:
+      links: K.
+    """
+
+    links: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.links >= 1, "links", self.links, "at least 1")
+
+    def init(self, key: jax.Array) -> ActorCriticState:
+        """See `Agent.init`."""
+        state = super().init(key)
+        if self.links == 1:
+            chain = jax.tree.map(lambda leaf: leaf[None], state.critic.variables)
+        else:
+            keys = jax.random.split(stream(key, "links"), self.links)
+            each = [super(IteratedActorCritic, self).init(k).critic.variables for k in keys]
+            chain = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+        return state.replace(critic=Learner.start(chain, self.critic_optimizer or self.optimizer, has_target=True))
+
+    def _climbed(self, state: ActorCriticState, key: jax.Array) -> PyTree:
+        link = 0 if self.links == 1 else jax.random.randint(stream(key, "link"), (), 0, self.links)
+        return jax.tree.map(lambda leaf: leaf[link], state.critic.variables)
+
+    def _improve_critic(
+        self, state: ActorCriticState, batch: Transition, key: jax.Array
+    ) -> tuple[ActorCriticState, Metrics, jax.Array]:
+        next_action, log_density = self._next_action(state, batch, key)
+        keys = key[None] if self.links == 1 else jax.random.split(stream(key, "links"), self.links)
+
+        def loss(params: PyTree) -> tuple[jax.Array, Any]:
+            def link(params: PyTree, statistics: PyTree, target: PyTree, key: jax.Array) -> Any:
+                variables = {**params, **statistics}
+                return self._critic_loss(state, variables, target, batch, next_action, log_density, key)
+
+            losses, (statistics, metrics, priority) = self._each(
+                link, params, state.critic.statistics, state.critic.target, keys
+            )
+            means = jax.tree.map(lambda each: jnp.mean(each, axis=0), (metrics, priority))
+            return jnp.sum(losses), (statistics, *means)
+
+        (_, (statistics, metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
+        rate = state.hyper.critic_learning_rate.at(state.updates)
+        critic = state.critic.descend(self.critic_optimizer or self.optimizer, gradient, statistics, rate)
+        return state.replace(critic=critic), metrics, priority
+
+    def _each(self, link: Any, *stacked: PyTree) -> Any:
+        """`link` of the slices of its arguments, stacked."""
+        if self.links > 1 and not platforms.on_cpu():
+            return jax.vmap(link)(*stacked)
+        # Separate products, which the CPU does faster one by one.
+        each = [link(*jax.tree.map(lambda leaf: leaf[k], stacked)) for k in range(self.links)]  # noqa: B023
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)

@@ -1,0 +1,214 @@
+"""The axes that all actor-critics with replay have, and their assembly."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import optax
+
+from jaxq.agents import (
+    ActorCritic,
+    ActorCriticHyperparameters,
+    DelayedPolyakUpdate,
+    GaussianNoise,
+    PolicySample,
+    SquashedGaussian,
+    TunedTemperature,
+)
+from jaxq.agents.policies import Policy
+from jaxq.bellman import Representation
+from jaxq.configs.axis import Axis
+from jaxq.configs.environments import ContinuousEnvironments
+from jaxq.configs.loops import FromReplay
+from jaxq.configs.optimizers import Adam
+from jaxq.configs.replay import NStep
+from jaxq.configs.rewards import Discount
+from jaxq.configs.targets import Averaging
+from jaxq.envs import Continuous, Environment
+from jaxq.errors import require
+from jaxq.networks import ActionCritic, Ensemble, GaussianPolicyNetwork, Mode, PolicyNetwork, Torso, torso_for
+from jaxq.networks.observations import has_images
+from jaxq.networks.torsos import MLP
+from jaxq.types import Network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironments):
+    """Actor and critics from replay. What is not given to its functions is made by the axis of that name."""
+
+    env: str = "gymnax/Pendulum-v1"
+    total_steps: int = 1_000_000
+    eval_episodes: int = 8
+    learning_rate: float = 3e-4
+    """Step size of the optimizer, for actor, critics and what is tuned."""
+    batch_size: int = 256
+    warmup_steps: int = 5_000
+    replay_capacity: int = 1_000_000
+
+    def make_actor_critic(
+        self,
+        environment: Environment,
+        actor: Network,
+        critic: Network,
+        representation: Representation,
+        *,
+        policy: Policy = SquashedGaussian(),  # noqa: B008
+        optimizer: optax.GradientTransformation | None = None,
+        hyper: dict[str, Any] | None = None,
+        kind: type[ActorCritic] = ActorCritic,
+        **choices: Any,
+    ) -> ActorCritic:
+        """The agent of these objects.
+
+        Args:
+          environment: in which it acts.
+          actor, critic, representation, policy: as of `ActorCritic`.
+          optimizer: Adam unless given.
+          hyper: fields of `ActorCriticHyperparameters` that no axis of the configuration makes.
+          kind: of the agent.
+          choices: further fields of it.
+
+        Raises:
+          InputError: for numbers that are not allowed.
+        """
+        own: Any = self
+        rate = self.make_step_sizes(self.total_updates)
+        given = dict(hyper or {})
+        for name, maker in (("target", "make_targets"), ("exploration", "make_noise")):
+            if name not in given and hasattr(own, maker):
+                given[name] = getattr(own, maker)()
+        if "entropy" not in given and hasattr(own, "make_entropy"):
+            given["entropy"] = own.make_entropy(environment.action_spec)
+        numbers = ActorCriticHyperparameters(
+            **{"actor_learning_rate": rate, "critic_learning_rate": rate, "discount": self.discount, **given}
+        )
+        return kind(
+            actor=actor,
+            critic=critic,
+            observation_spec=environment.observation_spec,
+            action_spec=environment.action_spec,  # type: ignore[arg-type]
+            optimizer=self.make_optimizer() if optimizer is None else optimizer,
+            hyper=numbers,
+            representation=representation,
+            policy=policy,
+            **choices,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActorCriticLayers(Axis):
+    """Plain hidden layers of actor and critics."""
+
+    hidden_widths: tuple[int, ...] = (256, 256)
+    """Hidden layers of actor and critics; images go through the convolutions of their size first."""
+    num_critics: int = 2
+    """Critics, each a network of its own."""
+
+    def make_gaussian_actor(self, environment: Environment) -> GaussianPolicyNetwork:
+        """Mean and standard deviation."""
+        return GaussianPolicyNetwork(self.actor_torso(environment), action_size(environment))
+
+    def make_deterministic_actor(self, environment: Environment) -> PolicyNetwork:
+        """One action."""
+        return PolicyNetwork(self.actor_torso(environment), action_size(environment))
+
+    def actor_torso(self, environment: Environment) -> Any:
+        """What makes the actor's torso for a mode."""
+
+        spec, widths = environment.observation_spec, self.hidden_widths
+
+        def make(mode: Mode) -> Torso:
+            del mode
+            return torso_for(spec, widths)
+
+        return make
+
+    def make_critics(
+        self,
+        environment: Environment,
+        representation: Representation,
+        layers: Callable[[Mode], nn.Module] | None = None,
+    ) -> Ensemble:
+        """The critics.
+
+        Args:
+          environment: whose observations they see.
+          representation: of the return.
+          layers: what makes a critic's torso for a mode; plain layers unless given.
+        """
+        spec, widths = environment.observation_spec, self.hidden_widths
+
+        def plain(mode: Mode) -> MLP:
+            del mode
+            return MLP(widths)
+
+        encoder = (lambda mode: torso_for(spec, widths)) if has_images(spec) else None
+        return Ensemble(lambda: ActionCritic(layers or plain, representation.width, encoder), self.num_critics)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Temperature(Axis):
+    """A price of entropy that is tuned."""
+
+    target_entropy_per_dimension: float = -1.0
+    """Target entropy in nats, for each action dimension."""
+    initial_temperature: float = 1.0
+    """α before tuning."""
+
+    def make_entropy(self, actions: Continuous) -> TunedTemperature:
+        """The price.
+
+        Raises:
+          InputError: for a temperature that is not positive.
+        """
+        own: Any = self
+        return TunedTemperature(
+            target=self.target_entropy_per_dimension * actions.size,
+            learning_rate=own.make_step_sizes(own.total_updates),
+            initial=self.initial_temperature,
+            optimizer=own.make_optimizer(),
+        )
+
+    def make_noise(self) -> PolicySample:
+        """The policy is its own exploration."""
+        return PolicySample()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DelayedActor(Averaging):
+    """An actor, and targets with it, that move less often than the critics."""
+
+    actor_period: int = 2
+    """Updates of the critics to one of actor and targets."""
+
+    def make_targets(self) -> DelayedPolyakUpdate:  # type: ignore[override]
+        """The schedule.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        return DelayedPolyakUpdate.at_rate(self.target_rate, self.actor_period)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Noise(Axis):
+    """Gaussian noise on actions."""
+
+    noise: float = 0.1
+    """Standard deviation of the noise on actions, which are in [-1, 1]."""
+
+    def make_noise(self) -> GaussianNoise:
+        """The strategy.
+
+        Raises:
+          InputError: for a negative number.
+        """
+        require(self.noise >= 0, "noise", self.noise, "0 or more")
+        return GaussianNoise(self.noise)
+
+
+def action_size(environment: Environment) -> int:
+    """The size of an environment's continuous actions."""
+    spec: Any = environment.action_spec
+    return int(spec.size)

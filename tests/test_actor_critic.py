@@ -1,0 +1,494 @@
+"""Actor-critics: densities, reductions, batch statistics, schedules, and a linear-quadratic problem solved exactly."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.linalg
+import scipy.stats
+
+from jaxq.agents import (
+    ActorCritic,
+    ActorCriticHyperparameters,
+    DelayedPolyakUpdate,
+    Deterministic,
+    FixedTemperature,
+    GaussianNoise,
+    IteratedActorCritic,
+    LinearSchedule,
+    NoiseByEnvironment,
+    OrnsteinUhlenbeckNoise,
+    PolyakUpdate,
+    Smoothing,
+    SoftWindow,
+    SquashedGaussian,
+    TunedTemperature,
+    flatten_small,
+)
+from jaxq.bellman import (
+    Categorical,
+    First,
+    Gaussian,
+    HLGauss,
+    Mean,
+    Minimum,
+    Quantile,
+    RandomSubset,
+    RiskSensitive,
+    Scalar,
+    Support,
+    Truncated,
+)
+from jaxq.bellman.risk import CVaR
+from jaxq.envs import ArraySpec, Continuous
+from jaxq.errors import InputError
+from jaxq.networks import (
+    MLP,
+    ActionCritic,
+    BatchNormalizedMLP,
+    DropoutMLP,
+    Ensemble,
+    GaussianPolicyNetwork,
+    PolicyNetwork,
+)
+from jaxq.networks.normalization import BatchRenorm
+from jaxq.types import TimeStep, Transition
+
+TUNED = TunedTemperature(-1.0, LinearSchedule.constant(3e-3))
+
+
+def plain(mode):
+    return MLP((32,))
+
+
+SCALAR = Scalar()
+
+
+def agent_of(
+    representation=SCALAR,
+    critics=2,
+    *,
+    deterministic=False,
+    layers=plain,
+    size=1,
+    kind=ActorCritic,
+    hyper=(),
+    **choices,
+):
+    """An actor-critic of small networks on two numbers."""
+    network = PolicyNetwork if deterministic else GaussianPolicyNetwork
+    numbers = {"entropy": FixedTemperature() if deterministic else TUNED, **dict(hyper)}
+    rates = dict.fromkeys(("actor_learning_rate", "critic_learning_rate"), LinearSchedule.constant(3e-3))
+    return kind(
+        actor=network(plain, size),
+        critic=Ensemble(lambda: ActionCritic(layers, representation.width), critics),
+        observation_spec=ArraySpec((2,)),
+        action_spec=Continuous(size),
+        optimizer=flatten_small(optax.scale_by_adam()),
+        hyper=ActorCriticHyperparameters(**{**rates, **numbers}),
+        representation=representation,
+        policy=Deterministic() if deterministic else SquashedGaussian(),
+        **choices,
+    )
+
+
+def bandit_batch(key, size=256, terminated=True):
+    """One-step episodes with the reward -(a - 0.5)²."""
+    action = jax.random.uniform(key, (size, 1), minval=-1, maxval=1)
+    return Transition(
+        observation=jnp.ones((size, 2)),
+        action=action,
+        rewards=-((action - 0.5) ** 2),
+        steps=jnp.ones(size, jnp.int32),
+        terminated=jnp.full(size, terminated),
+        next_observation=jnp.ones((size, 2)),
+        weight=jnp.ones(size),
+        index=jnp.arange(size),
+    )
+
+
+def learned(agent, batch_of, updates, seed=0):
+    @jax.jit
+    def learn(state):
+        def step(state, key):
+            return agent.update(state, batch_of(key), key)[:2]
+
+        return jax.lax.scan(step, state, jax.random.split(jax.random.key(seed), updates))
+
+    return learn(agent.init(jax.random.key(seed + 1)))
+
+
+def assert_same(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+# Policies.
+
+
+def test_squashed_gaussian_density_is_that_of_a_change_of_variables():
+    mean, log_std = jnp.array([[0.4, -1.0]] * 500), jnp.array([[-0.3, 0.2]] * 500)
+    action, log_density = SquashedGaussian().sample((mean, log_std), jax.random.key(0))
+    a = np.asarray(action, np.float64)
+    inside = (np.abs(a) < 0.999).all(axis=1)
+    exact = scipy.stats.norm(mean, np.exp(log_std)).logpdf(np.arctanh(a)) - np.log1p(-(a**2))
+    np.testing.assert_allclose(log_density[inside], exact.sum(axis=1)[inside], rtol=1e-3, atol=1e-3)
+    assert inside.sum() > 400
+
+
+def test_squashed_gaussian_density_integrates_to_one():
+    outputs = jnp.full((200_000, 1), 0.4), jnp.full((200_000, 1), -0.3)
+    action, log_density = SquashedGaussian().sample(outputs, jax.random.key(0))
+    # E[1/p(a)] over samples is the length of the support, 2.
+    inside = np.abs(action[:, 0]) < 0.9
+    np.testing.assert_allclose(np.mean(np.where(inside, np.exp(-log_density), 0)), 1.8, rtol=0.02)
+
+
+def test_squashed_gaussian_density_is_finite_far_out():
+    mean, log_std = jnp.array([[30.0, -30.0]]), jnp.array([[1.0, -5.0]])
+    action, log_density = SquashedGaussian().sample((mean, log_std), jax.random.key(0))
+    gradient = jax.grad(lambda m: SquashedGaussian().sample((m, log_std), jax.random.key(0))[1].sum())(mean)
+    for found in (action, log_density, gradient):
+        assert np.isfinite(found).all()
+
+
+# Reductions.
+
+
+def test_reductions_by_hand():
+    predictions = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 5)), jnp.float32)
+    quantile, key = Quantile(5), jax.random.key(0)
+
+    def value(reduction):
+        mixture, weights = reduction(quantile, predictions, key)
+        return np.asarray((weights * mixture.mean(axis=-1)).sum(axis=-1))
+
+    means = np.asarray(predictions).mean(axis=-1)
+    np.testing.assert_allclose(value(Minimum()), means.min(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(value(Mean()), means.mean(axis=1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(value(First()), means[:, 0], rtol=1e-5)
+    (atoms,) = np.moveaxis(Truncated(2)(quantile, predictions, key)[0], 1, 0)
+    np.testing.assert_array_equal(atoms, np.sort(np.asarray(predictions).reshape(6, 20))[:, : 20 - 2 * 4])
+
+
+def test_a_random_subset_is_as_likely_as_any_other_and_one_for_the_batch():
+    predictions = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 1)), jnp.float32)
+    counts = {}
+    for key in jax.random.split(jax.random.key(0), 600):
+        subset, weights = RandomSubset(2)(Scalar(), predictions, key)
+        values = np.asarray(predictions)[..., 0]
+        pair = tuple(sorted(int(np.argmin(np.abs(values[0] - x))) for x in np.asarray(subset)[0, :, 0]))
+        counts[pair] = counts.get(pair, 0) + 1
+        found = np.asarray((weights * subset[..., 0]).sum(axis=1))
+        np.testing.assert_allclose(found, values[:, list(pair)].min(axis=1), rtol=1e-6)
+    assert len(counts) == 6
+    assert scipy.stats.chisquare(list(counts.values())).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("reduction", "representation", "named"),
+    [
+        (RandomSubset(3), Scalar(), "subset is 3, but must be in 1 .. 2"),
+        (Truncated(5), Quantile(5), "dropped_atoms is 5"),
+        (Truncated(1), Scalar(), "representation is 'Scalar'"),
+    ],
+)
+def test_reductions_that_cannot_be_are_named(reduction, representation, named):
+    with pytest.raises(InputError, match=named):
+        agent_of(representation, target_reduction=reduction)
+
+
+# Networks with statistics.
+
+
+def test_batch_renormalization_by_hand():
+    layer = BatchRenorm("learn", momentum=0.9, warmup=2, largest_stretch=1.5, largest_shift=0.5)
+    rng = np.random.default_rng(0)
+    variables = layer.init(jax.random.key(0), jnp.zeros((2, 3)))
+    mean, variance = np.zeros(3), np.ones(3)
+    for batch in range(5):
+        x = rng.normal(2.0 * batch, 1.0 + batch, size=(64, 3)).astype(np.float32)
+        found, moved = layer.apply(variables, x, mutable=["statistics"])
+        own_mean, own_std, std = x.mean(0), np.sqrt(x.var(0) + 1e-3), np.sqrt(variance + 1e-3)
+        r = np.clip(own_std / std, 1 / 1.5, 1.5) if batch >= 2 else 1.0
+        d = np.clip((own_mean - mean) / std, -0.5, 0.5) if batch >= 2 else 0.0
+        np.testing.assert_allclose(found, (x - own_mean) / own_std * r + d, rtol=1e-4, atol=1e-4)
+        mean, variance = 0.9 * mean + 0.1 * own_mean, 0.9 * variance + 0.1 * x.var(0)
+        variables = {**variables, **moved}
+        still = BatchRenorm("act").apply(variables, x)
+        np.testing.assert_allclose(still, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-4, atol=1e-4)
+
+
+def test_statistics_are_learned_by_learning_alone_and_no_optimizer_knows_them():
+    agent = agent_of(layers=lambda mode: BatchNormalizedMLP(mode, (8,)), hyper={"target": None})
+    state = agent.init(jax.random.key(0))
+    after, _, _ = jax.jit(agent.update)(state, bandit_batch(jax.random.key(1)), jax.random.key(2))
+    batches = [leaf for leaf in jax.tree.leaves(after.critic.statistics) if leaf.ndim == 0]
+    assert batches == [1.0] * len(batches) != [], "one pass that learns; the actor's does not count"
+    assert jax.tree.leaves(state.critic.optimizer_state)[1].size == sum(
+        leaf.size for leaf in jax.tree.leaves(state.critic.params)
+    )
+
+
+def test_dropout_is_in_targets_and_not_in_exploitation():
+    x = jnp.ones((4, 3))
+    params = DropoutMLP("learn", (64,), 0.5).init({"params": jax.random.key(0), "samples": jax.random.key(1)}, x)
+
+    def run(mode, seed):
+        return DropoutMLP(mode, (64,), 0.5).apply(params, x, rngs={"samples": jax.random.key(seed)})
+
+    for mode in ("learn", "target", "act"):
+        assert (run(mode, 0) != run(mode, 1)).any()
+    np.testing.assert_array_equal(run("exploit", 0), run("exploit", 1))
+
+
+# Updates.
+
+
+def test_sac_finds_the_best_action_and_its_target_entropy():
+    agent = agent_of()
+    state, metrics = learned(agent, bandit_batch, 3000)
+    timestep = TimeStep(jnp.ones((1, 2)), *(jnp.zeros(1),) * 4)
+    action, _ = agent.exploit(state, (), timestep, jax.random.key(0))
+    np.testing.assert_allclose(action, 0.5, atol=0.1)
+    np.testing.assert_allclose(np.mean(metrics["entropy"][-500:]), -1.0, atol=0.15)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_a_target_is_the_smaller_target_critic_and_the_entropy_of_the_action_drawn(alpha):
+    agent = agent_of(hyper={"entropy": FixedTemperature(alpha)})
+    state, other = agent.init(jax.random.key(0)), agent.init(jax.random.key(7))
+    state = state.replace(critic=state.critic.replace(target=other.critic.variables))
+    batch, key = bandit_batch(jax.random.key(1), 8, terminated=False), jax.random.key(2)
+    action, log_density = agent._next_action(state, batch, key)
+    values = agent.critic.apply(other.critic.variables, batch.next_observation, action)[..., 0]
+    expected = batch.rewards[:, 0] + 0.99 * (np.minimum(values[0], values[1]) - alpha * log_density)
+    found = agent._critic(state.critic.variables, batch.observation, batch.action, "learn", key)[0][..., 0]
+    _, metrics, priority = agent._improve_critic(state, batch, key)
+    np.testing.assert_allclose(metrics["loss"], 0.5 * ((found - expected) ** 2).mean(axis=1).sum(), rtol=1e-4)
+    np.testing.assert_allclose(priority, np.abs(found - expected).mean(axis=0), rtol=1e-3, atol=1e-5)
+
+
+def test_without_targets_what_follows_is_seen_in_the_same_pass():
+    agent = agent_of(hyper={"target": None, "entropy": FixedTemperature(0.0)})
+    state, batch, key = agent.init(jax.random.key(0)), bandit_batch(jax.random.key(1), 8, False), jax.random.key(2)
+    action, _ = agent._next_action(state, batch, key)
+    now = agent.critic.apply(state.critic.variables, batch.observation, batch.action)[..., 0]
+    then = agent.critic.apply(state.critic.variables, batch.next_observation, action)[..., 0]
+    expected = batch.rewards[:, 0] + 0.99 * then.min(axis=0)
+    _, metrics, _ = agent._improve_critic(state, batch, key)
+    np.testing.assert_allclose(metrics["loss"], 0.5 * ((now - expected) ** 2).mean(axis=1).sum(), rtol=1e-4)
+
+
+def test_td3_moves_actor_and_targets_once_in_two_updates():
+    targets = DelayedPolyakUpdate.at_rate(0.5, 2)
+    hyper = {"target": targets, "actor_target": targets, "smoothing": Smoothing(0.2, 0.5)}
+    agent = agent_of(deterministic=True, hyper=hyper, actor_reduction=First(), actor_period=2)
+    states = [agent.init(jax.random.key(0))]
+    for i in range(2):
+        batch = bandit_batch(jax.random.key(i), terminated=False)
+        states.append(jax.jit(agent.update)(states[-1], batch, jax.random.key(i))[0])
+    start, one, two = states
+    assert_same((start.actor, start.critic.target), (one.actor, one.critic.target))
+    for before, after in ((one.actor, two.actor), (one.critic, two.critic)):
+        # Half way from the old target to the new variables.
+        expected = jax.tree.map(lambda t, o: 0.5 * (t + o), before.target, after.variables)
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7), after.target, expected)
+        assert any((x != y).any() for x, y in zip(*map(jax.tree.leaves, (before.variables, after.variables))))
+
+
+def test_the_order_of_actor_and_critic_is_a_choice():
+    """The first of them sees the other as it was."""
+    batch, key = bandit_batch(jax.random.key(1)), jax.random.key(2)
+    for first in (False, True):
+        agent = agent_of(actor_first=first)
+        state = agent.init(jax.random.key(0))
+        after, _, _ = agent.update(state, batch, key)
+        alone = agent._improve_actor(state, batch, key)[0].actor if first else None
+        critic_alone = agent._improve_critic(state, batch, key)[0].critic.variables
+        if first:
+            assert_same(after.actor.variables, alone.variables)
+        else:
+            assert_same(after.critic.variables, critic_alone)
+
+
+def test_smoothing_is_clipped_and_its_actions_too():
+    action = jnp.full((20_000, 1), 0.3)
+    noise = np.asarray(Smoothing(0.2, 0.3)(action, jax.random.key(0))) - 0.3
+    np.testing.assert_allclose([noise.min(), noise.max()], [-0.3, 0.3], atol=1e-6)
+    expected = scipy.stats.norm(0, 0.2)
+    assert abs((np.abs(noise) > 0.2999).mean() - 2 * expected.sf(0.3)) < 0.01
+    assert np.asarray(Smoothing(0.2, 0.3)(jnp.full((100, 1), 0.95), jax.random.key(0))).max() == 1.0
+
+
+def test_noises():
+    first, later = (TimeStep(None, *(jnp.zeros(4),) * 3, jnp.full(4, flag)) for flag in (True, False))
+    outputs = jnp.full((4, 2), 0.1)
+    mode = np.tanh(0.1)
+
+    def play(noise, steps=400):
+        memory, actions = noise.init(4), []
+        for t, key in enumerate(jax.random.split(jax.random.key(0), steps)):
+            action, memory = noise.explore(memory, Deterministic(), outputs, first if t == 0 else later, key)
+            actions.append(action)
+        return np.asarray(actions) - mode
+
+    np.testing.assert_allclose(play(GaussianNoise(0.1)).std(), 0.1, rtol=0.1)
+    correlated = play(OrnsteinUhlenbeckNoise(2, 0.15, 0.1))
+    x, y = correlated[50:-1].ravel(), correlated[51:].ravel()
+    np.testing.assert_allclose(np.corrcoef(x, y)[0, 1], 0.85, atol=0.06)
+    by_environment = play(NoiseByEnvironment(0.05, 0.2)).std(axis=(0, 2))
+    assert by_environment.max() > 1.2 * by_environment.min(), "each has its own"
+    assert 0.04 < by_environment.min() < by_environment.max() < 0.22
+
+
+# Chains.
+
+
+def test_a_chain_of_one_is_its_base_bit_for_bit():
+    base, chain = agent_of(), agent_of(kind=IteratedActorCritic, links=1, hyper={"target": SoftWindow(0.005, 1)})
+    base_state, chain_state = learned(base, bandit_batch, 20)[0], learned(chain, bandit_batch, 20)[0]
+    assert_same(base_state.actor, chain_state.actor)
+    for name in ("variables", "target"):
+        assert_same(getattr(base_state.critic, name), jax.tree.map(lambda x: x[0], getattr(chain_state.critic, name)))
+
+
+def test_links_learn_the_backup_of_the_link_before():
+    """With targets held still, θ_1 learns r + γ θ̄_0 and θ_2 learns r + γ θ̄_1, by hand."""
+    agent = agent_of(
+        kind=IteratedActorCritic,
+        links=2,
+        critics=1,
+        hyper={"target": SoftWindow(0.1, 3), "entropy": FixedTemperature(0.0)},
+    )
+    state = agent.init(jax.random.key(0))
+    target = jax.tree.map(lambda leaf: leaf + jnp.arange(2.0).reshape(-1, *(1,) * (leaf.ndim - 1)), state.critic.target)
+    state = state.replace(critic=state.critic.replace(target=target))
+    batch, key = bandit_batch(jax.random.key(1), 8, False), jax.random.key(2)
+    action, _ = agent._next_action(state, batch, key)
+    losses = []
+    for k in range(2):
+        ours, theirs = (jax.tree.map(lambda x: x[k], tree) for tree in (state.critic.variables, target))  # noqa: B023
+        now = agent.critic.apply(ours, batch.observation, batch.action)[0, :, 0]
+        then = agent.critic.apply(theirs, batch.next_observation, action)[0, :, 0]
+        losses.append(0.5 * np.mean((now - batch.rewards[:, 0] - 0.99 * then) ** 2))
+    _, metrics, _ = agent._improve_critic(state, batch, key)
+    np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-4)
+
+
+def test_a_soft_window_by_hand():
+    target, online = {"w": jnp.array([0.0, 10.0, 20.0])}, {"w": jnp.array([1.0, 2.0, 3.0])}
+    window = SoftWindow.at_rate(0.25, 2)
+    np.testing.assert_allclose(window.step(target, online, jnp.int32(1))["w"], [0.25, 10.0, 20.0])
+    np.testing.assert_allclose(window.step(target, online, jnp.int32(2))["w"], [0.25, 1.0, 2.0])
+
+
+# A problem solved exactly: x' = A x + B u, reward -(x'Qx + u'Ru), discounted; its value function by Riccati.
+
+A = np.array([[0.8, 0.2], [0.0, 0.7]])  # from states and actions in [-1, 1] to states in [-1, 1]
+B = np.array([[0.0], [0.3]])
+Q, R, GAMMA = np.eye(2), np.array([[0.2]]), 0.8
+COST = scipy.linalg.solve_discrete_are(np.sqrt(GAMMA) * A, np.sqrt(GAMMA) * B, Q, R)
+GAIN = np.linalg.solve(R + GAMMA * B.T @ COST @ B, GAMMA * B.T @ COST @ A)
+
+
+def quadratic_batch(key, size=256):
+    x = jax.random.uniform(key, (size, 2), minval=-1.0, maxval=1.0)
+    u = jax.random.uniform(jax.random.fold_in(key, 1), (size, 1), minval=-1.0, maxval=1.0)
+    return Transition(
+        observation=x,
+        action=u,
+        rewards=-jnp.sum(x @ Q * x, axis=1, keepdims=True) - jnp.sum(u @ R * u, axis=1, keepdims=True),
+        steps=jnp.ones(size, jnp.int32),
+        terminated=jnp.zeros(size, bool),
+        next_observation=x @ A.T + u @ B.T,
+        weight=jnp.ones(size),
+        index=jnp.arange(size),
+    )
+
+
+def exact_q(x, u):
+    following = x @ A.T + u @ B.T
+    return -(x @ Q * x).sum(1) - (u @ R * u).sum(1) - GAMMA * (following @ COST * following).sum(1)
+
+
+SUPPORT = Support(-8.0, 2.0, 101)
+SOLVERS = {
+    "td3": dict(deterministic=True, actor_reduction=First(), actor_period=2),
+    "sac": {},
+    "c51": dict(representation=Categorical(SUPPORT), deterministic=True),
+    "hl_gauss": dict(representation=HLGauss(SUPPORT)),
+    "gaussian": dict(representation=Gaussian()),
+    "tqc": dict(representation=Quantile(16), critics=3, target_reduction=Truncated(0), actor_reduction=Mean()),
+    "redq": dict(critics=4, target_reduction=RandomSubset(2), actor_reduction=Mean()),
+    "crossq": dict(layers=lambda mode: BatchNormalizedMLP(mode, (64,)), target=None),
+    "i_sac": dict(kind=IteratedActorCritic, links=2, target=SoftWindow(0.02, 1)),
+}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_linear_quadratic_problem_is_solved(name):
+    """Value and policy of every representation and reduction against Riccati's."""
+    choices = dict(SOLVERS[name])
+    schedule = {"target": choices.pop("target", PolyakUpdate(0.02))}
+    hyper = {
+        **schedule,
+        "discount": GAMMA,
+        "entropy": FixedTemperature(0.0),
+        **dict.fromkeys(("actor_learning_rate", "critic_learning_rate"), LinearSchedule(3e-3, 1e-4, 2500.0)),
+    }
+    choices.setdefault("layers", lambda mode: MLP((64, 64)))
+    agent = agent_of(hyper=hyper, **choices)
+    state, _ = learned(agent, quadratic_batch, 2500)
+    x = jnp.asarray(np.random.default_rng(0).uniform(-0.9, 0.9, (200, 2)), jnp.float32)
+    timestep = TimeStep(x, *(jnp.zeros(200),) * 4)
+    action = np.asarray(agent.exploit(state, (), timestep, jax.random.key(0))[0])
+    best = -np.asarray(x) @ GAIN.T
+    assert np.abs(best).max() > 0.25
+    # What the policy's actions lose against the best ones, as a share of what doing nothing loses.
+    regret = exact_q(x, best) - exact_q(x, action)
+    idle = exact_q(x, best) - exact_q(x, np.zeros_like(best))
+    assert regret.mean() < 0.15 * idle.mean()
+    u = jnp.asarray(np.random.default_rng(1).uniform(-0.8, 0.8, (200, 1)), jnp.float32)
+    variables = agent._climbed(state, jax.random.key(0))
+    values = agent.representation.value(agent.critic.apply(variables, x, u, "act")).mean(axis=0)
+    error = np.asarray(values) - exact_q(x, u)
+    assert np.sqrt((error**2).mean()) < 0.25 * np.std(exact_q(x, u))
+
+
+def test_an_actor_may_fear_what_its_critics_do_not():
+    """A safe and a risky action of equal mean: the actor that values by CVaR keeps to the safe one."""
+
+    def gamble(key, size=256):
+        batch = bandit_batch(key, size)
+        risk = jnp.maximum(batch.action, 0.0)
+        coin = jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5, (size, 1)), 1.0, -1.0)
+        return batch.replace(rewards=risk * (1.0 + 4.0 * coin) - 0.5 * (batch.action < 0))
+
+    quantile = Quantile(16)
+    actions = []
+    for value in (None, RiskSensitive(quantile, CVaR(0.25))):
+        agent = agent_of(quantile, deterministic=True, actor_value=value)
+        state, _ = learned(agent, gamble, 1500)
+        timestep = TimeStep(jnp.ones((1, 2)), *(jnp.zeros(1),) * 4)
+        actions.append(float(agent.exploit(state, (), timestep, jax.random.key(0))[0][0, 0]))
+    assert actions[0] > 0.7
+    assert -0.2 < actions[1] < 0.3
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: agent_of(hyper={"discount": 1.5}), "discount is 1.5"),
+        (lambda: agent_of(actor_period=0), "actor_period is 0"),
+        (lambda: agent_of(kind=IteratedActorCritic, links=0), "links is 0"),
+        (lambda: GaussianNoise(-0.1), "std is -0.1"),
+        (lambda: TunedTemperature(-1.0, initial=0.0), "initial is 0.0"),
+        (lambda: SoftWindow.at_rate(0.0, 1), "target_rate is 0.0"),
+        (lambda: DelayedPolyakUpdate.at_rate(0.1, 0), "target_period is 0"),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(make, named):
+    with pytest.raises(InputError, match=named):
+        make()
