@@ -746,6 +746,28 @@ def test_a_reset_keeps_its_share_of_the_encoder_and_nothing_of_the_head():
     assert not np.allclose(online["Dense_0"]["kernel"], target["Dense_0"]["kernel"]), "each has its own initial values"
 
 
+def test_a_self_predictive_agent_backs_up_what_it_sees_when_its_steps_are_over():
+    """The horizon is 4 steps and the model foresees 3: the observation after 4 is in nothing but the target."""
+    mdp = small_garnet(3, actions=2, branching=1)
+    agent = self_predictive(mdp)
+    state, batch = agent.init(jax.random.key(0)), random_segments(mdp, 6, 16, 0)
+    nothing = jnp.zeros_like(batch.terminated)
+    batch = batch.replace(terminated=nothing, truncated=nothing, final=nothing)
+    changed = batch.replace(observation=batch.observation.at[4].set(jnp.roll(batch.observation[4], 1, axis=-1)))
+    update = jax.jit(agent.update)
+    losses = [np.asarray(update(state, one, jax.random.key(1))[1]["loss"]) for one in (batch, changed)]
+    assert losses[0] != losses[1]
+    later = batch.replace(observation=batch.observation.at[5].set(jnp.roll(batch.observation[5], 1, axis=-1)))
+    np.testing.assert_array_equal(update(state, later, jax.random.key(1))[1]["loss"], losses[0])
+
+
+def test_an_augmentation_shifts_by_four_pixels_unless_told_otherwise():
+    image = jnp.zeros((64, 21, 21, 1)).at[:, 10, 10].set(1.0)
+    shifted = np.asarray(ImageAugmentation(intensity=0.0)(image, jax.random.key(0)))
+    rows = [int(np.argwhere(one[..., 0])[0, 0]) - 10 for one in shifted]
+    assert (min(rows), max(rows)) == (-4, 4)
+
+
 def test_resets_come_only_where_another_whole_period_fits():
     """100,000 steps, 2,000 of warm-up and two updates a step: at 20, 40, 60 and 80 thousand steps, as the authors'."""
     for total in (100_000, 102_000, 119_999):

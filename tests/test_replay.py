@@ -1,5 +1,7 @@
 """Every sample of the replay against the transitions that really took place, kept in plain Python lists."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -166,6 +168,17 @@ def test_impossible_sizes_are_named(sizes, named):
     good = {"capacity": 100, "batch_size": 8, "num_envs": 2, "observation_spec": ArraySpec((1,))}
     with pytest.raises(InputError, match=named):
         UniformReplay(**{**good, **sizes})
+
+
+def test_the_smallest_ring_holds_a_window_its_stack_and_the_row_being_written():
+    spec = ArraySpec((1, 4), frames=4)
+    for capacity, allowed in ((2 * (3 + 3 + 2), True), (2 * (3 + 3 + 2) - 1, False)):
+        make = functools.partial(UniformReplay, capacity, 8, 2, spec, n_step=3)
+        if allowed:
+            make()
+        else:
+            with pytest.raises(InputError, match="replay_capacity is 15, but must be at least 16"):
+                make()
 
 
 @pytest.mark.parametrize("frames", [0, 3])

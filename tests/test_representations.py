@@ -30,6 +30,7 @@ from jaxq.bellman import (
     RiskSensitive,
     Scalar,
     SignedHyperbolic,
+    StockAugmented,
     Support,
     Symlog,
     TwoHot,
@@ -528,3 +529,13 @@ def test_priorities_of_implicit_quantiles_are_absolute_errors_of_all_pairs():
     expected = [sum(np.abs(t - v).mean() for v in row) for row, t in zip(values, target, strict=True)]
     found = ImplicitQuantile().priority(jnp.asarray(prediction), jnp.asarray(target))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_stock_augmented_target_is_that_of_the_distribution_without_the_stock():
+    base = Quantile(5)
+    predictions, stock = jax.random.normal(jax.random.key(0), (4, 3, 5)), jnp.full((4, 3, 1), 9.0)
+    weights = jax.nn.one_hot(jnp.array([0, 1, 2, 0]), 3)
+    reward, discount = jnp.arange(4.0), jnp.full(4, 0.9)
+    augmented = StockAugmented(base, risk.ExpectedUtility(lambda x: x))
+    found = augmented.target(reward, discount, jnp.concatenate([predictions, stock], axis=-1), weights)
+    np.testing.assert_array_equal(found, base.target(reward, discount, predictions, weights))
