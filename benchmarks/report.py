@@ -66,7 +66,7 @@ def learning_table() -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for run in kept(but=("minatar-", "family-", "million-", "before-")):
-        summary, returns, command = run.summary, run.returns, run.command
+        summary, returns, command = run.summary, run.returns, run.command.split(" --run-dir")[0]
         low, high = stratified_bootstrap_interval(returns[None])
         interval = f"{low:,.1f} to {high:,.1f}" if len(returns) > 1 else ""
         lines.append(
@@ -106,10 +106,10 @@ class MinAtarRun:
     command: str
 
 
-def minatar_runs() -> list[MinAtarRun]:
-    """All that are kept."""
+def minatar_runs(prefix: str) -> list[MinAtarRun]:
+    """All that are kept by names of this beginning."""
     runs = []
-    for run in kept("minatar-"):
+    for run in kept(prefix):
         summary = run.summary
         game = summary["env"].removeprefix("gymnax/").removesuffix("-MinAtar")
         command = run.command.split(" --run-dir")[0].replace(f"{game}-MinAtar", "GAME-MinAtar")
@@ -160,8 +160,7 @@ def iterated_table(runs: list[MinAtarRun]) -> str:
 
 def minatar_section() -> str:
     """Returns while exploring and of the greedy policy, chains against their base, and the commands."""
-    runs = minatar_runs()
-    commands = sorted({(run.steps, run.agent, run.command) for run in runs})
+    runs = minatar_runs("minatar-")
     return "\n\n".join(
         [
             MINATAR,
@@ -170,8 +169,50 @@ def minatar_section() -> str:
             iterated_table(runs),
             GREEDY,
             minatar_table(runs, "greedy"),
-            "The commands:",
-            "\n".join(f"    {command}" for _, _, command in commands),
+            *commands_of(runs),
+        ]
+    )
+
+
+def commands_of(runs: list[MinAtarRun]) -> list[str]:
+    """How they were run, once for all games."""
+    commands = sorted({(run.steps, run.agent, run.command) for run in runs})
+    return ["The commands:", "\n".join(f"    {command}" for _, _, command in commands)]
+
+
+def million_section() -> str:
+    """Returns after a million steps in each script's own defaults."""
+    runs = minatar_runs("million-")
+    return "\n\n".join(
+        [
+            "### MinAtar, a million steps",
+            "In each script's own defaults. While exploring, over the last quarter's episodes:",
+            minatar_table(runs, "exploring"),
+            "Of the greedy policy in the end:",
+            minatar_table(runs, "greedy"),
+            *commands_of(runs),
+        ]
+    )
+
+
+def mutations_section(results: dict[str, Any]) -> str:
+    """How many planted defects the tests catch, and those that they do not."""
+    planted = results["planted"]
+    caught = sum(row["caught_by"] is not None for row in planted)
+    survivors = [row for row in planted if row["caught_by"] is None]
+    same = sum(str(row.get("reason", "")).startswith("the same") for row in survivors)
+    lines = ["| survivor | planted | why it survives |", "| --- | --- | --- |"]
+    for row in survivors:
+        change = f"`{row['before']}` → `{row['after']}`".replace("|", "\\|").replace("\n", " ")
+        lines.append(f"| `{row['file']}:{row['line']}` | {change} | {row.get('reason', 'not read yet')} |")
+    return "\n\n".join(
+        [
+            "## Defects planted",
+            f"`python -m benchmarks.mutations` planted {len(planted)} defects, drawn at random from the "
+            f"{results['places']:,} places in `bellman/`, `replay/`, `agents/`, `training/` and `envs/base.py` where "
+            f"one can be: the tests of the room caught {caught}. Of the others {same} change nothing; of those that "
+            f"do, {caught / max(len(planted) - same, 1):.0%} were caught. Lines are those of the revision it ran on.",
+            "\n".join(lines),
         ]
     )
 
@@ -358,6 +399,7 @@ def page() -> str:
         *section("revisions.json", revisions_section),
         LEARNING + learning_table(),
         minatar_section(),
+        million_section(),
         *section("pqn_returns.json", returns_section),
         FAMILY + family_table(),
         *section("backups.json", backups_section),
@@ -365,6 +407,7 @@ def page() -> str:
         *section("products.json", products_section),
         *section("replay.json", replay_section),
         *section("memory.json", memory_section),
+        *section("mutations.json", mutations_section),
     ]
     return "\n\n".join(parts) + "\n"
 
