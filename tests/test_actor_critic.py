@@ -457,6 +457,61 @@ def test_a_linear_quadratic_problem_is_solved(name):
     assert np.sqrt((error**2).mean()) < 0.25 * np.std(exact_q(x, u))
 
 
+def soft_control(alpha, points=401):
+    """Soft values of x' = clip(x + a / 2), reward -(x² + a² / 10), by value iteration on a grid: Q(x, a)."""
+    x = np.linspace(-1, 1, points)
+    reward = -(x[:, None] ** 2) - 0.1 * x[None] ** 2
+    following = np.clip(x[:, None] + 0.5 * x[None], -1, 1)
+    q = reward
+    for _ in range(100):
+        value = alpha * np.log(np.trapezoid(np.exp(q / alpha), x, axis=1))
+        q = reward + GAMMA * np.interp(following, x, value)
+    return x, q
+
+
+@pytest.mark.parametrize("name", ["sac", "hl_gauss", "crossq", "i_sac"])
+def test_a_soft_control_problem_is_solved(name):
+    """Values, the mode and the entropy of a policy whose entropy has a price, against the exact soft values."""
+    alpha = 0.05
+
+    def batch_of(key, size=256):
+        x, a = jnp.split(jax.random.uniform(key, (size, 2), minval=-1.0, maxval=1.0), 2, axis=1)
+        return quadratic_batch(key, size).replace(
+            observation=jnp.concatenate([x, x], axis=1),
+            action=a,
+            rewards=-(x**2) - 0.1 * a**2,
+            next_observation=jnp.repeat(jnp.clip(x + 0.5 * a, -1.0, 1.0), 2, axis=1),
+        )
+
+    choices = dict(SOLVERS[name])
+    hyper = {
+        "target": choices.pop("target", PolyakUpdate(0.02)),
+        "discount": GAMMA,
+        "entropy": FixedTemperature(alpha),
+        **dict.fromkeys(("actor_learning_rate", "critic_learning_rate"), LinearSchedule(3e-3, 1e-4, 2500.0)),
+    }
+    choices.setdefault("layers", lambda mode: MLP((64, 64)))
+    agent = agent_of(hyper=hyper, **choices)
+    state, _ = learned(agent, batch_of, 2500)
+    grid, q = soft_control(alpha)
+    x = np.linspace(-0.9, 0.9, 61)
+    density = np.exp((q - q.max(axis=1, keepdims=True)) / alpha)
+    density /= np.trapezoid(density, grid, axis=1)[:, None]
+    entropy = -np.trapezoid(density * np.log(np.maximum(density, 1e-30)), grid, axis=1)
+    seen = jnp.asarray(np.stack([x, x], axis=1), jnp.float32)
+    outputs = agent.actor.apply(state.actor.variables, seen, "exploit")
+    many = jax.vmap(lambda key: agent.policy.sample(outputs, key))(jax.random.split(jax.random.key(0), 500))
+    mean = np.interp(x, grid, np.trapezoid(density * grid, grid, axis=1))
+    np.testing.assert_allclose(many[0][..., 0].mean(axis=0), mean, atol=0.12)
+    assert abs(float(-many[1].mean()) - np.interp(x, grid, entropy).mean()) < 0.15
+    a = np.random.default_rng(0).uniform(-0.9, 0.9, 61)
+    exact = np.array([np.interp(a[i], grid, q[np.argmin(np.abs(grid - x[i]))]) for i in range(61)])
+    variables = agent._climbed(state, jax.random.key(0))
+    actions = jnp.asarray(a[:, None], jnp.float32)
+    found = agent.representation.value(agent.critic.apply(variables, seen, actions, "act")).mean(axis=0)
+    assert np.sqrt(((found - exact) ** 2).mean()) < 0.25 * exact.std()
+
+
 def test_an_actor_may_fear_what_its_critics_do_not():
     """A safe and a risky action of equal mean: the actor that values by CVaR keeps to the safe one."""
 
