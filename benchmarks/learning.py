@@ -30,6 +30,10 @@ COMMANDS = {
     "memorychain-recurrent-pqn": "recurrent_pqn --env gymnax/MemoryChain-bsuite --num-seeds 2 --total-steps 300000",
     "memorychain-r2d2": "r2d2 --env gymnax/MemoryChain-bsuite --num-seeds 2 --total-steps 20000",
     "pendulum-sac": "sac --env gymnax/Pendulum-v1 --num-seeds 2",
+    **{
+        f"pendulum-{agent}": f"{agent} --env gymnax/Pendulum-v1 --num-seeds 2"
+        for agent in ("ddpg", "td3", "tqc", "crossq", "i_sac", "i_td3", "risk_averse_sac", "simba")
+    },
     "halfcheetah-envpool-sac": "sac --env envpool/HalfCheetah-v4 --total-steps 100000",
     "halfcheetah-brax-sac": "sac --env brax/halfcheetah --total-steps 20000 --eval-episodes 2 --num-evaluations 2",
     "cheetahrun-playground-sac": "sac --env playground/CheetahRun --total-steps 20000 --eval-episodes 2 "

@@ -1,5 +1,7 @@
 """Actor-critics: densities, reductions, batch statistics, schedules, and a linear-quadratic problem solved exactly."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,18 +10,24 @@ import pytest
 import scipy.linalg
 import scipy.stats
 
+from jaxq import envs
 from jaxq.agents import (
     ActorCritic,
     ActorCriticHyperparameters,
     DelayedPolyakUpdate,
     Deterministic,
+    EpsilonGreedy,
     FixedTemperature,
     GaussianNoise,
     IteratedActorCritic,
+    LambdaQHyperparameters,
+    LambdaQLearning,
     LinearSchedule,
     NoiseByEnvironment,
+    Normalized,
     OrnsteinUhlenbeckNoise,
     PolyakUpdate,
+    RunningStatistics,
     Smoothing,
     SoftWindow,
     SquashedGaussian,
@@ -46,6 +54,8 @@ from jaxq.errors import InputError
 from jaxq.networks import (
     MLP,
     ActionCritic,
+    ActionValueHead,
+    ActionValueNetwork,
     BatchNormalizedMLP,
     DropoutMLP,
     Ensemble,
@@ -53,6 +63,8 @@ from jaxq.networks import (
     PolicyNetwork,
 )
 from jaxq.networks.normalization import BatchRenorm
+from jaxq.replay import UniformReplay
+from jaxq.training import Evaluation, OffPolicy, OnPolicy
 from jaxq.types import TimeStep, Transition
 
 TUNED = TunedTemperature(-1.0, LinearSchedule.constant(3e-3))
@@ -547,3 +559,79 @@ def test_an_actor_may_fear_what_its_critics_do_not():
 def test_numbers_that_cannot_be_are_named(make, named):
     with pytest.raises(InputError, match=named):
         make()
+
+
+# Normalization.
+
+
+def test_running_statistics_are_those_of_all_that_was_seen():
+    spec = {"state": ArraySpec((3,)), "image": ArraySpec((2, 2, 1), np.uint8)}
+    rng, statistics = np.random.default_rng(0), RunningStatistics.start(spec)
+    batches = [rng.normal(5.0 * i, 1.0 + i, size=(7 + i, 3)).astype(np.float32) for i in range(6)]
+    for batch in batches:
+        image = np.zeros((len(batch), 2, 2, 1), np.uint8)
+        statistics = jax.jit(RunningStatistics.after)(statistics, {"state": batch, "image": image})
+    everything = np.concatenate(batches)
+    np.testing.assert_allclose(statistics.mean["state"], everything.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(statistics.variance["state"], everything.var(axis=0), rtol=1e-4)
+    np.testing.assert_array_equal(statistics.mean["image"], 0.0)
+
+
+def pendulums(agent, members):
+    environment = envs.make("gymnax/Pendulum-v1", 2 * members)
+    return OffPolicy(
+        agent=agent,
+        environment=environment,
+        replay=UniformReplay.for_environment(environment, members, capacity=500, batch_size=16),
+        evaluation=Evaluation(envs.make("gymnax/Pendulum-v1", members)),
+        num_members=members,
+        warmup_steps=40,
+    )
+
+
+def test_a_normalized_agent_is_its_base_on_normalized_observations():
+    """Members have statistics of their own, of exactly what they saw; and evaluation moves nothing."""
+    base = dataclasses.replace(agent_of(), observation_spec=ArraySpec((3,)))
+    training = pendulums(Normalized(base, largest=2.0), 2)
+    state = jax.jit(training.warm_up)(jax.jit(training.init)(jax.vmap(jax.random.key)(jnp.arange(2))))
+    state, _ = jax.jit(training.train_chunk, static_argnums=1)(state, 30)
+    statistics = state.agent.statistics
+    np.testing.assert_allclose(statistics.count, 2 * (20 + 30), rtol=1e-4)
+    for member in range(2):
+        # The replay has what was seen but the last; the first of each environment came of no step.
+        rows = np.asarray(state.replay.observation[member])[1:50].reshape(-1, 3)
+        last = np.asarray(state.timestep.observation).reshape(2, 2, 3)[member]
+        seen = np.concatenate([rows, last])
+        np.testing.assert_allclose(statistics.mean[member], seen.mean(axis=0), atol=1e-3)
+        np.testing.assert_allclose(statistics.variance[member], seen.var(axis=0), rtol=1e-2)
+    one = jax.tree.map(lambda leaf: leaf[0], state.agent)
+    observation = jax.random.normal(jax.random.key(0), (5, 3)) * 10
+    timestep = TimeStep(observation, *(jnp.zeros(5),) * 4)
+    shown = np.clip((observation - one.statistics.mean) / np.sqrt(one.statistics.variance + 1e-8), -2.0, 2.0)
+    key = jax.random.key(1)
+    action, _ = training.agent.exploit(one, (), timestep, key)
+    expected, _ = base.exploit(one.base, (), timestep.replace(observation=shown), key)
+    np.testing.assert_allclose(action, expected, rtol=1e-4, atol=1e-5)
+    batch = jax.tree.map(lambda leaf: leaf, bandit_batch(key, 5, False)).replace(
+        observation=observation, next_observation=observation[::-1]
+    )
+    after = training.agent.update(one, batch, key)[0]
+    same = base.update(one.base, batch.replace(observation=shown, next_observation=shown[::-1]), key)[0]
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), after.base.actor, same.actor)
+    assert_same(after.statistics, one.statistics)
+
+
+def test_after_rollouts_statistics_are_of_what_they_showed():
+    environment = envs.make("gymnax/CartPole-v1", 4)
+    network = ActionValueNetwork(MLP((8,)), ActionValueHead(2))
+    hyper = LambdaQHyperparameters(LinearSchedule.constant(1e-3), EpsilonGreedy.decaying(1.0, 0.1, 500))
+    base = LambdaQLearning(
+        network=network, observation_spec=environment.observation_spec, representation=Scalar(),
+        optimizer=optax.scale_by_adam(), hyper=hyper, epochs=1, minibatches=2,
+    )  # fmt: skip
+    evaluation = Evaluation(envs.make("gymnax/CartPole-v1", 2))
+    training = OnPolicy(agent=Normalized(base), environment=environment, evaluation=evaluation, rollout_steps=8)
+    state = jax.jit(training.init)(jax.random.key(0)[None])
+    state, _ = jax.jit(training.train_chunk, static_argnums=1)(state, 3)
+    np.testing.assert_allclose(state.agent.statistics.count, 3 * 8 * 4, rtol=1e-4)
+    assert (np.asarray(state.agent.statistics.variance) < 1.0).all()

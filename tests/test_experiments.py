@@ -116,6 +116,8 @@ def test_the_catalog_reads_every_experiment_s_choices_from_what_it_builds():
     assert rows["log_dqn"]["representation"] == "Decomposed(Mapped(Scalar, Logarithmic))"
     assert (rows["pqn"]["targets"], rows["pqn"]["replay"]) == ("none", "none")
     assert rows["minimax_dqn"]["operator"] == "Minimax"
+    assert rows["redq"]["operator"] == "RandomSubset"
+    assert rows["simba"]["agent"] == "Normalized of ActorCritic"
 
 
 def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.continuous import sac
+from experiments.continuous import crossq, i_sac, sac, simba, td3, tqc
 from experiments.discrete import dqn
 from jaxq.runs import parse, run
 from jaxq.runs.directory import read_metrics
@@ -29,6 +29,7 @@ def test_dqn_learns_minatar_breakout(tmp_path):
     assert summary["return_mean"] > 10
 
 
-def test_sac_solves_pendulum(tmp_path):
-    summary, _ = train(sac, tmp_path, "--env", "gymnax/Pendulum-v1", "--eval-episodes", "32")
+@pytest.mark.parametrize("module", [sac, td3, tqc, crossq, i_sac, simba], ids=lambda module: module.__name__)
+def test_actor_critics_solve_pendulum(module, tmp_path):
+    summary, _ = train(module, tmp_path, "--env", "gymnax/Pendulum-v1", "--eval-episodes", "32")
     assert summary["return_mean"] > -200

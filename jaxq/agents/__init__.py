@@ -12,6 +12,7 @@ from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.noise import GaussianNoise, NoiseByEnvironment, OrnsteinUhlenbeckNoise, PolicySample, Smoothing
+from jaxq.agents.normalized import Normalized, RunningStatistics
 from jaxq.agents.policies import Deterministic, SquashedGaussian
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
@@ -52,6 +53,7 @@ __all__ = [
     "LambdaQLearning",
     "LinearSchedule",
     "NoiseByEnvironment",
+    "Normalized",
     "OnPolicyAgent",
     "OrnsteinUhlenbeckNoise",
     "PGRainbow",
@@ -65,6 +67,7 @@ __all__ = [
     "Resets",
     "RetraceHyperparameters",
     "RetraceQLearning",
+    "RunningStatistics",
     "SaddlePointQLearning",
     "SelfPredictiveQLearning",
     "Smoothing",

@@ -24,7 +24,12 @@ FLATTEN_LIMIT = 50_000
 
 
 class Actor(Protocol):
-    """What every agent has. `E` is the number of environments of a member."""
+    """What every agent has. `E` is the number of environments of a member.
+
+    One that learns from observations as such, and not from batches, also has `observe(state, timestep) -> state`: off
+    policy it is shown every time step [E, ...] that its environments come to, warm-up included, on policy those of each
+    rollout, [T * E, ...], when it has learned from it.
+    """
 
     def init(self, key: jax.Array) -> PyTree:
         """A new agent's state."""

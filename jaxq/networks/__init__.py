@@ -14,7 +14,7 @@ from jaxq.networks.heads import (
 from jaxq.networks.linear import Dense, NoisyDense, product
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
-from jaxq.networks.policies import GaussianPolicyNetwork, PolicyNetwork, QuantileCriticNetwork
+from jaxq.networks.policies import GaussianPolicyNetwork, PolicyNetwork, QuantileCriticNetwork, by_tanh
 from jaxq.networks.recurrent import GRU, LSTM, LSTMState
 from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, SimBaNet
 from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
@@ -75,6 +75,7 @@ __all__ = [
     "TransitionModel",
     "TreeTorso",
     "attention_maps",
+    "by_tanh",
     "parts",
     "product",
     "renormalized",

@@ -37,21 +37,29 @@ class GaussianPolicyNetwork(nn.Module):
     Attributes:
       make_torso: for a mode, of the observation.
       size: of an action.
-      log_std_range: to which the log standard deviation is clipped, as in Haarnoja et al. (2018) and its
-        implementations.
+      log_std_range: of the log standard deviation.
+      bound: how it is kept there; clipped unless given, as in Haarnoja et al. (2018) and its implementations.
+      kernel_init: how the last layers' kernels begin.
     """
 
     make_torso: Callable[[Mode], nn.Module]
     size: int
     log_std_range: tuple[float, float] = (-20.0, 2.0)
+    bound: Callable[[jax.Array, float, float], jax.Array] = jnp.clip
+    kernel_init: Callable[..., jax.Array] = lecun_normal
 
     @nn.compact
     def __call__(self, observation: PyTree, mode: Mode = "learn") -> tuple[jax.Array, jax.Array]:
         """See the class."""
         features = self.make_torso(mode)(observation)
-        mean = Dense(self.size)(features)
-        log_std = Dense(self.size)(features)
-        return mean, jnp.clip(log_std, *self.log_std_range)
+        mean = Dense(self.size, self.kernel_init)(features)
+        log_std = Dense(self.size, self.kernel_init)(features)
+        return mean, self.bound(log_std, *self.log_std_range)
+
+
+def by_tanh(x: jax.Array, low: float, high: float) -> jax.Array:
+    """Numbers between two ends, smoothly: `low + (high - low) (1 + tanh x) / 2`."""
+    return low + 0.5 * (high - low) * (1.0 + jnp.tanh(x))
 
 
 class QuantileCriticNetwork(nn.Module):

@@ -58,12 +58,14 @@ def _axes(training: Any) -> dict[str, str]:
     targets = getattr(outermost, "window", None) or getattr(hyper, "target", None)
     network = getattr(agent, "network", None) or getattr(agent, "critic", None)
     noisy = getattr(getattr(network, "head", None), "noisy", False)
+    # What makes one target of several values: of a next state's actions, or of several critics.
+    operator = getattr(hyper, "operator", None) or getattr(agent, "target_reduction", None)
     strategy = type(getattr(hyper, "exploration", None)).__name__
     return {
         "agent": " of ".join([*wrappers, type(agent).__name__]),
         "network": _network(network),
         "representation": _nested(getattr(agent, "representation", None)),
-        "operator": _or_none(type(getattr(hyper, "operator", None)).__name__),
+        "operator": _or_none(type(operator).__name__),
         "targets": _or_none(type(targets).__name__),
         "exploration": "noise" if noisy else {"NoneType": "policy"}.get(strategy, strategy),
         "replay": _nested(getattr(training, "replay", None)),

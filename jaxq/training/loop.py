@@ -16,7 +16,7 @@ from jaxq.agents.base import Actor
 from jaxq.envs.base import Environment
 from jaxq.errors import require
 from jaxq.keys import stream
-from jaxq.lanes import flat, in_turn
+from jaxq.lanes import flat, in_turn, over_lanes
 from jaxq.training.evaluation import Evaluation, EvaluationState
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import Metrics, PyTree, TimeStep
@@ -209,6 +209,11 @@ class Loop:
     def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """The loop itself, from `state.iteration` on, which it leaves; metrics are means over the iterations, [N]."""
         raise NotImplementedError
+
+    def _observed(self, agent: PyTree, timestep: TimeStep) -> PyTree:
+        """The members' states after time steps [N, B, ...] were shown to those that want to see them."""
+        observe = getattr(self.agent, "observe", None)
+        return agent if observe is None else over_lanes(observe, self.num_members)(agent, timestep)
 
     def begin_evaluation(self, state: TrainState) -> EvaluationState:
         """See `Training.begin_evaluation`."""

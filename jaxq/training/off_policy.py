@@ -126,6 +126,7 @@ class OffPolicy(Loop):
         add = over_lanes(self.replay.add, self.num_members, (axes, 0, 0, 0, 0), axes)
         timestep, arrived = by_lane((state.timestep, following), self.num_members)
         return state.replace(
+            agent=self._observed(state.agent, arrived),
             memory=memory,
             env=env,
             timestep=following,

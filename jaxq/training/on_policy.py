@@ -58,7 +58,8 @@ class OnPolicy(Loop):
             )
             update = over_lanes(self.agent.update, self.num_members, heavy=True)
             agent, metrics = update(state.agent, rollout, update_keys)
-            return state.replace(agent=agent), metrics
+            seen = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:]), rollout.timestep)
+            return state.replace(agent=self._observed(agent, seen)), metrics
 
         steps = self.rollout_steps
         act_keys = keys_over_time(state.key, "act", state.iteration * steps, iterations * steps)

@@ -1,0 +1,82 @@
+"""SimBa (Lee et al., SimBa: Simplicity Bias for Scaling Up Parameters in Deep Reinforcement Learning, 2025), on SAC.
+
+Normalized observations and residual networks with layer normalization; the actor goes before the critic. One critic,
+as the authors take for tasks without an end of their own; two, of which the smaller makes targets, where episodes end.
+Their updates are one to a frame, two to a step of two frames.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import optax
+
+from jaxq.agents import Normalized
+from jaxq.bellman import Minimum, Scalar
+from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Temperature, action_size, presets
+from jaxq.errors import require
+from jaxq.networks import ActionCritic, Ensemble, GaussianPolicyNetwork, SimBaNet, by_tanh
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Temperature, Averaging, ActorCriticLearner):
+    """The axes of simba."""
+
+    learning_rate: float = 1e-4
+    initial_temperature: float = 0.01
+    target_entropy_per_dimension: float = -0.5
+    weight_decay: float = 1e-2
+    """Decay of all parameters, as a share of the step size."""
+    num_critics: int = 1
+    """Critics, each a network of its own."""
+    actor_width: int = 128
+    """Units of the actor's layers."""
+    actor_blocks: int = 1
+    """Residual blocks of the actor."""
+    critic_width: int = 512
+    """Units of a critic's layers."""
+    critic_blocks: int = 2
+    """Residual blocks of a critic."""
+
+
+PRESETS = presets(Config, CONTROL, classic={"critic_width": 128})
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    require(0 <= config.weight_decay < float("inf"), "weight_decay", config.weight_decay, "0 or more")
+    training, evaluation, _ = config.make_environments()
+    representation = Scalar()
+    actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
+    actor = GaussianPolicyNetwork(
+        lambda mode: SimBaNet(*actor_sizes),
+        action_size(training),
+        log_std_range=(-10.0, 2.0),
+        bound=by_tanh,
+        kernel_init=nn.initializers.orthogonal(1.0),
+    )
+    critics = Ensemble(
+        lambda: ActionCritic(
+            lambda mode: SimBaNet(*critic_sizes),
+            representation.width,
+            kernel_init=nn.initializers.orthogonal(1.0),
+        ),
+        config.num_critics,
+    )
+    adam = config.clipped(optax.scale_by_adam(eps=config.adam_epsilon))
+    agent = config.make_actor_critic(
+        training,
+        actor,
+        critics,
+        representation,
+        optimizer=optax.chain(adam, optax.add_decayed_weights(config.weight_decay)),
+        target_reduction=Minimum(),
+        actor_reduction=Minimum(),
+        actor_first=True,
+    )
+    return config.make_training(Normalized(agent), training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)
