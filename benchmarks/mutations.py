@@ -230,6 +230,7 @@ def main() -> None:
     settled = [row for row in earlier.get("planted", []) if row["caught_by"] or row.get("reason")]
     known = {(row["file"], row["line"], row["before"], row["after"]): row for row in settled}
     rows: list[dict[str, Any]] = []
+    came_from = provenance()  # as the checkout is copied, whatever is committed meanwhile
     with tempfile.TemporaryDirectory() as directory:
         checkout = Path(directory) / "checkout"
         ignored = shutil.ignore_patterns(".git", ".venv", "runs", "results", "__pycache__", ".*_cache")
@@ -250,7 +251,7 @@ def main() -> None:
                 flush=True,
             )
             if not args.room:
-                write_json(OUT, {"provenance": provenance(), "places": len(found), "seed": args.seed, "planted": rows})
+                write_json(OUT, {"provenance": came_from, "places": len(found), "seed": args.seed, "planted": rows})
 
 
 if __name__ == "__main__":
