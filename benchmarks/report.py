@@ -201,6 +201,7 @@ def mutations_section(results: dict[str, Any]) -> str:
     caught = sum(row["caught_by"] is not None for row in planted)
     survivors = [row for row in planted if row["caught_by"] is None]
     same = sum(str(row.get("reason", "")).startswith("the same") for row in survivors)
+    gaps = sum(str(row.get("reason", "")).startswith("a gap") for row in survivors)
     lines = ["| survivor | planted | why it survives |", "| --- | --- | --- |"]
     for row in survivors:
         change = f"`{row['before']}` → `{row['after']}`".replace("|", "\\|").replace("\n", " ")
@@ -211,7 +212,8 @@ def mutations_section(results: dict[str, Any]) -> str:
             f"`python -m benchmarks.mutations` planted {len(planted)} defects, drawn at random from the "
             f"{results['places']:,} places in `bellman/`, `replay/`, `agents/`, `training/` and `envs/base.py` where "
             f"one can be: the tests of the room caught {caught}. Of the others {same} change nothing; of those that "
-            f"do, {caught / max(len(planted) - same, 1):.0%} were caught. Lines are those of the revision it ran on.",
+            f"do, {caught / max(len(planted) - same, 1):.0%} were caught, and {gaps} more since, by tests made for "
+            "them. Lines are those of the revision it ran on.",
             "\n".join(lines),
         ]
     )

@@ -203,6 +203,13 @@ def test_impossible_explorations_are_named(make, named):
         make()
 
 
+def test_rewards_are_clipped_and_then_shifted_where_they_count():
+    hyper = tabular_agent().hyper.replace(reward_clip=1.0, reward_shift=-0.5)
+    rewards = jnp.array([3.0, -3.0, 0.25])
+    np.testing.assert_allclose(hyper.learned(rewards), [0.5, -1.5, -0.25])
+    np.testing.assert_allclose(hyper.learned(rewards, jnp.array([1.0, 0.0, 1.0])), [0.5, -1.0, -0.25])
+
+
 def test_target_schedules():
     online, target = {"w": jnp.ones(3)}, {"w": jnp.zeros(3)}
     hard = HardUpdate(jnp.float32(4))
