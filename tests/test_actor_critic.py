@@ -145,7 +145,7 @@ def test_squashed_gaussian_density_is_that_of_a_change_of_variables():
     a = np.asarray(action, np.float64)
     inside = (np.abs(a) < 0.999).all(axis=1)
     exact = scipy.stats.norm(mean, np.exp(log_std)).logpdf(np.arctanh(a)) - np.log1p(-(a**2))
-    np.testing.assert_allclose(log_density[inside], exact.sum(axis=1)[inside], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(log_density.sum(axis=1)[inside], exact.sum(axis=1)[inside], rtol=1e-3, atol=1e-3)
     assert inside.sum() > 400
 
 
@@ -154,7 +154,7 @@ def test_squashed_gaussian_density_integrates_to_one():
     action, log_density = SquashedGaussian().sample(outputs, jax.random.key(0))
     # E[1/p(a)] over samples is the length of the support, 2.
     inside = np.abs(action[:, 0]) < 0.9
-    np.testing.assert_allclose(np.mean(np.where(inside, np.exp(-log_density), 0)), 1.8, rtol=0.02)
+    np.testing.assert_allclose(np.mean(np.where(inside, np.exp(-log_density.sum(axis=1)), 0)), 1.8, rtol=0.02)
 
 
 def test_squashed_gaussian_density_is_finite_far_out():
@@ -233,7 +233,7 @@ def test_batch_renormalization_by_hand():
 
 
 def test_statistics_are_learned_by_learning_alone_and_no_optimizer_knows_them():
-    agent = agent_of(layers=lambda mode: BatchNormalizedMLP(mode, (8,)), hyper={"target": None})
+    agent = agent_of(layers=lambda mode: BatchNormalizedMLP(mode, (8,)), hyper={"target": None}, joint=True)
     state = agent.init(jax.random.key(0))
     after, _, _ = jax.jit(agent.update)(state, bandit_batch(jax.random.key(1)), jax.random.key(2))
     batches = [leaf for leaf in jax.tree.leaves(after.critic.statistics) if leaf.ndim == 0]
@@ -275,19 +275,25 @@ def test_a_target_is_the_smaller_target_critic_and_the_entropy_of_the_action_dra
     batch, key = bandit_batch(jax.random.key(1), 8, terminated=False), jax.random.key(2)
     action, log_density = agent._next_action(state, batch, key)
     values = agent.critic.apply(other.critic.variables, batch.next_observation, action)[..., 0]
-    expected = batch.rewards[:, 0] + 0.99 * (np.minimum(values[0], values[1]) - alpha * log_density)
+    expected = batch.rewards[:, 0] + 0.99 * (np.minimum(values[0], values[1]) - alpha * log_density.sum(axis=1))
     found = agent._critic(state.critic.variables, batch.observation, batch.action, "learn", key)[0][..., 0]
     _, metrics, priority = agent._improve_critic(state, batch, key)
     np.testing.assert_allclose(metrics["loss"], 0.5 * ((found - expected) ** 2).mean(axis=1).sum(), rtol=1e-4)
     np.testing.assert_allclose(priority, np.abs(found - expected).mean(axis=0), rtol=1e-3, atol=1e-5)
 
 
-def test_without_targets_what_follows_is_seen_in_the_same_pass():
-    agent = agent_of(hyper={"target": None, "entropy": FixedTemperature(0.0)})
+@pytest.mark.parametrize("target", [None, PolyakUpdate(0.5)])
+def test_in_a_joint_pass_what_is_and_what_follows_are_normalized_together(target):
+    layers = lambda mode: BatchNormalizedMLP(mode, (8,))  # noqa: E731
+    agent = agent_of(layers=layers, hyper={"target": target, "entropy": FixedTemperature(0.0)}, joint=True)
     state, batch, key = agent.init(jax.random.key(0)), bandit_batch(jax.random.key(1), 8, False), jax.random.key(2)
     action, _ = agent._next_action(state, batch, key)
-    now = agent.critic.apply(state.critic.variables, batch.observation, batch.action)[..., 0]
-    then = agent.critic.apply(state.critic.variables, batch.next_observation, action)[..., 0]
+    observations = jnp.concatenate([batch.observation, 0.5 + batch.next_observation])
+    batch = batch.replace(next_observation=0.5 + batch.next_observation)
+    action, _ = agent._next_action(state, batch, key)
+    actions = jnp.concatenate([batch.action, action])
+    together, _ = agent.critic.apply(state.critic.variables, observations, actions, "learn", mutable="statistics")
+    now, then = np.split(together[..., 0], 2, axis=1)
     expected = batch.rewards[:, 0] + 0.99 * then.min(axis=0)
     _, metrics, _ = agent._improve_critic(state, batch, key)
     np.testing.assert_allclose(metrics["loss"], 0.5 * ((now - expected) ** 2).mean(axis=1).sum(), rtol=1e-4)
@@ -434,7 +440,7 @@ SOLVERS = {
     "gaussian": dict(representation=Gaussian()),
     "tqc": dict(representation=Quantile(16), critics=3, target_reduction=Truncated(0), actor_reduction=Mean()),
     "redq": dict(critics=4, target_reduction=RandomSubset(2), actor_reduction=Mean()),
-    "crossq": dict(layers=lambda mode: BatchNormalizedMLP(mode, (64,)), target=None),
+    "crossq": dict(layers=lambda mode: BatchNormalizedMLP(mode, (64,)), target=None, joint=True),
     "i_sac": dict(kind=IteratedActorCritic, links=2, target=SoftWindow(0.02, 1)),
 }
 

@@ -49,6 +49,7 @@ def build(config: Config) -> OffPolicy:
         target_reduction=Minimum(),
         actor_reduction=Minimum(),
         actor_period=config.actor_period,
+        joint=True,
     )
     return config.make_training(agent, training, evaluation, n_step=config.n_step)
 

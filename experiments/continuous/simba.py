@@ -6,28 +6,25 @@ Their updates are one to a frame, two to a step of two frames.
 """
 
 import dataclasses
+import functools
 
 import flax.linen as nn
-import optax
 
 from jaxq.agents import Normalized
 from jaxq.bellman import Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Temperature, action_size, presets
-from jaxq.errors import require
-from jaxq.networks import ActionCritic, Ensemble, GaussianPolicyNetwork, SimBaNet, by_tanh
+from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Temperature, WeightDecay, action_size, presets
+from jaxq.networks import ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, SimBaNet, by_tanh
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Averaging, ActorCriticLearner):
+class Config(Temperature, Averaging, WeightDecay, ActorCriticLearner):
     """The axes of simba."""
 
     learning_rate: float = 1e-4
     initial_temperature: float = 0.01
     target_entropy_per_dimension: float = -0.5
-    weight_decay: float = 1e-2
-    """Decay of all parameters, as a share of the step size."""
     num_critics: int = 1
     """Critics, each a network of its own."""
     actor_width: int = 128
@@ -45,7 +42,6 @@ PRESETS = presets(Config, CONTROL, classic={"critic_width": 128})
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    require(0 <= config.weight_decay < float("inf"), "weight_decay", config.weight_decay, "0 or more")
     training, evaluation, _ = config.make_environments()
     representation = Scalar()
     actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
@@ -54,23 +50,22 @@ def build(config: Config) -> OffPolicy:
         action_size(training),
         log_std_range=(-10.0, 2.0),
         bound=by_tanh,
-        kernel_init=nn.initializers.orthogonal(1.0),
+        make_head=functools.partial(Dense, kernel_init=nn.initializers.orthogonal(1.0)),
     )
     critics = Ensemble(
         lambda: ActionCritic(
             lambda mode: SimBaNet(*critic_sizes),
             representation.width,
-            kernel_init=nn.initializers.orthogonal(1.0),
+            make_head=functools.partial(Dense, kernel_init=nn.initializers.orthogonal(1.0)),
         ),
         config.num_critics,
     )
-    adam = config.clipped(optax.scale_by_adam(eps=config.adam_epsilon))
     agent = config.make_actor_critic(
         training,
         actor,
         critics,
         representation,
-        optimizer=optax.chain(adam, optax.add_decayed_weights(config.weight_decay)),
+        optimizer=config.make_adamw(),
         target_reduction=Minimum(),
         actor_reduction=Minimum(),
         actor_first=True,

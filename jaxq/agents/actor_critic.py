@@ -6,7 +6,8 @@ reduction of several critics, target schedule, entropy, exploration. SAC (Haarno
 """
 
 import dataclasses
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from jaxq.bellman import Representation, n_step_return
 from jaxq.bellman.reductions import Minimum, Reduction, reduced_value
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.errors import require
-from jaxq.keys import streams
+from jaxq.keys import stream, streams
 from jaxq.networks import SAMPLES, Mode
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
@@ -34,8 +35,7 @@ class ActorCriticHyperparameters(Hyperparameters):
 
     Attributes:
       actor_learning_rate, critic_learning_rate: step sizes, by updates.
-      target: the schedule of the target critics; None for none, and then what is learned is also the target, seen in
-        one pass with it.
+      target: the schedule of the target critics; None for none, and then what is learned is also the target.
       actor_target: the schedule of a target actor; None where targets are made with the actor as it is.
       entropy: its price.
       exploration: the behaviour's strategy.
@@ -101,6 +101,24 @@ class Learner(struct.PyTreeNode):
         return self if self.target == () else self.replace(target=schedule.step(self.target, self.variables, updates))
 
 
+class Regularizer(Protocol):
+    """What else critics learn, beside their returns."""
+
+    def __call__(
+        self, agent: "ActorCritic", state: "ActorCriticState", params: PyTree, batch: Transition, next_action: jax.Array
+    ) -> jax.Array:
+        """A loss [], differentiable by the critics' `params`; `next_action` [B, size] is that of targets."""
+
+
+class Resets(Protocol):
+    """When and how networks are made to forget."""
+
+    def step(
+        self, agent: "ActorCritic", state: "ActorCriticState", batch: Transition, key: jax.Array
+    ) -> "ActorCriticState":
+        """The state with which the next update begins, `state.updates` having been done."""
+
+
 class ActorCriticState(struct.PyTreeNode):
     """All of an actor-critic that changes.
 
@@ -137,6 +155,14 @@ class ActorCritic(RecordsNothing):
       actor_period: updates of the critics to one of actor and temperature.
       actor_first: whether, in an update, the actor goes before the critics, whose targets it then makes.
       critic_optimizer: the critics', if not that of the actor.
+      joint: whether critics see a batch and what follows it in one pass, so that both are normalized alike (CrossQ,
+        Bhatt et al., 2024); target critics do too.
+      actor_joint: whether the actor does when it learns.
+      constraint: what parameters are brought back to when they are made and after every step.
+      regularizer: of the critics.
+      resets: of the networks.
+      tuned_by_targets: whether entropy's price is tuned with every update of the critics, by the actions of targets,
+        and not with those of the actor by its own.
     """
 
     actor: Network
@@ -153,6 +179,12 @@ class ActorCritic(RecordsNothing):
     actor_period: int = 1
     actor_first: bool = False
     critic_optimizer: optax.GradientTransformation | None = None
+    joint: bool = False
+    actor_joint: bool = False
+    constraint: Callable[[PyTree], PyTree] | None = None
+    regularizer: Regularizer | None = None
+    resets: Resets | None = None
+    tuned_by_targets: bool = False
 
     def __post_init__(self) -> None:
         require(self.actor_period >= 1, "actor_period", self.actor_period, "at least 1")
@@ -169,12 +201,25 @@ class ActorCritic(RecordsNothing):
         critic = self.critic.init({"params": critic_key, SAMPLES: samples_key}, observation, action)
         hyper = as_leaves(self.hyper)
         return ActorCriticState(
-            actor=Learner.start(actor, self.optimizer, hyper.actor_target is not None),
-            critic=Learner.start(critic, self.critic_optimizer or self.optimizer, hyper.target is not None),
+            actor=self._start(actor, self.optimizer, hyper.actor_target),
+            critic=self._start(critic, self.critic_optimizer or self.optimizer, hyper.target),
             entropy=hyper.entropy.init(),
             updates=jnp.int32(0),
             hyper=hyper,
         )
+
+    def _start(self, variables: PyTree, optimizer: optax.GradientTransformation, target: Any) -> Learner:
+        return Learner.start(self._constrained(variables), optimizer, target is not None)
+
+    def _constrained(self, variables: PyTree) -> PyTree:
+        return variables if self.constraint is None else {**variables, "params": self.constraint(variables["params"])}
+
+    def _descend(
+        self, learner: Learner, optimizer: optax.GradientTransformation, gradient: PyTree, statistics: PyTree, rate: Any
+    ) -> Learner:
+        """A learner after one step down a gradient of its parameters."""
+        learner = learner.descend(optimizer, gradient, statistics, rate)
+        return learner.replace(variables=self._constrained(learner.variables))
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Agent.init_memory`."""
@@ -198,6 +243,8 @@ class ActorCritic(RecordsNothing):
         self, state: ActorCriticState, batch: Transition, key: jax.Array
     ) -> tuple[ActorCriticState, Metrics, jax.Array]:
         """See `Agent.update`: critics, actor and temperature against the new critics, and then targets."""
+        if self.resets is not None:
+            state = self.resets.step(self, state, batch, stream(key, "resets"))
         updates = state.updates + 1
         if self.actor_first:
             state, actor_metrics = self._now_and_then(updates, state, batch, key)
@@ -236,16 +283,19 @@ class ActorCritic(RecordsNothing):
     def _improve_critic(
         self, state: ActorCriticState, batch: Transition, key: jax.Array
     ) -> tuple[ActorCriticState, Metrics, jax.Array]:
-        next_action, log_density = self._next_action(state, batch, key)
+        next_action, log_densities = self._next_action(state, batch, key)
 
         def loss(params: PyTree) -> tuple[jax.Array, Any]:
             variables = {**params, **state.critic.statistics}
-            return self._critic_loss(state, variables, state.critic.target, batch, next_action, log_density, key)
+            return self._critic_loss(state, variables, state.critic.target, batch, next_action, log_densities, key)
 
         (_, (statistics, metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
         rate = state.hyper.critic_learning_rate.at(state.updates)
-        critic = state.critic.descend(self.critic_optimizer or self.optimizer, gradient, statistics, rate)
-        return state.replace(critic=critic), metrics, priority
+        critic = self._descend(state.critic, self.critic_optimizer or self.optimizer, gradient, statistics, rate)
+        state = state.replace(critic=critic)
+        if self.tuned_by_targets:
+            state = self._tune(state, log_densities)
+        return state, metrics, priority
 
     def _critic_loss(
         self,
@@ -254,71 +304,124 @@ class ActorCritic(RecordsNothing):
         target_variables: PyTree,
         batch: Transition,
         next_action: jax.Array,
-        log_density: jax.Array,
+        log_densities: jax.Array,
         key: jax.Array,
     ) -> tuple[jax.Array, Any]:
         """The critics' loss, summed over them; also their statistics, scalars to log and the samples' priorities."""
         target_key, learn_key, reduce_key = streams(key, "target", "learn", "reduce targets")
         representation = self.representation
-        if target_variables != ():
-            then, _ = self._critic(target_variables, batch.next_observation, next_action, "target", target_key)
-            predictions, statistics = self._critic(variables, batch.observation, batch.action, "learn", learn_key)
-        else:
-            # In one pass with what follows, so that both are normalized alike (CrossQ, Bhatt et al., 2024).
-            both = jax.tree.map(lambda *x: jnp.concatenate(x), batch.observation, batch.next_observation)
-            actions = jnp.concatenate([batch.action, next_action])
-            together, statistics = self._critic(variables, both, actions, "learn", learn_key)
+        if self.joint:
+            observations, actions = jax.tree.map(
+                lambda *x: jnp.concatenate(x),
+                (batch.observation, batch.action),
+                (batch.next_observation, next_action),
+            )
+            together, statistics = self._critic(variables, observations, actions, "learn", learn_key)
             predictions, then = jnp.split(together, 2, axis=1)
-        target = self._backup(state, batch, jax.lax.stop_gradient(then), log_density, reduce_key)
-        losses = jax.vmap(representation.loss, (0, None))(predictions, target)  # [M, B]
+            if target_variables != ():
+                together, _ = self._critic(target_variables, observations, actions, "learn", target_key)
+                then = jnp.split(together, 2, axis=1)[1]
+        else:
+            followed = variables if target_variables == () else target_variables
+            then, _ = self._critic(followed, batch.next_observation, next_action, "target", target_key)
+            predictions, statistics = self._critic(variables, batch.observation, batch.action, "learn", learn_key)
+        target = self._backup(state, batch, jax.lax.stop_gradient(then), next_action, log_densities, reduce_key)
+        target_axis = None if target.ndim == 2 else 0
+        losses = jax.vmap(representation.loss, (0, target_axis))(predictions, target)  # [M, B]
         loss = jnp.sum(jnp.mean(batch.weight * losses, axis=1))
-        priority = jax.vmap(representation.priority, (0, None))(predictions, target).mean(axis=0)
+        if self.regularizer is not None:
+            loss += self.regularizer(self, state, {"params": variables["params"]}, batch, next_action)
+        priority = jax.vmap(representation.priority, (0, target_axis))(predictions, target).mean(axis=0)
         return loss, (statistics, {"loss": loss, "mean_q": jnp.mean(representation.value(predictions))}, priority)
 
     def _improve_actor(
         self, state: ActorCriticState, batch: Transition, key: jax.Array
     ) -> tuple[ActorCriticState, Metrics]:
-        sample_key, critic_key, reduce_key = streams(key, "action", "critic of actor", "reduce")
+        (value, (statistics, log_densities)), gradient = self.actor_gradient(state, batch, key)
+        rate = state.hyper.actor_learning_rate.at(state.updates)
         temperature = state.hyper.entropy.temperature(state.entropy)
+        metrics = {"actor_loss": value, "entropy": self._entropy(state, log_densities), "temperature": temperature}
+        if not self.tuned_by_targets:
+            state = self._tune(state, log_densities)
+        return state.replace(actor=self._descend(state.actor, self.optimizer, gradient, statistics, rate)), metrics
+
+    def actor_gradient(self, state: ActorCriticState, batch: Transition, key: jax.Array) -> tuple[Any, PyTree]:
+        """The actor's loss, its statistics and its actions' log-densities [B, D]; and the gradient of its parameters.
+
+        Returns:
+          `(loss, (statistics, log_densities)), gradient`.
+        """
+        sample_key, critic_key, reduce_key = streams(key, "action", "critic of actor", "reduce")
         representation = self.actor_value or self.representation
 
         def loss(params: PyTree) -> tuple[jax.Array, Any]:
             variables = {**params, **state.actor.statistics}
-            outputs, statistics = self._learning(self.actor, variables, (batch.observation, "learn"))
-            action, log_density = self.policy.sample(outputs, sample_key)
+            outputs, statistics = self._policy_outputs(variables, batch)
+            action, log_densities = self.policy.sample(outputs, sample_key)
             predictions, _ = self._critic(self._climbed(state, key), batch.observation, action, "act", critic_key)
             mixture = self.actor_reduction(representation, jnp.moveaxis(predictions, 0, 1), reduce_key)
-            value = reduced_value(representation, mixture)
-            return jnp.mean(temperature * log_density - value), (statistics, -jnp.mean(log_density))
+            worth = reduced_value(representation, mixture) + self._bonus(
+                state, batch.observation, action, log_densities
+            )
+            return -jnp.mean(worth), (statistics, log_densities)
 
-        (value, (statistics, entropy)), gradient = jax.value_and_grad(loss, has_aux=True)(state.actor.params)
-        rate = state.hyper.actor_learning_rate.at(state.updates)
-        tuned = state.hyper.entropy.step(state.entropy, entropy, state.updates)
-        actor = state.actor.descend(self.optimizer, gradient, statistics, rate)
-        metrics = {"actor_loss": value, "entropy": entropy, "temperature": temperature}
-        return state.replace(actor=actor, entropy=tuned), metrics
+        return jax.value_and_grad(loss, has_aux=True)(state.actor.params)
+
+    def _policy_outputs(self, variables: PyTree, batch: Transition) -> tuple[PyTree, PyTree]:
+        """The actor's outputs for the observations of a batch, and its statistics."""
+        if not self.actor_joint:
+            return self._learning(self.actor, variables, (batch.observation, "learn"))
+        both = jax.tree.map(lambda *x: jnp.concatenate(x), batch.observation, batch.next_observation)
+        outputs, statistics = self._learning(self.actor, variables, (both, "learn"))
+        return jax.tree.map(lambda leaf: jnp.split(leaf, 2)[0], outputs), statistics
+
+    def _bonus(
+        self, state: ActorCriticState, observation: PyTree, action: jax.Array, log_densities: jax.Array
+    ) -> jax.Array:
+        """What actions [B, size] with these log-densities [B, D] are worth beside their returns, [B]: their entropy."""
+        del observation, action
+        entropy = state.hyper.entropy
+        return -entropy.temperature(state.entropy) * entropy.log_density(state.entropy, log_densities)
+
+    def _entropy(self, state: ActorCriticState, log_densities: jax.Array) -> jax.Array:
+        return -jnp.mean(state.hyper.entropy.log_density(state.entropy, log_densities))
+
+    def _tune(self, state: ActorCriticState, log_densities: jax.Array) -> ActorCriticState:
+        entropy = self._entropy(state, log_densities)
+        return state.replace(entropy=state.hyper.entropy.step(state.entropy, entropy, state.updates))
 
     def _next_action(self, state: ActorCriticState, batch: Transition, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The actions that targets value, [B, size], and their log-densities [B]."""
+        """The actions that targets value, [B, size], and their log-densities [B, D]."""
         sample_key, smooth_key = streams(key, "next action", "smoothing")
         outputs = self.actor.apply(state.actor.following, batch.next_observation, "target")
-        action, log_density = self.policy.sample(outputs, sample_key)
+        action, log_densities = self.policy.sample(outputs, sample_key)
         smoothing = state.hyper.smoothing
-        return (action if smoothing is None else smoothing(action, smooth_key)), log_density
+        return (action if smoothing is None else smoothing(action, smooth_key)), log_densities
 
     def _backup(
-        self, state: ActorCriticState, batch: Transition, following: jax.Array, log_density: jax.Array, key: jax.Array
+        self,
+        state: ActorCriticState,
+        batch: Transition,
+        following: jax.Array,
+        next_action: jax.Array,
+        log_densities: jax.Array,
+        key: jax.Array,
     ) -> jax.Array:
-        """The soft Bellman backup of the reduced target critics [M, B, W]: [B, T] (Haarnoja et al., 2018, eq. 3).
+        """The soft Bellman backup of the reduced target critics [M, B, W] (Haarnoja et al., 2018, eq. 3).
 
         Between the steps of a window the entropy of the actions is not known, and so not counted.
+
+        Returns:
+          [B, T], or [M, B, T] where every critic has a target of its own.
         """
         hyper = state.hyper
         rewards = hyper.reward_scale * batch.rewards
         reward, discount = n_step_return(rewards, batch.steps, batch.terminated, hyper.discount)
-        temperature = hyper.entropy.temperature(state.entropy)
-        mixture = self.target_reduction(self.representation, jnp.moveaxis(following, 0, 1), key)
-        return self.representation.target(reward - discount * temperature * log_density, discount, *mixture)
+        reward += discount * self._bonus(state, batch.next_observation, next_action, log_densities)
+        predictions, weights = self.target_reduction(self.representation, jnp.moveaxis(following, 0, 1), key)
+        if weights.ndim == 2:
+            return self.representation.target(reward, discount, predictions, weights)
+        return jax.vmap(self.representation.target, (None, None, None, 1))(reward, discount, predictions, weights)
 
     def _critic(
         self, variables: PyTree, observation: PyTree, action: jax.Array, mode: Mode, key: jax.Array

@@ -22,11 +22,23 @@ class Entropy(Protocol):
     def temperature(self, state: Any) -> jax.Array:
         """α, []."""
 
+    def log_density(self, state: Any, log_densities: jax.Array) -> jax.Array:
+        """Of actions whose log-densities are [B, D], one a dimension or one in all, what is priced: [B]."""
+
     def step(self, state: Any, entropy: jax.Array, updates: jax.Array) -> PyTree:
         """After an update in which the policy was seen to have this entropy, []."""
 
 
-class FixedTemperature(Hyperparameters):
+class _Plain:
+    """Base of those that price the entropy as it is."""
+
+    def log_density(self, state: Any, log_densities: jax.Array) -> jax.Array:
+        """See `Entropy.log_density`: the sum."""
+        del state
+        return jnp.sum(log_densities, axis=-1)
+
+
+class FixedTemperature(_Plain, Hyperparameters):
     """One price; zero for policies that are to have no entropy.
 
     Attributes:
@@ -62,7 +74,7 @@ class TemperatureState(struct.PyTreeNode):
     optimizer_state: PyTree
 
 
-class TunedTemperature(Hyperparameters):
+class TunedTemperature(_Plain, Hyperparameters):
     """A price that rises while the entropy is below its target (Haarnoja et al., 2018, section 5).
 
     Attributes:

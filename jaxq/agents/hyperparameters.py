@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.errors import require
-from jaxq.schedules import LinearSchedule
+from jaxq.schedules import CosineSchedule, LinearSchedule
 from jaxq.types import PyTree
 
 POSITIVE = 1e-30  # the low end of an interval that excludes zero
@@ -43,7 +43,7 @@ class Hyperparameters(struct.PyTreeNode):
         for name, interval in _intervals(kind).items():
             value = getattr(self, name)
             ends = {name: value}
-            if isinstance(value, LinearSchedule):
+            if isinstance(value, LinearSchedule | CosineSchedule):
                 ends = {name: value.initial, f"{name}_final": value.final}
             require_in(*interval, **{k: v for k, v in ends.items() if isinstance(v, int | float)})
 

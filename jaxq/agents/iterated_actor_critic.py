@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq import platforms
-from jaxq.agents.actor_critic import ActorCritic, ActorCriticState, Learner
+from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.errors import require
 from jaxq.keys import stream
 from jaxq.types import Metrics, PyTree, Transition
@@ -80,7 +80,7 @@ class IteratedActorCritic(ActorCritic):
             keys = jax.random.split(stream(key, "links"), self.links)
             each = [super(IteratedActorCritic, self).init(k).critic.variables for k in keys]
             chain = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-        return state.replace(critic=Learner.start(chain, self.critic_optimizer or self.optimizer, has_target=True))
+        return state.replace(critic=self._start(chain, self.critic_optimizer or self.optimizer, self.hyper.target))
 
     def _climbed(self, state: ActorCriticState, key: jax.Array) -> PyTree:
         link = 0 if self.links == 1 else jax.random.randint(stream(key, "link"), (), 0, self.links)
@@ -89,13 +89,13 @@ class IteratedActorCritic(ActorCritic):
     def _improve_critic(
         self, state: ActorCriticState, batch: Transition, key: jax.Array
     ) -> tuple[ActorCriticState, Metrics, jax.Array]:
-        next_action, log_density = self._next_action(state, batch, key)
+        next_action, log_densities = self._next_action(state, batch, key)
         keys = key[None] if self.links == 1 else jax.random.split(stream(key, "links"), self.links)
 
         def loss(params: PyTree) -> tuple[jax.Array, Any]:
             def link(params: PyTree, statistics: PyTree, target: PyTree, key: jax.Array) -> Any:
                 variables = {**params, **statistics}
-                return self._critic_loss(state, variables, target, batch, next_action, log_density, key)
+                return self._critic_loss(state, variables, target, batch, next_action, log_densities, key)
 
             losses, (statistics, metrics, priority) = self._each(
                 link, params, state.critic.statistics, state.critic.target, keys
@@ -105,7 +105,7 @@ class IteratedActorCritic(ActorCritic):
 
         (_, (statistics, metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
         rate = state.hyper.critic_learning_rate.at(state.updates)
-        critic = state.critic.descend(self.critic_optimizer or self.optimizer, gradient, statistics, rate)
+        critic = self._descend(state.critic, self.critic_optimizer or self.optimizer, gradient, statistics, rate)
         return state.replace(critic=critic), metrics, priority
 
     def _each(self, link: Any, *stacked: PyTree) -> Any:

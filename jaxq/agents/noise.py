@@ -122,6 +122,45 @@ class NoiseByEnvironment(Hyperparameters):
         return jnp.clip(action + std[:, None] * jax.random.normal(noise_key, action.shape), -1.0, 1.0), std
 
 
+class HeldNoise(struct.PyTreeNode):
+    """What `RepeatedNoise` remembers: standard noise [E, size], and for how many more steps it is held, int32 []."""
+
+    noise: jax.Array
+    remaining: jax.Array
+
+
+class RepeatedNoise(Hyperparameters):
+    """A sample of a Gaussian policy whose standard noise is held for some steps (FlashSAC, 2026, as coded).
+
+    Noise is drawn for all environments at once and held for k steps, `P(k) ∝ k^-μ` up to the longest.
+
+    Attributes:
+      size: of an action.
+      exponent: μ.
+      longest: the largest k.
+    """
+
+    size: int = struct.field(pytree_node=False)
+    exponent: NUMBER = 2.0
+    longest: int = struct.field(pytree_node=False, default=16)
+
+    def init(self, num_envs: int) -> HeldNoise:
+        """See `ActionNoise.init`: nothing held."""
+        return HeldNoise(jnp.zeros((num_envs, self.size)), jnp.int32(0))
+
+    def explore(
+        self, memory: HeldNoise, policy: Any, outputs: Any, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, HeldNoise]:
+        """See `ActionNoise.explore`, for policies that make an action of given noise."""
+        del timestep
+        noise_key, duration_key = streams(key, "noise", "duration")
+        mass = -self.exponent * jnp.log(jnp.arange(1.0, self.longest + 1.0))
+        duration = 1 + jax.random.categorical(duration_key, mass).astype(jnp.int32)
+        due = memory.remaining == 0
+        noise = jnp.where(due, jax.random.normal(noise_key, memory.noise.shape), memory.noise)
+        return policy.at(outputs, noise)[0], HeldNoise(noise, jnp.where(due, duration, memory.remaining) - 1)
+
+
 class Smoothing(Hyperparameters):
     """Clipped noise on the actions that targets value (target policy smoothing, Fujimoto et al., 2018, eq. 14).
 

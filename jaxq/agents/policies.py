@@ -14,7 +14,12 @@ class Policy(Protocol):
         """The action of evaluation, [B, size]."""
 
     def sample(self, outputs: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Reparameterized actions [B, size] and their log-densities [B]; zero for a policy without density."""
+        """Reparameterized actions [B, size], and their log-densities.
+
+        Returns:
+          The actions, and [B, D]: the log-density's parts, one a dimension where dimensions are independent, else one
+          in all; zeros for a policy without density.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Deterministic:
     def sample(self, outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Policy.sample`: the action itself."""
         del key
-        return jnp.tanh(outputs), jnp.zeros(outputs.shape[0])
+        return jnp.tanh(outputs), jnp.zeros_like(outputs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +46,14 @@ class SquashedGaussian:
 
     def sample(self, outputs: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Policy.sample` (Haarnoja et al., 2018, appendix C, eq. 26)."""
+        return self.at(outputs, jax.random.normal(key, outputs[0].shape))
+
+    def at(self, outputs: tuple[jax.Array, jax.Array], noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Policy.sample`, of given standard noise [B, size]."""
         mean, log_std = outputs
-        noise = jax.random.normal(key, mean.shape)
         before = mean + jnp.exp(log_std) * noise
-        log_density = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi)
-        return jnp.tanh(before), jnp.sum(log_density - log_slope_of_tanh(before), axis=-1)
+        log_densities = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi)
+        return jnp.tanh(before), log_densities - log_slope_of_tanh(before)
 
 
 def log_slope_of_tanh(x: jax.Array) -> jax.Array:

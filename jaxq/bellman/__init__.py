@@ -15,11 +15,11 @@ from jaxq.bellman.channels import (
     gains_and_losses,
 )
 from jaxq.bellman.games import solve_matrix_game
-from jaxq.bellman.gaussian import Gaussian
+from jaxq.bellman.gaussian import Gaussian, ScaledGaussian
 from jaxq.bellman.mappings import Identity, Logarithmic, Mapped, SignedHyperbolic, Symlog
 from jaxq.bellman.particles import Particles
 from jaxq.bellman.quantile import Expectile, FullyParameterizedQuantile, ImplicitQuantile, Quantile
-from jaxq.bellman.reductions import First, Mean, Minimum, RandomSubset, Reduction, Truncated
+from jaxq.bellman.reductions import First, Mean, Minimum, Own, Pessimistic, RandomSubset, Reduction, Truncated
 from jaxq.bellman.returns import (
     cut_at_end,
     lambda_return,
@@ -51,7 +51,9 @@ __all__ = [
     "Mapped",
     "Mean",
     "Minimum",
+    "Own",
     "Particles",
+    "Pessimistic",
     "Quantile",
     "RandomSubset",
     "Reduction",
@@ -59,6 +61,7 @@ __all__ = [
     "RiskSensitive",
     "Scalar",
     "ScalarTarget",
+    "ScaledGaussian",
     "SignedHyperbolic",
     "StockAugmented",
     "Support",

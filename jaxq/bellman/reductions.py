@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.bellman.base import Representation
-from jaxq.bellman.quantile import Quantile
+from jaxq.bellman.quantile import ImplicitQuantile, Quantile
 from jaxq.errors import require
 
 
@@ -29,7 +29,7 @@ class Reduction(Protocol):
           key: for reductions that draw.
 
         Returns:
-          K predictions [B, K, W'], and their weights [B, K].
+          K predictions [B, K, W'], and their weights: [B, K], or [B, M, K] where each critic is to have its own target.
         """
 
     def check(self, representation: Representation, size: int) -> None:
@@ -75,6 +75,55 @@ class Mean:
 
     def check(self, representation: Representation, size: int) -> None:
         """See `Reduction.check`: any."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """For each critic itself: targets are not shared (FastSAC, Seo et al., 2025)."""
+
+    def __call__(
+        self, representation: Representation, predictions: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """See `Reduction`."""
+        del representation, key
+        batch, critics, _ = predictions.shape
+        return predictions, jnp.broadcast_to(jnp.eye(critics), (batch, critics, critics))
+
+    def check(self, representation: Representation, size: int) -> None:
+        """See `Reduction.check`: any."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pessimistic:
+    """The critics' mean less their deviation, quantile by quantile (Moskovitz et al., 2021, as in BRO).
+
+    Of two critics a pessimism of 1 gives the smaller of every quantile (DSAC, Ma et al., 2020), 0 the mean, and a
+    negative one the optimist's view.
+
+    Attributes:
+      pessimism: how many standard deviations are taken off.
+    """
+
+    pessimism: float = 0.0
+
+    def __call__(
+        self, representation: Representation, predictions: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """See `Reduction`: one prediction, [B, 1, W]. Fractions that critics have in common stay as they are."""
+        del representation, key
+        mean = jnp.mean(predictions, axis=1, keepdims=True)
+        away = predictions - mean
+        # The root of two critics' variance is |a - b| / 2, but its slope at zero would not be finite.
+        if predictions.shape[1] == 2:
+            std = jnp.mean(jnp.abs(away), axis=1, keepdims=True)
+        else:
+            std = jnp.sqrt(jnp.mean(away**2, axis=1, keepdims=True) + 1e-12)
+        return mean - self.pessimism * std, jnp.ones((predictions.shape[0], 1))
+
+    def check(self, representation: Representation, size: int) -> None:
+        """See `Reduction.check`."""
+        by_quantile = isinstance(representation, Quantile | ImplicitQuantile)
+        require(by_quantile, "representation", type(representation).__name__, "Quantile or ImplicitQuantile")
 
 
 @dataclasses.dataclass(frozen=True)

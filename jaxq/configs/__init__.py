@@ -17,7 +17,7 @@ from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironmen
 from jaxq.configs.exploration import Epsilon, Exploration
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import Operator, PlainOperator
-from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize
+from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightDecay
 from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, Q_LEARNING, Presets, presets
 from jaxq.configs.q_learning import LambdaQLearner, QLearner
 from jaxq.configs.replay import NStep, Replay, Sequences
@@ -76,6 +76,7 @@ __all__ = [
     "Targets",
     "Temperature",
     "Track",
+    "WeightDecay",
     "action_size",
     "build_and_tell",
     "presets",

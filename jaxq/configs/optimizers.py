@@ -1,6 +1,7 @@
 """Optimizers, made without a step size, which is a number of the agent's own."""
 
 import dataclasses
+from typing import Any
 
 import optax
 
@@ -58,6 +59,29 @@ class Adam(GradientClip, StepSize):
         """
         require(self.adam_epsilon > 0, "adam_epsilon", self.adam_epsilon, "positive")
         return flatten_small(self.clipped(optax.scale_by_adam(eps=self.adam_epsilon)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WeightDecay(Axis):
+    """Adam with decay of the parameters (Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019)."""
+
+    weight_decay: float = 1e-2
+    """Decay of all parameters, as a share of the step size."""
+
+    def make_adamw(self, b1: float = 0.9, b2: float = 0.999) -> optax.GradientTransformation:
+        """The optimizer, of a Config that has the axis `Adam` too.
+
+        Args:
+          b1, b2: what is kept of the moments at every step.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        own: Any = self
+        require(0 <= self.weight_decay < float("inf"), "weight_decay", self.weight_decay, "0 or more")
+        require(own.adam_epsilon > 0, "adam_epsilon", own.adam_epsilon, "positive")
+        adam = own.clipped(optax.scale_by_adam(b1, b2, eps=own.adam_epsilon))
+        return optax.chain(adam, optax.add_decayed_weights(self.weight_decay))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """flax.linen networks: torsos, heads, and the whole functions joined of them; the one convolution, the one product."""
 
 from jaxq.networks.convolution import Conv
-from jaxq.networks.critics import ActionCritic
+from jaxq.networks.critics import ActionCritic, GaussianCritic, ImplicitQuantileCritics, LowPass
 from jaxq.networks.ensembles import Ensemble
 from jaxq.networks.gradients import scale_gradient
 from jaxq.networks.heads import (
@@ -11,6 +11,7 @@ from jaxq.networks.heads import (
     FullyParameterizedHead,
     ImplicitQuantileHead,
 )
+from jaxq.networks.hyperspherical import FlashNet, SimBaV2Net, UnitHead, on_spheres
 from jaxq.networks.linear import Dense, NoisyDense, product
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
@@ -52,12 +53,16 @@ __all__ = [
     "DropoutMLP",
     "DuelingHead",
     "Ensemble",
+    "FlashNet",
     "FullyParameterizedHead",
+    "GaussianCritic",
     "GaussianPolicyNetwork",
     "ImpalaCNN",
     "ImpalaEncoder",
+    "ImplicitQuantileCritics",
     "ImplicitQuantileHead",
     "LSTMState",
+    "LowPass",
     "MinAtarCNN",
     "Mode",
     "NatureCNN",
@@ -69,13 +74,16 @@ __all__ = [
     "Sees",
     "SelfPredictiveNetwork",
     "SimBaNet",
+    "SimBaV2Net",
     "SkillLuckNetwork",
     "StockNetwork",
     "Torso",
     "TransitionModel",
     "TreeTorso",
+    "UnitHead",
     "attention_maps",
     "by_tanh",
+    "on_spheres",
     "parts",
     "product",
     "renormalized",

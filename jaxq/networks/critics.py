@@ -6,10 +6,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxq.networks.linear import Dense, lecun_normal
-from jaxq.networks.modes import Mode
+from jaxq.networks.linear import Dense
+from jaxq.networks.modes import SAMPLES, Mode
+from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.observations import flattened
 from jaxq.types import PyTree
+
+FEATURES = "features"  # under this name, in the collection `intermediates`, is what a critic's last layer sees
+LAST = "Dense_0"  # the name of that layer, whatever it is
 
 
 class ActionCritic(nn.Module):
@@ -19,16 +23,119 @@ class ActionCritic(nn.Module):
       make_torso: for a mode, of the observation's features and the action, side by side.
       width: W.
       make_encoder: for a mode, of the observation; its numbers as they are unless given.
-      kernel_init: how the last layer's kernel begins.
+      make_head: the last layer, of so many outputs.
     """
 
     make_torso: Callable[[Mode], nn.Module]
     width: int = 1
     make_encoder: Callable[[Mode], nn.Module] | None = None
-    kernel_init: Callable[..., jax.Array] = lecun_normal
+    make_head: Callable[..., nn.Module] = Dense
 
     @nn.compact
     def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
         seen = flattened(observation) if self.make_encoder is None else self.make_encoder(mode)(observation)
-        return Dense(self.width, self.kernel_init)(self.make_torso(mode)(jnp.concatenate([seen, action], axis=-1)))
+        features = self.make_torso(mode)(jnp.concatenate([seen, action], axis=-1))
+        self.sow("intermediates", FEATURES, features)
+        return self.make_head(self.width, name=LAST)(features)
+
+
+class LowPass(nn.Module):
+    """A critic that, as a target, is the mean of itself over actions nearby: its high frequencies are filtered out.
+
+    Convolution with a Gaussian, by pairs of opposite samples. [B, ...], [B, size] -> [B, W].
+
+    Attributes:
+      critic: ([B, ...], [B, size], mode) -> [B, W].
+      std: of the Gaussian, in units of actions; 0 for no filter.
+      pairs: of samples.
+    """
+
+    critic: nn.Module
+    std: float = 0.1
+    pairs: int = 2
+
+    def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """See the class."""
+        if mode != "target":
+            return self.critic(observation, action, mode)
+        noise = self.std * jax.random.normal(self.make_rng(SAMPLES), (self.pairs, *action.shape))
+        actions = jnp.clip(action + jnp.concatenate([noise, -noise]), -1.0, 1.0)
+        count = 2 * self.pairs
+        observations = jax.tree.map(lambda x: jnp.tile(x, (count, *(1,) * (x.ndim - 1))), observation)
+        predictions = self.critic(observations, actions.reshape(-1, action.shape[-1]), mode)
+        return jnp.mean(predictions.reshape(count, -1, predictions.shape[-1]), axis=0)
+
+
+class ImplicitQuantileCritics(nn.Module):
+    """Quantiles of the return at sampled fractions, the same for all critics (DSAC, Ma et al., 2020, section 3.2).
+
+    [B, ...], [B, size] -> [M, B, 2N], N values and their fractions, as `bellman.ImplicitQuantile` reads them. The
+    fractions are midpoints of N intervals, whose lengths are uniform in [0.1, 1.1] before they are made to sum to one:
+    so the authors draw them. In evaluations the intervals are equal.
+
+    Attributes:
+      size: M.
+      width: units of all layers.
+      num_fractions: N.
+      num_cosines: of the embedding of a fraction.
+    """
+
+    size: int = 2
+    width: int = 256
+    num_fractions: int = 32
+    num_cosines: int = 64
+
+    @nn.compact
+    def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """See the class."""
+        seen = jnp.concatenate([flattened(observation), action], axis=-1)
+        shape = (seen.shape[0], self.num_fractions)
+        lengths = jnp.ones(shape) if mode == "exploit" else 0.1 + jax.random.uniform(self.make_rng(SAMPLES), shape)
+        lengths /= jnp.sum(lengths, axis=-1, keepdims=True)
+        fractions = jnp.cumsum(lengths, axis=-1) - 0.5 * lengths
+        cosines = jnp.cos(jnp.pi * jnp.arange(1, self.num_cosines + 1) * fractions[..., None])
+
+        def critic() -> jax.Array:
+            features = nn.relu(LayerNorm()(Dense(self.width)(seen)))
+            embedding = nn.sigmoid(LayerNorm()(Dense(self.width)(cosines)))
+            hidden = nn.relu(LayerNorm()(Dense(self.width)(features[:, None] * embedding)))
+            return jnp.concatenate([Dense(1)(hidden)[..., 0], fractions], axis=-1)
+
+        return jnp.stack([critic() for _ in range(self.size)])
+
+
+class GaussianCritic(nn.Module):
+    """Mean and deviation of the return, and what DSAC-T learns with (Duan et al., 2025). [B, ...], [B, size] -> [B, 4].
+
+    The outputs are those that `bellman.ScaledGaussian` reads: mean; standard deviation; its running mean over all
+    batches, which is in the collection `statistics` and has no gradient; a sample of a standard normal, kept within
+    ± `largest`.
+
+    Attributes:
+      make_torso: for a mode, of the observation's features and the action, side by side.
+      rate: of the running mean, which begins with the first batch's.
+      make_encoder: as of `ActionCritic`.
+      largest: the sample's bound.
+    """
+
+    make_torso: Callable[[Mode], nn.Module]
+    rate: float = 0.005
+    make_encoder: Callable[[Mode], nn.Module] | None = None
+    largest: float = 3.0
+
+    @nn.compact
+    def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """See the class."""
+        mean, raw = jnp.split(ActionCritic(self.make_torso, 2, self.make_encoder)(observation, action, mode), 2, axis=1)
+        std = nn.softplus(raw)
+        # Zero is before the first batch.
+        running = self.variable("statistics", "std", jnp.zeros, ())
+        if mode == "learn" and not self.is_initializing():
+            of_batch = jax.lax.stop_gradient(jnp.mean(std))
+            moved = running.value + self.rate * (of_batch - running.value)
+            running.value = jnp.where(running.value == 0, of_batch, moved)
+        sample = jnp.zeros_like(mean)
+        if mode == "target":
+            sample = jnp.clip(jax.random.normal(self.make_rng(SAMPLES), mean.shape), -self.largest, self.largest)
+        return jnp.concatenate([mean, std, jnp.full_like(mean, running.value), sample], axis=1)

@@ -92,14 +92,14 @@ class BatchRenorm(nn.Module):
       mode: of the pass.
       momentum: what is kept of the running statistics at every batch.
       epsilon: added to variances.
-      warmup: batches of plain batch normalization.
+      warmup: batches of plain batch normalization; infinity for nothing else.
       largest_stretch, largest_shift: r is kept in [1 / r_max, r_max], d in ± d_max.
     """
 
     mode: Mode
     momentum: float = 0.99
     epsilon: float = 1e-3
-    warmup: int = 100_000
+    warmup: float = 100_000
     largest_stretch: float = 3.0
     largest_shift: float = 5.0
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.networks.heads import ImplicitQuantileHead
-from jaxq.networks.linear import Dense, lecun_normal
+from jaxq.networks.linear import Dense
 from jaxq.networks.modes import Mode
 from jaxq.types import PyTree
 
@@ -18,17 +18,17 @@ class PolicyNetwork(nn.Module):
     Attributes:
       make_torso: for a mode, of the observation.
       size: of an action.
-      kernel_init: how the last layer's kernel begins.
+      make_head: the last layer, of so many outputs.
     """
 
     make_torso: Callable[[Mode], nn.Module]
     size: int
-    kernel_init: Callable[..., jax.Array] = lecun_normal
+    make_head: Callable[[int], nn.Module] = Dense
 
     @nn.compact
     def __call__(self, observation: PyTree, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        return Dense(self.size, self.kernel_init)(self.make_torso(mode)(observation))
+        return self.make_head(self.size)(self.make_torso(mode)(observation))
 
 
 class GaussianPolicyNetwork(nn.Module):
@@ -39,21 +39,22 @@ class GaussianPolicyNetwork(nn.Module):
       size: of an action.
       log_std_range: of the log standard deviation.
       bound: how it is kept there; clipped unless given, as in Haarnoja et al. (2018) and its implementations.
-      kernel_init: how the last layers' kernels begin.
+      make_head, make_std_head: the last layers, of so many outputs; they are alike unless both are given.
     """
 
     make_torso: Callable[[Mode], nn.Module]
     size: int
     log_std_range: tuple[float, float] = (-20.0, 2.0)
     bound: Callable[[jax.Array, float, float], jax.Array] = jnp.clip
-    kernel_init: Callable[..., jax.Array] = lecun_normal
+    make_head: Callable[[int], nn.Module] = Dense
+    make_std_head: Callable[[int], nn.Module] | None = None
 
     @nn.compact
     def __call__(self, observation: PyTree, mode: Mode = "learn") -> tuple[jax.Array, jax.Array]:
         """See the class."""
         features = self.make_torso(mode)(observation)
-        mean = Dense(self.size, self.kernel_init)(features)
-        log_std = Dense(self.size, self.kernel_init)(features)
+        mean = self.make_head(self.size)(features)
+        log_std = (self.make_std_head or self.make_head)(self.size)(features)
         return mean, self.bound(log_std, *self.log_std_range)
 
 

@@ -1,0 +1,170 @@
+"""Exploration for information: a bonus for what a model of the environment does not know (MaxInfoRL).
+
+Sukhija et al., MaxInfoRL: Boosting Exploration in Reinforcement Learning through Information Gain Maximization, 2025.
+"""
+
+import dataclasses
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxq.agents.actor_critic import ActorCritic, ActorCriticState, Learner
+from jaxq.agents.entropy import TemperatureState, TunedTemperature
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
+from jaxq.agents.normalized import RunningStatistics
+from jaxq.agents.targets import PolyakUpdate
+from jaxq.envs.base import example_observation
+from jaxq.keys import stream, streams
+from jaxq.networks.observations import flattened
+from jaxq.schedules import LinearSchedule
+from jaxq.types import Metrics, Network, PyTree, Transition
+
+# Between these a deviation is kept that something is divided by.
+_SMALLEST_STD = 1e-3
+
+
+class InformationGain(Hyperparameters):
+    """The numbers of the bonus.
+
+    Attributes:
+      noise: assumed standard deviation of what the model cannot know, in units of its normalized predictions.
+      learning_rate: of the model and of the bonus' price.
+      initial_price: β before tuning.
+      target: the schedule of the actor that the price is tuned by.
+    """
+
+    noise: Annotated[Any, Within(POSITIVE, INFINITY)] = 1e-3
+    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    initial_price: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
+    target: PolyakUpdate = PolyakUpdate(0.005)  # noqa: RUF009
+
+
+class Curiosity(struct.PyTreeNode):
+    """What is learned for the bonus.
+
+    Attributes:
+      model: the ensemble.
+      inputs, outputs: statistics of what it sees, observation and action, and of what it predicts, the change of the
+        observation and the reward.
+      gains: statistics of the information gain, of a single number.
+      price: β.
+      actor: the variables of the actor that the price is tuned by.
+      numbers: its `InformationGain`, as leaves.
+    """
+
+    model: Learner
+    inputs: RunningStatistics
+    outputs: RunningStatistics
+    gains: RunningStatistics
+    price: TemperatureState
+    actor: PyTree
+    numbers: InformationGain
+
+
+class CuriousState(ActorCriticState):
+    """State of a `CuriousActorCritic`.
+
+    Attributes:
+      curiosity: what is learned for the bonus.
+    """
+
+    curiosity: Curiosity
+
+
+def _normal(statistics: RunningStatistics, x: jax.Array) -> jax.Array:
+    return (x - statistics.mean) / jnp.maximum(jnp.sqrt(statistics.variance), _SMALLEST_STD)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CuriousActorCritic(ActorCritic):
+    """An actor-critic to whom information about the environment is worth something, as entropy is.
+
+    An ensemble predicts what an action does. Its disagreement in each predicted number, `I = mean log(1 + (σ / noise)²)`,
+    is the information gained, normalized by running statistics; β I is added to values where entropy is. β rises while
+    the actor gains less than a slowly following copy of it would, on the same observations. After critics and actor
+    the model takes one step on the batch. The statistics of the gain are those of the actor's and its copy's actions.
+
+    Attributes:
+      model: an ensemble, [B, O + size] -> [M, B, O + 1], O being the numbers of an observation.
+      information: its numbers.
+    """
+
+    model: Network
+    information: InformationGain = dataclasses.field(default_factory=InformationGain)
+
+    def init(self, key: jax.Array) -> CuriousState:
+        """See `Agent.init`."""
+        state = super().init(key)
+        numbers = as_leaves(self.information)
+        size = flattened(example_observation(self.observation_spec)).shape[-1]
+        inputs, outputs = size + self.action_spec.size, size + 1
+        model = self.model.init(stream(key, "model"), jnp.zeros((1, inputs)))
+        curiosity = Curiosity(
+            model=Learner.start(model, self.optimizer, has_target=False),
+            inputs=RunningStatistics.start(jnp.zeros(inputs)),
+            outputs=RunningStatistics.start(jnp.zeros(outputs)),
+            gains=RunningStatistics.start(jnp.zeros(())),
+            price=self._price(numbers).init(),
+            actor=jax.tree.map(jnp.copy, state.actor.variables),
+            numbers=numbers,
+        )
+        return CuriousState(
+            **{field.name: getattr(state, field.name) for field in dataclasses.fields(state)}, curiosity=curiosity
+        )
+
+    @staticmethod
+    def _price(numbers: InformationGain, target: Any = 0.0) -> TunedTemperature:
+        return TunedTemperature(target, numbers.learning_rate, numbers.initial_price)
+
+    def gain(self, curiosity: Curiosity, observation: PyTree, action: jax.Array) -> jax.Array:
+        """The information that actions [B, size] gain, [B], before it is normalized."""
+        seen = _normal(curiosity.inputs, jnp.concatenate([flattened(observation), action], axis=-1))
+        variance = jnp.var(self.model.apply(curiosity.model.variables, seen), axis=0)
+        return jnp.mean(jnp.log1p(variance / curiosity.numbers.noise**2), axis=-1)
+
+    def _bonus(self, state: Any, observation: PyTree, action: jax.Array, log_densities: jax.Array) -> jax.Array:
+        curiosity = state.curiosity
+        gain = _normal(curiosity.gains, self.gain(curiosity, observation, action))
+        price = self._price(curiosity.numbers).temperature(curiosity.price)
+        return super()._bonus(state, observation, action, log_densities) + price * gain
+
+    def _improve_actor(self, state: Any, batch: Transition, key: jax.Array) -> tuple[ActorCriticState, Metrics]:
+        """The actor; and then the price of information, and the model."""
+        own_key, copy_key = streams(key, "own action", "copy's action")
+        curiosity = state.curiosity
+
+        def gains(variables: PyTree, key: jax.Array) -> jax.Array:
+            action, _ = self.policy.sample(self.actor.apply(variables, batch.observation, "act"), key)
+            return self.gain(curiosity, batch.observation, action)
+
+        own, copied = gains(state.actor.variables, own_key), gains(curiosity.actor, copy_key)
+        curiosity = curiosity.replace(gains=curiosity.gains.after(jnp.concatenate([own, copied])))
+        improved, metrics = super()._improve_actor(state.replace(curiosity=curiosity), batch, key)
+        target = jnp.mean(_normal(curiosity.gains, copied))
+        tuner = self._price(curiosity.numbers, target)
+        curiosity = curiosity.replace(
+            price=tuner.step(curiosity.price, jnp.mean(_normal(curiosity.gains, own)), state.updates),
+            actor=curiosity.numbers.target.step(curiosity.actor, improved.actor.variables, state.updates),
+        )
+        curiosity, loss = self._learn_model(curiosity, batch, state.updates)
+        metrics = {**metrics, "model_loss": loss, "information": jnp.mean(own)}
+        return improved.replace(curiosity=curiosity), metrics
+
+    def _learn_model(self, curiosity: Curiosity, batch: Transition, updates: jax.Array) -> tuple[Curiosity, jax.Array]:
+        """A step of the ensemble on what one step did, and its loss. Windows of several steps have their last state."""
+        seen = jnp.concatenate([flattened(batch.observation), batch.action], axis=-1)
+        change = flattened(batch.next_observation) - flattened(batch.observation)
+        came = jnp.concatenate([change, batch.rewards[:, :1]], axis=-1)
+        curiosity = curiosity.replace(inputs=curiosity.inputs.after(seen), outputs=curiosity.outputs.after(came))
+        inputs, outputs = _normal(curiosity.inputs, seen), _normal(curiosity.outputs, came)
+
+        def loss(params: PyTree) -> jax.Array:
+            predicted = self.model.apply(params, inputs)
+            return jnp.mean(batch.weight[:, None] * (predicted - outputs) ** 2)
+
+        value, gradient = jax.value_and_grad(loss)(curiosity.model.params)
+        rate = curiosity.numbers.learning_rate.at(updates)
+        return curiosity.replace(model=curiosity.model.descend(self.optimizer, gradient, {}, rate)), value
