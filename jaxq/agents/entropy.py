@@ -74,6 +74,18 @@ class TemperatureState(struct.PyTreeNode):
     optimizer_state: PyTree
 
 
+class WeightedState(struct.PyTreeNode):
+    """State of a `WeightedTemperature`.
+
+    Attributes:
+      weights: of the action's dimensions, [size].
+      tuned: the temperature's.
+    """
+
+    weights: jax.Array
+    tuned: TemperatureState
+
+
 class TunedTemperature(_Plain, Hyperparameters):
     """A price that rises while the entropy is below its target (Haarnoja et al., 2018, section 5).
 
@@ -102,3 +114,31 @@ class TunedTemperature(_Plain, Hyperparameters):
         """See `Entropy.step`: down the slope of `log α (entropy - target)`, log α being customary in place of α."""
         slope, rate = entropy - self.target, self.learning_rate.at(updates)
         return TemperatureState(*descend(self.optimizer, slope, state.optimizer_state, state.log_temperature, rate))
+
+
+class WeightedTemperature(Hyperparameters):
+    """A tuned price of an entropy in which dimensions of the action have weights (ACE, Ji et al., 2024, section 4.1).
+
+    Attributes:
+      tuned: the price.
+      size: of an action.
+    """
+
+    tuned: TunedTemperature
+    size: int = struct.field(pytree_node=False)
+
+    def init(self) -> WeightedState:
+        """See `Entropy.init`: all weights are one."""
+        return WeightedState(jnp.ones(self.size), self.tuned.init())
+
+    def temperature(self, state: WeightedState) -> jax.Array:
+        """See `Entropy.temperature`."""
+        return self.tuned.temperature(state.tuned)
+
+    def log_density(self, state: WeightedState, log_densities: jax.Array) -> jax.Array:
+        """See `Entropy.log_density`: the weighted sum; of policies whose dimensions are independent."""
+        return log_densities @ state.weights
+
+    def step(self, state: WeightedState, entropy: jax.Array, updates: jax.Array) -> WeightedState:
+        """See `Entropy.step`."""
+        return state.replace(tuned=self.tuned.step(state.tuned, entropy, updates))

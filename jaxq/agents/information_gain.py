@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState, Learner
@@ -39,7 +38,7 @@ class InformationGain(Hyperparameters):
     noise: Annotated[Any, Within(POSITIVE, INFINITY)] = 1e-3
     learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
     initial_price: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
-    target: PolyakUpdate = PolyakUpdate(0.005)  # noqa: RUF009
+    target: PolyakUpdate = PolyakUpdate(0.005)
 
 
 class Curiosity(struct.PyTreeNode):
@@ -82,8 +81,8 @@ def _normal(statistics: RunningStatistics, x: jax.Array) -> jax.Array:
 class CuriousActorCritic(ActorCritic):
     """An actor-critic to whom information about the environment is worth something, as entropy is.
 
-    An ensemble predicts what an action does. Its disagreement in each predicted number, `I = mean log(1 + (σ / noise)²)`,
-    is the information gained, normalized by running statistics; β I is added to values where entropy is. β rises while
+    An ensemble predicts what an action does. Its disagreement σ in each number, `I = mean log(1 + (σ / noise)²)`, is
+    the information gained, normalized by running statistics; β I is added to values where entropy is. β rises while
     the actor gains less than a slowly following copy of it would, on the same observations. After critics and actor
     the model takes one step on the batch. The statistics of the gain are those of the actor's and its copy's actions.
 
