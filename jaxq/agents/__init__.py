@@ -12,7 +12,7 @@ from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.noise import GaussianNoise, NoiseByEnvironment, OrnsteinUhlenbeckNoise, PolicySample, Smoothing
-from jaxq.agents.normalized import Normalized, RunningStatistics
+from jaxq.agents.normalized import AgentAround, Normalized, RunningStatistics, ScaledRewards
 from jaxq.agents.policies import Deterministic, SquashedGaussian
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
@@ -30,6 +30,7 @@ __all__ = [
     "ActorCriticHyperparameters",
     "ActorCriticState",
     "Agent",
+    "AgentAround",
     "AnnealedHorizon",
     "AuxiliaryQLearning",
     "Boltzmann",
@@ -69,6 +70,7 @@ __all__ = [
     "RetraceQLearning",
     "RunningStatistics",
     "SaddlePointQLearning",
+    "ScaledRewards",
     "SelfPredictiveQLearning",
     "Smoothing",
     "SoftWindow",

@@ -26,9 +26,9 @@ FLATTEN_LIMIT = 50_000
 class Actor(Protocol):
     """What every agent has. `E` is the number of environments of a member.
 
-    One that learns from observations as such, and not from batches, also has `observe(state, timestep) -> state`: off
-    policy it is shown every time step [E, ...] that its environments come to, warm-up included, on policy those of each
-    rollout, [T * E, ...], when it has learned from it.
+    One that learns from what its environments show as such, and not from batches, also has
+    `observe(state, memory, timestep) -> (state, memory)`: it is shown every time step [E, ...] that they come to, in
+    order; off policy at once, warm-up included, on policy those of a rollout when it has learned from it.
     """
 
     def init(self, key: jax.Array) -> PyTree:
@@ -70,6 +70,11 @@ class OnPolicyAgent(Actor, Protocol):
 
     def update(self, state: Any, rollout: Rollout, key: jax.Array) -> tuple[PyTree, Metrics]:
         """Learn from a rollout: the new state, and scalars to log."""
+
+
+def observed(agent: Any, state: PyTree, memory: PyTree, timestep: TimeStep) -> tuple[PyTree, PyTree]:
+    """State and memory of an agent after it was shown a time step [E, ...], if it is one that looks (see `Actor`)."""
+    return agent.observe(state, memory, timestep) if hasattr(agent, "observe") else (state, memory)
 
 
 class RecordsNothing:

@@ -5,6 +5,7 @@ and the count of what has been done. So how often something is logged, evaluated
 """
 
 import dataclasses
+import functools
 from typing import Protocol
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq import platforms
-from jaxq.agents.base import Actor
+from jaxq.agents.base import Actor, observed
 from jaxq.envs.base import Environment
 from jaxq.errors import require
 from jaxq.keys import stream
@@ -210,10 +211,10 @@ class Loop:
         """The loop itself, from `state.iteration` on, which it leaves; metrics are means over the iterations, [N]."""
         raise NotImplementedError
 
-    def _observed(self, agent: PyTree, timestep: TimeStep) -> PyTree:
-        """The members' states after time steps [N, B, ...] were shown to those that want to see them."""
-        observe = getattr(self.agent, "observe", None)
-        return agent if observe is None else over_lanes(observe, self.num_members)(agent, timestep)
+    def _observed(self, agent: PyTree, memory: PyTree, timestep: TimeStep) -> tuple[PyTree, PyTree]:
+        """The members' states and memories after a time step [N, E, ...] was shown to those that look."""
+        observe = functools.partial(observed, self.agent)
+        return over_lanes(observe, self.num_members)(agent, memory, timestep)
 
     def begin_evaluation(self, state: TrainState) -> EvaluationState:
         """See `Training.begin_evaluation`."""

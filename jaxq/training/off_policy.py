@@ -125,8 +125,9 @@ class OffPolicy(Loop):
         axes = self.replay.population_axes
         add = over_lanes(self.replay.add, self.num_members, (axes, 0, 0, 0, 0), axes)
         timestep, arrived = by_lane((state.timestep, following), self.num_members)
+        agent, memory = self._observed(state.agent, memory, arrived)
         return state.replace(
-            agent=self._observed(state.agent, arrived),
+            agent=agent,
             memory=memory,
             env=env,
             timestep=following,

@@ -10,7 +10,7 @@ from jaxq.agents.base import OnPolicyAgent
 from jaxq.errors import require
 from jaxq.lanes import by_lane, flat, over_lanes
 from jaxq.training.loop import Loop, Plan, TrainState, keys_over_time
-from jaxq.types import Metrics, Rollout
+from jaxq.types import Metrics, PyTree, Rollout, TimeStep
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,8 +58,11 @@ class OnPolicy(Loop):
             )
             update = over_lanes(self.agent.update, self.num_members, heavy=True)
             agent, metrics = update(state.agent, rollout, update_keys)
-            seen = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:]), rollout.timestep)
-            return state.replace(agent=self._observed(agent, seen)), metrics
+            (agent, memory), _ = jax.lax.scan(show, (agent, state.memory), timesteps)
+            return state.replace(agent=agent, memory=memory), metrics
+
+        def show(now: tuple[PyTree, PyTree], timestep: TimeStep) -> tuple[tuple[PyTree, PyTree], None]:
+            return self._observed(*now, timestep), None
 
         steps = self.rollout_steps
         act_keys = keys_over_time(state.key, "act", state.iteration * steps, iterations * steps)
