@@ -4,19 +4,31 @@ from jaxq.agents.actor_critic import ActorCritic, ActorCriticHyperparameters, Ac
 from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random_shift
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
+from jaxq.agents.causality import CausalActorCritic
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.agents.ensemble import EnsembleQLearning
-from jaxq.agents.entropy import FixedTemperature, TunedTemperature
+from jaxq.agents.entropy import FixedTemperature, TunedTemperature, WeightedTemperature
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonUntil, EpsilonZGreedy, Greedy
+from jaxq.agents.information_gain import CuriousActorCritic, InformationGain
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
-from jaxq.agents.noise import GaussianNoise, NoiseByEnvironment, OrnsteinUhlenbeckNoise, PolicySample, Smoothing
+from jaxq.agents.noise import (
+    GaussianNoise,
+    NoiseByEnvironment,
+    OrnsteinUhlenbeckNoise,
+    PolicySample,
+    RepeatedNoise,
+    Smoothing,
+)
 from jaxq.agents.normalized import AgentAround, Normalized, RunningStatistics, ScaledRewards
+from jaxq.agents.optimistic import Optimism, OptimisticActorCritic
 from jaxq.agents.policies import Deterministic, SquashedGaussian
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
+from jaxq.agents.regularizers import BellmanRank
+from jaxq.agents.resets import DormancyResets, FullResets
 from jaxq.agents.retrace import RetraceHyperparameters, RetraceQLearning
 from jaxq.agents.saddle_point import SaddlePointQLearning
 from jaxq.agents.self_predictive import AnnealedHorizon, Resets, SelfPredictiveQLearning
@@ -33,21 +45,27 @@ __all__ = [
     "AgentAround",
     "AnnealedHorizon",
     "AuxiliaryQLearning",
+    "BellmanRank",
     "Boltzmann",
+    "CausalActorCritic",
+    "CuriousActorCritic",
     "DelayedPolyakUpdate",
     "Deterministic",
     "DirectAdvantage",
     "DirectAdvantageHyperparameters",
+    "DormancyResets",
     "EnsembleQLearning",
     "EpsilonGreedy",
     "EpsilonLadder",
     "EpsilonUntil",
     "EpsilonZGreedy",
     "FixedTemperature",
+    "FullResets",
     "GaussianNoise",
     "Greedy",
     "HardUpdate",
     "ImageAugmentation",
+    "InformationGain",
     "IteratedActorCritic",
     "IteratedQLearning",
     "LambdaQHyperparameters",
@@ -56,6 +74,8 @@ __all__ = [
     "NoiseByEnvironment",
     "Normalized",
     "OnPolicyAgent",
+    "Optimism",
+    "OptimisticActorCritic",
     "OrnsteinUhlenbeckNoise",
     "PGRainbow",
     "PPOHyperparameters",
@@ -65,6 +85,7 @@ __all__ = [
     "QLearningHyperparameters",
     "RecurrentLambdaQLearning",
     "RecurrentQLearning",
+    "RepeatedNoise",
     "Resets",
     "RetraceHyperparameters",
     "RetraceQLearning",
@@ -77,6 +98,7 @@ __all__ = [
     "SquashedGaussian",
     "TunedTemperature",
     "VarianceWeightedQLearning",
+    "WeightedTemperature",
     "WindowShift",
     "except_for",
     "flatten_small",

@@ -137,6 +137,15 @@ class ActorCriticLayers(Axis):
           representation: of the return.
           layers: what makes a critic's torso for a mode; plain layers unless given.
         """
+        return Ensemble(self.critic_maker(environment, representation, layers), self.num_critics)
+
+    def critic_maker(
+        self,
+        environment: Environment,
+        representation: Representation,
+        layers: Callable[[Mode], nn.Module] | None = None,
+    ) -> Callable[[], ActionCritic]:
+        """What makes one of the critics; arguments as of `make_critics`."""
         spec, widths = environment.observation_spec, self.hidden_widths
 
         def plain(mode: Mode) -> MLP:
@@ -144,7 +153,7 @@ class ActorCriticLayers(Axis):
             return MLP(widths)
 
         encoder = (lambda mode: torso_for(spec, widths)) if has_images(spec) else None
-        return Ensemble(lambda: ActionCritic(layers or plain, representation.width, encoder), self.num_critics)
+        return lambda: ActionCritic(layers or plain, representation.width, encoder)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from jaxq.networks.convolution import Conv
 from jaxq.networks.critics import ActionCritic, GaussianCritic, ImplicitQuantileCritics, LowPass
+from jaxq.networks.dynamics import DynamicsModel
 from jaxq.networks.ensembles import Ensemble
 from jaxq.networks.gradients import scale_gradient
 from jaxq.networks.heads import (
@@ -15,7 +16,13 @@ from jaxq.networks.hyperspherical import FlashNet, SimBaV2Net, UnitHead, on_sphe
 from jaxq.networks.linear import Dense, NoisyDense, product
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
-from jaxq.networks.policies import GaussianPolicyNetwork, PolicyNetwork, QuantileCriticNetwork, by_tanh
+from jaxq.networks.policies import (
+    GaussianPolicyNetwork,
+    OptimisticPolicyNetwork,
+    PolicyNetwork,
+    QuantileCriticNetwork,
+    by_tanh,
+)
 from jaxq.networks.recurrent import GRU, LSTM, LSTMState
 from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, SimBaNet
 from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
@@ -52,6 +59,7 @@ __all__ = [
     "Dense",
     "DropoutMLP",
     "DuelingHead",
+    "DynamicsModel",
     "Ensemble",
     "FlashNet",
     "FullyParameterizedHead",
@@ -67,6 +75,7 @@ __all__ = [
     "Mode",
     "NatureCNN",
     "NoisyDense",
+    "OptimisticPolicyNetwork",
     "PolicyNetwork",
     "QuantileCriticNetwork",
     "RandomFeatures",

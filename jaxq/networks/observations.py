@@ -3,6 +3,7 @@
 The functions take trees of arrays and trees of their specs alike: an array is what has a shape and a dtype.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,11 @@ def is_image(array: Any) -> bool:
 def has_images(spec: PyTree) -> bool:
     """Whether some of an observation's arrays are images."""
     return any(is_image(array) for array in named_arrays(spec).values())
+
+
+def size_of(spec: PyTree) -> int:
+    """How many numbers one observation of this spec has."""
+    return sum(math.prod(array.shape) for array in named_arrays(spec).values())
 
 
 def flattened(observation: PyTree) -> jax.Array:

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.networks.heads import ImplicitQuantileHead
-from jaxq.networks.linear import Dense
+from jaxq.networks.linear import Dense, product
 from jaxq.networks.modes import Mode
+from jaxq.networks.observations import flattened
 from jaxq.types import PyTree
 
 
@@ -56,6 +57,26 @@ class GaussianPolicyNetwork(nn.Module):
         mean = self.make_head(self.size)(features)
         log_std = (self.make_std_head or self.make_head)(self.size)(features)
         return mean, self.bound(log_std, *self.log_std_range)
+
+
+class OptimisticPolicyNetwork(nn.Module):
+    """How far an optimistic actor moves a policy's mean. [B, ...], [B, size] -> [B, size] (BRO, Nauman et al., 2024).
+
+    Attributes:
+      make_torso: for a mode, of the observation's numbers and the mean, side by side.
+      size: of an action.
+    """
+
+    make_torso: Callable[[Mode], nn.Module]
+    size: int
+
+    @nn.compact
+    def __call__(self, observation: PyTree, mean: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """See the class."""
+        features = self.make_torso(mode)(jnp.concatenate([flattened(observation), mean], axis=-1))
+        # Without a bias, and small, so that it begins next to the policy.
+        kernel = self.param("kernel", nn.initializers.orthogonal(0.01), (self.size, features.shape[-1]))
+        return product(features, kernel)
 
 
 def by_tanh(x: jax.Array, low: float, high: float) -> jax.Array:

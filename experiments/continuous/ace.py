@@ -1,0 +1,71 @@
+"""ACE (Ji et al., Off-Policy Actor-Critic with Causality-Aware Entropy Regularization, 2024), on SAC.
+
+Dimensions of the action count towards the entropy by their effect on the reward, and networks move towards fresh ones
+by how many of the actor's units are dormant. Actor, temperature and targets move once in two updates.
+"""
+
+import dataclasses
+
+from jaxq.agents import CausalActorCritic, DormancyResets, WeightedTemperature
+from jaxq.bellman import Minimum, Scalar
+from jaxq.configs import (
+    CONTROL,
+    ActorCriticLayers,
+    ActorCriticLearner,
+    DelayedActor,
+    Temperature,
+    action_size,
+    presets,
+)
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Temperature, DelayedActor, ActorCriticLayers, ActorCriticLearner):
+    """The axes of ace."""
+
+    batch_size: int = 512
+    warmup_steps: int = 10_000
+    hidden_widths: tuple[int, ...] = (1024, 1024, 1024)
+    causal_samples: int = 10_000
+    """Transitions from which effects are estimated."""
+    causal_period: int = 10_000
+    """Updates between two estimates."""
+    reset_period: int = 100_000
+    """Updates between two resets."""
+    dormancy_threshold: float = 0.05
+    """A unit is dormant below this share of the mean gradient of its layer."""
+
+
+PRESETS = presets(
+    Config,
+    CONTROL,
+    classic={"hidden_widths": (256, 256), "batch_size": 256, "causal_samples": 1_000, "causal_period": 1_000},
+)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, actions = config.make_environments()
+    representation = Scalar()
+    tuned = config.make_entropy(actions)
+    agent = config.make_actor_critic(
+        training,
+        config.make_gaussian_actor(training),
+        config.make_critics(training, representation),
+        representation,
+        hyper={"entropy": WeightedTemperature(tuned, action_size(training))},
+        kind=CausalActorCritic,
+        samples=config.causal_samples,
+        period=config.causal_period,
+        target_reduction=Minimum(),
+        actor_reduction=Minimum(),
+        actor_period=config.actor_period,
+        resets=DormancyResets(config.reset_period, config.dormancy_threshold),
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

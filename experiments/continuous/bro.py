@@ -1,0 +1,99 @@
+"""BRO (Nauman et al., Bigger, Regularized, Optimistic: Scaling for Compute and Sample-Efficient Control, 2024).
+
+Residual, normalized, decayed critics of quantiles whose plain mean makes targets, ten updates a step, resets of all
+that learns, and a second, optimistic actor that explores. Resets are at the authors' numbers of environment steps.
+BRO-fast is `--updates 2 --reset-steps 15001`.
+"""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import optax
+
+from jaxq.agents import FullResets, OptimisticActorCritic
+from jaxq.bellman import Pessimistic, Quantile
+from jaxq.configs import (
+    CONTROL,
+    ActorCriticLearner,
+    Averaging,
+    QuantileHuber,
+    Temperature,
+    WeightDecay,
+    action_size,
+    presets,
+)
+from jaxq.networks import ActionCritic, BroNet, Dense, Ensemble, GaussianPolicyNetwork, OptimisticPolicyNetwork, by_tanh
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(WeightDecay, Temperature, QuantileHuber, Averaging, ActorCriticLearner):
+    """The axes of bro."""
+
+    batch_size: int = 128
+    updates: int = 10
+    warmup_steps: int = 2_500
+    weight_decay: float = 1e-4
+    target_entropy_per_dimension: float = -0.5
+    num_critics: int = 2
+    """Critics, each a network of its own."""
+    num_quantiles: int = 100
+    """Quantiles of a critic."""
+    pessimism: float = 0.0
+    """Deviations of the critics that are taken off their mean, quantile by quantile."""
+    critic_width: int = 512
+    """Units of a critic's layers."""
+    critic_blocks: int = 2
+    """Residual blocks of a critic."""
+    actor_width: int = 256
+    """Units of the actors' layers."""
+    actor_blocks: int = 1
+    """Residual blocks of the actors."""
+    reset_steps: tuple[int, ...] = (15_001, 50_001, 250_001, 500_001, 750_001, 1_000_001, 1_500_001, 2_000_001)
+    """Environment steps of each seed at which everything that learns begins anew."""
+
+
+PRESETS = presets(Config, CONTROL, classic={"critic_width": 128, "actor_width": 64, "updates": 2, "reset_steps": ()})
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, actions = config.make_environments()
+    representation = Quantile(config.num_quantiles, config.huber_threshold)
+    actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
+    size = action_size(training)
+    head = functools.partial(Dense, kernel_init=nn.initializers.orthogonal(2.0**0.5))
+    actor = GaussianPolicyNetwork(
+        lambda mode: BroNet(*actor_sizes),
+        size,
+        log_std_range=(-10.0, 2.0),
+        bound=by_tanh,
+        make_head=head,
+        make_std_head=functools.partial(Dense, kernel_init=nn.initializers.orthogonal(1.0)),
+    )
+    critics = Ensemble(
+        lambda: ActionCritic(lambda mode: BroNet(*critic_sizes), representation.width, make_head=head),
+        config.num_critics,
+    )
+    after_warmup = (step - config.warmup_steps for step in config.reset_steps)
+    reset_updates = tuple(round(steps * config.updates_per_step) for steps in after_warmup if steps > 0)
+    agent = config.make_actor_critic(
+        training,
+        actor,
+        critics,
+        representation,
+        optimizer=config.make_adamw(),
+        hyper={"entropy": config.make_entropy(actions).replace(optimizer=optax.scale_by_adam(b1=0.5))},
+        kind=OptimisticActorCritic,
+        optimist=OptimisticPolicyNetwork(lambda mode: BroNet(*actor_sizes), size),
+        target_reduction=Pessimistic(config.pessimism),
+        actor_reduction=Pessimistic(config.pessimism),
+        resets=FullResets(reset_updates),
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

@@ -1,0 +1,57 @@
+"""DSAC (Ma et al., DSAC: Distributional Soft Actor Critic for Risk-Sensitive Reinforcement Learning, 2020).
+
+Critics of quantiles at sampled fractions, the smaller of every two as the target, with a target actor. The temperature
+is fixed, 0.2 for the MuJoCo tasks (0.05 for Humanoid). Risk-neutral; risk_averse_sac distorts. Where the authors
+weight a target's quantiles by the intervals that they stand for, all count alike here, and target networks begin as
+copies, as the paper has them, where their code begins them anew. Layers begin as all here do.
+"""
+
+import dataclasses
+
+from jaxq.agents import FixedTemperature, PolicySample
+from jaxq.bellman import ImplicitQuantile, Minimum, Pessimistic
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, QuantileHuber, presets
+from jaxq.networks import ImplicitQuantileCritics
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(QuantileHuber, Averaging, ActorCriticLayers, ActorCriticLearner):
+    """The axes of dsac."""
+
+    warmup_steps: int = 10_000
+    temperature: float = 0.2
+    """α, the price of entropy."""
+    num_fractions: int = 32
+    """Quantiles of a critic."""
+    critic_width: int = 256
+    """Units of a critic's layers."""
+
+
+PRESETS = presets(Config, CONTROL)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_environments()
+    representation, targets = ImplicitQuantile(config.huber_threshold), config.make_targets()
+    agent = config.make_actor_critic(
+        training,
+        config.make_gaussian_actor(training),
+        ImplicitQuantileCritics(config.num_critics, config.critic_width, config.num_fractions),
+        representation,
+        hyper={
+            "target": targets,
+            "actor_target": targets,
+            "entropy": FixedTemperature(config.temperature),
+            "exploration": PolicySample(),
+        },
+        target_reduction=Pessimistic(1.0),
+        actor_reduction=Minimum(),
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

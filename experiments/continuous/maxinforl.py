@@ -1,0 +1,57 @@
+"""MaxInfoRL (Sukhija et al., Boosting Exploration through Information Gain Maximization, 2025), on SAC.
+
+An ensemble models what actions do, and what it does not know is worth something to actor and critics, at a price that
+is tuned. Where the authors act and learn from the first step, random steps precede.
+"""
+
+import dataclasses
+
+from jaxq.agents import CuriousActorCritic, InformationGain, PolyakUpdate
+from jaxq.bellman import Minimum, Scalar
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, action_size, presets
+from jaxq.networks import DynamicsModel, Ensemble, GaussianPolicyNetwork
+from jaxq.networks.observations import size_of
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Temperature, Averaging, ActorCriticLayers, ActorCriticLearner):
+    """The axes of maxinforl."""
+
+    model_widths: tuple[int, ...] = (256, 256)
+    """Hidden layers of a model of the environment."""
+    num_models: int = 5
+    """Models, whose disagreement is the information gained."""
+    model_noise: float = 1e-3
+    """Standard deviation of what no model can know, in units of the deviation of what is predicted."""
+
+
+PRESETS = presets(Config, CONTROL, classic={"model_widths": (64, 64)})
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_environments()
+    representation, widths = Scalar(), config.model_widths
+    outputs = size_of(training.observation_spec) + 1
+    agent = config.make_actor_critic(
+        training,
+        GaussianPolicyNetwork(config.actor_torso(training), action_size(training), log_std_range=(-10.0, 2.0)),
+        config.make_critics(training, representation),
+        representation,
+        kind=CuriousActorCritic,
+        model=Ensemble(lambda: DynamicsModel(widths, outputs), config.num_models),
+        information=InformationGain(
+            noise=config.model_noise,
+            learning_rate=config.make_step_sizes(config.total_updates),
+            target=PolyakUpdate.at_rate(config.target_rate),
+        ),
+        target_reduction=Minimum(),
+        actor_reduction=Minimum(),
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)
