@@ -25,6 +25,7 @@ from jaxq.agents.normalized import AgentAround, Normalized, RunningStatistics, S
 from jaxq.agents.optimistic import Optimism, OptimisticActorCritic
 from jaxq.agents.policies import Deterministic, SquashedGaussian
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
+from jaxq.agents.precision import MixedPrecision
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
 from jaxq.agents.regularizers import BellmanRank
@@ -71,6 +72,7 @@ __all__ = [
     "LambdaQHyperparameters",
     "LambdaQLearning",
     "LinearSchedule",
+    "MixedPrecision",
     "NoiseByEnvironment",
     "Normalized",
     "OnPolicyAgent",

@@ -18,7 +18,8 @@ from jaxq.configs.exploration import Epsilon, Exploration
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightDecay
-from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, Q_LEARNING, Presets, presets
+from jaxq.configs.parallel import Precision, Privileged, seeing
+from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, PARALLEL, Q_LEARNING, Presets, presets
 from jaxq.configs.q_learning import LambdaQLearner, QLearner
 from jaxq.configs.replay import NStep, Replay, Sequences
 from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
@@ -33,6 +34,7 @@ __all__ = [
     "DRIVER_FIELDS",
     "FRACTIONS",
     "LAMBDA_Q_LEARNING",
+    "PARALLEL",
     "Q_LEARNING",
     "SESSION_FIELDS",
     "ActorCriticLayers",
@@ -61,7 +63,9 @@ __all__ = [
     "Noise",
     "Operator",
     "PlainOperator",
+    "Precision",
     "Presets",
+    "Privileged",
     "QLearner",
     "QuantileHuber",
     "RAdam",
@@ -81,4 +85,5 @@ __all__ = [
     "build_and_tell",
     "presets",
     "recording",
+    "seeing",
 ]

@@ -21,8 +21,8 @@ class Environments(Run):
     eval_max_steps: int = 27_000
     """An episode of an evaluation is broken off after so many steps; 27,000 are half an hour of Atari."""
 
-    def _make(self, **training_options: Any) -> tuple[Environment, Environment]:
-        """The flat batches of all seeds' training and evaluation environments."""
+    def _make(self, training: dict[str, Any] | None = None, **both: Any) -> tuple[Environment, Environment]:
+        """The flat batches of all seeds' training and evaluation environments, with options for one or for both."""
 
         def make(each: int, purpose: str, **options: Any) -> Environment:
             seeds = envs.environment_seeds(
@@ -30,7 +30,9 @@ class Environments(Run):
             )
             return envs.make(self.env, each * self.num_seeds, seed=seeds, **options)
 
-        return make(self.num_envs, "training", **training_options), make(self.eval_episodes, "evaluation")
+        return make(self.num_envs, "training", **(training or {}), **both), make(
+            self.eval_episodes, "evaluation", **both
+        )
 
     def make_evaluation(self, environment: Environment) -> Evaluation:
         """How the members are tested."""
@@ -53,7 +55,7 @@ class DiscreteEnvironments(Environments):
         life_loss = self.life_loss
         atari = envs.domain(self.env) == "atari"
         require(atari or not life_loss, "life_loss", life_loss, f"left out: {self.env} has no lives")
-        training, evaluation = self._make(**({"episodic_life": life_loss} if atari else {}))
+        training, evaluation = self._make({"episodic_life": life_loss} if atari else {})
         return training, evaluation, envs.require_discrete(training).num_actions
 
 
@@ -61,11 +63,11 @@ class DiscreteEnvironments(Environments):
 class ContinuousEnvironments(Environments):
     """Environments with continuous actions."""
 
-    def make_environments(self) -> tuple[Environment, Environment, Continuous]:
-        """Training and evaluation environments, and their actions.
+    def make_environments(self, **options: Any) -> tuple[Environment, Environment, Continuous]:
+        """Training and evaluation environments, made with these options, and their actions.
 
         Raises:
           InputError: if the actions are not continuous.
         """
-        training, evaluation = self._make()
+        training, evaluation = self._make(**options)
         return training, evaluation, envs.require_continuous(training)

@@ -8,7 +8,7 @@ import optax
 from jaxq.agents import flatten_small
 from jaxq.configs.axis import Axis
 from jaxq.errors import require
-from jaxq.schedules import LinearSchedule
+from jaxq.schedules import CosineSchedule, LinearSchedule
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,12 +18,17 @@ class StepSize(Axis):
     learning_rate: float = 1e-3
     """Step size of the optimizer at the first update."""
     learning_rate_final: float | None = None
-    """Step size at the end of the run, falling linearly; None keeps it constant."""
+    """Step size at the end of the run, falling linearly unless the method has it otherwise; None keeps it constant."""
 
     def make_step_sizes(self, updates: float) -> LinearSchedule:
         """The step size by updates, of which the run has so many."""
         initial, final = self.learning_rate, self.learning_rate_final
         return LinearSchedule(initial, initial if final is None else final, updates)
+
+    def make_cosine_step_sizes(self, updates: float) -> CosineSchedule:
+        """The same, falling along half a cosine."""
+        initial, final = self.learning_rate, self.learning_rate_final
+        return CosineSchedule(initial, initial if final is None else final, updates)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -138,3 +138,21 @@ FRACTIONS: Presets = {"minatar": {"num_fractions": 8, "num_act_fractions": 8}}
 
 # Actor-critics: classic control needs few steps, and its replay can be small.
 CONTROL: Presets = {"classic": {"total_steps": 20_000, "warmup_steps": 1_000, "replay_capacity": 50_000}}
+
+# Agents made for thousands of environments: what two cores can carry of classic control.
+PARALLEL: Presets = {
+    "classic": {
+        "total_steps": 100_000,
+        "num_envs": 32,
+        "batch_size": 512,
+        "updates": 4,
+        "warmup_steps": 1_024,
+        "replay_capacity": 100_000,
+        "critic_widths": (256, 128, 64),
+        "actor_widths": (128, 64, 32),
+        "critic_width": 64,
+        "actor_width": 64,
+        "v_min": -400.0,
+        "v_max": 10.0,
+    }
+}

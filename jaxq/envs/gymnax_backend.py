@@ -24,8 +24,9 @@ def names() -> list[str]:
     return sorted(_gymnax().registered_envs)
 
 
-def make_single(name: str, **options: Any) -> "GymnaxEnvironment":
-    """The gymnax environment `name`; options go to its constructor."""
+def make_single(name: str, whole: bool = True, **options: Any) -> "GymnaxEnvironment":
+    """The gymnax environment `name`, whose observations are always whole; options go to its constructor."""
+    del whole
     environment, params = _gymnax().make(name, **options)
     # MinAtar's planes are zeros and ones: as booleans they take a quarter of the replay.
     dtype = np.bool_ if name.endswith("-MinAtar") else np.float32

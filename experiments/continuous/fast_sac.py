@@ -1,0 +1,110 @@
+"""FastSAC (Seo et al., Learning Sim-to-Real Humanoid Locomotion in 15 Minutes, 2025).
+
+SAC for thousands of environments: large batches, layer-normalized networks, critics over atoms, each of which makes
+its own targets and whose mean the actor climbs, a temperature that is tuned with every update of the critics,
+normalized observations, critics that see what is privileged. Numbers are those of the authors' code for locomotion,
+where the target entropy is zero. Their actions are scaled to the joints' limits; here those of the environment stand.
+A batch of random steps precedes, and batches are not doubled by symmetry.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import optax
+
+from jaxq.agents import Normalized
+from jaxq.bellman import Categorical, Mean, Own
+from jaxq.configs import (
+    PARALLEL,
+    ActorCriticLearner,
+    Atoms,
+    Averaging,
+    Precision,
+    Privileged,
+    Temperature,
+    WeightDecay,
+    action_size,
+    presets,
+    seeing,
+)
+from jaxq.errors import require
+from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, by_tanh
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Precision, Privileged, WeightDecay, Temperature, Atoms, Averaging, ActorCriticLearner):
+    """The axes of fast_sac."""
+
+    total_steps: int = 100_000_000
+    num_envs: int = 4096
+    batch_size: int = 8_192
+    updates: int = 8
+    warmup_steps: int = 8_192
+    replay_capacity: int = 4_194_304
+    discount: float = 0.97
+    target_rate: float = 0.125
+    weight_decay: float = 0.001
+    initial_temperature: float = 0.001
+    target_entropy_per_dimension: float = 0.0
+    v_min: float = -20.0
+    v_max: float = 20.0
+    num_atoms: int = 101
+    num_critics: int = 2
+    """Critics, each a network of its own."""
+    critic_widths: tuple[int, ...] = (768, 384, 192)
+    """Hidden layers of a critic."""
+    actor_widths: tuple[int, ...] = (512, 256, 128)
+    """Hidden layers of the actor."""
+    actor_period: int = 4
+    """Updates of the critics to one of the actor."""
+    second_momentum: float = 0.95
+    """β2 of Adam."""
+
+
+PRESETS = presets(Config, PARALLEL)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, actions = config.make_whole_environments()
+    representation = Categorical(config.make_support())
+    actor_widths, critic_widths = config.actor_widths, config.critic_widths
+    actor = GaussianPolicyNetwork(
+        lambda mode: MLP(actor_widths, nn.silu, layer_norm=True),
+        action_size(training),
+        log_std_range=(-5.0, 0.0),
+        bound=by_tanh,
+        make_head=lambda size: Dense(size, nn.initializers.zeros),
+    )
+    seen = config.seen_by_critic(training)
+    critics = Ensemble(
+        lambda: seeing(
+            seen,
+            ActionCritic(lambda mode: MLP(critic_widths, nn.silu, layer_norm=True), representation.width),
+        ),
+        config.num_critics,
+    )
+    require(0 <= config.second_momentum < 1, "second_momentum", config.second_momentum, "in [0, 1)")
+    optimizer = config.make_adamw(b2=config.second_momentum)
+    entropy = config.make_entropy(actions).replace(optimizer=optax.scale_by_adam(b2=config.second_momentum))
+    base = config.make_actor_critic(
+        training,
+        seeing(config.seen_by_actor(training), actor),
+        critics,
+        representation,
+        optimizer=optimizer,
+        hyper={"entropy": entropy},
+        target_reduction=Own(),
+        actor_reduction=Mean(),
+        actor_period=config.actor_period,
+        tuned_by_targets=True,
+    )
+    # Theirs is (x - mean) / (std + 0.01).
+    agent = Normalized(config.in_precision(base), epsilon=1e-4)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

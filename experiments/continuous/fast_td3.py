@@ -1,0 +1,105 @@
+"""FastTD3 (Seo et al., FastTD3: Simple, Fast, and Capable Reinforcement Learning for Humanoid Control, 2025).
+
+TD3 for a thousand environments: large batches, few updates a step, critics over atoms, of which that with the smaller
+value makes targets, no target actor, noise of a size for each environment, normalized observations, critics that see
+what is privileged. Numbers are those of the authors' code for MuJoCo Playground's humanoids; for its Go1 they take
+`--updates 8 --target-noise 0.2 --smallest-noise 0.2 --largest-noise 0.8`, and for the control suite `--n-step 3 --v-min
+-500 --v-max 500 --discount 0.99`. Here the actions that were executed are learned from, which are clipped, where theirs
+are learned from as they were before; a batch of random steps precedes, where the policy's own noise begins theirs;
+batches are drawn uniformly and not by environment; running statistics see every step once.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+
+from jaxq.agents import Deterministic, NoiseByEnvironment, Normalized, Smoothing
+from jaxq.bellman import Categorical, Minimum
+from jaxq.configs import (
+    PARALLEL,
+    ActorCriticLearner,
+    Atoms,
+    Averaging,
+    Precision,
+    Privileged,
+    WeightDecay,
+    action_size,
+    presets,
+    seeing,
+)
+from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, PolicyNetwork
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Precision, Privileged, WeightDecay, Atoms, Averaging, ActorCriticLearner):
+    """The axes of fast_td3."""
+
+    total_steps: int = 100_000_000
+    num_envs: int = 1024
+    batch_size: int = 32_768
+    updates: int = 2
+    warmup_steps: int = 32_768
+    replay_capacity: int = 10_485_760
+    discount: float = 0.97
+    target_rate: float = 0.1
+    weight_decay: float = 0.1
+    num_atoms: int = 101
+    num_critics: int = 2
+    """Critics, each a network of its own."""
+    critic_widths: tuple[int, ...] = (1024, 512, 256)
+    """Hidden layers of a critic."""
+    actor_widths: tuple[int, ...] = (512, 256, 128)
+    """Hidden layers of the actor."""
+    actor_period: int = 2
+    """Updates of the critics to one of the actor."""
+    smallest_noise: float = 0.001
+    """Standard deviation of an environment's noise on actions is drawn from here ..."""
+    largest_noise: float = 0.4
+    """... up to here, for each episode."""
+    target_noise: float = 0.001
+    """Standard deviation of the noise on the actions of targets."""
+    largest_target_noise: float = 0.5
+    """To plus or minus this that noise is clipped."""
+
+
+PRESETS = presets(Config, PARALLEL)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_whole_environments()
+    representation = Categorical(config.make_support())
+    actor_widths, critic_widths = config.actor_widths, config.critic_widths
+    actor = PolicyNetwork(
+        lambda mode: MLP(actor_widths),
+        action_size(training),
+        make_head=lambda size: Dense(size, nn.initializers.normal(0.01)),
+    )
+    seen = config.seen_by_critic(training)
+    critics = Ensemble(
+        lambda: seeing(seen, ActionCritic(lambda mode: MLP(critic_widths), representation.width)), config.num_critics
+    )
+    base = config.make_actor_critic(
+        training,
+        seeing(config.seen_by_actor(training), actor),
+        critics,
+        representation,
+        policy=Deterministic(),
+        optimizer=config.make_adamw(),
+        hyper={
+            "exploration": NoiseByEnvironment(config.smallest_noise, config.largest_noise),
+            "smoothing": Smoothing(config.target_noise, config.largest_target_noise),
+        },
+        target_reduction=Minimum(),
+        actor_reduction=Minimum(),
+        actor_period=config.actor_period,
+    )
+    # Theirs is (x - mean) / (std + 0.01).
+    agent = Normalized(config.in_precision(base), epsilon=1e-4)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

@@ -1,0 +1,68 @@
+"""What agents have that learn from thousands of environments at once."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+
+from jaxq.agents import Agent, MixedPrecision, OnPolicyAgent
+from jaxq.configs.axis import Axis
+from jaxq.envs import Continuous, Environment
+from jaxq.networks import Sees, parts
+from jaxq.networks.observations import is_array
+
+ACTOR_SEES, CRITIC_SEES = "state", "privileged_state"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Privileged(Axis):
+    """Observations of which actor and critics see different parts."""
+
+    actor_sees: tuple[str, ...] = ()
+    """Parts of the observation that the actor sees; none given: `state` where there is `privileged_state`, else all."""
+    critic_sees: tuple[str, ...] = ()
+    """Parts that the critics see; none given: `privileged_state` where there is one, else all."""
+
+    def make_whole_environments(self) -> tuple[Environment, Environment, Continuous]:
+        """Environments that show all parts of their observations, as of `make_environments`.
+
+        Raises:
+          InputError: for parts that there are not.
+        """
+        own: Any = self
+        training, evaluation, actions = own.make_environments(whole=True)
+        for names in (self.actor_sees, self.critic_sees):
+            if names:
+                parts(training.observation_spec, names)
+        return training, evaluation, actions
+
+    def seen_by_actor(self, environment: Environment) -> tuple[str, ...]:
+        """Names of the parts that the actor sees; empty for all."""
+        return self.actor_sees or self._customary(environment, ACTOR_SEES)
+
+    def seen_by_critic(self, environment: Environment) -> tuple[str, ...]:
+        """Names of the parts that the critics see; empty for all."""
+        return self.critic_sees or self._customary(environment, CRITIC_SEES)
+
+    @staticmethod
+    def _customary(environment: Environment, name: str) -> tuple[str, ...]:
+        spec = environment.observation_spec
+        both = not is_array(spec) and {ACTOR_SEES, CRITIC_SEES} <= set(spec)
+        return (name,) if both else ()
+
+
+def seeing(names: tuple[str, ...], network: nn.Module) -> nn.Module:
+    """A network that sees these parts of an observation, or, without names, all of it."""
+    return Sees(network, names) if names else network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Precision(Axis):
+    """Precision of products of matrices."""
+
+    mixed_precision: bool = True
+    """On GPUs multiply matrices in bfloat16, summing in float32; elsewhere nothing changes."""
+
+    def in_precision(self, agent: Agent | OnPolicyAgent) -> Any:
+        """The agent, in this precision."""
+        return MixedPrecision(agent) if self.mixed_precision else agent
