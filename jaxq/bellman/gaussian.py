@@ -123,8 +123,8 @@ class ScaledGaussian(Distributional):
 
     def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """See `Representation.loss`: what has these gradients."""
-        mean, std, running = prediction[..., 0], prediction[..., 1], prediction[..., 2]
-        fixed_mean, fixed_std = jax.lax.stop_gradient((mean, std))
+        mean, std = prediction[..., 0], prediction[..., 1]
+        fixed_mean, fixed_std, running = jax.lax.stop_gradient((mean, std, prediction[..., 2]))
         scale = jnp.clip(running**2 / (fixed_std**2 + self.epsilon), 0.1, 10.0)
         reach = self.largest * running
         sampled = jnp.clip(target[..., 1] - fixed_mean, -reach, reach)

@@ -1,0 +1,545 @@
+"""What the later actor-critics add, one axis each, held against independent readings of the papers' formulas."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.stats
+from test_actor_critic import agent_of, bandit_batch
+
+from jaxq import platforms
+from jaxq.agents import (
+    ActorCritic,
+    BellmanRank,
+    CausalActorCritic,
+    CuriousActorCritic,
+    Deterministic,
+    DormancyResets,
+    FullResets,
+    InformationGain,
+    LinearSchedule,
+    MixedPrecision,
+    Normalized,
+    Optimism,
+    OptimisticActorCritic,
+    PolicySample,
+    PolyakUpdate,
+    RepeatedNoise,
+    ScaledRewards,
+    SquashedGaussian,
+    TunedTemperature,
+    WeightedTemperature,
+)
+from jaxq.agents.causality import causal_order, effects_on_last
+from jaxq.agents.optimistic import Tuned
+from jaxq.agents.resets import dormant_share
+from jaxq.bellman import Categorical, ImplicitQuantile, Own, Pessimistic, Quantile, Scalar, ScaledGaussian, Support
+from jaxq.configs import Privileged, seeing
+from jaxq.envs import ArraySpec, Continuous
+from jaxq.errors import InputError
+from jaxq.networks import (
+    MLP,
+    ActionCritic,
+    DynamicsModel,
+    Ensemble,
+    FlashNet,
+    GaussianCritic,
+    ImplicitQuantileCritics,
+    LowPass,
+    OptimisticPolicyNetwork,
+    SimBaV2Net,
+    UnitHead,
+    on_spheres,
+)
+from jaxq.schedules import CosineSchedule
+from jaxq.types import TimeStep
+
+KEY = jax.random.key(0)
+
+
+def layers(mode):
+    return MLP((16,))
+
+
+# Returns as Gaussians, by DSAC-T
+
+
+def test_dsac_t_has_the_gradients_of_its_paper():
+    rng = np.random.default_rng(0)
+    mean, std = rng.normal(size=50), rng.uniform(0.2, 3.0, 50)
+    running, target = np.full(50, 1.3), rng.normal(scale=4.0, size=(50, 2))
+    prediction = jnp.asarray(np.stack([mean, std, running, rng.normal(size=50)], axis=1), jnp.float32)
+    gradient = jax.grad(lambda p: ScaledGaussian().loss(p, jnp.asarray(target, jnp.float32)).sum())(prediction)
+    scale = np.clip(running**2 / (std**2 + 0.1), 0.1, 10.0)
+    near = mean + np.clip(target[:, 1] - mean, -3 * running, 3 * running)
+    np.testing.assert_allclose(gradient[:, 0], -scale * (target[:, 0] - mean), rtol=1e-4, atol=1e-5)
+    of_std = -scale * ((near - mean) ** 2 - std**2) / (std + 0.1)
+    np.testing.assert_allclose(gradient[:, 1], of_std, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(gradient[:, 2:], 0.0)
+
+
+def test_dsac_t_learns_the_moments_of_a_return():
+    """Where the gradients vanish on average there are the mean and the deviation of the targets."""
+    target = 2.0 + 1.5 * jax.random.normal(KEY, (4096,))
+    targets = jnp.stack([jnp.full(4096, target.mean()), target], axis=1)
+
+    def step(p, _):
+        full = jnp.broadcast_to(jnp.array([p[0], p[1], 1.5, 0.0]), (4096, 4))
+        gradient = jax.grad(lambda q: ScaledGaussian().loss(q, targets).mean())(full).sum(axis=0)
+        return p - 0.05 * gradient[:2], None
+
+    moments, _ = jax.lax.scan(step, jnp.array([0.0, 0.5]), None, 600)
+    np.testing.assert_allclose(moments, [2.0, 1.5], atol=0.08)
+
+
+def test_a_gaussian_critic_keeps_the_mean_of_its_deviations():
+    critic = GaussianCritic(layers, rate=0.25)
+    x, a = jax.random.normal(KEY, (8, 2)), jnp.zeros((8, 1))
+    variables = critic.init(KEY, x, a)
+    first, moved = critic.apply(variables, x, a, mutable="statistics")
+    np.testing.assert_allclose(first[:, 2], first[:, 1].mean(), rtol=1e-6)
+    second, _ = critic.apply({**variables, **moved}, 3.0 * x, a, mutable="statistics")
+    np.testing.assert_allclose(second[:, 2], 0.75 * first[:, 1].mean() + 0.25 * second[:, 1].mean(), rtol=1e-6)
+    drawn = critic.apply({**variables, **moved}, x, a, "target", rngs={"samples": KEY})
+    assert (np.abs(drawn[:, 3]) <= 3).all()
+    assert len(np.unique(drawn[:, 3])) == 8
+    np.testing.assert_array_equal(critic.apply({**variables, **moved}, x, a, "act")[:, 3], 0.0)
+
+
+def test_its_target_is_the_mean_and_a_sample_of_the_critic_with_the_smaller_mean():
+    following = jnp.array([[[1.0, 0.5, 9.0, 2.0], [0.0, 2.0, 9.0, -1.0]]])
+    weights = jnp.array([[0.0, 1.0]])
+    target = ScaledGaussian().target(jnp.array([0.5]), jnp.array([0.9]), following, weights)
+    np.testing.assert_allclose(target, [[0.5, 0.5 + 0.9 * -2.0]], rtol=1e-6)
+
+
+# Reductions
+
+
+def test_pessimism_about_two_critics_is_the_smaller_of_every_quantile():
+    predictions = jax.random.normal(KEY, (5, 2, 7))
+    reduced, weights = Pessimistic(1.0)(Quantile(7), predictions, KEY)
+    np.testing.assert_allclose(reduced[:, 0], predictions.min(axis=1), atol=1e-6)
+    np.testing.assert_allclose(Pessimistic(0.0)(Quantile(7), predictions, KEY)[0][:, 0], predictions.mean(axis=1))
+    np.testing.assert_array_equal(weights, 1.0)
+    three = jax.random.normal(KEY, (5, 3, 7))
+    expected = np.mean(three, axis=1) - 0.5 * np.std(three, axis=1)
+    np.testing.assert_allclose(Pessimistic(0.5)(Quantile(7), three, KEY)[0][:, 0], expected, atol=1e-5)
+    with pytest.raises(InputError, match="representation is 'Categorical'"):
+        Pessimistic().check(Categorical(Support(0.0, 1.0, 3)), 2)
+
+
+def test_critics_at_sampled_fractions_have_them_in_common():
+    critics = ImplicitQuantileCritics(2, 16, 8)
+    x, a = jax.random.normal(KEY, (4, 2)), jnp.zeros((4, 1))
+    variables = critics.init({"params": KEY, "samples": KEY}, x, a)
+    out = critics.apply(variables, x, a, "learn", rngs={"samples": jax.random.key(1)})
+    values, fractions = np.split(out, 2, axis=-1)
+    assert out.shape == (2, 4, 16)
+    np.testing.assert_array_equal(fractions[0], fractions[1])
+    assert (np.abs(values[0] - values[1]) > 1e-6).all()
+    assert (np.diff(fractions[0], axis=-1) > 0).all()
+    assert ((fractions > 0) & (fractions < 1)).all()
+    reduced, _ = Pessimistic(1.0)(ImplicitQuantile(), jnp.moveaxis(out, 0, 1), KEY)
+    np.testing.assert_allclose(reduced[:, 0], np.concatenate([values.min(axis=0), fractions[0]], axis=-1), atol=1e-6)
+    exploited = critics.apply(variables, x, a, "exploit")
+    np.testing.assert_allclose(exploited[0, 0, 8:], (np.arange(8) + 0.5) / 8, atol=1e-6)
+
+
+def test_every_critic_may_have_targets_of_its_own():
+    agent = agent_of(target_reduction=Own(), hyper={"target": PolyakUpdate(0.1)})
+    state, batch, key = agent.init(KEY), bandit_batch(jax.random.key(1), 8, False), jax.random.key(2)
+    action, log_densities = agent._next_action(state, batch, key)
+    then = agent.critic.apply(state.critic.target, batch.next_observation, action)[..., 0]
+    alpha = state.hyper.entropy.temperature(state.entropy)
+    expected = batch.rewards[:, 0] + 0.99 * (then - alpha * log_densities.sum(axis=1))
+    now = agent.critic.apply(state.critic.variables, batch.observation, batch.action)[..., 0]
+    _, metrics, priority = agent._improve_critic(state, batch, key)
+    np.testing.assert_allclose(metrics["loss"], 0.5 * ((now - expected) ** 2).mean(axis=1).sum(), rtol=1e-4)
+    np.testing.assert_allclose(priority, np.abs(now - expected).mean(axis=0), rtol=1e-3, atol=1e-5)
+
+
+def test_a_temperature_may_be_tuned_by_the_actions_of_targets():
+    agent = agent_of(tuned_by_targets=True, actor_period=2)
+    state, batch = agent.init(KEY), bandit_batch(jax.random.key(1), 8)
+    for count in (1, 2):
+        before = state.entropy.log_temperature
+        state, _, _ = agent.update(state, batch, jax.random.key(count))
+        assert state.entropy.log_temperature != before
+
+
+# Critics
+
+
+def test_a_low_pass_filter_takes_high_frequencies_off_targets_and_leaves_the_rest():
+    class Wave(ActionCritic):
+        def __call__(self, observation, action, mode="learn"):
+            return jnp.concatenate([action, jnp.sin(5.0 * action)], axis=-1)
+
+    a = jnp.linspace(-0.5, 0.5, 11)[:, None]
+    critic = LowPass(Wave(layers), std=0.1, pairs=2000)
+    filtered = critic.apply({}, a, a, "target", rngs={"samples": KEY})
+    np.testing.assert_allclose(filtered[:, 0], a[:, 0], atol=1e-3)
+    # The convolution of a sine of frequency k with a Gaussian is exp(-k² σ² / 2) of it.
+    np.testing.assert_allclose(filtered[:, 1], np.exp(-0.125) * np.sin(5 * a[:, 0]), atol=0.02)
+    for mode in ("learn", "act"):
+        np.testing.assert_allclose(critic.apply({}, a, a, mode)[:, 1], np.sin(5 * a[:, 0]), atol=1e-6)
+
+
+def test_the_rank_regularizer_is_that_of_the_bellman_equation():
+    target = PolyakUpdate(0.3)
+    agent = agent_of(deterministic=True, critics=2, hyper={"target": target}, regularizer=BellmanRank(0.5))
+    state, batch, key = agent.init(KEY), bandit_batch(jax.random.key(1), 6, False), jax.random.key(2)
+    # Large rewards: without them the bound is never below one.
+    batch = batch.replace(
+        observation=jax.random.normal(key, (6, 2)),
+        next_observation=jax.random.normal(KEY, (6, 2)),
+        rewards=10.0 * batch.rewards,
+    )
+    state, _, _ = agent.update(state, batch, key)
+    action, _ = agent._next_action(state, batch, key)
+    found = BellmanRank(0.5)(agent, state, state.critic.params, batch, action)
+    own = np.tanh(agent.actor.apply(state.actor.variables, batch.next_observation))
+    total = 0.0
+    for k in range(2):
+
+        def phi(variables, x, a, k=k):
+            net = variables["params"][f"ActionCritic_{k}"]
+            x = np.concatenate([x, a], axis=1)
+            return np.maximum(x @ net["MLP_0"]["Dense_0"]["kernel"].T + net["MLP_0"]["Dense_0"]["bias"], 0)
+
+        now = phi(state.critic.variables, batch.observation, batch.action)
+        then = phi(state.critic.target, batch.next_observation, action)
+        online = phi(state.critic.variables, batch.next_observation, own)
+        w = np.ravel(state.critic.variables["params"][f"ActionCritic_{k}"]["Dense_0"]["kernel"])
+        for b in range(6):
+            lengths = np.linalg.norm(now[b]) * np.linalg.norm(then[b])
+            numerator = now[b] @ now[b] + 0.99**2 * online[b] @ online[b] - batch.rewards[b, 0] ** 2 / (w @ w)
+            total += 0.5 / 6 * max(now[b] @ then[b] / lengths - numerator / (2 * 0.99 * lengths), 0.0)
+    assert total > 0
+    np.testing.assert_allclose(found, total, rtol=1e-4)
+    plain = dataclasses.replace(agent, regularizer=None)
+    charged, uncharged = (each._improve_critic(state, batch, key)[1]["loss"] for each in (agent, plain))
+    np.testing.assert_allclose(charged - uncharged, found, rtol=1e-3)
+
+
+# Spheres
+
+
+def test_weights_and_features_stay_on_their_spheres():
+    make = dict(
+        critic=Ensemble(lambda: ActionCritic(lambda mode: SimBaV2Net(8, 1), 5, make_head=UnitHead), 2),
+        representation=Categorical(Support(-1.0, 1.0, 5)),
+        constraint=on_spheres,
+    )
+    agent = dataclasses.replace(agent_of(), **make)
+    state = agent.init(KEY)
+    after, _, _ = agent.update(state, bandit_batch(jax.random.key(1)), jax.random.key(2))
+    units = [
+        (path, leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(after.critic.params)
+        if any("UnitDense" in str(part) for part in path)
+    ]
+    assert len(units) == 2 * 4
+    for path, leaf in units:
+        np.testing.assert_allclose(np.linalg.norm(leaf, axis=-1), 1.0, rtol=1e-5, err_msg=str(path))
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), state.critic.params, after.critic.params)
+    assert min(value for value in jax.tree.leaves(moved)) > 0
+    net = SimBaV2Net(8, 2)
+    x = 100.0 * jax.random.normal(KEY, (5, 3))
+    features = net.apply(net.init(KEY, x), x)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=-1), 1.0, rtol=1e-5)
+
+
+def test_batch_normalizations_keep_their_length_and_other_parameters_theirs():
+    net = FlashNet("learn", 4, 1)
+    x = jax.random.normal(KEY, (16, 3))
+    params = net.init(KEY, x)["params"]
+    shaken = jax.tree.map(lambda leaf: 3.0 * leaf + 0.5, {**params, "Dense_0": {"kernel": jnp.ones((2, 2))}})
+    back = on_spheres(shaken)
+    for name, layer in back.items():
+        if name.startswith("BatchRenorm"):
+            np.testing.assert_allclose(sum(np.sum(leaf**2) for leaf in layer.values()), layer["scale"].size, rtol=1e-5)
+    np.testing.assert_allclose(np.sum(back["RMSNorm_0"]["scale"] ** 2), 4.0, rtol=1e-5)
+    np.testing.assert_array_equal(back["Dense_0"]["kernel"], 3.5)
+
+
+# Resets
+
+
+def test_everything_begins_anew_at_the_given_updates():
+    agent = agent_of(resets=FullResets((2,)))
+    state, batch = agent.init(KEY), bandit_batch(jax.random.key(1), 8)
+    update = jax.jit(agent.update)
+    moments = []
+    for count in range(4):
+        state, _, _ = update(state, batch, jax.random.key(count))
+        # Adam's count of its steps, which is how long the optimizer has lived.
+        moments.append(int(jax.tree.leaves(state.critic.optimizer_state)[0]))
+        assert int(state.updates) == count + 1
+    assert moments == [1, 2, 1, 2]
+    assert int(jax.tree.leaves(state.actor.optimizer_state)[0]) == 2
+
+
+def test_dormant_units_are_those_with_small_gradients():
+    gradient = {"a": {"kernel": jnp.array([[3.0, 4.0], [0.0, 0.0], [0.01, 0.0], [4.0, 3.0]]), "bias": jnp.zeros(4)}}
+    np.testing.assert_allclose(dormant_share(gradient, 0.05), 0.5)
+
+
+def test_networks_move_towards_fresh_ones_by_the_share_of_dormant_units():
+    agent = agent_of(resets=DormancyResets(3, threshold=1e9))  # everything is dormant, so the smallest share is kept
+    state, batch = agent.init(KEY), bandit_batch(jax.random.key(1), 8)
+    state = state.replace(updates=jnp.int32(3))
+    key = jax.random.key(5)
+    after = agent.resets.step(agent, state, batch, key)
+    other = agent.resets.step(agent, state.replace(updates=jnp.int32(4)), batch, key)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), other.critic, state.critic))
+
+    def fresh(old, new):  # what old was mixed with, if a fifth of it is left
+        return jax.tree.map(lambda o, n: (n - 0.2 * o) / 0.8, old, new)
+
+    of_critic = fresh(state.critic.params, after.critic.params)
+    of_target = fresh(state.critic.target, after.critic.target)
+    differ = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), of_critic, of_target)
+    assert max(jax.tree.leaves(differ)) > 0.1, "targets get numbers of their own"
+    kernel = of_critic["params"]["ActionCritic_0"]["MLP_0"]["Dense_0"]["kernel"]
+    assert 0.2 < np.std(kernel) < 1.2
+    assert float(after.entropy.log_temperature) == float(state.entropy.log_temperature)
+
+
+# Optimism
+
+
+def optimistic(**numbers):
+    return agent_of(
+        Quantile(5),
+        size=2,
+        kind=OptimisticActorCritic,
+        optimist=OptimisticPolicyNetwork(layers, 2),
+        optimism=Optimism(**numbers),
+        target_reduction=Pessimistic(0.0),
+        actor_reduction=Pessimistic(0.0),
+    )
+
+
+def two_dimensional(batch):
+    return batch.replace(action=jnp.tile(batch.action, (1, 2)))
+
+
+def test_a_tuned_number_begins_where_it_is_told_and_follows_its_slope():
+    adam = optax.scale_by_adam()
+    tuned = Tuned.start(0.25, adam)
+    np.testing.assert_allclose(tuned.value, 0.25, rtol=1e-4)
+    assert tuned.step(jnp.float32(1.0), adam, jnp.float32(0.01)).value < 0.25 - 1e-4
+    assert tuned.step(jnp.float32(-1.0), adam, jnp.float32(0.01)).value > 0.25 + 1e-4
+
+
+@pytest.mark.parametrize(("divergence", "bolder"), [(1e-8, False), (1e3, True)])
+def test_optimism_falls_and_its_price_rises_while_the_divergence_is_above_its_target(divergence, bolder):
+    agent = optimistic(divergence=divergence, learning_rate=0.01)
+    state, batch = agent.init(KEY), two_dimensional(bandit_batch(jax.random.key(1), 32))
+    update = jax.jit(agent.update)
+    after = state
+    for count in range(3):
+        after, metrics, _ = update(after, batch, jax.random.key(count))
+    assert (after.optimism.value > state.optimism.value) == bolder
+    assert (after.price.value < state.price.value) == bolder
+    assert metrics["divergence"] > 0
+
+
+def test_the_optimist_acts_and_the_first_actor_is_evaluated():
+    agent = optimistic()
+    state = agent.init(KEY)
+    x = jax.random.normal(KEY, (3, 2))
+    timestep = TimeStep(x, *(jnp.zeros(3),) * 4)
+    mean, log_std = agent.actor.apply(state.actor.variables, x)
+    shift = agent.optimist.apply(state.optimist.variables, x, mean)
+    noise = jax.random.normal(jax.random.key(3), (3, 2))
+    action, _, _ = agent.act(state, (), timestep, jax.random.key(3))
+    np.testing.assert_allclose(action, np.tanh(mean + shift + 0.75 * np.exp(log_std) * noise), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(agent.exploit(state, (), timestep, KEY)[0], np.tanh(mean), rtol=1e-5)
+
+
+# Information
+
+
+def curious():
+    numbers = InformationGain(learning_rate=LinearSchedule.constant(1e-2))
+    model = Ensemble(lambda: DynamicsModel((8,), 3), 4)
+    return agent_of(kind=CuriousActorCritic, model=model, information=numbers)
+
+
+def test_information_is_what_the_models_disagree_about():
+    agent = curious()
+    state = agent.init(KEY)
+    x, a = jax.random.normal(KEY, (5, 2)), jax.random.uniform(KEY, (5, 1))
+    statistics = state.curiosity.inputs.after(3.0 + 2.0 * jax.random.normal(KEY, (100, 3)))
+    curiosity = state.curiosity.replace(inputs=statistics)
+    seen = (np.concatenate([x, a], axis=1) - statistics.mean) / np.sqrt(statistics.variance)
+    predicted = np.asarray(agent.model.apply(curiosity.model.variables, seen))
+    expected = np.log(1 + (predicted.std(axis=0) / 1e-3) ** 2).mean(axis=1)
+    np.testing.assert_allclose(agent.gain(curiosity, x, a), expected, rtol=1e-3)
+
+
+def test_models_learn_what_actions_do_and_there_is_less_to_know():
+    agent = curious()
+    batch = bandit_batch(jax.random.key(1), 64)
+    x = jax.random.normal(jax.random.key(2), (64, 2))
+    batch = batch.replace(observation=x, next_observation=x + batch.action)
+    state, update, losses, gains = agent.init(KEY), jax.jit(agent.update), [], []
+    for count in range(200):
+        state, metrics, _ = update(state, batch, jax.random.key(count))
+        losses.append(float(metrics["model_loss"]))
+        gains.append(float(metrics["information"]))
+    assert losses[-1] < 0.1 * losses[5]
+    assert gains[-1] < gains[5] - 1.0
+    assert np.isfinite(state.curiosity.price.log_temperature)
+
+
+# Causes
+
+
+def linear_rows(count=5000):
+    e = np.random.default_rng(0).uniform(-1, 1, (count, 5))
+    a, b = e[:, 0], e[:, 1]
+    c = 0.8 * a - 0.5 * b + e[:, 2]
+    effect = 2.0 * c + e[:, 3]
+    y = 1.5 * b - 0.7 * c + 0.3 * e[:, 4]
+    return np.stack([effect, a, c, b, y], axis=1).astype(np.float32)
+
+
+def test_causes_are_told_from_effects():
+    rows = linear_rows()
+    order = list(np.asarray(jax.jit(causal_order)(rows)))
+    assert order.index(2) > max(order.index(1), order.index(3)), "c after its causes a and b"
+    assert order.index(0) > order.index(2), "the effect of c after it"
+    assert order.index(4) > max(order.index(2), order.index(3)), "y after its causes"
+    effects = np.asarray(jax.jit(effects_on_last)(rows))
+    np.testing.assert_allclose(effects[1:], [0.0, -0.7, 1.5], atol=0.05)
+    assert abs(effects[0]) < 0.05, "what c causes has no effect on y"
+
+
+def test_entropy_counts_by_what_actions_do_to_the_reward():
+    entropy = WeightedTemperature(TunedTemperature(-2.0), 2)
+    agent = agent_of(size=2, kind=CausalActorCritic, hyper={"entropy": entropy}, samples=512, period=4)
+    state, update = agent.init(KEY), jax.jit(agent.update)
+    np.testing.assert_array_equal(state.entropy.weights, 1.0)
+    for count in range(4):
+        batch = two_dimensional(bandit_batch(jax.random.key(count), 128))
+        keys = jax.random.split(jax.random.key(100 + count), 3)
+        action = jax.random.uniform(keys[0], (128, 2), minval=-1.0)
+        noise = jax.random.uniform(keys[1], (128, 1), minval=-0.1, maxval=0.1)
+        x = jax.random.uniform(keys[2], (128, 2))
+        batch = batch.replace(observation=x, action=action, rewards=1.5 * action[:, :1] + noise)
+        state, _, _ = update(state, batch, jax.random.key(count))
+    weights = np.asarray(state.entropy.weights)
+    expected = np.exp([1.5, 0.0])
+    np.testing.assert_allclose(weights, 2.0 * expected / expected.sum(), atol=0.15)
+    log_densities = jnp.array([[1.0, -2.0]])
+    np.testing.assert_allclose(entropy.log_density(state.entropy, log_densities), weights @ [1.0, -2.0], rtol=1e-6)
+    with pytest.raises(InputError, match="entropy is 'TunedTemperature'"):
+        agent_of(kind=CausalActorCritic)
+
+
+# Noise, schedules, precision, privileges
+
+
+def test_noise_is_held_for_as_long_as_a_zeta_distribution_says():
+    noise = RepeatedNoise(1, longest=4)
+    outputs = (jnp.zeros((3, 1)), jnp.zeros((3, 1)))
+    timestep = TimeStep(jnp.zeros((3, 2)), *(jnp.zeros(3),) * 4)
+
+    def step(memory, key):
+        action, memory = noise.explore(memory, SquashedGaussian(), outputs, timestep, key)
+        return memory, action
+
+    _, actions = jax.lax.scan(step, noise.init(3), jax.random.split(KEY, 6000))
+    actions = np.asarray(actions)[..., 0]
+    assert (actions[0] != actions[0, 0]).sum() == 2, "environments have noise of their own"
+    ends = np.flatnonzero(np.diff(actions[:, 0]) != 0)
+    np.testing.assert_array_equal(ends, np.flatnonzero(np.diff(actions[:, 1]) != 0))
+    held = np.diff(ends)
+    mass = np.arange(1, 5) ** -2.0
+    np.testing.assert_allclose(np.bincount(held, minlength=5)[1:] / held.size, mass / mass.sum(), atol=0.03)
+    assert scipy.stats.kstest(np.arctanh(actions[ends, 0]), "norm").pvalue > 0.01
+
+
+def test_a_cosine_schedule():
+    at = CosineSchedule(3.0, 1.0, 10.0).at
+    np.testing.assert_allclose([at(0), at(5), at(10), at(20)], [3.0, 2.0, 1.0, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(at(2.5), 2.0 + np.cos(np.pi / 4), rtol=1e-6)
+
+
+def test_gpus_multiply_in_bfloat16_and_cpus_do_not():
+    agent = MixedPrecision(agent_of())
+    batch = bandit_batch(KEY, 8)
+
+    def lowered(platform):
+        state = jax.eval_shape(agent.init, KEY)
+        return jax.jit(agent.update).trace(state, batch, KEY).lower(lowering_platforms=(platform,)).as_text()
+
+    with platforms.assume("gpu"):
+        assert "lhs_precision_type = bf16" in lowered("cuda")
+    assert "bf16" not in lowered("cpu")
+
+
+def test_critics_see_what_is_privileged_and_actors_do_not():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Seen(Privileged):
+        pass
+
+    config = Seen()
+    both = SimpleNamespace(observation_spec={"state": ArraySpec((2,)), "privileged_state": ArraySpec((3,))})
+    assert config.seen_by_actor(both) == ("state",)
+    assert config.seen_by_critic(both) == ("privileged_state",)
+    single = SimpleNamespace(observation_spec=ArraySpec((2,)))
+    assert config.seen_by_actor(single) == config.seen_by_critic(single) == ()
+    assert Seen(actor_sees=("privileged_state",)).seen_by_actor(both) == ("privileged_state",)
+    base = agent_of()
+    agent = dataclasses.replace(
+        base,
+        actor=seeing(("state",), base.actor),
+        critic=Ensemble(lambda: seeing(("privileged_state",), ActionCritic(layers)), 2),
+        observation_spec={"state": ArraySpec((2,)), "privileged_state": ArraySpec((3,))},
+        action_spec=Continuous(1),
+        hyper=base.hyper.replace(exploration=PolicySample()),
+    )
+    state = agent.init(KEY)
+    assert state.actor.params["params"]["network"]["MLP_0"]["Dense_0"]["kernel"].shape[1] == 2
+    firsts = [leaf for leaf in jax.tree.leaves(state.critic.params) if leaf.ndim == 2 and leaf.shape[0] == 16]
+    assert [leaf.shape[1] for leaf in firsts] == [3 + 1, 3 + 1]
+    batch = bandit_batch(KEY, 8)
+    tree = {"state": batch.observation, "privileged_state": jnp.ones((8, 3))}
+    _, metrics, _ = agent.update(state, batch.replace(observation=tree, next_observation=tree), KEY)
+    assert np.isfinite(metrics["loss"])
+
+
+def test_agents_around_agents_learn_alike_in_any_order():
+    """Observations normalized and rewards scaled know nothing of each other."""
+    agent = agent_of()
+    assert isinstance(agent, ActorCritic)
+    batch = bandit_batch(KEY, 16)
+    states = []
+    for around in (Normalized(ScaledRewards(agent)), ScaledRewards(Normalized(agent))):
+        state, memory = around.init(KEY), around.init_memory(4)
+        timestep = TimeStep(jax.random.normal(KEY, (4, 2)), jnp.arange(4.0), *(jnp.zeros(4, bool),) * 3)
+        state, memory = around.observe(state, memory, timestep)
+        state, _, _ = around.update(state, batch, KEY)
+        states.append(state.base.base)
+    for ours, theirs in zip(*(jax.tree.leaves(state) for state in states), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_deterministic_policy_has_no_density():
+    action, log_densities = Deterministic().sample(jnp.ones((2, 3)), KEY)
+    np.testing.assert_allclose(action, np.tanh(1.0), rtol=1e-6)
+    np.testing.assert_array_equal(log_densities, np.zeros((2, 3)))
+
+
+def test_scalar_critics_have_no_quantiles_to_be_pessimistic_about():
+    with pytest.raises(InputError, match="representation is 'Scalar'"):
+        agent_of(Scalar(), target_reduction=Pessimistic())
