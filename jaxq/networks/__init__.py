@@ -11,6 +11,7 @@ from jaxq.networks.heads import (
     FullyParameterizedHead,
     ImplicitQuantileHead,
 )
+from jaxq.networks.hyper import HyperCritic
 from jaxq.networks.linear import Dense, NoisyDense, product
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
@@ -54,6 +55,7 @@ __all__ = [
     "Ensemble",
     "FullyParameterizedHead",
     "GaussianPolicyNetwork",
+    "HyperCritic",
     "ImpalaCNN",
     "ImpalaEncoder",
     "ImplicitQuantileHead",
