@@ -5,6 +5,7 @@ from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
+from jaxq.agents.energy_flow import EnergyFlowHyperparameters, EnergyFlowLearning
 from jaxq.agents.ensemble import EnsembleQLearning
 from jaxq.agents.entropy import FixedTemperature, TunedTemperature
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonUntil, EpsilonZGreedy, Greedy
@@ -13,7 +14,7 @@ from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.noise import GaussianNoise, NoiseByEnvironment, OrnsteinUhlenbeckNoise, PolicySample, Smoothing
 from jaxq.agents.normalized import Normalized, RunningStatistics
-from jaxq.agents.policies import Deterministic, SquashedGaussian
+from jaxq.agents.policies import Deterministic, FlowPolicy, SquashedGaussian
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
@@ -37,12 +38,15 @@ __all__ = [
     "Deterministic",
     "DirectAdvantage",
     "DirectAdvantageHyperparameters",
+    "EnergyFlowHyperparameters",
+    "EnergyFlowLearning",
     "EnsembleQLearning",
     "EpsilonGreedy",
     "EpsilonLadder",
     "EpsilonUntil",
     "EpsilonZGreedy",
     "FixedTemperature",
+    "FlowPolicy",
     "GaussianNoise",
     "Greedy",
     "HardUpdate",

@@ -3,6 +3,14 @@
 from jaxq.networks.convolution import Conv
 from jaxq.networks.critics import ActionCritic
 from jaxq.networks.ensembles import Ensemble
+from jaxq.networks.flows import (
+    AdditiveCoupling,
+    AffineCoupling,
+    ConditionalFlow,
+    EnergyFlow,
+    FlowOutputs,
+    FlowPolicyNetwork,
+)
 from jaxq.networks.gradients import scale_gradient
 from jaxq.networks.heads import (
     FRACTIONS,
@@ -46,13 +54,19 @@ __all__ = [
     "ActionQTransformer",
     "ActionValueHead",
     "ActionValueNetwork",
+    "AdditiveCoupling",
+    "AffineCoupling",
     "BatchNormalizedMLP",
     "BroNet",
+    "ConditionalFlow",
     "Conv",
     "Dense",
     "DropoutMLP",
     "DuelingHead",
+    "EnergyFlow",
     "Ensemble",
+    "FlowOutputs",
+    "FlowPolicyNetwork",
     "FullyParameterizedHead",
     "GaussianPolicyNetwork",
     "HyperCritic",
