@@ -1,5 +1,8 @@
 """Hypernetwork critics, energy-based flows and model-based representations, against other ways to the same numbers."""
 
+import dataclasses
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,21 +14,32 @@ from jaxq.agents import (
     EnergyFlowHyperparameters,
     EnergyFlowLearning,
     FlowPolicy,
+    GaussianNoise,
+    ModelBasedActorCritic,
+    ModelBasedHyperparameters,
     PolyakUpdate,
+    Smoothing,
 )
+from jaxq.bellman import Scalar, SymexpSupport, TwoHot
 from jaxq.envs import ArraySpec, Continuous
+from jaxq.errors import InputError
 from jaxq.networks import (
     MLP,
     AdditiveCoupling,
     AffineCoupling,
     ConditionalFlow,
     EnergyFlow,
+    Ensemble,
     FlowPolicyNetwork,
     HyperCritic,
+    LatentCritic,
+    ModelBasedEncoder,
+    NormalizedLayers,
 )
+from jaxq.replay import PrioritizedReplay, SequenceReplay
 from jaxq.runs import parse
 from jaxq.runs.run import member_keys
-from jaxq.types import Transition
+from jaxq.types import Segment, TimeStep, Transition
 
 
 def uniform(seed, *shape, low=-1.0, high=1.0):
@@ -277,3 +291,244 @@ def test_dropout_is_in_learning_alone():
 def test_a_chunk_of_flows_learns_finitely(name, flags, metric):
     _, state, metrics = trained(name, *flags)
     assert_finite((state.agent, metrics["loss"], metrics[metric]))
+
+
+# Model-based representations.
+
+
+def test_two_bins_share_a_reward_by_its_distances_from_them():
+    support = SymexpSupport(-10.0, 10.0, 65)
+    bins = np.sign(np.linspace(-10, 10, 65)) * np.expm1(np.abs(np.linspace(-10, 10, 65)))
+    np.testing.assert_allclose(support.atoms, bins, rtol=1e-5, atol=1e-6)
+    values = np.array([0.0, 1e-3, -0.2, 0.7, -7.3, 123.4, -21_000.0, 30_000.0, -30_000.0, bins[40]], np.float32)
+    found = np.asarray(TwoHot(support).encode(jnp.asarray(values)))
+    for value, shares in zip(values, found, strict=True):
+        above = int(np.clip(np.searchsorted(bins, value), 1, 64))
+        share = np.clip((value - bins[above - 1]) / (bins[above] - bins[above - 1]), 0, 1)
+        exact = np.zeros(65)
+        exact[above - 1], exact[above] = 1 - share, share
+        np.testing.assert_allclose(shares, exact, atol=2e-4)
+        np.testing.assert_allclose(shares @ bins, np.clip(value, bins[0], bins[-1]), rtol=1e-3, atol=1e-5)
+
+
+REWARD = TwoHot(SymexpSupport(-3.0, 3.0, 9))
+
+
+def model_based_agent(period=250, smoothing=0.0, **numbers):
+    numbers = {"exploration": GaussianNoise(0.0), "smoothing": Smoothing(smoothing, 0.3), "discount": 0.9, **numbers}
+    return ModelBasedActorCritic(
+        ModelBasedEncoder(REWARD.width, 8, 4, (8, 8)),
+        Ensemble(lambda: LatentCritic(1, 8), 2),
+        NormalizedLayers(1, (8, 8), nn.relu),
+        ArraySpec((3,)),
+        Continuous(1),
+        optax.scale_by_adam(),
+        optax.scale_by_adam(),
+        ModelBasedHyperparameters(**numbers),
+        Scalar(1.0),
+        REWARD,
+        period=period,
+    )
+
+
+def segment(size=6, length=5, seed=0):
+    """Windows of which the first terminates at its second step and the second is cut off at its third."""
+    ends = np.zeros((2, length, size), bool)
+    ends[0, 1, 0] = ends[1, 2, 1] = True
+    final = np.zeros((length, size), bool)
+    final[2, 0] = final[3, 1] = True
+    return Segment(
+        observation=uniform(seed, length + 1, size, 3),
+        action=uniform(seed + 1, length, size, 1),
+        reward=uniform(seed + 2, length, size, low=-3, high=3),
+        terminated=jnp.asarray(ends[0]),
+        truncated=jnp.asarray(ends[1]),
+        final=jnp.asarray(final),
+        weight=jnp.ones(size).at[2].set(0.0),
+        index=jnp.arange(size),
+        priority=jnp.arange(1.0, size + 1),
+    )
+
+
+def model_based_state(agent, updates=0, **fields):
+    """A state whose targets are not what learns, after some updates."""
+    state = jax.jit(agent.init)(jax.random.key(0))
+    nets = {}
+    for seed, name in enumerate(("encoder", "critic", "actor")):
+        learner = getattr(state, name)
+        nets[name] = learner.replace(target=moved(learner.target, 0.2, seed))
+    seen = state.seen.replace(magnitude=jnp.float32(2.5), terminated=jnp.float32(1.0))
+    fields = {"reward_scale": jnp.float32(2.0), "target_reward_scale": jnp.float32(3.0), **fields}
+    return state.replace(seen=seen, updates=jnp.int32(updates), **nets, **fields)
+
+
+def by_apply(agent, **variables):
+    """What networks say, sample by sample, in numpy."""
+
+    @jax.jit
+    def embed(observation):
+        return agent.encoder.apply(variables["encoder"], observation[None], method="embed")[0]
+
+    @jax.jit
+    def foresee(latent, action):
+        found = agent.encoder.apply(variables["encoder"], latent[None], action[None], method="foresee")
+        return jax.tree.map(lambda x: x[0], found)
+
+    @jax.jit
+    def act(latent):
+        return jnp.tanh(agent.actor.apply(variables["actor"], latent[None])[0])
+
+    @jax.jit
+    def value(latent, action):
+        joint = agent.encoder.apply(variables["encoder"], latent[None], action[None], method="join")
+        return agent.critic.apply(variables["critic"], joint)[:, 0, 0]
+
+    return embed, foresee, act, value
+
+
+def test_the_encoder_s_loss_over_windows_that_end_inside():
+    agent, batch = model_based_agent(), segment()
+    state, update = model_based_state(agent, updates=7), jax.jit(agent.update)
+    after, metrics, priority = update(state, batch, jax.random.key(1))
+    embed, foresee, _, _ = by_apply(agent, encoder=state.encoder.variables)
+    embed_target = by_apply(agent, encoder=state.encoder.target)[0]
+    rewards = np.asarray(REWARD.encode(batch.reward.reshape(-1))).reshape(5, 6, 9)
+    dynamics = reward = termination = 0.0
+    for b in (0, 1, 3, 4, 5):
+        latent = embed(batch.observation[0, b])
+        for t in range(5):
+            foreseen = foresee(latent, batch.action[t, b])
+            latent = foreseen.latent
+            error = np.asarray(latent) - np.asarray(embed_target(batch.observation[t + 1, b]))
+            dynamics += (error**2).mean() / 6
+            reward -= (rewards[t, b] * np.asarray(jax.nn.log_softmax(foreseen.reward))).sum() / 6
+            termination += (float(foreseen.terminated) - float(batch.terminated[t, b])) ** 2 / 6
+            if batch.terminated[t, b] or batch.truncated[t, b]:
+                break
+    np.testing.assert_allclose(metrics["dynamics_loss"], dynamics, rtol=1e-4)
+    np.testing.assert_allclose(metrics["reward_loss"], reward, rtol=1e-4)
+    np.testing.assert_allclose(metrics["termination_loss"], termination, rtol=1e-4)
+    np.testing.assert_allclose(metrics["model_loss"], dynamics + 0.1 * reward + 0.1 * termination, rtol=1e-4)
+    np.testing.assert_array_equal(priority, batch.priority)
+    assert_unmoved(after, state, "critic", "actor")
+    # Where no episode ever ended by itself, that is not learned.
+    unseen = state.replace(seen=state.seen.replace(terminated=jnp.float32(0.0)))
+    metrics = update(unseen, batch, jax.random.key(1))[1]
+    np.testing.assert_allclose(metrics["model_loss"], dynamics + 0.1 * reward, rtol=1e-4)
+
+
+def assert_unmoved(after, before, *names):
+    for name in names:
+        for x, y in zip(*(jax.tree.leaves(getattr(s, name).variables) for s in (after, before)), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_values_learn_three_rewards_and_the_smaller_target_value_in_the_reward_s_scale():
+    agent, batch = model_based_agent(), segment()
+    state = model_based_state(agent, updates=250)
+    after, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(1))
+    embed, _, _, value = by_apply(agent, encoder=state.encoder.variables, critic=state.critic.variables)
+    following = by_apply(agent, encoder=state.encoder.target, critic=state.critic.target, actor=state.actor.target)
+    loss, expected = 0.0, []
+    for b in range(6):
+        steps = {0: 2, 1: 3}.get(b, 3)
+        total = sum(0.9**t * float(batch.reward[t, b]) for t in range(steps))
+        latent = following[0](batch.observation[steps, b])
+        then = float(following[3](latent, following[2](latent)).min())
+        target = (total + (0.0 if b == 0 else 0.9**steps) * then * 3.0) / 2.0
+        error = np.abs(np.asarray(value(embed(batch.observation[0, b]), batch.action[0, b])) - target)
+        loss += float(batch.weight[b]) * np.where(error < 1, 0.5 * error**2, error - 0.5).mean() / 6
+        expected.append(max(error.max(), 1.0))
+    np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-4)
+    np.testing.assert_allclose(priority, expected, rtol=1e-4)
+    assert max(expected) > 1.0 in expected
+    assert_unmoved(after, state, "encoder")
+    assert [float(x) for x in (after.reward_scale, after.target_reward_scale)] == [2.0, 3.0]
+
+
+def test_the_actor_climbs_the_mean_of_the_new_critics():
+    agent, batch = model_based_agent(action_penalty=0.3), segment()
+    state = model_based_state(agent, updates=250)
+    after, metrics, _ = jax.jit(agent.update)(state, batch, jax.random.key(1))
+    embed, _, _, value = by_apply(agent, encoder=state.encoder.variables, critic=after.critic.variables)
+    latents = jnp.stack([embed(observation) for observation in batch.observation[0]])
+
+    def loss(actor):
+        before = agent.actor.apply(actor, latents)
+        return 0.3 * jnp.mean(before**2) - jnp.mean(jax.vmap(value)(latents, jnp.tanh(before)))
+
+    expected, gradient = jax.jit(jax.value_and_grad(loss))(state.actor.variables)
+    np.testing.assert_allclose(metrics["actor_loss"], expected, rtol=1e-4)
+    nets = (after.actor.variables, state.actor.variables, gradient)
+    for new, old, slope in zip(*map(jax.tree.leaves, nets), strict=True):
+        clear = np.abs(slope) > 1e-4
+        np.testing.assert_allclose((new - old)[clear], -3e-4 * np.sign(slope)[clear], rtol=2e-2)
+
+
+def test_encoder_and_values_learn_in_turn_and_targets_are_copied_before_each_round():
+    agent, batch = model_based_agent(period=2), segment()
+    state, update = model_based_state(agent), jax.jit(agent.update)
+    for count in range(9):
+        after, _, priority = update(state, batch, jax.random.fold_in(jax.random.key(0), count))
+        of_model = count % 4 < 2
+        for name, learns in (("encoder", of_model), ("critic", not of_model), ("actor", not of_model)):
+            old, new = getattr(state, name), getattr(after, name)
+            same = [(x == y).all() for x, y in zip(*map(jax.tree.leaves, (old.variables, new.variables)), strict=True)]
+            assert any(not s for s in same) == learns, (count, name)
+            expected = old.variables if count % 4 == 0 else old.target
+            for x, y in zip(*map(jax.tree.leaves, (new.target, expected)), strict=True):
+                np.testing.assert_array_equal(x, y)
+        assert (priority == batch.priority).all() == of_model
+        # 2 and 3 at first; the magnitude of what was seen is 2.5.
+        scales = {0: (2.5, 2.0), 4: (2.5, 2.5), 8: (2.5, 2.5)}[count // 4 * 4]
+        assert (float(after.reward_scale), float(after.target_reward_scale)) == scales
+        state = after
+
+
+def test_the_scale_of_rewards_is_their_mean_magnitude():
+    agent = model_based_agent()
+    state, seen = jax.jit(agent.init)(jax.random.key(0)), []
+    rng = np.random.default_rng(0)
+    for step in range(20):
+        reward, first = rng.normal(size=4).astype(np.float32), rng.random(4) < 0.2
+        ended = jnp.full(4, step == 15)
+        no = jnp.zeros(4, bool)
+        state = agent.observe(state, TimeStep(jnp.zeros((4, 3)), jnp.asarray(reward), ended, no, jnp.asarray(first)))
+        seen += list(np.abs(reward[~first]))
+        np.testing.assert_allclose(state.seen.magnitude, np.mean(seen), rtol=1e-4)
+        assert float(state.seen.terminated) == (step >= 15)
+
+
+def test_a_drawn_priority_is_the_one_that_was_given():
+    ring = SequenceReplay(200, 16, 2, ArraySpec((3,)), n_step=5)
+    replay = PrioritizedReplay(ring, 0.4)
+    no = jnp.zeros(2, bool)
+    timestep = TimeStep(jnp.zeros((2, 3)), jnp.zeros(2), no, no, no)
+    state, add, sample = replay.init(timestep, jnp.zeros((2, 1)), ()), jax.jit(replay.add), jax.jit(replay.sample)
+    for _ in range(20):
+        state = add(state, timestep, jnp.zeros((2, 1)), (), timestep)
+    batch = sample(state, jax.random.key(0))
+    np.testing.assert_allclose(batch.priority, 1.0)
+    given = 1.0 + batch.index.astype(jnp.float32)
+    state = replay.update_priorities(state, batch.index, given)
+    # Those of what was drawn now, and the largest for nothing else.
+    table = dict(zip(np.asarray(batch.index).tolist(), np.asarray(given).tolist(), strict=True))
+    batch = sample(state, jax.random.key(1))
+    np.testing.assert_allclose(batch.priority, [table.get(int(i), 1.0) for i in batch.index], rtol=1e-5)
+    np.testing.assert_allclose(replay.update_priorities(state, batch.index, batch.priority).tree.total,
+                               state.tree.total, rtol=1e-5)  # fmt: skip
+
+
+def test_a_horizon_longer_than_the_sequences_is_named():
+    agent = dataclasses.replace(model_based_agent(), horizon=6)
+    with pytest.raises(InputError, match=r"horizon is 6.*length of 5"):
+        agent.update(model_based_state(agent), segment(), jax.random.key(0))
+
+
+def test_a_chunk_of_mrq_learns_finitely():
+    flags = ["--latent-size", "8", "--action-latent-size", "4", "--target-period", "5"]
+    _, state, metrics = trained("mrq", *flags)
+    assert_finite((state.agent, *(metrics[name] for name in ("loss", "model_loss", "actor_loss", "mean_q"))))
+    assert (metrics["model_loss"] > 0).all()
+    assert (state.agent.reward_scale > 0).all()
+    assert (state.agent.reward_scale != 1).all()

@@ -12,6 +12,7 @@ from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, Eps
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
+from jaxq.agents.model_based import ModelBasedActorCritic, ModelBasedHyperparameters
 from jaxq.agents.noise import GaussianNoise, NoiseByEnvironment, OrnsteinUhlenbeckNoise, PolicySample, Smoothing
 from jaxq.agents.normalized import Normalized, RunningStatistics
 from jaxq.agents.policies import Deterministic, FlowPolicy, SquashedGaussian
@@ -56,6 +57,8 @@ __all__ = [
     "LambdaQHyperparameters",
     "LambdaQLearning",
     "LinearSchedule",
+    "ModelBasedActorCritic",
+    "ModelBasedHyperparameters",
     "NoiseByEnvironment",
     "Normalized",
     "OnPolicyAgent",

@@ -21,6 +21,7 @@ from jaxq.networks.heads import (
 )
 from jaxq.networks.hyper import HyperCritic
 from jaxq.networks.linear import Dense, NoisyDense, product
+from jaxq.networks.model_based import Foresight, LatentCritic, ModelBasedEncoder, NormalizedLayers
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
 from jaxq.networks.policies import GaussianPolicyNetwork, PolicyNetwork, QuantileCriticNetwork, by_tanh
@@ -67,6 +68,7 @@ __all__ = [
     "Ensemble",
     "FlowOutputs",
     "FlowPolicyNetwork",
+    "Foresight",
     "FullyParameterizedHead",
     "GaussianPolicyNetwork",
     "HyperCritic",
@@ -74,10 +76,13 @@ __all__ = [
     "ImpalaEncoder",
     "ImplicitQuantileHead",
     "LSTMState",
+    "LatentCritic",
     "MinAtarCNN",
     "Mode",
+    "ModelBasedEncoder",
     "NatureCNN",
     "NoisyDense",
+    "NormalizedLayers",
     "PolicyNetwork",
     "QuantileCriticNetwork",
     "RandomFeatures",
