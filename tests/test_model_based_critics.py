@@ -15,6 +15,7 @@ from jaxq.agents import (
     EnergyFlowLearning,
     FlowPolicy,
     GaussianNoise,
+    HardUpdate,
     ModelBasedActorCritic,
     ModelBasedHyperparameters,
     PolyakUpdate,
@@ -315,7 +316,13 @@ REWARD = TwoHot(SymexpSupport(-3.0, 3.0, 9))
 
 
 def model_based_agent(period=250, smoothing=0.0, **numbers):
-    numbers = {"exploration": GaussianNoise(0.0), "smoothing": Smoothing(smoothing, 0.3), "discount": 0.9, **numbers}
+    numbers = {
+        "target": HardUpdate(2 * period),
+        "exploration": GaussianNoise(0.0),
+        "smoothing": Smoothing(smoothing, 0.3),
+        "discount": 0.9,
+        **numbers,
+    }
     return ModelBasedActorCritic(
         ModelBasedEncoder(REWARD.width, 8, 4, (8, 8)),
         Ensemble(lambda: LatentCritic(1, 8), 2),
@@ -327,7 +334,6 @@ def model_based_agent(period=250, smoothing=0.0, **numbers):
         ModelBasedHyperparameters(**numbers),
         Scalar(1.0),
         REWARD,
-        period=period,
     )
 
 

@@ -11,7 +11,7 @@ import dataclasses
 import flax.linen as nn
 import optax
 
-from jaxq.agents import LinearSchedule, ModelBasedActorCritic, ModelBasedHyperparameters, Smoothing
+from jaxq.agents import HardUpdate, LinearSchedule, ModelBasedActorCritic, ModelBasedHyperparameters, Smoothing
 from jaxq.bellman import Scalar, SymexpSupport, TwoHot
 from jaxq.configs import CONTROL, ActorCriticLearner, Noise, action_size, presets
 from jaxq.errors import require
@@ -87,6 +87,7 @@ def build(config: Config) -> OffPolicy:
         hyper=ModelBasedHyperparameters(
             encoder_learning_rate=LinearSchedule.constant(config.encoder_learning_rate),
             learning_rate=config.make_step_sizes(config.total_updates),
+            target=HardUpdate.every(2 * config.target_period),
             exploration=config.make_noise(),
             smoothing=Smoothing(config.target_noise, config.largest_target_noise),
             discount=config.discount,
@@ -99,7 +100,6 @@ def build(config: Config) -> OffPolicy:
         reward=reward,
         horizon=config.horizon,
         n_step=config.n_step,
-        period=config.target_period,
     )
     length = max(config.horizon, config.n_step)
     return config.make_training(agent, training, evaluation, sequence_length=length)

@@ -33,6 +33,7 @@ class ModelBasedHyperparameters(Hyperparameters):
 
     Attributes:
       encoder_learning_rate, learning_rate: step sizes, by updates; the second of critics and actor.
+      target: the schedule of all targets; its period is that of a round of updates, of which half are the encoder's.
       exploration: the behaviour's strategy.
       smoothing: noise on the actions of targets.
       discount: γ in [0, 1].
@@ -42,6 +43,7 @@ class ModelBasedHyperparameters(Hyperparameters):
 
     encoder_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(1e-4)
     learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    target: HardUpdate = dataclasses.field(default_factory=lambda: HardUpdate(500))
     exploration: ActionNoise = dataclasses.field(default_factory=lambda: GaussianNoise(0.2))
     smoothing: Smoothing = dataclasses.field(default_factory=lambda: Smoothing(0.2, 0.3))
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
@@ -104,9 +106,9 @@ class ModelBasedState(struct.PyTreeNode):
 class ModelBasedActorCritic(RecordsNothing):
     """MR.Q (Fujimoto et al., Towards General-Purpose Model-Free Reinforcement Learning, 2025).
 
-    Learned from `Segment`s. An update is of one of two kinds, each with a batch of its own: `period` updates in a row
-    are of the encoder, the next `period` of critics and actor, and before the first of these 2 `period` the targets of
-    all three become copies and the scales of rewards are measured anew. That is the order of the authors' code, which
+    Learned from `Segment`s. An update is of one of two kinds, each with a batch of its own: 250 updates in a row are of
+    the encoder, the next 250 of critics and actor, and before the first of these 500 the targets of all three become
+    copies and the scale of rewards is measured anew. That is the order of the authors' code, which
     has the encoder's all between two environment steps, and one of the others after each step; with two updates to an
     environment step as many of each are done here.
 
@@ -129,7 +131,6 @@ class ModelBasedActorCritic(RecordsNothing):
       target_reduction, actor_reduction: how critics become one target, and what of them the actor climbs.
       horizon: steps that are foreseen.
       n_step: rewards in a return before it bootstraps.
-      period: updates of each kind in a row.
     """
 
     encoder: Any
@@ -147,10 +148,9 @@ class ModelBasedActorCritic(RecordsNothing):
     actor_reduction: Reduction = dataclasses.field(default_factory=Mean)
     horizon: int = 5
     n_step: int = 3
-    period: int = 250
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "n_step", "period"):
+        for name in ("horizon", "n_step"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
 
     def init(self, key: jax.Array) -> ModelBasedState:
@@ -220,14 +220,15 @@ class ModelBasedActorCritic(RecordsNothing):
             value = getattr(self, name)
             require(value <= length, name, value, f"at most the sequences' length of {length}")
         state = self._renewed(state)
-        of_model = state.updates % (2 * self.period) < self.period
+        period = jnp.int32(state.hyper.target.period)
+        of_model = 2 * (state.updates % period) < period
         state, priority = jax.lax.cond(of_model, self._improve_model, self._improve_values, state, batch, key)
         return state.replace(updates=state.updates + 1), state.told, priority
 
     def _renewed(self, state: ModelBasedState) -> ModelBasedState:
         """With new targets and scales, where they are due."""
-        copies = HardUpdate(2 * self.period)
-        due = state.updates % (2 * self.period) == 0
+        copies = state.hyper.target
+        due = state.updates % jnp.int32(copies.period) == 0
         scale = jnp.maximum(state.seen.magnitude, 1e-8)
         return state.replace(
             encoder=state.encoder.follow(copies, state.updates),
