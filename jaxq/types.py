@@ -68,6 +68,7 @@ class Transition(struct.PyTreeNode):
       weight: [B] float32, the importance weight of each sample; zero for a sample to be ignored.
       index: [B] int32, where the sample came from, for giving it a new priority.
       record: [B, ...] what the agent recorded when it took the action.
+      priority: [B] its priority as it was drawn, of replays that have some.
     """
 
     observation: PyTree
@@ -79,6 +80,7 @@ class Transition(struct.PyTreeNode):
     weight: jax.Array
     index: jax.Array
     record: PyTree = ()
+    priority: PyTree = ()
 
 
 class Outcome(struct.PyTreeNode):
@@ -111,6 +113,7 @@ class Segment(struct.PyTreeNode):
       weight: [B] float32, the importance weight of each sample; zero for a sample to be ignored.
       index: [B] int32, where the sample came from.
       record: [L, B, ...] what the agent recorded when it took each action.
+      priority: [B] its priority as it was drawn, of replays that have some.
     """
 
     observation: PyTree
@@ -122,6 +125,7 @@ class Segment(struct.PyTreeNode):
     weight: jax.Array
     index: jax.Array
     record: PyTree = ()
+    priority: PyTree = ()
 
 
 class Rollout(struct.PyTreeNode):

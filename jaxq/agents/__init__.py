@@ -6,6 +6,7 @@ from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.causality import CausalActorCritic
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
+from jaxq.agents.energy_flow import EnergyFlowHyperparameters, EnergyFlowLearning
 from jaxq.agents.ensemble import EnsembleQLearning
 from jaxq.agents.entropy import FixedTemperature, TunedTemperature, WeightedTemperature
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonUntil, EpsilonZGreedy, Greedy
@@ -13,6 +14,7 @@ from jaxq.agents.information_gain import CuriousActorCritic, InformationGain
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
+from jaxq.agents.model_based import ModelBasedActorCritic, ModelBasedHyperparameters
 from jaxq.agents.noise import (
     GaussianNoise,
     NoiseByEnvironment,
@@ -23,7 +25,7 @@ from jaxq.agents.noise import (
 )
 from jaxq.agents.normalized import AgentAround, Normalized, RunningStatistics, ScaledRewards
 from jaxq.agents.optimistic import Optimism, OptimisticActorCritic
-from jaxq.agents.policies import Deterministic, SquashedGaussian
+from jaxq.agents.policies import Deterministic, FlowPolicy, SquashedGaussian
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.precision import MixedPrecision
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
@@ -55,12 +57,15 @@ __all__ = [
     "DirectAdvantage",
     "DirectAdvantageHyperparameters",
     "DormancyResets",
+    "EnergyFlowHyperparameters",
+    "EnergyFlowLearning",
     "EnsembleQLearning",
     "EpsilonGreedy",
     "EpsilonLadder",
     "EpsilonUntil",
     "EpsilonZGreedy",
     "FixedTemperature",
+    "FlowPolicy",
     "FullResets",
     "GaussianNoise",
     "Greedy",
@@ -73,6 +78,8 @@ __all__ = [
     "LambdaQLearning",
     "LinearSchedule",
     "MixedPrecision",
+    "ModelBasedActorCritic",
+    "ModelBasedHyperparameters",
     "NoiseByEnvironment",
     "Normalized",
     "OnPolicyAgent",

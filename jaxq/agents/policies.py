@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
+from jaxq.networks.flows import ConditionalFlow, FlowOutputs
+
 
 class Policy(Protocol):
     """What an actor-critic needs of a policy. `B` observations."""
@@ -54,6 +56,43 @@ class SquashedGaussian:
         before = mean + jnp.exp(log_std) * noise
         log_densities = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi)
         return jnp.tanh(before), log_densities - log_slope_of_tanh(before)
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowPolicy:
+    """A normalizing flow, squashed by tanh (Ward et al., 2019): densities that no Gaussian has, of several modes.
+
+    Of one number there is nothing for a coupling to depend on, and this is a `SquashedGaussian`.
+
+    Attributes:
+      flow: whose parameters and context are the outputs of a `FlowPolicyNetwork`.
+    """
+
+    flow: ConditionalFlow
+
+    def mode(self, outputs: FlowOutputs) -> jax.Array:
+        """See `Policy.mode`: what the flow makes of no noise; the mode, before squashing, if it keeps volumes."""
+        return jnp.tanh(self._generate(outputs, jnp.zeros((outputs.context.shape[0], self.flow.size)))[0])
+
+    def sample(self, outputs: FlowOutputs, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Policy.sample`: one log-density in all."""
+        noise = jax.random.normal(key, (outputs.context.shape[0], self.flow.size))
+        before, log_volume = self._generate(outputs, noise)
+        log_densities = -0.5 * noise**2 - 0.5 * jnp.log(2 * jnp.pi) - log_slope_of_tanh(before)
+        return jnp.tanh(before), (jnp.sum(log_densities, axis=-1) - log_volume)[:, None]
+
+    def _generate(self, outputs: FlowOutputs, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found: Any = self.flow.apply({"params": outputs.params}, noise, outputs.context, "act")
+        return found
+
+
+# Actions nearer than this to an end of their interval are taken as this far from it.
+EDGE = 1e-5
+
+
+def unsquashed(action: jax.Array) -> jax.Array:
+    """Actions in [-1, 1] before they were squashed by tanh. Any shape."""
+    return jnp.arctanh(jnp.clip(action, -1.0 + EDGE, 1.0 - EDGE))
 
 
 def log_slope_of_tanh(x: jax.Array) -> jax.Array:

@@ -106,12 +106,12 @@ def first_transition(batch: Segment, steps: jax.Array) -> Transition:
     ended = turned(batch.terminated | batch.truncated)
     rewards, taken, terminated = cut_at_end(turned(batch.reward), turned(batch.terminated), ended, steps)
     return Transition(
-        observation=batch.observation[0],
+        observation=jax.tree.map(lambda seen: seen[0], batch.observation),
         action=batch.action[0],
         rewards=rewards,
         steps=taken,
         terminated=terminated,
-        next_observation=batch.observation[taken, jnp.arange(taken.shape[0])],
+        next_observation=jax.tree.map(lambda seen: seen[taken, jnp.arange(taken.shape[0])], batch.observation),
         weight=batch.weight,
         index=batch.index,
     )

@@ -3,7 +3,7 @@
 from jaxq.bellman import operators, risk
 from jaxq.bellman.backups import backup
 from jaxq.bellman.base import Distributional, Representation, ScalarTarget
-from jaxq.bellman.categorical import Categorical, HLGauss, Support, TwoHot
+from jaxq.bellman.categorical import Categorical, HLGauss, Support, SymexpSupport, TwoHot
 from jaxq.bellman.channels import (
     ByMagnitude,
     Channels,
@@ -65,6 +65,7 @@ __all__ = [
     "SignedHyperbolic",
     "StockAugmented",
     "Support",
+    "SymexpSupport",
     "Symlog",
     "Truncated",
     "TwoHot",

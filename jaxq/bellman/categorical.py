@@ -45,6 +45,28 @@ class Support:
         return jnp.clip((value - self.low) / self.step, 0.0, self.size - 1.0)
 
 
+@dataclasses.dataclass(frozen=True)
+class SymexpSupport(Support):
+    """Atoms `sign(x) (exp|x| - 1)` of `size` x, evenly spaced from `low` to `high`: dense around zero, far-reaching.
+
+    For scalar targets of any magnitude (Hafner et al., DreamerV3, 2023), which two atoms share by their distances from
+    it, so that the mean is the target's own and not, as with `Mapped`, that of its logarithm.
+    """
+
+    @property
+    def atoms(self) -> jax.Array:
+        """[size]."""
+        exponents = jnp.linspace(self.low, self.high, self.size)
+        return jnp.sign(exponents) * jnp.expm1(jnp.abs(exponents))
+
+    def position(self, value: jax.Array) -> jax.Array:
+        """See `Support.position`."""
+        atoms = self.atoms
+        below = jnp.clip(jnp.sum(value[..., None] >= atoms, axis=-1) - 1, 0, self.size - 2)
+        share = (value - atoms[below]) / (atoms[below + 1] - atoms[below])
+        return below + jnp.clip(share, 0.0, 1.0)
+
+
 def project(support: Support, values: jax.Array, probabilities: jax.Array) -> jax.Array:
     """The projection Π of C51 (Bellemare et al., 2017, eq. 7): each mass is shared by the two atoms around its place.
 

@@ -4,6 +4,14 @@ from jaxq.networks.convolution import Conv
 from jaxq.networks.critics import ActionCritic, GaussianCritic, ImplicitQuantileCritics, LowPass
 from jaxq.networks.dynamics import DynamicsModel
 from jaxq.networks.ensembles import Ensemble
+from jaxq.networks.flows import (
+    AdditiveCoupling,
+    AffineCoupling,
+    ConditionalFlow,
+    EnergyFlow,
+    FlowOutputs,
+    FlowPolicyNetwork,
+)
 from jaxq.networks.gradients import scale_gradient
 from jaxq.networks.heads import (
     FRACTIONS,
@@ -12,8 +20,10 @@ from jaxq.networks.heads import (
     FullyParameterizedHead,
     ImplicitQuantileHead,
 )
+from jaxq.networks.hyper import HyperCritic
 from jaxq.networks.hyperspherical import FlashNet, SimBaV2Net, UnitHead, on_spheres
 from jaxq.networks.linear import Dense, NoisyDense, product
+from jaxq.networks.model_based import Foresight, LatentCritic, ModelBasedEncoder, NormalizedLayers
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
 from jaxq.networks.policies import (
@@ -53,28 +63,39 @@ __all__ = [
     "ActionQTransformer",
     "ActionValueHead",
     "ActionValueNetwork",
+    "AdditiveCoupling",
+    "AffineCoupling",
     "BatchNormalizedMLP",
     "BroNet",
+    "ConditionalFlow",
     "Conv",
     "Dense",
     "DropoutMLP",
     "DuelingHead",
     "DynamicsModel",
+    "EnergyFlow",
     "Ensemble",
     "FlashNet",
+    "FlowOutputs",
+    "FlowPolicyNetwork",
+    "Foresight",
     "FullyParameterizedHead",
     "GaussianCritic",
     "GaussianPolicyNetwork",
+    "HyperCritic",
     "ImpalaCNN",
     "ImpalaEncoder",
     "ImplicitQuantileCritics",
     "ImplicitQuantileHead",
     "LSTMState",
+    "LatentCritic",
     "LowPass",
     "MinAtarCNN",
     "Mode",
+    "ModelBasedEncoder",
     "NatureCNN",
     "NoisyDense",
+    "NormalizedLayers",
     "OptimisticPolicyNetwork",
     "PolicyNetwork",
     "QuantileCriticNetwork",

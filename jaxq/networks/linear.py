@@ -6,6 +6,7 @@ fewer units than inputs. `python -m benchmarks.products` measures layers kept ei
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -46,22 +47,32 @@ product.defvjp(_forward, _backward)
 lecun_normal = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
 
 
+def uniform_within(limit: float) -> Callable[..., jax.Array]:
+    """Parameters that begin uniformly in ± `limit`, as PyTorch's biases do in ± 1 / √I."""
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
+
+    return init
+
+
 class Dense(nn.Module):
     """A linear layer, with the parameters of `nn.Dense` but for its kernel, which is transposed. [..., I] -> [..., O].
 
     Attributes:
       features: O.
-      kernel_init: how its kernel [O, I] begins; its bias begins at zero.
+      kernel_init, bias_init: how its kernel [O, I] and its bias begin; the bias at zero unless given.
     """
 
     features: int
     kernel_init: Callable[..., jax.Array] = lecun_normal
+    bias_init: Callable[..., jax.Array] = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """See the class."""
         kernel = self.param("kernel", self.kernel_init, (self.features, x.shape[-1]))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = self.param("bias", self.bias_init, (self.features,))
         return product(x, kernel) + bias
 
 

@@ -110,15 +110,16 @@ class PrioritizedReplay:
         batch = self.ring.batch_size
         share = (jnp.arange(batch) + jax.random.uniform(key, (batch,))) / batch
         index = state.tree.find(share * state.tree.total)
-        probability = state.tree.get(index) / state.tree.total
+        leaf = state.tree.get(index)
+        probability = leaf / state.tree.total
         count = (state.ring.size * self.ring.num_envs).astype(jnp.float32)
         weight = (count * jnp.maximum(probability, 1e-12)) ** -state.importance.at(state.batches)
         # A leaf of a window that a seal made impossible is zeroed by its weight.
         row, env = index // self.ring.num_envs, index % self.ring.num_envs
         valid = state.ring.flags[row, env] & FINAL == 0
-        return self.ring.window(state.ring, row, env, jnp.where(valid, weight / jnp.max(weight), 0.0)).replace(
-            index=index
-        )
+        window = self.ring.window(state.ring, row, env, jnp.where(valid, weight / jnp.max(weight), 0.0))
+        priority = leaf ** (1.0 / self.priority_exponent) if self.priority_exponent else leaf
+        return window.replace(index=index, priority=priority)
 
     def update_priorities(self, state: PrioritizedState, index: jax.Array, priority: jax.Array) -> PrioritizedState:
         """Give sampled transitions new priorities.

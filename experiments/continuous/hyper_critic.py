@@ -1,0 +1,71 @@
+"""Hypernetwork critics (Sarafian et al., Recomposing RL Building Blocks with Hypernetworks, 2021), on TD3.
+
+The state makes the weights of a small network on the action, so that the value's slope in the action, which the actor
+climbs, is made for each state. Sizes, step sizes and the 1,000 random steps are those of the authors' code for TD3;
+the actor's layers begin as all here do, not as PyTorch's.
+"""
+
+import dataclasses
+
+from jaxq.agents import Deterministic, LinearSchedule, Smoothing
+from jaxq.bellman import First, Minimum, Scalar
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, DelayedActor, Noise, presets
+from jaxq.networks import Ensemble, HyperCritic, torso_for
+from jaxq.networks.observations import has_images
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
+    """The axes of hyper_critic."""
+
+    batch_size: int = 100
+    warmup_steps: int = 1_000
+    critic_learning_rate: float = 5e-5
+    """Step size of the critics' optimizer."""
+    primary_widths: tuple[int, ...] = (256, 512, 1024)
+    """Stages of the network on the state."""
+    primary_blocks: int = 2
+    """Residual blocks of each stage."""
+    dynamic_width: int = 256
+    """Units of the layer between action and value, whose weights the state makes."""
+    target_noise: float = 0.2
+    """Standard deviation of the noise on the actions of targets."""
+    largest_target_noise: float = 0.5
+    """To plus or minus this that noise is clipped."""
+
+
+PRESETS = presets(
+    Config, CONTROL, classic={"primary_widths": (32, 64, 128), "dynamic_width": 64, "critic_learning_rate": 3e-4}
+)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_environments()
+    representation, targets = Scalar(), config.make_targets()
+    spec, widths = training.observation_spec, config.hidden_widths
+    sizes = (config.primary_widths, config.primary_blocks, config.dynamic_width)
+    encoder = (lambda mode: torso_for(spec, widths)) if has_images(spec) else None
+    agent = config.make_actor_critic(
+        training,
+        config.make_deterministic_actor(training),
+        Ensemble(lambda: HyperCritic(representation.width, *sizes, encoder), config.num_critics),
+        representation,
+        policy=Deterministic(),
+        hyper={
+            "target": targets,
+            "actor_target": targets,
+            "critic_learning_rate": LinearSchedule.constant(config.critic_learning_rate),
+            "smoothing": Smoothing(config.target_noise, config.largest_target_noise),
+        },
+        target_reduction=Minimum(),
+        actor_reduction=First(),
+        actor_period=config.actor_period,
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)
