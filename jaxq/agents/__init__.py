@@ -13,8 +13,8 @@ from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.noise import GaussianNoise, NoiseByEnvironment, OrnsteinUhlenbeckNoise, PolicySample, Smoothing
 from jaxq.agents.normalized import AgentAround, Normalized, RunningStatistics, ScaledRewards
-from jaxq.agents.policies import Deterministic, SquashedGaussian
-from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
+from jaxq.agents.policies import CategoricalPolicy, ClippedGaussian, Deterministic, SquashedGaussian
+from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters, clipped_squared
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
 from jaxq.agents.retrace import RetraceHyperparameters, RetraceQLearning
@@ -34,6 +34,8 @@ __all__ = [
     "AnnealedHorizon",
     "AuxiliaryQLearning",
     "Boltzmann",
+    "CategoricalPolicy",
+    "ClippedGaussian",
     "DelayedPolyakUpdate",
     "Deterministic",
     "DirectAdvantage",
@@ -78,6 +80,7 @@ __all__ = [
     "TunedTemperature",
     "VarianceWeightedQLearning",
     "WindowShift",
+    "clipped_squared",
     "except_for",
     "flatten_small",
     "random_indicators",

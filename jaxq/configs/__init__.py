@@ -18,6 +18,7 @@ from jaxq.configs.exploration import Epsilon, Exploration
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize
+from jaxq.configs.ppo import PPOLearner
 from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, Q_LEARNING, Presets, presets
 from jaxq.configs.q_learning import LambdaQLearner, QLearner
 from jaxq.configs.replay import NStep, Replay, Sequences
@@ -60,6 +61,7 @@ __all__ = [
     "NStep",
     "Noise",
     "Operator",
+    "PPOLearner",
     "PlainOperator",
     "Presets",
     "QLearner",

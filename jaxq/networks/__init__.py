@@ -14,7 +14,16 @@ from jaxq.networks.heads import (
 from jaxq.networks.linear import Dense, NoisyDense, product
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
-from jaxq.networks.policies import GaussianPolicyNetwork, PolicyNetwork, QuantileCriticNetwork, by_tanh
+from jaxq.networks.policies import (
+    GaussianPolicyNetwork,
+    PolicyAndValueNetwork,
+    PolicyNetwork,
+    QuantileCriticNetwork,
+    SharedStdPolicyNetwork,
+    by_softplus,
+    by_sum,
+    by_tanh,
+)
 from jaxq.networks.recurrent import GRU, LSTM, LSTMState
 from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, SimBaNet
 from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
@@ -62,12 +71,14 @@ __all__ = [
     "Mode",
     "NatureCNN",
     "NoisyDense",
+    "PolicyAndValueNetwork",
     "PolicyNetwork",
     "QuantileCriticNetwork",
     "RandomFeatures",
     "RecurrentActionValueNetwork",
     "Sees",
     "SelfPredictiveNetwork",
+    "SharedStdPolicyNetwork",
     "SimBaNet",
     "SkillLuckNetwork",
     "StockNetwork",
@@ -75,6 +86,8 @@ __all__ = [
     "TransitionModel",
     "TreeTorso",
     "attention_maps",
+    "by_softplus",
+    "by_sum",
     "by_tanh",
     "parts",
     "product",
