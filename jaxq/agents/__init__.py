@@ -10,6 +10,12 @@ from jaxq.agents.entropy import FixedTemperature, TunedTemperature
 from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonUntil, EpsilonZGreedy, Greedy
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
+from jaxq.agents.lambda_actor_critic import (
+    KLBound,
+    LambdaActorCritic,
+    LambdaActorCriticHyperparameters,
+    SelfPrediction,
+)
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.noise import GaussianNoise, NoiseByEnvironment, OrnsteinUhlenbeckNoise, PolicySample, Smoothing
 from jaxq.agents.normalized import AgentAround, Normalized, RunningStatistics, ScaledRewards
@@ -52,6 +58,9 @@ __all__ = [
     "ImageAugmentation",
     "IteratedActorCritic",
     "IteratedQLearning",
+    "KLBound",
+    "LambdaActorCritic",
+    "LambdaActorCriticHyperparameters",
     "LambdaQHyperparameters",
     "LambdaQLearning",
     "LinearSchedule",
@@ -73,6 +82,7 @@ __all__ = [
     "RunningStatistics",
     "SaddlePointQLearning",
     "ScaledRewards",
+    "SelfPrediction",
     "SelfPredictiveQLearning",
     "Smoothing",
     "SoftWindow",

@@ -15,6 +15,7 @@ from jaxq.configs.actor_critic import (
 from jaxq.configs.axis import Axis, build_and_tell, recording
 from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironments, Environments
 from jaxq.configs.exploration import Epsilon, Exploration
+from jaxq.configs.lambda_actor_critic import LambdaActorCriticLearner
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize
@@ -56,6 +57,7 @@ __all__ = [
     "FromRollouts",
     "GradientClip",
     "Huber",
+    "LambdaActorCriticLearner",
     "LambdaQLearner",
     "Layers",
     "NStep",

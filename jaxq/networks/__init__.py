@@ -1,7 +1,7 @@
 """flax.linen networks: torsos, heads, and the whole functions joined of them; the one convolution, the one product."""
 
 from jaxq.networks.convolution import Conv
-from jaxq.networks.critics import ActionCritic
+from jaxq.networks.critics import ActionCritic, SelfPredictiveCritic
 from jaxq.networks.ensembles import Ensemble
 from jaxq.networks.gradients import scale_gradient
 from jaxq.networks.heads import (
@@ -25,7 +25,7 @@ from jaxq.networks.policies import (
     by_tanh,
 )
 from jaxq.networks.recurrent import GRU, LSTM, LSTMState
-from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, SimBaNet
+from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, RMSNormMLP, SimBaNet
 from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
 from jaxq.networks.skill_luck import SkillLuckNetwork
 from jaxq.networks.torsos import (
@@ -74,9 +74,11 @@ __all__ = [
     "PolicyAndValueNetwork",
     "PolicyNetwork",
     "QuantileCriticNetwork",
+    "RMSNormMLP",
     "RandomFeatures",
     "RecurrentActionValueNetwork",
     "Sees",
+    "SelfPredictiveCritic",
     "SelfPredictiveNetwork",
     "SharedStdPolicyNetwork",
     "SimBaNet",
