@@ -3,6 +3,7 @@
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticHyperparameters, ActorCriticState
 from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random_shift
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
+from jaxq.agents.avg import AVG, AVGHyperparameters
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.agents.ensemble import EnsembleQLearning
@@ -31,7 +32,9 @@ from jaxq.agents.variance_weighted import VarianceWeightedQLearning
 from jaxq.schedules import LinearSchedule
 
 __all__ = [
+    "AVG",
     "PPO",
+    "AVGHyperparameters",
     "ActorCritic",
     "ActorCriticHyperparameters",
     "ActorCriticState",

@@ -82,6 +82,12 @@ class ClippedGaussian:
         mean, log_std = outputs
         return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
 
+    def again(self, outputs: tuple[jax.Array, jax.Array], drawn: jax.Array) -> jax.Array:
+        """What was drawn, as a function of the outputs that it was drawn with: by the noise that it then had in it."""
+        mean, log_std = outputs
+        noise = jax.lax.stop_gradient((drawn - mean) * jnp.exp(-log_std))
+        return mean + jnp.exp(log_std) * noise
+
     def action(self, drawn: jax.Array) -> jax.Array:
         """See `StochasticPolicy.action`."""
         return jnp.clip(drawn, -1.0, 1.0)

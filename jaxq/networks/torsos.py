@@ -52,6 +52,18 @@ class MLP(nn.Module):
         return x
 
 
+class UnitFeatures(nn.Module):
+    """Features scaled to a norm of one (AVG, Vasan et al., 2024: penultimate normalization). [B, ...] -> [B, F]."""
+
+    torso: nn.Module
+
+    def __call__(self, observation: PyTree) -> jax.Array:
+        """See the class."""
+        features = self.torso(observation)
+        squares = jnp.sum(features**2, axis=-1, keepdims=True)
+        return features * jax.lax.rsqrt(jnp.maximum(squares, 1e-16))  # zeros stay zeros
+
+
 class MinAtarCNN(nn.Module):
     """One 3×3 convolution of 16 channels and a dense layer of 128 (Young and Tian, MinAtar, 2019).
 
