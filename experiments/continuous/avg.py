@@ -39,7 +39,17 @@ class Config(Discount, ContinuousEnvironments):
     """Hidden layers of actor and critic."""
 
 
-PRESETS = presets(Config, classic={"total_steps": 200_000, "hidden_widths": (64, 64)})
+PRESETS = presets(
+    Config,
+    classic={
+        "total_steps": 100_000,
+        "actor_learning_rate": 1e-4,
+        "critic_learning_rate": 5e-4,
+        "temperature": 0.1,
+        "discount": 0.95,
+        "hidden_widths": (64, 64),
+    },
+)
 
 
 def build(config: Config) -> OnPolicy:
