@@ -611,7 +611,7 @@ def test_the_surrogate_s_gradient_is_the_policy_gradient_where_nothing_has_chang
 
     def policy_gradient(params):
         logits, _, _ = agent.network.apply(params, lessons.observation, "exploit")
-        taken = jnp.take_along_axis(jax.nn.log_softmax(logits), lessons.action[:, None], axis=1)[:, 0]
+        taken = jnp.take_along_axis(jax.nn.log_softmax(logits), lessons.drawn[:, None], axis=1)[:, 0]
         return -jnp.mean(lessons.weight * normalized(lessons.advantage, lessons.weight) * taken)
 
     gradient = jax.jit(jax.grad(agent.objective, has_aux=True))

@@ -2,17 +2,48 @@
 
 import dataclasses
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import struct
+from scipy import stats
 
 from jaxq import envs
-from jaxq.agents import Normalized, ScaledRewards
+from jaxq.agents import (
+    AVG,
+    PPO,
+    AVGHyperparameters,
+    CategoricalPolicy,
+    ClippedGaussian,
+    KLBound,
+    LambdaActorCritic,
+    LambdaActorCriticHyperparameters,
+    LinearSchedule,
+    Normalized,
+    PPOHyperparameters,
+    ScaledRewards,
+    SelfPrediction,
+    SquashedGaussian,
+    clipped_squared,
+)
 from jaxq.agents.base import RecordsNothing
+from jaxq.agents.hyperparameters import as_leaves
+from jaxq.bellman import HLGauss, Support
 from jaxq.envs import ArraySpec
 from jaxq.errors import InputError
+from jaxq.keys import streams
+from jaxq.networks import (
+    MLP,
+    ActionCritic,
+    GaussianPolicyNetwork,
+    PolicyAndValueNetwork,
+    SelfPredictiveCritic,
+    SharedStdPolicyNetwork,
+    UnitFeatures,
+)
 from jaxq.replay import UniformReplay
 from jaxq.training import Evaluation, OffPolicy, OnPolicy
 from jaxq.types import Rollout, Segment, TimeStep, Transition
@@ -153,7 +184,7 @@ def test_plain_deviation_and_every_kind_of_batch():
     first = np.concatenate([np.zeros((1, 2), bool), last[:-1]])
     rewards, last = np.where(first, 0.0, rewards), last & ~first
     agent = ScaledRewards(Recorder(), discount=0.95)
-    state, memory = agent.init(jax.random.key(0)), agent.init_memory(2)
+    state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(2)
     assert float(agent.scale(state)) == pytest.approx(1.0), "nothing seen yet"
     observe = jax.jit(agent.observe)
     for t in range(40):
@@ -175,3 +206,315 @@ def test_plain_deviation_and_every_kind_of_batch():
     for field in ({"g_max": 0.0}, {"discount": 1.5}, {"epsilon": 0.0}):
         with pytest.raises(InputError, match=next(iter(field))):
             ScaledRewards(Recorder(), **field)
+
+
+# Policies.
+
+
+def gaussian_outputs(seed, batch=3, size=2):
+    mean_key, std_key = jax.random.split(jax.random.key(seed))
+    return jax.random.normal(mean_key, (batch, size)), 0.5 * jax.random.normal(std_key, (batch, size)) - 0.5
+
+
+def test_a_gaussian_s_likelihood_and_entropy_are_scipy_s():
+    mean, log_std = gaussian_outputs(0)
+    policy = ClippedGaussian()
+    drawn = policy.draw((mean, log_std), jax.random.key(1))
+    expected = stats.norm(np.asarray(mean), np.exp(log_std))
+    found, entropy = policy.weigh((mean, log_std), drawn, jax.random.key(2))
+    np.testing.assert_allclose(found, expected.logpdf(np.asarray(drawn)).sum(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(entropy, expected.entropy().sum(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(policy.again((mean, log_std), drawn), drawn, rtol=1e-5)
+    assert float(jnp.abs(policy.action(3.0 * drawn)).max()) <= 1.0
+
+
+@pytest.mark.parametrize("mean", [-0.8, 0.0, 1.5])
+def test_a_squashed_gaussian_s_likelihood_and_entropy_by_integration(mean):
+    policy, outputs = SquashedGaussian(), (jnp.full((1, 1), mean), jnp.full((1, 1), -0.3))
+    action = np.tanh(np.linspace(-9.0, 9.0, 40_001))
+    action = action[np.abs(action) < 1 - 1e-6]
+    wide = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(action), 1)), outputs)
+    log_density = np.asarray(policy.log_probability(wide, jnp.arctanh(jnp.float32(action))[:, None]), float)
+    np.testing.assert_allclose(np.trapezoid(np.exp(log_density), action), 1.0, atol=2e-3)
+    entropy = np.trapezoid(-np.exp(log_density) * log_density, action)
+    estimates = jax.vmap(lambda key: policy.entropy(outputs, key)[0])(jax.random.split(jax.random.key(0), 20_000))
+    np.testing.assert_allclose(estimates.mean(), entropy, atol=0.02)
+    # What is sampled at once is what is drawn, squashed and weighed one after the other.
+    sampled, density = policy.sample(wide, jax.random.key(1))
+    drawn = policy.draw(wide, jax.random.key(1))
+    np.testing.assert_allclose(sampled, policy.action(drawn), rtol=1e-5)
+    np.testing.assert_allclose(density.sum(axis=1), policy.log_probability(wide, drawn), rtol=1e-3, atol=1e-3)
+
+
+def test_a_categorical_s_likelihood_and_entropy_are_scipy_s():
+    logits = jax.random.normal(jax.random.key(0), (5, 4))
+    policy = CategoricalPolicy()
+    drawn = policy.draw(logits, jax.random.key(1))
+    found, entropy = policy.weigh(logits, drawn, jax.random.key(2))
+    probabilities = np.exp(np.asarray(logits)) / np.exp(np.asarray(logits)).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, np.log(probabilities[np.arange(5), drawn]), rtol=1e-4)
+    np.testing.assert_allclose(entropy, [stats.entropy(p) for p in probabilities], rtol=1e-4)
+
+
+# PPO.
+
+
+def made_up_rollout(seed, steps=7, num_envs=4, size=2):
+    rng = np.random.default_rng(seed)
+    ends, shape = rng.random((2, steps + 1, num_envs)) < 0.2, (steps + 1, num_envs)
+    terminated, truncated, first = np.zeros(shape, bool), np.zeros(shape, bool), np.ones(shape, bool)
+    for t in range(1, steps + 1):
+        first[t] = terminated[t - 1] | truncated[t - 1]
+        terminated[t] = ends[0, t] & ~first[t]
+        truncated[t] = ends[1, t] & ~first[t] & ~terminated[t]
+    reward = np.where(first, 0.0, rng.normal(size=first.shape))
+    timesteps = TimeStep(
+        jnp.asarray(rng.normal(size=(steps + 1, num_envs, 3)), jnp.float32),
+        jnp.asarray(reward, jnp.float32), jnp.asarray(terminated), jnp.asarray(truncated), jnp.asarray(first),
+    )  # fmt: skip
+    return Rollout(
+        timestep=jax.tree.map(lambda leaf: leaf[:-1], timesteps),
+        action=jnp.asarray(rng.uniform(-1, 1, (steps, num_envs, size)), jnp.float32),
+        record=(),
+        following=jax.tree.map(lambda leaf: leaf[-1], timesteps),
+        memory=(),
+    )
+
+
+def plain(*widths):
+    return lambda mode: MLP(widths)
+
+
+def test_generalized_advantages_with_episodes_cut_off():
+    """A terminal state has no value, a state at which the time is over has its own, and what comes after counts not."""
+    network = PolicyAndValueNetwork(SharedStdPolicyNetwork(plain(4), 2), plain(4))
+    agent = PPO(
+        network, ArraySpec((3,)), optax.identity(), policy=ClippedGaussian(),
+        hyper=PPOHyperparameters(LinearSchedule.constant(1e-3), discount=0.9, trace=0.8, reward_scale=2.0),
+    )  # fmt: skip
+    state, rollout = jax.jit(agent.init)(jax.random.key(0)), made_up_rollout(0, steps=12)
+    record = jax.jit(jax.vmap(lambda t, k: agent.act(state, (), t, k)[2]))(
+        rollout.timestep, jax.random.split(jax.random.key(1), 12)
+    )
+    lessons = jax.jit(agent.lessons)(state, rollout.replace(record=record), jax.random.key(2))
+    values = np.concatenate([record.value, network.apply(state.params, rollout.following.observation)[1][None]])
+    reward, terminated, truncated = (np.asarray(rollout.arrived(n)) for n in ("reward", "terminated", "truncated"))
+    assert truncated[:-1].any() and terminated[:-1].any()  # noqa: PT018
+    for b in range(4):
+        advantage = 0.0
+        for t in reversed(range(12)):
+            delta = 2.0 * reward[t, b] + 0.9 * (1 - terminated[t, b]) * values[t + 1, b] - values[t, b]
+            ends = terminated[t, b] or truncated[t, b]
+            advantage = delta + (0.0 if ends else 0.9 * 0.8 * advantage)
+            np.testing.assert_allclose(lessons.advantage.reshape(12, 4)[t, b], advantage, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(lessons.weight.reshape(12, 4), 1.0 - rollout.timestep.last)
+
+
+def test_clipped_values_count_by_the_larger_error():
+    value, before, target = (np.random.default_rng(i).normal(size=50) for i in range(3))
+    near = np.clip(value, before - 0.2, before + 0.2)
+    expected = 0.5 * np.maximum((value - target) ** 2, (near - target) ** 2)
+    found = clipped_squared(0.2)(*map(jnp.float32, (value, before, target)))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    with pytest.raises(InputError, match="value_clip"):
+        clipped_squared(0.0)
+
+
+# REPPO.
+
+
+def reppo(constraint=None, auxiliary=None, **numbers):
+    representation = HLGauss(Support(-5.0, 5.0, 21))
+    critic = SelfPredictiveCritic(21, 8, prior=lambda: representation.encode(jnp.zeros(1))[0])
+    hyper = LambdaActorCriticHyperparameters(
+        LinearSchedule.constant(1e-2), target_entropy=-1.0, discount=0.9, trace=0.7, temperature=0.3,
+        constraint=constraint, auxiliary=auxiliary, **numbers,
+    )  # fmt: skip
+    return LambdaActorCritic(
+        GaussianPolicyNetwork(plain(8), 2), critic, ArraySpec((3,)), envs.Continuous(2), optax.scale_by_adam(),
+        hyper, representation, minibatches=2, epochs=2,
+    )  # fmt: skip
+
+
+def test_soft_lambda_returns_by_their_definition():
+    agent = reppo(auxiliary=SelfPrediction(), reward_scale=0.5)
+    state, rollout, key = jax.jit(agent.init)(jax.random.key(0)), made_up_rollout(3), jax.random.key(1)
+    lessons = jax.jit(agent.lessons)(state, rollout, key)
+    value, log_density, embedding = np.zeros((7, 4)), np.zeros((7, 4)), np.zeros((7, 4, 8))
+    policy = {"params": state.actor.variables["params"]["policy"]}
+
+    @jax.jit
+    def at(seen, key):
+        action, density = agent.policy.sample(agent.actor.apply(policy, seen), streams(key, "next action")[0])
+        embedding = agent.critic.apply(state.critic.variables, seen, action, method="embed")
+        return density.sum(axis=1), jax.nn.softmax(agent.critic.apply(state.critic.variables, seen, action)), embedding
+
+    for t, step_key in enumerate(jax.random.split(key, 7)):
+        log_density[t], probabilities, embedding[t] = at(rollout.arrived("observation")[t], step_key)
+        value[t] = np.asarray(probabilities) @ np.linspace(-5.0, 5.0, 21)
+    reward, terminated, truncated = (np.asarray(rollout.arrived(n)) for n in ("reward", "terminated", "truncated"))
+    for b in range(4):
+        g = None
+        for t in reversed(range(7)):
+            soft = 0.5 * reward[t, b] - 0.9 * 0.3 * log_density[t, b]
+            if terminated[t, b]:
+                g = soft
+            elif truncated[t, b] or t == 6:
+                g = soft + 0.9 * value[t, b]
+            else:
+                g = soft + 0.9 * (0.7 * g + 0.3 * value[t, b])
+            np.testing.assert_allclose(lessons.target.reshape(7, 4)[t, b], g, rtol=1e-3, atol=1e-4)
+    expected = np.concatenate([embedding, 0.5 * reward[..., None]], axis=-1).reshape(28, 9)
+    np.testing.assert_allclose(lessons.foreseen, expected, rtol=1e-3, atol=1e-4)
+    # The auxiliary loss by its definition.
+    foreseen = np.random.default_rng(0).normal(size=(28, 9))
+    found = SelfPrediction(2.0).loss(jnp.float32(foreseen[:, :8]), jnp.float32(foreseen[:, 8]), lessons)
+    errors = 2.0 * (1 - terminated.ravel()) * ((foreseen - expected) ** 2).mean(axis=1)
+    np.testing.assert_allclose(found, errors, rtol=1e-2, atol=1e-3)
+
+
+def test_a_critic_begins_near_zero():
+    agent = reppo()
+    state = jax.jit(agent.init)(jax.random.key(0))
+    observation, action = jax.random.normal(jax.random.key(1), (16, 3)), jnp.zeros((16, 2))
+    logits = agent.critic.apply(state.critic.variables, observation, action)
+    assert float(jnp.abs(agent.representation.value(logits)).max()) < 0.3
+
+
+def test_the_divergence_is_that_of_gaussians_before_squashing():
+    old, new = gaussian_outputs(0), gaussian_outputs(1)
+    found = KLBound(samples=40_000).divergence(SquashedGaussian(), old, new, jax.random.key(0))
+    (m0, s0), (m1, s1) = ((np.asarray(m, float), np.exp(np.asarray(s, float))) for m, s in (old, new))
+    exact = (np.log(s1 / s0) + (s0**2 + (m0 - m1) ** 2) / (2 * s1**2) - 0.5).sum(axis=1)
+    np.testing.assert_allclose(found, exact, rtol=0.05)
+    slope = jax.grad(lambda mean: KLBound(samples=40_000).divergence(
+        SquashedGaussian(), old, (mean, new[1]), jax.random.key(0)).sum())(new[0])  # fmt: skip
+    np.testing.assert_allclose(slope, (m1 - m0) / s1**2, rtol=0.05, atol=0.05)
+
+
+def test_a_policy_beyond_its_bound_turns_back_and_the_price_of_that_rises():
+    bound = KLBound(0.1)
+    divergence, loss, log_price = jnp.array([0.05, 0.5]), jnp.array([2.0, 3.0]), jnp.log(0.2)
+
+    def total(log_price, divergence, loss):
+        return bound.held(loss, divergence, log_price).mean()
+
+    price_slope, back, climb = jax.grad(total, (0, 1, 2))(log_price, divergence, loss)
+    np.testing.assert_allclose(climb, [0.5, 0.0], atol=1e-6)
+    np.testing.assert_allclose(back, [0.0, 0.1], atol=1e-6)
+    np.testing.assert_allclose(price_slope, -0.2 * (0.275 - 0.1), rtol=1e-4)
+    # And so over updates, of an agent; and so with the temperature.
+    agent, rollout = reppo(KLBound(1.0)), made_up_rollout(4, steps=8)
+    state, update = jax.jit(agent.init)(jax.random.key(0)), jax.jit(agent.update)
+    for limit, target, rises in ((1e-6, 50.0, True), (1e6, -50.0, False)):
+        hyper = state.hyper.replace(constraint=KLBound(jnp.float32(limit)), target_entropy=jnp.float32(target))
+        after, metrics = update(state.replace(hyper=as_leaves(hyper)), rollout, jax.random.key(1))
+        for tuned in ("log_price", "log_temperature"):
+            assert (after.actor.variables["params"][tuned] > state.actor.variables["params"][tuned]) == rises
+        assert float(metrics["divergence"]) > 1e-6
+        assert int(after.updates) == 4
+
+
+# AVG.
+
+
+def avg(**numbers):
+    layers = lambda mode: UnitFeatures(MLP((16,), activation=nn.leaky_relu))  # noqa: E731
+    constant = LinearSchedule.constant
+    numbers = {"temperature": 0.2, "discount": 0.9, **numbers}
+    hyper = AVGHyperparameters(constant(0.01), constant(0.02), **numbers)
+    return AVG(
+        GaussianPolicyNetwork(layers, 2), ActionCritic(layers), ArraySpec((3,)), envs.Continuous(2),
+        optax.scale_by_adam(b1=0.0), hyper,
+    )  # fmt: skip
+
+
+def one_step(rollout, t):
+    """The t-th step of a rollout as a rollout."""
+    timestep, last = rollout.timestep, len(rollout.timestep.first) - 1
+    following = rollout.following if t == last else jax.tree.map(lambda leaf: leaf[t + 1], timestep)
+    return jax.tree.map(lambda leaf: leaf[t], timestep), following
+
+
+def test_errors_are_scaled_by_rewards_discounts_and_returns():
+    """Over a sequence with terminal states and episodes cut off, against a loop that keeps all it has seen."""
+    agent = avg()
+    state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(1)
+    rollout = made_up_rollout(0, steps=40, num_envs=1)
+    act, update = jax.jit(agent.act), jax.jit(agent.update)
+    rewards, discounts, squares, total = [], [], [], 0.0
+    for t in range(40):
+        timestep, following = one_step(rollout, t)
+        action, after, record = act(state, memory, timestep, jax.random.fold_in(jax.random.key(1), t))
+        single = jax.tree.map(lambda leaf: leaf[None], (timestep, action, record))
+        changed, _ = update(state, Rollout(*single, following, memory), jax.random.fold_in(jax.random.key(2), t))
+        if timestep.last[0]:
+            jax.tree.map(np.testing.assert_array_equal, changed, state)
+        else:
+            priced = float(following.reward[0] - 0.2 * record.log_density[0])
+            total += priced
+            rewards.append(priced)
+            discounts.append(0.0 if following.terminated[0] else 0.9)
+            if following.terminated[0]:
+                squares.append(total**2)
+                total = 0.0
+            variance = np.var(rewards) + np.var(discounts) * (np.mean(squares) if squares else 0.0)
+            expected = np.sqrt(max(variance, 1e-4)) if squares or variance > 0.01 else 1.0
+            np.testing.assert_allclose(changed.scale.deviation, expected, rtol=2e-3)
+        state, memory = changed, after
+    assert len(squares) >= 2
+    assert rollout.timestep.truncated.any()
+
+
+def test_one_step_of_avg_is_the_gradient_of_its_losses():
+    """With the noise of the action written out, and Adam by hand."""
+    agent, rollout = avg(), made_up_rollout(2, steps=1, num_envs=1)
+    state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(1)
+    rollout = rollout.replace(following=rollout.following.replace(terminated=jnp.zeros(1, bool)))
+    timestep, following = one_step(rollout, 0)
+    assert not timestep.last.any()
+    act_key, key = jax.random.key(3), jax.random.key(4)
+    action, _, record = jax.jit(agent.act)(state, memory, timestep, act_key)
+    single = jax.tree.map(lambda leaf: leaf[None], (timestep, action, record))
+    after, _ = jax.jit(agent.update)(state, Rollout(*single, following, memory), key)
+    actor, critic, noise = state.actor.params, state.critic.params, jax.random.normal(act_key, (1, 2))
+
+    def taken(params):
+        mean, log_std = agent.actor.apply(params, timestep.observation)
+        a = jnp.tanh(mean + jnp.exp(log_std) * noise)
+        density = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi) - jnp.log(1 - a**2)
+        return a, density.sum()
+
+    def q(params, observation, a):
+        return agent.critic.apply(params, observation, a)[0, 0]
+
+    np.testing.assert_allclose(taken(actor)[0], action, rtol=1e-4, atol=1e-6)
+    next_action, next_density = agent.policy.sample(agent.actor.apply(actor, following.observation), key)
+    value = q(critic, following.observation, next_action) - 0.2 * next_density[0].sum()
+    scale = float(after.scale.deviation)
+
+    def error(p):
+        return (following.reward[0] + 0.9 * value - q(p, timestep.observation, action)) / scale
+
+    of_critic = jax.jit(jax.grad(lambda p: error(p) ** 2))(critic)
+    of_actor = jax.jit(jax.grad(lambda p: 0.2 * taken(p)[1] - q(critic, timestep.observation, taken(p)[0])))(actor)
+    for gradient, before, now, rate in (
+        (of_critic, critic, after.critic.params, 0.02), (of_actor, actor, after.actor.params, 0.01),
+    ):  # fmt: skip
+        # Adam without memory of gradients: its first step is g / (|g| + ε).
+        expected = jax.tree.map(lambda p, g: p - rate * g / (jnp.abs(g) + 1e-8), before, gradient)  # noqa: B023
+        large = jax.tree.map(lambda g: jnp.abs(g) > 1e-4, gradient)
+        jax.tree.map(lambda x, y, m: np.testing.assert_allclose(x[m], y[m], rtol=1e-3, atol=1e-4), now, expected, large)
+    two = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), single)
+    with pytest.raises(InputError, match="rollout_steps is 2"):
+        agent.update(state, Rollout(*two, following, memory), key)
+
+
+def test_features_have_a_norm_of_one():
+    network = UnitFeatures(MLP((8,), activation=nn.leaky_relu))
+    x = jax.random.normal(jax.random.key(0), (5, 3)) * 100
+    params = network.init(jax.random.key(1), x)
+    np.testing.assert_allclose(jnp.linalg.norm(network.apply(params, x), axis=1), 1.0, rtol=1e-3)
+    assert np.isfinite(
+        jax.grad(lambda p: network.apply(p, 0 * x).sum())(params)["params"]["torso"]["Dense_0"]["bias"]
+    ).all()

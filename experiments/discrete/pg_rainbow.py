@@ -5,16 +5,16 @@ PPO whose critic is told the quantiles of every action's return, which an IQN he
 
 import dataclasses
 
-from jaxq.agents import PGRainbow, PPOHyperparameters
+from jaxq.agents import PGRainbow
 from jaxq.bellman import ImplicitQuantile
-from jaxq.configs import Adam, Discount, DiscreteEnvironments, Fractions, FromRollouts, Layers, RewardClip, presets
+from jaxq.configs import DiscreteEnvironments, Fractions, Layers, PPOLearner, RewardClip, presets
 from jaxq.networks import QuantileCriticNetwork
 from jaxq.runs import main
 from jaxq.training import OnPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Fractions, Layers, Discount, RewardClip, Adam, FromRollouts, DiscreteEnvironments):
+class Config(Fractions, Layers, RewardClip, PPOLearner, DiscreteEnvironments):
     """The axes of pg_rainbow, which explores by its policy."""
 
     learning_rate: float = 2.5e-4
@@ -23,14 +23,8 @@ class Config(Fractions, Layers, Discount, RewardClip, Adam, FromRollouts, Discre
     max_gradient_norm: float = 0.5
     num_fractions: int = 8
     num_act_fractions: int = 16
-    trace: float = 0.95
-    """λ of the generalized advantages."""
     clip: float = 0.1
-    """How far a ratio of probabilities counts."""
     entropy_weight: float = 0.01
-    """Of the entropy bonus."""
-    value_weight: float = 0.5
-    """Of the values' loss."""
     quantile_weight: float = 1.0
     """Of the quantiles' loss."""
 
@@ -48,22 +42,11 @@ PRESETS = presets(
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
-    agent = PGRainbow(
-        network=QuantileCriticNetwork(config.make_torso(training), num_actions, config.make_head(num_actions, 128)),
-        observation_spec=training.observation_spec,
-        optimizer=config.make_optimizer(),
-        hyper=PPOHyperparameters(
-            learning_rate=config.make_step_sizes(config.total_updates),
-            discount=config.discount,
-            trace=config.trace,
-            clip=config.clip,
-            entropy_weight=config.entropy_weight,
-            value_weight=config.value_weight,
-            quantile_weight=config.quantile_weight,
-            reward_clip=config.reward_clip,
-        ),
-        minibatches=config.minibatches,
-        epochs=config.epochs,
+    agent = config.make_ppo(
+        training,
+        QuantileCriticNetwork(config.make_torso(training), num_actions, config.make_head(num_actions, 128)),
+        PGRainbow,
+        hyper={"quantile_weight": config.quantile_weight, "reward_clip": config.reward_clip},
         representation=ImplicitQuantile(config.huber_threshold),
     )
     return config.make_training(agent, training, evaluation)

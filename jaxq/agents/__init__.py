@@ -3,6 +3,7 @@
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticHyperparameters, ActorCriticState
 from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random_shift
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
+from jaxq.agents.avg import AVG, AVGHyperparameters
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.causality import CausalActorCritic
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
@@ -13,6 +14,12 @@ from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, Eps
 from jaxq.agents.information_gain import CuriousActorCritic, InformationGain
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
+from jaxq.agents.lambda_actor_critic import (
+    KLBound,
+    LambdaActorCritic,
+    LambdaActorCriticHyperparameters,
+    SelfPrediction,
+)
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.model_based import ModelBasedActorCritic, ModelBasedHyperparameters
 from jaxq.agents.noise import (
@@ -25,8 +32,8 @@ from jaxq.agents.noise import (
 )
 from jaxq.agents.normalized import AgentAround, Normalized, RunningStatistics, ScaledRewards
 from jaxq.agents.optimistic import Optimism, OptimisticActorCritic
-from jaxq.agents.policies import Deterministic, FlowPolicy, SquashedGaussian
-from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
+from jaxq.agents.policies import CategoricalPolicy, ClippedGaussian, Deterministic, FlowPolicy, SquashedGaussian
+from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters, clipped_squared
 from jaxq.agents.precision import MixedPrecision
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
@@ -40,7 +47,9 @@ from jaxq.agents.variance_weighted import VarianceWeightedQLearning
 from jaxq.schedules import LinearSchedule
 
 __all__ = [
+    "AVG",
     "PPO",
+    "AVGHyperparameters",
     "ActorCritic",
     "ActorCriticHyperparameters",
     "ActorCriticState",
@@ -50,7 +59,9 @@ __all__ = [
     "AuxiliaryQLearning",
     "BellmanRank",
     "Boltzmann",
+    "CategoricalPolicy",
     "CausalActorCritic",
+    "ClippedGaussian",
     "CuriousActorCritic",
     "DelayedPolyakUpdate",
     "Deterministic",
@@ -74,6 +85,9 @@ __all__ = [
     "InformationGain",
     "IteratedActorCritic",
     "IteratedQLearning",
+    "KLBound",
+    "LambdaActorCritic",
+    "LambdaActorCriticHyperparameters",
     "LambdaQHyperparameters",
     "LambdaQLearning",
     "LinearSchedule",
@@ -101,6 +115,7 @@ __all__ = [
     "RunningStatistics",
     "SaddlePointQLearning",
     "ScaledRewards",
+    "SelfPrediction",
     "SelfPredictiveQLearning",
     "Smoothing",
     "SoftWindow",
@@ -109,6 +124,7 @@ __all__ = [
     "VarianceWeightedQLearning",
     "WeightedTemperature",
     "WindowShift",
+    "clipped_squared",
     "except_for",
     "flatten_small",
     "random_indicators",

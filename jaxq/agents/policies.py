@@ -1,4 +1,4 @@
-"""Policies over continuous actions: what an actor's outputs mean. Actions are in [-1, 1]^size."""
+"""Policies: what an actor's outputs mean. Continuous actions are in [-1, 1]^size."""
 
 import dataclasses
 from typing import Any, Protocol
@@ -24,6 +24,99 @@ class Policy(Protocol):
         """
 
 
+class StochasticPolicy(Protocol):
+    """What an agent that weighs actions by their likelihood needs of a policy.
+
+    An action is made of what is drawn: the same for most; for others drawn numbers are clipped or squashed. Densities
+    are those of what happens to the drawn: of squashed numbers the density of the action, of clipped ones that of the
+    number drawn.
+    """
+
+    def mode(self, outputs: Any) -> jax.Array:
+        """The action of evaluation, [B, ...]."""
+
+    def draw(self, outputs: Any, key: jax.Array) -> jax.Array:
+        """What actions are made of, [B, ...]."""
+
+    def action(self, drawn: jax.Array) -> jax.Array:
+        """The actions, [B, ...]."""
+
+    def log_probability(self, outputs: Any, drawn: jax.Array) -> jax.Array:
+        """Logarithm of the probability or density of what was drawn, [B]."""
+
+    def weigh(self, outputs: Any, drawn: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The same, and the entropy in nats, each [B]; an estimate from one draw where there is no closed form."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CategoricalPolicy:
+    """One of A actions; outputs are logits [B, A]."""
+
+    def mode(self, outputs: jax.Array) -> jax.Array:
+        """See `StochasticPolicy.mode`: the likeliest action, [B] int32."""
+        return jnp.argmax(outputs, axis=-1).astype(jnp.int32)
+
+    def draw(self, outputs: jax.Array, key: jax.Array) -> jax.Array:
+        """See `StochasticPolicy.draw`: the action, [B] int32."""
+        return jax.random.categorical(key, outputs).astype(jnp.int32)
+
+    def action(self, drawn: jax.Array) -> jax.Array:
+        """See `StochasticPolicy.action`."""
+        return drawn
+
+    def log_probability(self, outputs: jax.Array, drawn: jax.Array) -> jax.Array:
+        """See `StochasticPolicy.log_probability`."""
+        return jnp.take_along_axis(jax.nn.log_softmax(outputs), drawn[..., None], axis=-1)[..., 0]
+
+    def weigh(self, outputs: jax.Array, drawn: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `StochasticPolicy.weigh`."""
+        del key
+        log_policy = jax.nn.log_softmax(outputs)
+        log_probability = jnp.take_along_axis(log_policy, drawn[..., None], axis=-1)[..., 0]
+        return log_probability, -jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClippedGaussian:
+    """`N(mean, std²)`, which the environment sees clipped to its actions; outputs are mean and log std, [B, size]."""
+
+    def mode(self, outputs: tuple[jax.Array, jax.Array]) -> jax.Array:
+        """See `StochasticPolicy.mode`."""
+        return self.action(outputs[0])
+
+    def draw(self, outputs: tuple[jax.Array, jax.Array], key: jax.Array) -> jax.Array:
+        """See `StochasticPolicy.draw`."""
+        mean, log_std = outputs
+        return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+
+    def again(self, outputs: tuple[jax.Array, jax.Array], drawn: jax.Array) -> jax.Array:
+        """What was drawn, as a function of the outputs that it was drawn with: by the noise that it then had in it."""
+        mean, log_std = outputs
+        noise = jax.lax.stop_gradient((drawn - mean) * jnp.exp(-log_std))
+        return mean + jnp.exp(log_std) * noise
+
+    def action(self, drawn: jax.Array) -> jax.Array:
+        """See `StochasticPolicy.action`."""
+        return jnp.clip(drawn, -1.0, 1.0)
+
+    def log_probability(self, outputs: tuple[jax.Array, jax.Array], drawn: jax.Array) -> jax.Array:
+        """See `StochasticPolicy.log_probability`: before clipping."""
+        mean, log_std = outputs
+        noise = (drawn - mean) * jnp.exp(-log_std)
+        return jnp.sum(-0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi), axis=-1)
+
+    def weigh(
+        self, outputs: tuple[jax.Array, jax.Array], drawn: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """See `StochasticPolicy.weigh`."""
+        return self.log_probability(outputs, drawn), self.entropy(outputs, key)
+
+    def entropy(self, outputs: tuple[jax.Array, jax.Array], key: jax.Array) -> jax.Array:
+        """In nats, [B]: before clipping, in closed form."""
+        del key
+        return jnp.sum(outputs[1] + 0.5 * (1.0 + jnp.log(2 * jnp.pi)), axis=-1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Deterministic:
     """One action; outputs are [B, size] before squashing by tanh (Silver et al., 2014)."""
@@ -39,12 +132,23 @@ class Deterministic:
 
 
 @dataclasses.dataclass(frozen=True)
-class SquashedGaussian:
-    """`tanh(N(mean, std²))`; outputs are mean and log standard deviation before squashing, each [B, size]."""
+class SquashedGaussian(ClippedGaussian):
+    """`tanh(N(mean, std²))`; outputs are mean and log standard deviation before squashing, each [B, size].
 
-    def mode(self, outputs: tuple[jax.Array, jax.Array]) -> jax.Array:
-        """See `Policy.mode`: the mode before squashing."""
-        return jnp.tanh(outputs[0])
+    What is drawn is the number before squashing; densities are of the action.
+    """
+
+    def action(self, drawn: jax.Array) -> jax.Array:
+        """See `StochasticPolicy.action`; so the mode is that before squashing."""
+        return jnp.tanh(drawn)
+
+    def log_probability(self, outputs: tuple[jax.Array, jax.Array], drawn: jax.Array) -> jax.Array:
+        """See `StochasticPolicy.log_probability`."""
+        return super().log_probability(outputs, drawn) - jnp.sum(log_slope_of_tanh(drawn), axis=-1)
+
+    def entropy(self, outputs: tuple[jax.Array, jax.Array], key: jax.Array) -> jax.Array:
+        """In nats, [B]: of the Gaussian, and what squashing takes off one draw."""
+        return super().entropy(outputs, key) + jnp.sum(log_slope_of_tanh(self.draw(outputs, key)), axis=-1)
 
     def sample(self, outputs: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Policy.sample` (Haarnoja et al., 2018, appendix C, eq. 26)."""

@@ -5,6 +5,7 @@ in Policy Gradient Methods, 2024.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import jax
@@ -14,6 +15,7 @@ from flax import struct
 
 from jaxq.agents.base import LearnerState, in_epochs, init_params
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
+from jaxq.agents.policies import CategoricalPolicy, StochasticPolicy
 from jaxq.bellman import ImplicitQuantile, lambda_return
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.keys import streams
@@ -31,7 +33,8 @@ class PPOHyperparameters(Hyperparameters):
       trace: λ of the generalized advantages.
       clip: ε, how far a ratio of probabilities counts.
       entropy_weight, value_weight, quantile_weight: of these parts of the loss; the last is PG-Rainbow's.
-      reward_clip: rewards are clipped to ± this before learning; infinity for none.
+      reward_scale: rewards are multiplied by this before learning.
+      reward_clip: and clipped to ± this; infinity for none.
     """
 
     learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
@@ -41,13 +44,21 @@ class PPOHyperparameters(Hyperparameters):
     entropy_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.01
     value_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.5
     quantile_weight: Annotated[Any, Within(0.0, INFINITY)] = 1.0
+    reward_scale: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
     reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
 
 
 class Acted(struct.PyTreeNode):
-    """What is kept of acting: logits [E, A] and value [E]."""
+    """What is kept of acting.
 
-    logits: jax.Array
+    Attributes:
+      outputs: of the policy, a tree of [E, ...].
+      drawn: [E, ...] what the action was made of.
+      value: [E].
+    """
+
+    outputs: PyTree
+    drawn: jax.Array
     value: jax.Array
 
 
@@ -55,22 +66,50 @@ class Lesson(struct.PyTreeNode):
     """What a minibatch holds, [B, ...]: what was seen and done, and what came of it.
 
     Attributes:
-      observation, action, weight: `weight` is zero where the action was ignored.
+      observation, drawn, weight: `drawn` is what the action was made of; `weight` is zero where it was ignored.
       log_probability: of the action when it was taken.
+      value: of the state, as it was thought to be then.
       advantage, value_target: of the state and action, and of the state.
-      reward, discount, next_observation, next_policy: of the step, for one-step targets; `next_policy` is [B, A].
+      reward, discount, next_observation, next_outputs: of the step, for one-step targets; the last are the policy's.
     """
 
-    observation: jax.Array
-    action: jax.Array
+    observation: PyTree
+    drawn: jax.Array
     weight: jax.Array
     log_probability: jax.Array
+    value: jax.Array
     advantage: jax.Array
     value_target: jax.Array
     reward: jax.Array
     discount: jax.Array
-    next_observation: jax.Array
-    next_policy: jax.Array
+    next_observation: PyTree
+    next_outputs: PyTree
+
+
+ValueLoss = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def squared(value: jax.Array, before: jax.Array, target: jax.Array) -> jax.Array:
+    """Half the squared error of values [B]; what they were before does not matter."""
+    del before
+    return 0.5 * (value - target) ** 2
+
+
+def clipped_squared(clip: float) -> ValueLoss:
+    """Half the squared error of values or of values within ± `clip` of what they were, whichever is larger.
+
+    Not in the paper, but in OpenAI's baselines and CleanRL.
+
+    Raises:
+      InputError: unless `clip` is positive.
+    """
+    require_in(POSITIVE, INFINITY, value_clip=clip)
+
+    def loss(value: jax.Array, before: jax.Array, target: jax.Array) -> jax.Array:
+        near = before + jnp.clip(value - before, -clip, clip)
+        return jnp.maximum(squared(value, before, target), squared(near, before, target))
+
+    return loss
 
 
 def normalized(advantage: jax.Array, weight: jax.Array) -> jax.Array:
@@ -87,15 +126,20 @@ def normalized(advantage: jax.Array, weight: jax.Array) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class PPO:
-    """PPO with discrete actions.
+    """PPO, with discrete or continuous actions.
+
+    Where an episode is cut off its return ends in the value of the true final observation. (CleanRL's takes every end
+    for a terminal state; Brax's, which does not see that observation, leaves the step out.)
 
     Attributes:
-      network: [B, ...] -> logits [B, A], values [B] and whatever `extra_loss` learns from.
+      network: [B, ...] -> the policy's outputs, values [B] and whatever `extra_loss` learns from.
       observation_spec: of one environment.
       optimizer: made without a learning rate.
       hyper: initial hyperparameters.
       minibatches: into how many equal parts a rollout is cut; it must be divisible.
       epochs: how often each part is learned from.
+      policy: what the outputs mean.
+      value_loss: (values, what they were when acting, targets), each [B] -> [B].
     """
 
     network: Network
@@ -104,6 +148,8 @@ class PPO:
     hyper: PPOHyperparameters
     minibatches: int = 4
     epochs: int = 4
+    policy: StochasticPolicy = dataclasses.field(default_factory=CategoricalPolicy)
+    value_loss: ValueLoss = squared
 
     def __post_init__(self) -> None:
         require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
@@ -131,38 +177,41 @@ class PPO:
     ) -> tuple[jax.Array, PyTree, Acted]:
         """See `Actor.act`: a sample of the policy."""
         network_key, draw_key = streams(key, "network", "draw")
-        logits, value, _ = self._outputs(state.params, timestep.observation, "act", network_key)
-        return jax.random.categorical(draw_key, logits).astype(jnp.int32), memory, Acted(logits, value)
+        outputs, value, _ = self._outputs(state.params, timestep.observation, "act", network_key)
+        drawn = self.policy.draw(outputs, draw_key)
+        return self.policy.action(drawn), memory, Acted(outputs, drawn, value)
 
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`: the likeliest action."""
-        logits, _, _ = self._outputs(state.params, timestep.observation, "exploit", key)
-        return jnp.argmax(logits, axis=-1).astype(jnp.int32), memory
+        """See `Actor.exploit`: the policy's mode."""
+        outputs, _, _ = self._outputs(state.params, timestep.observation, "exploit", key)
+        return self.policy.mode(outputs), memory
 
     def lessons(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> Lesson:
         """A rollout as what is to be learned from it, [T * E, ...]."""
         hyper = state.hyper
-        logits, value, _ = self._outputs(state.params, rollout.following.observation, "act", key)
-        next_logits = jnp.concatenate([rollout.record.logits[1:], logits[None]])
-        next_value = jnp.concatenate([rollout.record.value[1:], value[None]])
-        reward = jnp.clip(rollout.arrived("reward"), -hyper.reward_clip, hyper.reward_clip)
+        acted: Acted = rollout.record
+        outputs, value, _ = self._outputs(state.params, rollout.following.observation, "act", key)
+        next_outputs, next_value = jax.tree.map(
+            lambda kept, last: jnp.concatenate([kept[1:], last[None]]), (acted.outputs, acted.value), (outputs, value)
+        )
+        reward = jnp.clip(hyper.reward_scale * rollout.arrived("reward"), -hyper.reward_clip, hyper.reward_clip)
         discount = hyper.discount * (1.0 - rollout.arrived("terminated"))
         trace = hyper.trace * (1.0 - rollout.arrived("truncated"))
         returns = lambda_return(reward, discount, next_value, trace)
-        log_policy = jax.nn.log_softmax(rollout.record.logits)
         lesson = Lesson(
             observation=rollout.timestep.observation,
-            action=rollout.action,
+            drawn=acted.drawn,
             weight=1.0 - rollout.timestep.last,
-            log_probability=jnp.take_along_axis(log_policy, rollout.action[..., None], axis=-1)[..., 0],
-            advantage=returns - rollout.record.value,
+            log_probability=self.policy.log_probability(acted.outputs, acted.drawn),
+            value=acted.value,
+            advantage=returns - acted.value,
             value_target=returns,
             reward=reward,
             discount=discount,
             next_observation=rollout.arrived("observation"),
-            next_policy=jax.nn.softmax(next_logits),
+            next_outputs=next_outputs,
         )
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), lesson)
 
@@ -184,16 +233,15 @@ class PPO:
         self, params: PyTree, behaviour: PyTree, hyper: PPOHyperparameters, lesson: Lesson, key: jax.Array
     ) -> tuple[jax.Array, Metrics]:
         """The clipped surrogate, the values' regression, the entropy bonus, and the extra loss (eq. 7 and 9)."""
-        network_key, extra_key = streams(key, "network", "extra loss")
-        logits, value, extra = self._outputs(params, lesson.observation, "learn", network_key)
-        log_policy = jax.nn.log_softmax(logits)
-        log_probability = jnp.take_along_axis(log_policy, lesson.action[:, None], axis=-1)[:, 0]
+        network_key, entropy_key, extra_key = streams(key, "network", "entropy", "extra loss")
+        outputs, value, extra = self._outputs(params, lesson.observation, "learn", network_key)
+        log_probability, entropies = self.policy.weigh(outputs, lesson.drawn, entropy_key)
         ratio = jnp.exp(log_probability - lesson.log_probability)
         clipped = jnp.clip(ratio, 1.0 - hyper.clip, 1.0 + hyper.clip)
         advantage = normalized(lesson.advantage, lesson.weight)
         gain = jnp.mean(lesson.weight * jnp.minimum(ratio * advantage, clipped * advantage))
-        of_values = jnp.mean(lesson.weight * 0.5 * (value - lesson.value_target) ** 2)
-        entropy = -jnp.mean(lesson.weight * jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1))
+        of_values = jnp.mean(lesson.weight * self.value_loss(value, lesson.value, lesson.value_target))
+        entropy = jnp.mean(lesson.weight * entropies)
         of_extra = self.extra_loss(behaviour, hyper, lesson, extra, extra_key)
         loss = -gain + hyper.value_weight * of_values - hyper.entropy_weight * entropy + of_extra
         return loss, {"loss": loss, "value_loss": of_values, "entropy": entropy, "mean_value": jnp.mean(value)}
@@ -208,7 +256,7 @@ class PPO:
 
 @dataclasses.dataclass(frozen=True)
 class PGRainbow(PPO):
-    """PPO whose network also learns implicit quantiles of every action's return, and whose critic is told them.
+    """PPO with discrete actions, implicit quantiles of each one's return, and a critic that is told them.
 
     The quantiles regress one-step targets from the parameters that the rollout was made with, under its policy.
 
@@ -223,8 +271,9 @@ class PGRainbow(PPO):
     ) -> jax.Array:
         """See `PPO.extra_loss`: the quantile regression."""
         _, _, following = self._outputs(behaviour, lesson.next_observation, "target", key)
-        target = self.representation.target(lesson.reward, lesson.discount, following, lesson.next_policy)
-        chosen = jax.nn.one_hot(lesson.action, extra.shape[1])
+        next_policy = jax.nn.softmax(lesson.next_outputs)
+        target = self.representation.target(lesson.reward, lesson.discount, following, next_policy)
+        chosen = jax.nn.one_hot(lesson.drawn, extra.shape[1])
         prediction = jnp.einsum("baw,ba->bw", extra, chosen)
         losses = self.representation.loss(prediction, jax.lax.stop_gradient(target))
         return hyper.quantile_weight * jnp.mean(lesson.weight * losses)

@@ -15,10 +15,12 @@ from jaxq.configs.actor_critic import (
 from jaxq.configs.axis import Axis, build_and_tell, recording
 from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironments, Environments
 from jaxq.configs.exploration import Epsilon, Exploration
+from jaxq.configs.lambda_actor_critic import LambdaActorCriticLearner
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightDecay
 from jaxq.configs.parallel import Precision, Privileged, seeing
+from jaxq.configs.ppo import PPOLearner
 from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, PARALLEL, Q_LEARNING, Presets, presets
 from jaxq.configs.q_learning import LambdaQLearner, QLearner
 from jaxq.configs.replay import NStep, Replay, Sequences
@@ -57,11 +59,13 @@ __all__ = [
     "FromRollouts",
     "GradientClip",
     "Huber",
+    "LambdaActorCriticLearner",
     "LambdaQLearner",
     "Layers",
     "NStep",
     "Noise",
     "Operator",
+    "PPOLearner",
     "PlainOperator",
     "Precision",
     "Presets",

@@ -1,7 +1,7 @@
 """flax.linen networks: torsos, heads, and the whole functions joined of them; the one convolution, the one product."""
 
 from jaxq.networks.convolution import Conv
-from jaxq.networks.critics import ActionCritic, GaussianCritic, ImplicitQuantileCritics, LowPass
+from jaxq.networks.critics import ActionCritic, GaussianCritic, ImplicitQuantileCritics, LowPass, SelfPredictiveCritic
 from jaxq.networks.dynamics import DynamicsModel
 from jaxq.networks.ensembles import Ensemble
 from jaxq.networks.flows import (
@@ -29,12 +29,16 @@ from jaxq.networks.observations import Sees, parts
 from jaxq.networks.policies import (
     GaussianPolicyNetwork,
     OptimisticPolicyNetwork,
+    PolicyAndValueNetwork,
     PolicyNetwork,
     QuantileCriticNetwork,
+    SharedStdPolicyNetwork,
+    by_softplus,
+    by_sum,
     by_tanh,
 )
 from jaxq.networks.recurrent import GRU, LSTM, LSTMState
-from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, SimBaNet
+from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, RMSNormMLP, SimBaNet
 from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
 from jaxq.networks.skill_luck import SkillLuckNetwork
 from jaxq.networks.torsos import (
@@ -46,6 +50,7 @@ from jaxq.networks.torsos import (
     RandomFeatures,
     Torso,
     TreeTorso,
+    UnitFeatures,
     split_torso,
     torso_for,
     unit_range,
@@ -97,12 +102,16 @@ __all__ = [
     "NoisyDense",
     "NormalizedLayers",
     "OptimisticPolicyNetwork",
+    "PolicyAndValueNetwork",
     "PolicyNetwork",
     "QuantileCriticNetwork",
+    "RMSNormMLP",
     "RandomFeatures",
     "RecurrentActionValueNetwork",
     "Sees",
+    "SelfPredictiveCritic",
     "SelfPredictiveNetwork",
+    "SharedStdPolicyNetwork",
     "SimBaNet",
     "SimBaV2Net",
     "SkillLuckNetwork",
@@ -110,8 +119,11 @@ __all__ = [
     "Torso",
     "TransitionModel",
     "TreeTorso",
+    "UnitFeatures",
     "UnitHead",
     "attention_maps",
+    "by_softplus",
+    "by_sum",
     "by_tanh",
     "on_spheres",
     "parts",

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxq.networks.linear import Dense
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.normalization import LayerNorm
-from jaxq.networks.observations import flattened
+from jaxq.networks.observations import flattened, parts
+from jaxq.networks.regularized import RMSNormMLP
 from jaxq.types import PyTree
 
 FEATURES = "features"  # under this name, in the collection `intermediates`, is what a critic's last layer sees
@@ -139,3 +140,53 @@ class GaussianCritic(nn.Module):
         if mode == "target":
             sample = jnp.clip(jax.random.normal(self.make_rng(SAMPLES), mean.shape), -self.largest, self.largest)
         return jnp.concatenate([mean, std, jnp.full_like(mean, running.value), sample], axis=1)
+
+
+class SelfPredictiveCritic(nn.Module):
+    """A value of state and action on an embedding from which the next embedding and the reward are foreseen, too.
+
+    The critic of REPPO's authors' code (Voelcker et al., 2025): hidden layers are a product, normalization by the root
+    mean square, and swish; the embedding is a product alone, whose swish the heads begin with.
+
+    Attributes:
+      width: W, outputs for one return.
+      hidden: units of all layers.
+      prior: [W] outputs to begin with; they are learned.
+      prior_scale: what they are multiplied by.
+      sees: names of the parts of a dictionary of observations that it sees; none for all there is.
+    """
+
+    width: int
+    hidden: int = 512
+    prior: Callable[[], jax.Array] | None = None
+    prior_scale: float = 40.0
+    sees: tuple[str, ...] = ()
+
+    def setup(self) -> None:
+        """Layers."""
+        self.first = RMSNormMLP((self.hidden,))
+        self.embedding = Dense(self.hidden)
+        self.value_layer = RMSNormMLP((self.hidden,))
+        self.value_out = Dense(self.width)
+        self.foresight_layer = RMSNormMLP((self.hidden,))
+        self.foresight_out = Dense(self.hidden + 1)
+        prior = self.prior
+        self.begin = None if prior is None else self.param("prior", lambda key: prior())
+
+    def embed(self, observation: PyTree, action: jax.Array) -> jax.Array:
+        """[B, ...], [B, size] -> [B, hidden]."""
+        seen = parts(observation, self.sees) if self.sees else observation
+        return self.embedding(self.first(jnp.concatenate([flattened(seen), action], axis=-1)))
+
+    def foresee(self, observation: PyTree, action: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The next embedding [B, hidden] and the reward [B]."""
+        out = self.foresight_out(self.foresight_layer(nn.swish(self.embed(observation, action))))
+        return out[:, 1:], out[:, 0]
+
+    def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """[B, ...], [B, size] -> [B, W]."""
+        del mode
+        if self.is_initializing():
+            self.foresee(observation, action)
+        out = self.value_out(self.value_layer(nn.swish(self.embed(observation, action))))
+        return out if self.begin is None else out + self.prior_scale * self.begin

@@ -1,5 +1,6 @@
 """Policies: of continuous actions, and of discrete ones with their critic on the same torso."""
 
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -59,6 +60,49 @@ class GaussianPolicyNetwork(nn.Module):
         return mean, self.bound(log_std, *self.log_std_range)
 
 
+class SharedStdPolicyNetwork(nn.Module):
+    """Mean and log standard deviation of a diagonal Gaussian, the latter the same in all states.
+
+    [B, ...] -> 2 × [B, size]. So in Schulman et al. (TRPO, 2015; PPO, 2017); the deviation begins at one.
+
+    Attributes:
+      make_torso: for a mode, of the observation.
+      size: of an action.
+      make_head: the last layer, of so many outputs.
+    """
+
+    make_torso: Callable[[Mode], nn.Module]
+    size: int
+    make_head: Callable[[int], nn.Module] = Dense
+
+    @nn.compact
+    def __call__(self, observation: PyTree, mode: Mode = "learn") -> tuple[jax.Array, jax.Array]:
+        """See the class."""
+        mean = self.make_head(self.size)(self.make_torso(mode)(observation))
+        log_std = self.param("log_std", nn.initializers.zeros, (self.size,))
+        return mean, jnp.broadcast_to(log_std, mean.shape)
+
+
+class PolicyAndValueNetwork(nn.Module):
+    """A policy and a value with torsos of their own. [B, ...] -> the policy's outputs, values [B], and nothing more.
+
+    Attributes:
+      policy: (observation, mode) -> outputs.
+      make_value_torso: for a mode, of the observation.
+      make_head: the value's last layer, of so many outputs.
+    """
+
+    policy: nn.Module
+    make_value_torso: Callable[[Mode], nn.Module]
+    make_head: Callable[[int], nn.Module] = Dense
+
+    @nn.compact
+    def __call__(self, observation: PyTree, mode: Mode = "learn") -> tuple[PyTree, jax.Array, tuple[()]]:
+        """See the class."""
+        value = self.make_head(1)(self.make_value_torso(mode)(observation))[:, 0]
+        return self.policy(observation, mode), value, ()
+
+
 class OptimisticPolicyNetwork(nn.Module):
     """How far an optimistic actor moves a policy's mean. [B, ...], [B, size] -> [B, size] (BRO, Nauman et al., 2024).
 
@@ -82,6 +126,18 @@ class OptimisticPolicyNetwork(nn.Module):
 def by_tanh(x: jax.Array, low: float, high: float) -> jax.Array:
     """Numbers between two ends, smoothly: `low + (high - low) (1 + tanh x) / 2`."""
     return low + 0.5 * (high - low) * (1.0 + jnp.tanh(x))
+
+
+def by_softplus(x: jax.Array, low: float, high: float) -> jax.Array:
+    """`log(softplus(x) + exp(low))`: the logarithm of a number which is at least `exp(low)`; Brax's. `high`: none."""
+    del high
+    return jnp.log(jax.nn.softplus(x) + math.exp(low))
+
+
+def by_sum(x: jax.Array, low: float, high: float) -> jax.Array:
+    """`log(exp(x) + exp(low))`: the logarithm of a number which is at least `exp(low)`; REPPO's. `high`: none."""
+    del high
+    return jnp.logaddexp(x, low)
 
 
 class QuantileCriticNetwork(nn.Module):

@@ -60,6 +60,24 @@ class BatchNormalizedMLP(nn.Module):
         return x
 
 
+class RMSNormMLP(nn.Module):
+    """Layers of a product, normalization by the root mean square, and swish (as in REPPO). [B, ...] -> [B, F].
+
+    Attributes:
+      widths: of the layers.
+    """
+
+    widths: Sequence[int] = (512, 512)
+
+    @nn.compact
+    def __call__(self, observation: PyTree) -> jax.Array:
+        """See the class."""
+        x = flattened(observation)
+        for width in self.widths:
+            x = nn.swish(nn.RMSNorm()(Dense(width)(x)))
+        return x
+
+
 class BroNet(nn.Module):
     """Residual blocks, every layer normalized (BRO, Nauman et al., 2024, figure 3). [B, ...] -> [B, width].
 

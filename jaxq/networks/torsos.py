@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
 from jaxq.networks.convolution import Conv, Implementation
-from jaxq.networks.linear import Dense
+from jaxq.networks.linear import Dense, lecun_normal
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.observations import Sees, flattened, is_array, is_image, named_arrays, parts, single_array
 from jaxq.types import PyTree
@@ -41,14 +41,27 @@ class MLP(nn.Module):
     widths: Sequence[int] = (64, 64)
     activation: Activation = nn.relu
     layer_norm: bool = False
+    kernel_init: Callable[..., jax.Array] = lecun_normal
 
     @nn.compact
     def __call__(self, observation: PyTree) -> jax.Array:
         """See the class."""
         x = flattened(observation)
         for width in self.widths:
-            x = _activate(Dense(width)(x), self.layer_norm, self.activation)
+            x = _activate(Dense(width, self.kernel_init)(x), self.layer_norm, self.activation)
         return x
+
+
+class UnitFeatures(nn.Module):
+    """Features scaled to a norm of one (AVG, Vasan et al., 2024: penultimate normalization). [B, ...] -> [B, F]."""
+
+    torso: nn.Module
+
+    def __call__(self, observation: PyTree) -> jax.Array:
+        """See the class."""
+        features = self.torso(observation)
+        squares = jnp.sum(features**2, axis=-1, keepdims=True)
+        return features * jax.lax.rsqrt(jnp.maximum(squares, 1e-16))  # zeros stay zeros
 
 
 class MinAtarCNN(nn.Module):
@@ -218,7 +231,11 @@ Torso = MLP | MinAtarCNN | NatureCNN | TreeTorso | Sees
 
 
 def torso_for(
-    spec: ObservationSpec, widths: Sequence[int] = (64, 64), layer_norm: bool = False, sees: Sequence[str] = ()
+    spec: ObservationSpec,
+    widths: Sequence[int] = (64, 64),
+    layer_norm: bool = False,
+    sees: Sequence[str] = (),
+    **settings: Any,
 ) -> Torso:
     """The customary torso: Nature's for large images, MinAtar's for small ones, else an MLP.
 
@@ -230,20 +247,25 @@ def torso_for(
       widths: of the MLP.
       layer_norm: whether layers are normalized.
       sees: names of the parts of a dictionary that the torso is shown; none for all there is.
+      settings: further fields of the MLP.
 
     Raises:
       InputError: if `sees` names what there is not, or the tree has no arrays.
     """
     if sees:
-        return Sees(torso_for(parts(spec, sees), widths, layer_norm), tuple(sees))
+        return Sees(torso_for(parts(spec, sees), widths, layer_norm, **settings), tuple(sees))
+
+    def mlp(widths: Sequence[int]) -> MLP:
+        return MLP(tuple(widths), layer_norm=layer_norm, **settings)
+
     if is_array(spec):
-        return _convolutions(spec, layer_norm) if is_image(spec) else MLP(tuple(widths), layer_norm=layer_norm)
+        return _convolutions(spec, layer_norm) if is_image(spec) else mlp(widths)
     arrays = named_arrays(spec)
     require(bool(arrays), "observation_spec", spec, "a tree with at least one array")
     images = {name: _convolutions(array, layer_norm) for name, array in arrays.items() if is_image(array)}
     if not images:
-        return MLP(tuple(widths), layer_norm=layer_norm)
-    joint = MLP((max(torso.width for torso in images.values()),), layer_norm=layer_norm)
+        return mlp(widths)
+    joint = mlp((max(torso.width for torso in images.values()),))
     return TreeTorso({name: torso.clone(width=0) for name, torso in images.items()}, joint)
 
 

@@ -1,0 +1,85 @@
+"""AVG (Vasan et al., Deep Policy Gradient Methods Without Batch Updates, Target Networks, or Replay Buffers, 2024).
+
+Every step is learned from once, as it is taken. Defaults are those of the authors' code (avg.py) for Hopper and
+Walker2d; for Ant, HalfCheetah and Humanoid they have 0.0063, 0.0087 and a temperature of 0.07. An observation joins the
+running statistics here when it has been acted on, there before. Several environments are not theirs: gradients are
+averaged.
+"""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import optax
+
+from jaxq.agents import AVG, AVGHyperparameters, LinearSchedule, Normalized, flatten_small
+from jaxq.configs import ContinuousEnvironments, Discount, presets
+from jaxq.errors import require
+from jaxq.networks import MLP, ActionCritic, Dense, GaussianPolicyNetwork, UnitFeatures
+from jaxq.runs import main
+from jaxq.training import OnPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Discount, ContinuousEnvironments):
+    """The axes of avg."""
+
+    env: str = "gymnax/Pendulum-v1"
+    total_steps: int = 10_000_000
+    eval_episodes: int = 8
+    actor_learning_rate: float = 1.1e-5
+    """Step size of the actor."""
+    critic_learning_rate: float = 7.7e-5
+    """Step size of the critic."""
+    temperature: float = 0.3
+    """Price of entropy."""
+    beta1: float = 0.0
+    """Decay of Adam's mean of gradients."""
+    hidden_widths: tuple[int, ...] = (256, 256)
+    """Hidden layers of actor and critic."""
+
+
+PRESETS = presets(
+    Config,
+    classic={
+        "total_steps": 100_000,
+        "actor_learning_rate": 1e-4,
+        "critic_learning_rate": 5e-4,
+        "temperature": 0.1,
+        "discount": 0.95,
+        "hidden_widths": (64, 64),
+    },
+)
+
+
+def build(config: Config) -> OnPolicy:
+    """Put the agent and its training together."""
+    require(0 <= config.beta1 < 1, "beta1", config.beta1, "in [0, 1)")
+    training, evaluation, actions = config.make_environments()
+    orthogonal = nn.initializers.orthogonal(1.0)
+    layers = functools.partial(MLP, config.hidden_widths, activation=nn.leaky_relu, kernel_init=orthogonal)
+    head = functools.partial(Dense, kernel_init=orthogonal)
+    agent = AVG(
+        actor=GaussianPolicyNetwork(lambda mode: UnitFeatures(layers()), actions.size, make_head=head),
+        critic=ActionCritic(lambda mode: UnitFeatures(layers()), make_head=head),
+        observation_spec=training.observation_spec,
+        action_spec=actions,
+        optimizer=flatten_small(optax.scale_by_adam(b1=config.beta1)),
+        hyper=AVGHyperparameters(
+            actor_learning_rate=LinearSchedule.constant(config.actor_learning_rate),
+            critic_learning_rate=LinearSchedule.constant(config.critic_learning_rate),
+            temperature=config.temperature,
+            discount=config.discount,
+        ),
+    )
+    return OnPolicy(
+        agent=Normalized(agent),
+        environment=training,
+        evaluation=config.make_evaluation(evaluation),
+        num_members=config.num_seeds,
+        rollout_steps=1,
+    )
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

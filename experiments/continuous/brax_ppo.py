@@ -1,0 +1,90 @@
+"""PPO as Brax and MuJoCo Playground configure it (Freeman et al., 2021; Zakka et al., MuJoCo Playground, 2025).
+
+A squashed Gaussian whose deviation depends on the state, swish networks, normalized observations; where observations
+have parts, the policy can do without what its critic is told. Defaults are Playground's for the quadruped Go1.
+Minibatches are of single steps, where Brax's are of whole unrolls whose advantages are computed anew in each; the
+running statistics move after learning and not before it.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+
+import flax.linen as nn
+
+from jaxq.agents import Normalized, SquashedGaussian
+from jaxq.configs import ContinuousEnvironments, PPOLearner, Privileged, action_size, presets
+from jaxq.networks import Dense, GaussianPolicyNetwork, Mode, PolicyAndValueNetwork, Torso, by_softplus, torso_for
+from jaxq.runs import main
+from jaxq.training import OnPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Privileged, PPOLearner, ContinuousEnvironments):
+    """The axes of brax_ppo."""
+
+    env: str = "gymnax/Pendulum-v1"
+    total_steps: int = 200_000_000
+    eval_episodes: int = 8
+    num_envs: int = 8192
+    rollout_steps: int = 20
+    minibatches: int = 32
+    epochs: int = 4
+    discount: float = 0.97
+    learning_rate: float = 3e-4
+    max_gradient_norm: float = 1.0
+    clip: float = 0.3
+    entropy_weight: float = 1e-2
+    reward_scale: float = 1.0
+    """Rewards are multiplied by this before learning."""
+    policy_widths: tuple[int, ...] = (512, 256, 128)
+    """Hidden layers of the policy."""
+    value_widths: tuple[int, ...] = (512, 256, 128)
+    """Hidden layers of the value."""
+
+
+PRESETS = presets(
+    Config,
+    classic={
+        "total_steps": 500_000,
+        "num_envs": 64,
+        "minibatches": 8,
+        "discount": 0.95,
+        "learning_rate": 1e-3,
+        "reward_scale": 0.1,
+        "policy_widths": (64, 64),
+        "value_widths": (64, 64),
+    },
+)
+
+
+def build(config: Config) -> OnPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_whole_environments()
+    uniform = nn.initializers.lecun_uniform(in_axis=-1, out_axis=-2)
+
+    head = functools.partial(Dense, kernel_init=uniform)
+
+    def layers(widths: tuple[int, ...], sees: tuple[str, ...]) -> Callable[[Mode], Torso]:
+        spec = training.observation_spec
+        return lambda mode: torso_for(spec, widths, sees=sees, activation=nn.swish, kernel_init=uniform)
+
+    policy = GaussianPolicyNetwork(
+        layers(config.policy_widths, config.seen_by_actor(training)),
+        action_size(training),
+        log_std_range=(math.log(0.001), math.inf),
+        bound=by_softplus,
+        make_head=head,
+    )
+    agent = config.make_ppo(
+        training,
+        PolicyAndValueNetwork(policy, layers(config.value_widths, config.seen_by_critic(training)), head),
+        hyper={"reward_scale": config.reward_scale},
+        policy=SquashedGaussian(),
+    )
+    return config.make_training(Normalized(agent), training, evaluation)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

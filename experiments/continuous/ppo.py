@@ -1,0 +1,76 @@
+"""PPO (Schulman et al., Proximal Policy Optimization Algorithms, 2017) for continuous actions.
+
+Defaults are those of CleanRL (ppo_continuous_action.py) for MuJoCo: a Gaussian whose deviation is the same in all
+states and whose numbers are clipped to the actions; observations normalized and rewards scaled by running statistics.
+Here these move after each rollout and not within it, and returns that are cut off end in a value.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+
+from jaxq.agents import ClippedGaussian, Normalized, ScaledRewards, clipped_squared
+from jaxq.configs import ContinuousEnvironments, PPOLearner, RewardClip, action_size, presets
+from jaxq.networks import Dense, Mode, PolicyAndValueNetwork, SharedStdPolicyNetwork, Torso, torso_for
+from jaxq.runs import main
+from jaxq.training import OnPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(RewardClip, PPOLearner, ContinuousEnvironments):
+    """The axes of ppo."""
+
+    env: str = "gymnax/Pendulum-v1"
+    total_steps: int = 1_000_000
+    eval_episodes: int = 8
+    num_envs: int = 1
+    rollout_steps: int = 2048
+    epochs: int = 10
+    learning_rate: float = 3e-4
+    learning_rate_final: float | None = 0.0
+    adam_epsilon: float = 1e-5
+    max_gradient_norm: float = 0.5
+    reward_clip: float = 10.0
+    value_clip: float = 0.2
+    """How far from what it was a value counts as learned; infinity for no bound."""
+    observation_clip: float = 10.0
+    """Normalized observations are clipped to plus or minus this."""
+    hidden_widths: tuple[int, ...] = (64, 64)
+    """Hidden layers of policy and value; images go through the convolutions of their size first."""
+
+
+PRESETS = presets(
+    Config,
+    classic={"total_steps": 200_000, "num_envs": 8, "rollout_steps": 256, "discount": 0.9, "learning_rate": 1e-3},
+)
+
+
+def build(config: Config) -> OnPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, _ = config.make_environments()
+    orthogonal = nn.initializers.orthogonal
+    spec, widths = training.observation_spec, config.hidden_widths
+
+    def torso(mode: Mode) -> Torso:
+        del mode
+        return torso_for(spec, widths, activation=nn.tanh, kernel_init=orthogonal(2.0**0.5))
+
+    def head(scale: float) -> Callable[[int], Dense]:
+        return functools.partial(Dense, kernel_init=orthogonal(scale))
+
+    policy = SharedStdPolicyNetwork(torso, action_size(training), head(0.01))
+    ppo = config.make_ppo(
+        training,
+        PolicyAndValueNetwork(policy, torso, head(1.0)),
+        hyper={"reward_clip": config.reward_clip},
+        policy=ClippedGaussian(),
+        value_loss=clipped_squared(config.value_clip),
+    )
+    agent = Normalized(ScaledRewards(ppo, config.discount), largest=config.observation_clip)
+    return config.make_training(agent, training, evaluation)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

@@ -1,0 +1,98 @@
+"""REPPO (Voelcker et al., Relative Entropy Pathwise Policy Optimization, 2025).
+
+On-policy and without target networks: soft λ-returns, an HL-Gauss critic that foresees its own embedding, a policy that
+climbs it by pathwise gradients and turns back where it has gone too far from the one that acted. Networks and numbers
+are those of the authors' code (reppo.py), for thousands of environments on an accelerator; classic control has a preset
+for two cores. Observations are normalized by the statistics of all rollouts before the one that is learned from, where
+theirs are with it; and their environments begin in the midst of an episode, which these do not.
+"""
+
+import dataclasses
+import functools
+import math
+
+import jax.numpy as jnp
+
+from jaxq.agents import KLBound, Normalized, SelfPrediction
+from jaxq.bellman import HLGauss
+from jaxq.configs import Adam, Atoms, LambdaActorCriticLearner, Privileged, action_size, presets, seeing
+from jaxq.errors import require
+from jaxq.networks import GaussianPolicyNetwork, RMSNormMLP, SelfPredictiveCritic, by_sum
+from jaxq.runs import main
+from jaxq.training import OnPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Privileged, Adam, Atoms, LambdaActorCriticLearner):
+    """The axes of reppo."""
+
+    total_steps: int = 50_000_000
+    num_envs: int = 1024
+    rollout_steps: int = 128
+    minibatches: int = 128
+    epochs: int = 4
+    learning_rate: float = 3e-4
+    max_gradient_norm: float = 0.5
+    v_min: float = 0.0
+    v_max: float = 150.0
+    num_atoms: int = 151
+    kl_bound: float = 0.1
+    """Bound on the divergence of the policy from the one that acted, in nats."""
+    kl_price: float = 0.01
+    """Price of that divergence before tuning."""
+    auxiliary_weight: float = 1.0
+    """Of the loss of what the critic foresees."""
+    width: int = 512
+    """Units of all layers."""
+    smallest_std: float = 0.1
+    """Added to the policy's standard deviation before squashing."""
+
+
+PRESETS = presets(
+    Config,
+    classic={
+        "total_steps": 200_000,
+        "num_envs": 32,
+        "rollout_steps": 32,
+        "minibatches": 8,
+        "width": 64,
+        "learning_rate": 1e-3,
+        "discount": 0.95,
+        "reward_scale": 0.1,
+        "v_min": -40.0,
+        "v_max": 10.0,
+    },
+)
+
+
+def build(config: Config) -> OnPolicy:
+    """Put the agent and its training together."""
+    require(config.smallest_std > 0, "smallest_std", config.smallest_std, "positive")
+    training, evaluation, _ = config.make_whole_environments()
+    representation = HLGauss(config.make_support())
+    layers = functools.partial(RMSNormMLP, (config.width,) * 2)
+    actor = GaussianPolicyNetwork(
+        lambda mode: layers(),
+        action_size(training),
+        log_std_range=(math.log(config.smallest_std), math.inf),
+        bound=by_sum,
+    )
+    critic = SelfPredictiveCritic(
+        representation.width,
+        config.width,
+        prior=lambda: representation.encode(jnp.zeros(1))[0],
+        sees=config.seen_by_critic(training),
+    )
+    agent = config.make_lambda_actor_critic(
+        training,
+        seeing(config.seen_by_actor(training), actor),
+        critic,
+        representation,
+        constraint=KLBound(config.kl_bound, config.kl_price),
+        auxiliary=SelfPrediction(config.auxiliary_weight),
+    )
+    return config.make_training(Normalized(agent, epsilon=1e-2), training, evaluation)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)
