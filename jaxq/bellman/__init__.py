@@ -2,7 +2,7 @@
 
 from jaxq.bellman import operators, risk
 from jaxq.bellman.backups import backup
-from jaxq.bellman.base import Distributional, Representation, ScalarTarget
+from jaxq.bellman.base import Distributional, EachPart, Representation, ScalarTarget, can_average
 from jaxq.bellman.categorical import Categorical, HLGauss, Support, TwoHot
 from jaxq.bellman.channels import (
     ByMagnitude,
@@ -38,6 +38,7 @@ __all__ = [
     "Channels",
     "Decomposed",
     "Distributional",
+    "EachPart",
     "Expectile",
     "First",
     "FullyParameterizedQuantile",
@@ -69,6 +70,7 @@ __all__ = [
     "backup",
     "by_sign",
     "by_sign_and_size",
+    "can_average",
     "cut_at_end",
     "gains_and_losses",
     "huber",

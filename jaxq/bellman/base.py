@@ -3,6 +3,7 @@
 Axes: `B` samples, `A` actions, `W` outputs of the head for one return, `T` numbers of a target.
 """
 
+import dataclasses
 from typing import Any, Protocol
 
 import jax
@@ -45,6 +46,18 @@ class Representation(Protocol):
         """How much there is left to learn from each sample, [B]; arguments as of `loss`."""
         return self.loss(prediction, target)
 
+    def averaged(self, predictions: jax.Array) -> jax.Array:
+        """The prediction that `target` would back up of K predictions with equal weights: [..., K, W] -> [..., W].
+
+        Representations whose mean is none of theirs do not have it (`can_average`).
+        """
+        raise NotImplementedError
+
+
+def can_average(representation: Representation) -> bool:
+    """Whether predictions of this representation have a mean: `Representation.averaged`."""
+    return type(representation).averaged is not Representation.averaged
+
 
 class Distributional(Representation, Protocol):
     """A representation of the whole distribution of the return, so that attitudes to risk can be told from it."""
@@ -55,6 +68,40 @@ class Distributional(Representation, Protocol):
         Returns:
           Values, in ascending order where they are quantiles, and probabilities, each [..., N].
         """
+
+
+@dataclasses.dataclass(frozen=True)
+class EachPart(Representation):
+    """P returns that are learned side by side, each by itself: predictions [B, P, W], targets [B, P, T].
+
+    Loss and priority are means over them.
+
+    Attributes:
+      representation: of each.
+    """
+
+    representation: Representation
+
+    @property
+    def width(self) -> int:
+        """That of each."""
+        return self.representation.width
+
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`: of each, [..., P]."""
+        return self.representation.value(prediction)
+
+    def target(self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array) -> Any:
+        """See `Representation.target`: of each, [B, P, T], from predictions [B, P, A, W] and weights [B, P, A]."""
+        return jax.vmap(self.representation.target, (None, None, 1, 1), 1)(reward, discount, next_prediction, weights)
+
+    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.loss`."""
+        return jax.vmap(self.representation.loss, 1, 1)(prediction, target).mean(axis=1)
+
+    def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.priority`."""
+        return jax.vmap(self.representation.priority, 1, 1)(prediction, target).mean(axis=1)
 
 
 class ScalarTarget(Representation):

@@ -114,6 +114,10 @@ class OverAtoms(Distributional):
         own = -jnp.sum(jax.scipy.special.xlogy(target, target), axis=-1)
         return jnp.maximum(cross_entropy(prediction, target) - own, 0.0)
 
+    def averaged(self, predictions: jax.Array) -> jax.Array:
+        """See `Representation.averaged`: the logarithms of the mixture's probabilities."""
+        return jax.nn.logsumexp(jax.nn.log_softmax(predictions, axis=-1), axis=-2) - jnp.log(predictions.shape[-2])
+
 
 @dataclasses.dataclass(frozen=True)
 class Categorical(OverAtoms):

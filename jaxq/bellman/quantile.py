@@ -182,6 +182,10 @@ class Quantile(Distributional):
         """See `Distributional.distribution`."""
         return jnp.sort(prediction, axis=-1), jnp.full_like(prediction, 1.0 / self.num_quantiles)
 
+    def averaged(self, predictions: jax.Array) -> jax.Array:
+        """See `Representation.averaged`: the mean of the quantile functions."""
+        return jnp.mean(predictions, axis=-2)
+
 
 @dataclasses.dataclass(frozen=True)
 class ImplicitQuantile(Distributional):
@@ -232,6 +236,10 @@ class ImplicitQuantile(Distributional):
         return jnp.take_along_axis(values, order, axis=-1), jnp.diff(
             between, axis=-1, prepend=jnp.zeros_like(fractions[..., :1]), append=jnp.ones_like(fractions[..., :1])
         )
+
+    def averaged(self, predictions: jax.Array) -> jax.Array:
+        """See `Representation.averaged`: the mean of the quantile functions, which are all at the same fractions."""
+        return jnp.mean(predictions, axis=-2)
 
     def _values(self, prediction: jax.Array) -> jax.Array:
         return prediction[..., : prediction.shape[-1] // 2]

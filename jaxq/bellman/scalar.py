@@ -51,6 +51,10 @@ class Scalar(ScalarTarget):
         """See `Representation.priority`: the absolute error (Schaul et al., 2016)."""
         return jnp.abs(prediction - target)[..., 0]
 
+    def averaged(self, predictions: jax.Array) -> jax.Array:
+        """See `Representation.averaged`."""
+        return jnp.mean(predictions, axis=-2)
+
 
 # Exponents beyond this are continued by their tangent, so that gradients stay finite.
 _LARGEST_EXPONENT = 20.0
