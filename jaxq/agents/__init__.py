@@ -2,18 +2,31 @@
 
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticHyperparameters, ActorCriticState
 from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random_shift
+from jaxq.agents.auto_regressive import AutoRegressiveHyperparameters, AutoRegressiveSoftQLearning
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
+from jaxq.agents.coarse_to_fine import CoarseToFineQLearning, SequenceCoarseToFineQLearning
+from jaxq.agents.common_target import CommonTargetQLearning, REValueD
+from jaxq.agents.decompositions import MeanOfParts, Undivided
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.agents.ensemble import EnsembleQLearning
 from jaxq.agents.entropy import FixedTemperature, TunedTemperature
-from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonUntil, EpsilonZGreedy, Greedy
+from jaxq.agents.exploration import (
+    Boltzmann,
+    EachDimension,
+    EpsilonByUse,
+    EpsilonGreedy,
+    EpsilonLadder,
+    EpsilonUntil,
+    EpsilonZGreedy,
+    Greedy,
+)
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
 from jaxq.agents.noise import GaussianNoise, NoiseByEnvironment, OrnsteinUhlenbeckNoise, PolicySample, Smoothing
 from jaxq.agents.normalized import Normalized, RunningStatistics
-from jaxq.agents.policies import Deterministic, SquashedGaussian
+from jaxq.agents.policies import Bernoulli, Deterministic, SquashedGaussian
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
@@ -31,13 +44,20 @@ __all__ = [
     "ActorCriticState",
     "Agent",
     "AnnealedHorizon",
+    "AutoRegressiveHyperparameters",
+    "AutoRegressiveSoftQLearning",
     "AuxiliaryQLearning",
+    "Bernoulli",
     "Boltzmann",
+    "CoarseToFineQLearning",
+    "CommonTargetQLearning",
     "DelayedPolyakUpdate",
     "Deterministic",
     "DirectAdvantage",
     "DirectAdvantageHyperparameters",
+    "EachDimension",
     "EnsembleQLearning",
+    "EpsilonByUse",
     "EpsilonGreedy",
     "EpsilonLadder",
     "EpsilonUntil",
@@ -52,6 +72,7 @@ __all__ = [
     "LambdaQHyperparameters",
     "LambdaQLearning",
     "LinearSchedule",
+    "MeanOfParts",
     "NoiseByEnvironment",
     "Normalized",
     "OnPolicyAgent",
@@ -62,6 +83,7 @@ __all__ = [
     "PolyakUpdate",
     "QLearning",
     "QLearningHyperparameters",
+    "REValueD",
     "RecurrentLambdaQLearning",
     "RecurrentQLearning",
     "Resets",
@@ -70,10 +92,12 @@ __all__ = [
     "RunningStatistics",
     "SaddlePointQLearning",
     "SelfPredictiveQLearning",
+    "SequenceCoarseToFineQLearning",
     "Smoothing",
     "SoftWindow",
     "SquashedGaussian",
     "TunedTemperature",
+    "Undivided",
     "VarianceWeightedQLearning",
     "WindowShift",
     "except_for",

@@ -10,7 +10,7 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 
-from jaxq.bellman import Representation, backup, can_average
+from jaxq.bellman import Averages, Representation, backup
 from jaxq.bellman.operators import Operator
 from jaxq.envs.discretized import Bins
 from jaxq.errors import require
@@ -94,7 +94,7 @@ class MeanOfParts:
     Seyde et al., Solving Continuous Control via Q-Learning (DecQN), 2023, eq. 2. The value of an action is the sum of D
     values `Q_i / D`, so that its greedy action, its softmax policy and that policy's entropy are made of the parts'
     own: operators weigh each part by itself, at their own temperature, and their bonuses add up. (Munchausen's floor
-    is then one for the log-policy of each part.) Distributions are averaged as `Representation.averaged` has it:
+    is then one for the log-policy of each part.) Distributions are averaged as `Averages.averaged` has it:
     quantile functions pointwise, probabilities as a mixture.
 
     Attributes:
@@ -113,6 +113,7 @@ class MeanOfParts:
 
     def taken(self, representation: Representation, predictions: jax.Array, choice: jax.Array) -> jax.Array:
         """See `Decomposition.taken`, of predictions [B, D, A, W]."""
+        assert isinstance(representation, Averages)
         return representation.averaged(chosen(predictions, choice))
 
     def backup(
@@ -140,4 +141,4 @@ class MeanOfParts:
     def check(self, representation: Representation) -> None:
         """See `Decomposition.check`."""
         allowed = "one whose predictions can be averaged (Scalar, quantiles, probabilities over atoms)"
-        require(can_average(representation), "representation", type(representation).__name__, allowed)
+        require(isinstance(representation, Averages), "representation", type(representation).__name__, allowed)

@@ -32,6 +32,42 @@ class Deterministic:
 
 
 @dataclasses.dataclass(frozen=True)
+class Given:
+    """Actions [B, size] that were made elsewhere, for strategies to put noise on."""
+
+    def mode(self, outputs: jax.Array) -> jax.Array:
+        """See `Policy.mode`."""
+        return outputs
+
+    def sample(self, outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Policy.sample`: the action itself."""
+        del key
+        return outputs, jnp.zeros(outputs.shape[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Bernoulli:
+    """Either -1 or 1 in each dimension, independently; outputs are the logits of 1, [B, size].
+
+    Bang-bang control as a policy (Seyde et al., Is Bang-Bang Control All You Need?, 2021). Samples are
+    reparameterized straight through: an action's gradient is that of its mean, `2σ(x) - 1`. The log-density is the
+    log-probability, whose gradient is so, in expectation, that of the negative entropy.
+    """
+
+    def mode(self, outputs: jax.Array) -> jax.Array:
+        """See `Policy.mode`: the likelier of the two."""
+        return jnp.where(outputs >= 0, 1.0, -1.0)
+
+    def sample(self, outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Policy.sample`."""
+        probability = jax.nn.sigmoid(outputs)
+        drawn = jax.random.bernoulli(key, probability).astype(outputs.dtype)
+        up = drawn + probability - jax.lax.stop_gradient(probability)
+        log_probability = up * jax.nn.log_sigmoid(outputs) + (1.0 - up) * jax.nn.log_sigmoid(-outputs)
+        return 2.0 * up - 1.0, jnp.sum(log_probability, axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
 class SquashedGaussian:
     """`tanh(N(mean, std²))`; outputs are mean and log standard deviation before squashing, each [B, size]."""
 

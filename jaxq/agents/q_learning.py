@@ -77,7 +77,7 @@ class QLearning(RecordsNothing):
     hyper: QLearningHyperparameters
     representation: Representation
     channels: Channels = as_given
-    actions: Decomposition = Undivided()
+    actions: Decomposition = Undivided()  # noqa: RUF009
 
     def __post_init__(self) -> None:
         self.actions.check(self.representation)

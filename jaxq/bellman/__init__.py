@@ -2,7 +2,7 @@
 
 from jaxq.bellman import operators, risk
 from jaxq.bellman.backups import backup
-from jaxq.bellman.base import Distributional, EachPart, Representation, ScalarTarget, can_average
+from jaxq.bellman.base import Averages, Distributional, EachPart, Representation, ScalarTarget
 from jaxq.bellman.categorical import Categorical, HLGauss, Support, TwoHot
 from jaxq.bellman.channels import (
     ByMagnitude,
@@ -33,6 +33,7 @@ from jaxq.bellman.risk import RiskSensitive, StockAugmented
 from jaxq.bellman.scalar import ItakuraSaito, Scalar, huber
 
 __all__ = [
+    "Averages",
     "ByMagnitude",
     "Categorical",
     "Channels",
@@ -70,7 +71,6 @@ __all__ = [
     "backup",
     "by_sign",
     "by_sign_and_size",
-    "can_average",
     "cut_at_end",
     "gains_and_losses",
     "huber",

@@ -46,18 +46,6 @@ class Representation(Protocol):
         """How much there is left to learn from each sample, [B]; arguments as of `loss`."""
         return self.loss(prediction, target)
 
-    def averaged(self, predictions: jax.Array) -> jax.Array:
-        """The prediction that `target` would back up of K predictions with equal weights: [..., K, W] -> [..., W].
-
-        Representations whose mean is none of theirs do not have it (`can_average`).
-        """
-        raise NotImplementedError
-
-
-def can_average(representation: Representation) -> bool:
-    """Whether predictions of this representation have a mean: `Representation.averaged`."""
-    return type(representation).averaged is not Representation.averaged
-
 
 class Distributional(Representation, Protocol):
     """A representation of the whole distribution of the return, so that attitudes to risk can be told from it."""
@@ -68,6 +56,17 @@ class Distributional(Representation, Protocol):
         Returns:
           Values, in ascending order where they are quantiles, and probabilities, each [..., N].
         """
+
+
+class Averages:
+    """Base of representations whose predictions have a mean."""
+
+    def averaged(self, predictions: jax.Array) -> jax.Array:
+        """The prediction that `target` would back up of K predictions with equal weights: [..., K, W] -> [..., W].
+
+        Number by number, unless they say otherwise: of quantile functions at the same fractions the pointwise mean.
+        """
+        return jnp.mean(predictions, axis=-2)
 
 
 @dataclasses.dataclass(frozen=True)

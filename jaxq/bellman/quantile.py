@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxq import platforms
-from jaxq.bellman.base import Distributional, Representation
+from jaxq.bellman.base import Averages, Distributional, Representation
 from jaxq.errors import require
 
 
@@ -144,7 +144,7 @@ def _pointwise_backup(reward: jax.Array, discount: jax.Array, next_values: jax.A
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantile(Distributional):
+class Quantile(Averages, Distributional):
     """QR-DQN (Dabney et al., 2018a): N quantiles at the midpoints.
 
     Attributes:
@@ -182,13 +182,9 @@ class Quantile(Distributional):
         """See `Distributional.distribution`."""
         return jnp.sort(prediction, axis=-1), jnp.full_like(prediction, 1.0 / self.num_quantiles)
 
-    def averaged(self, predictions: jax.Array) -> jax.Array:
-        """See `Representation.averaged`: the mean of the quantile functions."""
-        return jnp.mean(predictions, axis=-2)
-
 
 @dataclasses.dataclass(frozen=True)
-class ImplicitQuantile(Distributional):
+class ImplicitQuantile(Averages, Distributional):
     """IQN (Dabney et al., 2018b): quantiles at fractions that the network samples; predictions are [..., 2N].
 
     Attributes:
@@ -236,10 +232,6 @@ class ImplicitQuantile(Distributional):
         return jnp.take_along_axis(values, order, axis=-1), jnp.diff(
             between, axis=-1, prepend=jnp.zeros_like(fractions[..., :1]), append=jnp.ones_like(fractions[..., :1])
         )
-
-    def averaged(self, predictions: jax.Array) -> jax.Array:
-        """See `Representation.averaged`: the mean of the quantile functions, which are all at the same fractions."""
-        return jnp.mean(predictions, axis=-2)
 
     def _values(self, prediction: jax.Array) -> jax.Array:
         return prediction[..., : prediction.shape[-1] // 2]

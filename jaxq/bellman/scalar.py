@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxq.bellman.base import ScalarTarget
+from jaxq.bellman.base import Averages, ScalarTarget
 from jaxq.errors import require
 
 
@@ -16,7 +16,7 @@ def huber(error: jax.Array, threshold: float) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scalar(ScalarTarget):
+class Scalar(Averages, ScalarTarget):
     """A scalar return, learned with the squared or the Huber loss.
 
     Attributes:
@@ -50,10 +50,6 @@ class Scalar(ScalarTarget):
     def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """See `Representation.priority`: the absolute error (Schaul et al., 2016)."""
         return jnp.abs(prediction - target)[..., 0]
-
-    def averaged(self, predictions: jax.Array) -> jax.Array:
-        """See `Representation.averaged`."""
-        return jnp.mean(predictions, axis=-2)
 
 
 # Exponents beyond this are continued by their tangent, so that gradients stay finite.

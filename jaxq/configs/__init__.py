@@ -13,13 +13,14 @@ from jaxq.configs.actor_critic import (
     action_size,
 )
 from jaxq.configs.axis import Axis, build_and_tell, recording
+from jaxq.configs.discretized import DecomposedQLearner, EachDimensionEpsilon, ZoomingQLearner
 from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironments, Environments
 from jaxq.configs.exploration import Epsilon, Exploration
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize
 from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, Q_LEARNING, Presets, presets
-from jaxq.configs.q_learning import LambdaQLearner, QLearner
+from jaxq.configs.q_learning import LambdaQLearner, QLearner, QLearnerOfAny
 from jaxq.configs.replay import NStep, Replay, Sequences
 from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
 from jaxq.configs.rewards import Discount, RewardClip, RewardShift
@@ -43,10 +44,12 @@ __all__ = [
     "Axis",
     "Chain",
     "ContinuousEnvironments",
+    "DecomposedQLearner",
     "DelayedActor",
     "Device",
     "Discount",
     "DiscreteEnvironments",
+    "EachDimensionEpsilon",
     "Environments",
     "Epsilon",
     "Exploration",
@@ -63,6 +66,7 @@ __all__ = [
     "PlainOperator",
     "Presets",
     "QLearner",
+    "QLearnerOfAny",
     "QuantileHuber",
     "RAdam",
     "Replay",
@@ -76,6 +80,7 @@ __all__ = [
     "Targets",
     "Temperature",
     "Track",
+    "ZoomingQLearner",
     "action_size",
     "build_and_tell",
     "presets",

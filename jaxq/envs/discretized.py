@@ -51,8 +51,8 @@ LARGEST_INDEX = 2**23  # up to which cells are told apart by float32 actions
 class Cells(Continuous):
     """Each dimension takes the centre of one of n^L cells of [-1, 1], found by L choices from coarse to fine.
 
-    Level l + 1 cuts the interval that level l has chosen into n equal ones. (Seo et al., CQN, 2024.) Intervals are told by
-    their index among the n^l of their level, from 0, which is that of the whole.
+    Each level cuts the interval that the one before has chosen into n equal ones (Seo et al., CQN, 2024). An interval
+    is told by its index, from 0, among the n^l that there are after l choices.
 
     Attributes:
       levels: L.

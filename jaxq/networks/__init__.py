@@ -1,5 +1,6 @@
 """flax.linen networks: torsos, heads, and the whole functions joined of them; the one convolution, the one product."""
 
+from jaxq.networks.coarse_to_fine import CoarseToFineNetwork, SequenceCoarseToFineNetwork, UtilityNetwork
 from jaxq.networks.convolution import Conv
 from jaxq.networks.critics import ActionCritic
 from jaxq.networks.ensembles import Ensemble
@@ -8,6 +9,7 @@ from jaxq.networks.heads import (
     FRACTIONS,
     ActionValueHead,
     DuelingHead,
+    FactoredHead,
     FullyParameterizedHead,
     ImplicitQuantileHead,
 )
@@ -16,7 +18,7 @@ from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
 from jaxq.networks.policies import GaussianPolicyNetwork, PolicyNetwork, QuantileCriticNetwork, by_tanh
 from jaxq.networks.recurrent import GRU, LSTM, LSTMState
-from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, SimBaNet
+from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, ResidualMLP, SimBaNet
 from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
 from jaxq.networks.skill_luck import SkillLuckNetwork
 from jaxq.networks.torsos import (
@@ -47,11 +49,13 @@ __all__ = [
     "ActionValueNetwork",
     "BatchNormalizedMLP",
     "BroNet",
+    "CoarseToFineNetwork",
     "Conv",
     "Dense",
     "DropoutMLP",
     "DuelingHead",
     "Ensemble",
+    "FactoredHead",
     "FullyParameterizedHead",
     "GaussianPolicyNetwork",
     "ImpalaCNN",
@@ -66,14 +70,17 @@ __all__ = [
     "QuantileCriticNetwork",
     "RandomFeatures",
     "RecurrentActionValueNetwork",
+    "ResidualMLP",
     "Sees",
     "SelfPredictiveNetwork",
+    "SequenceCoarseToFineNetwork",
     "SimBaNet",
     "SkillLuckNetwork",
     "StockNetwork",
     "Torso",
     "TransitionModel",
     "TreeTorso",
+    "UtilityNetwork",
     "attention_maps",
     "by_tanh",
     "parts",

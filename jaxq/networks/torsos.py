@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
 from jaxq.networks.convolution import Conv, Implementation
-from jaxq.networks.linear import Dense
+from jaxq.networks.linear import Dense, lecun_normal
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.observations import Sees, flattened, is_array, is_image, named_arrays, parts, single_array
 from jaxq.types import PyTree
@@ -41,13 +41,14 @@ class MLP(nn.Module):
     widths: Sequence[int] = (64, 64)
     activation: Activation = nn.relu
     layer_norm: bool = False
+    kernel_init: Callable[..., jax.Array] = lecun_normal
 
     @nn.compact
     def __call__(self, observation: PyTree) -> jax.Array:
         """See the class."""
         x = flattened(observation)
         for width in self.widths:
-            x = _activate(Dense(width)(x), self.layer_norm, self.activation)
+            x = _activate(Dense(width, self.kernel_init)(x), self.layer_norm, self.activation)
         return x
 
 
