@@ -1,8 +1,8 @@
 """Bang-bang control (Seyde et al., Is Bang-Bang Control All You Need?, 2021) as a policy: SAC with Bernoulli actions.
 
-Every dimension is at one of its ends, by a coin whose logit is the actor's output; gradients go straight through. As
-Q-learning it is `decqn`. The paper's numbers are those of its baselines, SAC's among them; no code of the authors is
-known to us, and the target entropy, which must be below that of a fair coin, is our own.
+Every dimension is at one of its ends, by a coin whose logit is the actor's output; the actor learns at relaxed samples
+between them. As Q-learning it is `decqn`. The paper's numbers are those of its baselines, SAC's among them; no code of
+the authors is known to us, and the target entropy, which must be below that of a fair coin, is our own.
 """
 
 import dataclasses

@@ -285,7 +285,8 @@ class ActorCritic(RecordsNothing):
         def loss(params: PyTree) -> tuple[jax.Array, Any]:
             variables = {**params, **state.actor.statistics}
             outputs, statistics = self._learning(self.actor, variables, (batch.observation, "learn"))
-            action, log_density = self.policy.sample(outputs, sample_key)
+            sample = getattr(self.policy, "relaxed", self.policy.sample)
+            action, log_density = sample(outputs, sample_key)
             predictions, _ = self._critic(self._climbed(state, key), batch.observation, action, "act", critic_key)
             mixture = self.actor_reduction(representation, jnp.moveaxis(predictions, 0, 1), reduce_key)
             value = reduced_value(representation, mixture)
