@@ -2,15 +2,28 @@
 
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticHyperparameters, ActorCriticState
 from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random_shift
+from jaxq.agents.auto_regressive import AutoRegressiveHyperparameters, AutoRegressiveSoftQLearning
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.avg import AVG, AVGHyperparameters
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.causality import CausalActorCritic
+from jaxq.agents.coarse_to_fine import CoarseToFineQLearning, SequenceCoarseToFineQLearning
+from jaxq.agents.common_target import CommonTargetQLearning, REValueD
+from jaxq.agents.decompositions import MeanOfParts, Undivided
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.agents.energy_flow import EnergyFlowHyperparameters, EnergyFlowLearning
 from jaxq.agents.ensemble import EnsembleQLearning
 from jaxq.agents.entropy import FixedTemperature, TunedTemperature, WeightedTemperature
-from jaxq.agents.exploration import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonUntil, EpsilonZGreedy, Greedy
+from jaxq.agents.exploration import (
+    Boltzmann,
+    EachDimension,
+    EpsilonByUse,
+    EpsilonGreedy,
+    EpsilonLadder,
+    EpsilonUntil,
+    EpsilonZGreedy,
+    Greedy,
+)
 from jaxq.agents.information_gain import CuriousActorCritic, InformationGain
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
 from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
@@ -32,7 +45,14 @@ from jaxq.agents.noise import (
 )
 from jaxq.agents.normalized import AgentAround, Normalized, RunningStatistics, ScaledRewards
 from jaxq.agents.optimistic import Optimism, OptimisticActorCritic
-from jaxq.agents.policies import CategoricalPolicy, ClippedGaussian, Deterministic, FlowPolicy, SquashedGaussian
+from jaxq.agents.policies import (
+    Bernoulli,
+    CategoricalPolicy,
+    ClippedGaussian,
+    Deterministic,
+    FlowPolicy,
+    SquashedGaussian,
+)
 from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters, clipped_squared
 from jaxq.agents.precision import MixedPrecision
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
@@ -56,21 +76,28 @@ __all__ = [
     "Agent",
     "AgentAround",
     "AnnealedHorizon",
+    "AutoRegressiveHyperparameters",
+    "AutoRegressiveSoftQLearning",
     "AuxiliaryQLearning",
     "BellmanRank",
+    "Bernoulli",
     "Boltzmann",
     "CategoricalPolicy",
     "CausalActorCritic",
     "ClippedGaussian",
+    "CoarseToFineQLearning",
+    "CommonTargetQLearning",
     "CuriousActorCritic",
     "DelayedPolyakUpdate",
     "Deterministic",
     "DirectAdvantage",
     "DirectAdvantageHyperparameters",
     "DormancyResets",
+    "EachDimension",
     "EnergyFlowHyperparameters",
     "EnergyFlowLearning",
     "EnsembleQLearning",
+    "EpsilonByUse",
     "EpsilonGreedy",
     "EpsilonLadder",
     "EpsilonUntil",
@@ -91,6 +118,7 @@ __all__ = [
     "LambdaQHyperparameters",
     "LambdaQLearning",
     "LinearSchedule",
+    "MeanOfParts",
     "MixedPrecision",
     "ModelBasedActorCritic",
     "ModelBasedHyperparameters",
@@ -106,6 +134,7 @@ __all__ = [
     "PolyakUpdate",
     "QLearning",
     "QLearningHyperparameters",
+    "REValueD",
     "RecurrentLambdaQLearning",
     "RecurrentQLearning",
     "RepeatedNoise",
@@ -117,10 +146,12 @@ __all__ = [
     "ScaledRewards",
     "SelfPrediction",
     "SelfPredictiveQLearning",
+    "SequenceCoarseToFineQLearning",
     "Smoothing",
     "SoftWindow",
     "SquashedGaussian",
     "TunedTemperature",
+    "Undivided",
     "VarianceWeightedQLearning",
     "WeightedTemperature",
     "WindowShift",

@@ -357,7 +357,8 @@ class ActorCritic(RecordsNothing):
         def loss(params: PyTree) -> tuple[jax.Array, Any]:
             variables = {**params, **state.actor.statistics}
             outputs, statistics = self._policy_outputs(variables, batch)
-            action, log_densities = self.policy.sample(outputs, sample_key)
+            sample = getattr(self.policy, "relaxed", self.policy.sample)
+            action, log_densities = sample(outputs, sample_key)
             predictions, _ = self._critic(self._climbed(state, key), batch.observation, action, "act", critic_key)
             mixture = self.actor_reduction(representation, jnp.moveaxis(predictions, 0, 1), reduce_key)
             worth = reduced_value(representation, mixture) + self._bonus(

@@ -78,7 +78,7 @@ class EnsembleQLearning(RecordsNothing):
         return Followed(jnp.zeros(num_envs, jnp.int32), self.base.init_memory(num_envs))
 
     def values(self, state: EnsembleState, observation: jax.Array, mode: Any, key: jax.Array) -> jax.Array:
-        """Every member's action values, [K, E, A], without its shift.
+        """Every member's action values, [K, E, A] (or [K, E, *parts, A]), without its shift.
 
         A reward shifted by b for ever shifts values by `b / (1 - γ)`.
         """
@@ -101,15 +101,15 @@ class EnsembleQLearning(RecordsNothing):
         values = self.values(state, timestep.observation, "act", predict_key)
         own = values[member, jnp.arange(member.shape[0])]
         exploration = jax.tree.map(lambda leaf: leaf[0], state.members.hyper.exploration)
-        action, exploring = exploration.select(memory.exploring, own, timestep, select_key)
-        return action, Followed(member, exploring), ()
+        choice, exploring = exploration.select(memory.exploring, own, timestep, select_key)
+        return self.base.actions.action(choice), Followed(member, exploring), ()
 
     def exploit(
         self, state: EnsembleState, memory: Followed, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, Followed]:
         """See `Actor.exploit`: greedy on the members' mean."""
         values = self.values(state, timestep.observation, "exploit", key)
-        return jnp.argmax(values.mean(axis=0), axis=-1).astype(jnp.int32), memory
+        return self.base.actions.action(jnp.argmax(values.mean(axis=0), axis=-1).astype(jnp.int32)), memory
 
     def update(
         self, state: EnsembleState, batch: Transition, key: jax.Array

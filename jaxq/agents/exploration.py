@@ -1,4 +1,4 @@
-"""Exploration of agents with discrete actions: how action values become behaviour.
+"""Exploration of agents with discrete choices: how action values become behaviour.
 
 A strategy is a pytree whose numbers are leaves, so that a population can explore in as many ways as it has members.
 What it must remember from step to step is made by `init` and handed on by `select`. Exploration that is part of a
@@ -129,6 +129,72 @@ class EpsilonUntil(EpsilonGreedy):
     def at(self, steps: jax.Array) -> jax.Array:
         """See `EpsilonGreedy.at`."""
         return jnp.where(steps < self.end, super().at(steps), 0.0)
+
+
+class EpsilonByUse(struct.PyTreeNode):
+    """Uniformly random with probability ε, else greedy, where every random action makes ε smaller.
+
+    An action of several parts is random in all of them or in none, as REValueD's authors have it (Ireland and Montana,
+    2024, their code).
+
+    Attributes:
+      initial: ε before the first random action.
+      decay: what a random action leaves of ε.
+      final: below which ε does not fall.
+    """
+
+    initial: Any = 1.0
+    decay: Any = 0.999
+    final: Any = 0.05
+
+    @classmethod
+    def of(cls, initial: float, decay: float, final: float) -> "EpsilonByUse":
+        """From `initial` down to `final`.
+
+        Raises:
+          InputError: unless all are in [0, 1].
+        """
+        for name, value in (("epsilon_initial", initial), ("epsilon_decay", decay), ("epsilon_final", final)):
+            require(0 <= value <= 1, name, value, "in [0, 1]")
+        return cls(initial, decay, final)
+
+    def init(self, num_envs: int) -> jax.Array:
+        """ε."""
+        del num_envs
+        return jnp.float32(self.initial)
+
+    def select(
+        self, epsilon: jax.Array, values: jax.Array, timestep: TimeStep, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """See `Exploration.select`; values may be [E, *parts, A]."""
+        del timestep
+        when_key, what_key = streams(key, "when", "what")
+        at_random = jax.random.uniform(when_key, values.shape[:1]) < epsilon
+        drawn = jax.random.randint(what_key, values.shape[:-1], 0, values.shape[-1])
+        greedy = jnp.argmax(values, axis=-1).astype(jnp.int32)
+        choice = jnp.where(at_random.reshape(-1, *(1,) * (greedy.ndim - 1)), drawn, greedy)
+        return choice, jnp.maximum(epsilon * self.decay ** jnp.sum(at_random), self.final)
+
+
+class EachDimension(struct.PyTreeNode):
+    """A strategy for each of the D dimensions of an action, which know nothing of each other.
+
+    Attributes:
+      strategy: of all.
+      dimensions: D.
+    """
+
+    strategy: Exploration
+    dimensions: int = struct.field(pytree_node=False)
+
+    def init(self, num_envs: int) -> PyTree:
+        """See `Exploration.init`: what each remembers, [D, ...]."""
+        return jax.vmap(lambda _: self.strategy.init(num_envs))(jnp.arange(self.dimensions))
+
+    def select(self, memory: PyTree, values: jax.Array, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        """See `Exploration.select`: choices [E, D] for values [E, D, A]."""
+        keys = jax.random.split(key, self.dimensions)
+        return jax.vmap(self.strategy.select, (0, 1, None, 0), (1, 0))(memory, values, timestep, keys)
 
 
 class EpsilonLadder(struct.PyTreeNode):

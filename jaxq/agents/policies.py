@@ -10,7 +10,11 @@ from jaxq.networks.flows import ConditionalFlow, FlowOutputs
 
 
 class Policy(Protocol):
-    """What an actor-critic needs of a policy. `B` observations."""
+    """What an actor-critic needs of a policy. `B` observations.
+
+    One whose samples are discrete may also have `relaxed(outputs, key)`: the same as `sample` with actions in between,
+    at which the actor climbs.
+    """
 
     def mode(self, outputs: Any) -> jax.Array:
         """The action of evaluation, [B, size]."""
@@ -129,6 +133,49 @@ class Deterministic:
         """See `Policy.sample`: the action itself."""
         del key
         return jnp.tanh(outputs), jnp.zeros_like(outputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """Actions [B, size] that were made elsewhere, for strategies to put noise on."""
+
+    def mode(self, outputs: jax.Array) -> jax.Array:
+        """See `Policy.mode`."""
+        return outputs
+
+    def sample(self, outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Policy.sample`: the action itself."""
+        del key
+        return outputs, jnp.zeros_like(outputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bernoulli:
+    """Either -1 or 1 in each dimension, independently; outputs are the logits of 1, [B, size].
+
+    Bang-bang control as a policy (Seyde et al., Is Bang-Bang Control All You Need?, 2021). An action's gradient is that
+    of its mean, `2σ(x) - 1`, straight through; the log-density is the log-probability, whose gradient is so, in
+    expectation, that of the negative entropy. An actor climbs critics at relaxed samples between the ends,
+    `tanh((x + g) / 2)` with logistic g, whose sign is the sample (Maddison et al., The Concrete Distribution, 2017, at
+    a temperature of 1). Critics have only seen the ends, and their slopes there say little about which is better.
+    """
+
+    def mode(self, outputs: jax.Array) -> jax.Array:
+        """See `Policy.mode`: the likelier of the two."""
+        return jnp.where(outputs >= 0, 1.0, -1.0)
+
+    def sample(self, outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Policy.sample`."""
+        probability = jax.nn.sigmoid(outputs)
+        drawn = (outputs + jax.random.logistic(key, outputs.shape) >= 0).astype(outputs.dtype)
+        up = drawn + probability - jax.lax.stop_gradient(probability)
+        log_probability = up * jax.nn.log_sigmoid(outputs) + (1.0 - up) * jax.nn.log_sigmoid(-outputs)
+        return 2.0 * up - 1.0, log_probability
+
+    def relaxed(self, outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Policy`: the same samples between the ends, with their log-densities as of `sample`."""
+        noise = jax.random.logistic(key, outputs.shape)
+        return jnp.tanh(0.5 * (outputs + noise)), self.sample(outputs, key)[1]
 
 
 @dataclasses.dataclass(frozen=True)

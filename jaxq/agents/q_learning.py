@@ -1,4 +1,4 @@
-"""Q-learning with discrete actions: DQN and all that is composed like it.
+"""Q-learning with discrete, or discretized, actions: DQN and all that is composed like it.
 
 The agent is put together from one object on each axis: network, representation of the return, Bellman operator,
 target schedule, exploration. DQN (Mnih et al., 2015) is `Scalar(1.0)`, `operators.Maximum` and `HardUpdate`.
@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import optax
 
 from jaxq.agents.base import LearnerState, RecordsNothing, init_params
+from jaxq.agents.decompositions import Decomposition, Undivided
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
-from jaxq.bellman import Channels, Representation, as_given, backup, n_step_return, operators
+from jaxq.bellman import Channels, Representation, as_given, n_step_return, operators
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -60,12 +61,14 @@ class QLearning(RecordsNothing):
     """Q-learning, off-policy from replay.
 
     Attributes:
-      network: [B, ...] observations -> [B, A, W], W being the representation's width.
+      network: [B, ...] observations -> [B, A, W], W being the representation's width; where actions have parts,
+        [B, *parts, A, W].
       observation_spec: of one environment.
       optimizer: made without a learning rate (`optax.scale_by_adam()`, not `optax.adam`).
       hyper: initial hyperparameters.
       representation: of the return.
       channels: how rewards fall into those that the representation knows.
+      actions: what an action is made of.
     """
 
     network: Network
@@ -74,8 +77,10 @@ class QLearning(RecordsNothing):
     hyper: QLearningHyperparameters
     representation: Representation
     channels: Channels = as_given
+    actions: Decomposition = Undivided()  # noqa: RUF009
 
     def __post_init__(self) -> None:
+        self.actions.check(self.representation)
         operator = self.hyper.operator
         plain = self.channels is as_given or not operator.adds_to_rewards
         require(plain, "operator", type(operator).__name__, "one without bonuses, as these rewards have channels")
@@ -101,14 +106,15 @@ class QLearning(RecordsNothing):
         network_key, explore_key = streams(key, "network", "explore")
         prediction = self.predict(state.params, timestep.observation, "act", network_key)
         values = self.representation.value(prediction)
-        return *state.hyper.exploration.select(memory, values, timestep, explore_key), ()
+        choice, memory = state.hyper.exploration.select(memory, values, timestep, explore_key)
+        return self.actions.action(choice), memory, ()
 
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
         """See `Agent.exploit`: greedy."""
         values = self.representation.value(self.predict(state.params, timestep.observation, "exploit", key))
-        return jnp.argmax(values, axis=-1).astype(jnp.int32), memory
+        return self.actions.action(jnp.argmax(values, axis=-1).astype(jnp.int32)), memory
 
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`."""
@@ -137,9 +143,7 @@ class QLearning(RecordsNothing):
     def taken(self, params: PyTree, batch: Transition, mode: Mode, key: jax.Array) -> jax.Array:
         """The predictions of the actions that were taken, [B, W]."""
         predictions = self.predict(params, batch.observation, mode, key)
-        # A product with the one-hot action: its gradient is a product too, where that of a gather is a scatter.
-        chosen = jax.nn.one_hot(batch.action, predictions.shape[1], dtype=predictions.dtype)
-        return jnp.einsum("baw,ba->bw", predictions, chosen)
+        return self.actions.taken(self.representation, predictions, self.actions.choice(batch.action))
 
     def backup(
         self, hyper: QLearningHyperparameters, params: PyTree, target_params: PyTree, outcome: Outcome, key: jax.Array
@@ -147,7 +151,7 @@ class QLearning(RecordsNothing):
         """The operator's backup in the representation, [B, T]. What an operator does not use is never computed."""
         target_key, online_key, bonus_key = streams(key, "target", "next action", "bonus")
         value, following = self.representation.value, outcome.next_observation
-        return backup(
+        return self.actions.backup(
             self.representation,
             hyper.operator,
             outcome.reward,
@@ -155,7 +159,7 @@ class QLearning(RecordsNothing):
             self.predict(target_params, following, "target", target_key),
             value(self.predict(params, following, "act", online_key)),
             value(self.predict(target_params, outcome.observation, "act", bonus_key)),
-            outcome.action,
+            self.actions.choice(outcome.action),
         )
 
     def outcome(self, hyper: QLearningHyperparameters, batch: Transition) -> Outcome:

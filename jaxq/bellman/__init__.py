@@ -2,7 +2,7 @@
 
 from jaxq.bellman import operators, risk
 from jaxq.bellman.backups import backup
-from jaxq.bellman.base import Distributional, Representation, ScalarTarget
+from jaxq.bellman.base import Averages, Distributional, EachPart, Representation, ScalarTarget
 from jaxq.bellman.categorical import Categorical, HLGauss, Support, SymexpSupport, TwoHot
 from jaxq.bellman.channels import (
     ByMagnitude,
@@ -33,11 +33,13 @@ from jaxq.bellman.risk import RiskSensitive, StockAugmented
 from jaxq.bellman.scalar import ItakuraSaito, Scalar, huber
 
 __all__ = [
+    "Averages",
     "ByMagnitude",
     "Categorical",
     "Channels",
     "Decomposed",
     "Distributional",
+    "EachPart",
     "Expectile",
     "First",
     "FullyParameterizedQuantile",

@@ -3,6 +3,7 @@
 Axes: `B` samples, `A` actions, `W` outputs of the head for one return, `T` numbers of a target.
 """
 
+import dataclasses
 from typing import Any, Protocol
 
 import jax
@@ -55,6 +56,51 @@ class Distributional(Representation, Protocol):
         Returns:
           Values, in ascending order where they are quantiles, and probabilities, each [..., N].
         """
+
+
+class Averages:
+    """Base of representations whose predictions have a mean."""
+
+    def averaged(self, predictions: jax.Array) -> jax.Array:
+        """The prediction that `target` would back up of K predictions with equal weights: [..., K, W] -> [..., W].
+
+        Number by number, unless they say otherwise: of quantile functions at the same fractions the pointwise mean.
+        """
+        return jnp.mean(predictions, axis=-2)
+
+
+@dataclasses.dataclass(frozen=True)
+class EachPart(Representation):
+    """P returns that are learned side by side, each by itself: predictions [B, P, W], targets [B, P, T].
+
+    Loss and priority are means over them.
+
+    Attributes:
+      representation: of each.
+    """
+
+    representation: Representation
+
+    @property
+    def width(self) -> int:
+        """That of each."""
+        return self.representation.width
+
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`: of each, [..., P]."""
+        return self.representation.value(prediction)
+
+    def target(self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array) -> Any:
+        """See `Representation.target`: of each, [B, P, T], from predictions [B, P, A, W] and weights [B, P, A]."""
+        return jax.vmap(self.representation.target, (None, None, 1, 1), 1)(reward, discount, next_prediction, weights)
+
+    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.loss`."""
+        return jax.vmap(self.representation.loss, 1, 1)(prediction, target).mean(axis=1)
+
+    def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.priority`."""
+        return jax.vmap(self.representation.priority, 1, 1)(prediction, target).mean(axis=1)
 
 
 class ScalarTarget(Representation):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq import platforms
-from jaxq.bellman.base import Distributional, ScalarTarget
+from jaxq.bellman.base import Averages, Distributional, ScalarTarget
 from jaxq.errors import require
 
 
@@ -100,7 +100,7 @@ def cross_entropy(logits: jax.Array, probabilities: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class OverAtoms(Distributional):
+class OverAtoms(Averages, Distributional):
     """Base of the representations by probabilities over fixed atoms: logits, their mean, and the cross-entropy.
 
     Attributes:
@@ -135,6 +135,10 @@ class OverAtoms(Distributional):
         """
         own = -jnp.sum(jax.scipy.special.xlogy(target, target), axis=-1)
         return jnp.maximum(cross_entropy(prediction, target) - own, 0.0)
+
+    def averaged(self, predictions: jax.Array) -> jax.Array:
+        """See `Averages.averaged`: the logarithms of the mixture's probabilities."""
+        return jax.nn.logsumexp(jax.nn.log_softmax(predictions, axis=-1), axis=-2) - jnp.log(predictions.shape[-2])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxq import platforms
-from jaxq.bellman.base import Distributional, Representation
+from jaxq.bellman.base import Averages, Distributional, Representation
 from jaxq.errors import require
 
 
@@ -144,7 +144,7 @@ def _pointwise_backup(reward: jax.Array, discount: jax.Array, next_values: jax.A
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantile(Distributional):
+class Quantile(Averages, Distributional):
     """QR-DQN (Dabney et al., 2018a): N quantiles at the midpoints.
 
     Attributes:
@@ -184,7 +184,7 @@ class Quantile(Distributional):
 
 
 @dataclasses.dataclass(frozen=True)
-class ImplicitQuantile(Distributional):
+class ImplicitQuantile(Averages, Distributional):
     """IQN (Dabney et al., 2018b): quantiles at fractions that the network samples; predictions are [..., 2N].
 
     Attributes:

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxq.bellman.base import ScalarTarget
+from jaxq.bellman.base import Averages, ScalarTarget
 from jaxq.errors import require
 
 
@@ -16,7 +16,7 @@ def huber(error: jax.Array, threshold: float) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scalar(ScalarTarget):
+class Scalar(Averages, ScalarTarget):
     """A scalar return, learned with the squared or the Huber loss.
 
     Attributes:

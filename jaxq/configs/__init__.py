@@ -13,6 +13,7 @@ from jaxq.configs.actor_critic import (
     action_size,
 )
 from jaxq.configs.axis import Axis, build_and_tell, recording
+from jaxq.configs.discretized import DecomposedQLearner, EachDimensionEpsilon, ZoomingQLearner
 from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironments, Environments
 from jaxq.configs.exploration import Epsilon, Exploration
 from jaxq.configs.lambda_actor_critic import LambdaActorCriticLearner
@@ -22,7 +23,7 @@ from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightD
 from jaxq.configs.parallel import Precision, Privileged, seeing
 from jaxq.configs.ppo import PPOLearner
 from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, PARALLEL, Q_LEARNING, Presets, presets
-from jaxq.configs.q_learning import LambdaQLearner, QLearner
+from jaxq.configs.q_learning import LambdaQLearner, QLearner, QLearnerOfAny
 from jaxq.configs.replay import NStep, Replay, Sequences
 from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
 from jaxq.configs.rewards import Discount, RewardClip, RewardShift
@@ -47,10 +48,12 @@ __all__ = [
     "Axis",
     "Chain",
     "ContinuousEnvironments",
+    "DecomposedQLearner",
     "DelayedActor",
     "Device",
     "Discount",
     "DiscreteEnvironments",
+    "EachDimensionEpsilon",
     "Environments",
     "Epsilon",
     "Exploration",
@@ -71,6 +74,7 @@ __all__ = [
     "Presets",
     "Privileged",
     "QLearner",
+    "QLearnerOfAny",
     "QuantileHuber",
     "RAdam",
     "Replay",
@@ -85,6 +89,7 @@ __all__ = [
     "Temperature",
     "Track",
     "WeightDecay",
+    "ZoomingQLearner",
     "action_size",
     "build_and_tell",
     "presets",

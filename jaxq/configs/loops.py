@@ -41,9 +41,10 @@ class FromReplay(Replay, Environments):
         evaluation: Environment,
         *,
         n_step: int | None = None,
+        action_steps: int | None = None,
         sequence_length: int | None = None,
     ) -> loops.OffPolicy:
-        """The training of `agent`, from transitions of n steps or from sequences.
+        """The training of `agent`, from transitions of n steps, which may hold more actions, or from sequences.
 
         Raises:
           InputError: for numbers that replay or loop do not allow.
@@ -51,7 +52,11 @@ class FromReplay(Replay, Environments):
         assert (n_step is None) != (sequence_length is None), "transitions or sequences"
         if sequence_length is None:
             assert n_step is not None
-            replay = self.make_replay(environment, self.num_seeds, n_step, self.total_updates)
+            sizes = (environment, self.num_seeds, n_step)
+            if action_steps is None:
+                replay = self.make_replay(*sizes, self.total_updates)
+            else:
+                replay = self.make_action_sequences(*sizes, action_steps, self.total_updates)
         else:
             replay = self.make_sequences(environment, self.num_seeds, sequence_length, self.total_updates)
         return loops.OffPolicy(

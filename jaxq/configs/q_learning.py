@@ -20,8 +20,11 @@ NumbersT = TypeVar("NumbersT", bound=QLearningHyperparameters)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class QLearner(Adam, RewardShift, RewardClip, FromReplay, DiscreteEnvironments):
-    """Q-learning from replay. What is not given to its functions is made by the axis of that name."""
+class QLearnerOfAny(Adam, RewardShift, RewardClip, FromReplay):
+    """Q-learning from replay, whatever the actions.
+
+    What is not given to its functions is made by the axis of that name.
+    """
 
     def make_hyperparameters(
         self,
@@ -58,6 +61,8 @@ class QLearner(Adam, RewardShift, RewardClip, FromReplay, DiscreteEnvironments):
         *,
         optimizer: optax.GradientTransformation | None = None,
         channels: Channels = as_given,
+        kind: type[QLearning] = QLearning,
+        choices: dict[str, Any] | None = None,
         **numbers: Any,
     ) -> QLearning:
         """The agent of these objects.
@@ -67,19 +72,27 @@ class QLearner(Adam, RewardShift, RewardClip, FromReplay, DiscreteEnvironments):
           network, representation: as of `QLearning`.
           optimizer: Adam unless given.
           channels: as of `QLearning`.
+          kind: of the agent.
+          choices: further fields of it.
           numbers: as of `make_hyperparameters`.
 
         Raises:
           InputError: for numbers that are not allowed.
         """
-        return QLearning(
+        return kind(
             network=network,
             observation_spec=environment.observation_spec,
             optimizer=self.make_optimizer() if optimizer is None else optimizer,
             hyper=self.make_hyperparameters(**numbers),
             representation=representation,
             channels=channels,
+            **(choices or {}),
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QLearner(QLearnerOfAny, DiscreteEnvironments):
+    """Q-learning from replay with discrete actions."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,13 @@ class Replay(Axis):
         ring = replay.UniformReplay.for_environment(environment, members, **self._sizes(n_step))
         return self._prioritized(ring, updates)
 
+    def make_action_sequences(
+        self, environment: Environment, members: int, n_step: int, action_steps: int, updates: float
+    ) -> replay.Replay:
+        """The same with the actions of so many steps in every transition."""
+        sizes = {**self._sizes(n_step), "action_steps": action_steps}
+        return self._prioritized(replay.ActionSequenceReplay.for_environment(environment, members, **sizes), updates)
+
     def make_sequences(self, environment: Environment, members: int, length: int, updates: float) -> replay.Replay:
         """The same of whole sequences of this length."""
         ring = replay.SequenceReplay.for_environment(environment, members, **self._sizes(length))

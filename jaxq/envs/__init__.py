@@ -1,6 +1,7 @@
 """Environments: one contract, `Environment`, and adapters for gymnax, EnvPool, Brax and MuJoCo Playground."""
 
 from jaxq.envs.base import ArraySpec, Batched, Continuous, Discrete, Environment, ObservationSpec, single_spec
+from jaxq.envs.discretized import Bins, Cells, with_actions
 from jaxq.envs.frame_stack import FrameStack
 from jaxq.envs.registry import (
     BACKENDS,
@@ -21,6 +22,8 @@ __all__ = [
     "DOMAINS",
     "ArraySpec",
     "Batched",
+    "Bins",
+    "Cells",
     "Continuous",
     "Discrete",
     "Environment",
@@ -36,4 +39,5 @@ __all__ = [
     "require_discrete",
     "single_spec",
     "split_name",
+    "with_actions",
 ]

@@ -1,5 +1,6 @@
 """flax.linen networks: torsos, heads, and the whole functions joined of them; the one convolution, the one product."""
 
+from jaxq.networks.coarse_to_fine import CoarseToFineNetwork, SequenceCoarseToFineNetwork, UtilityNetwork
 from jaxq.networks.convolution import Conv
 from jaxq.networks.critics import ActionCritic, GaussianCritic, ImplicitQuantileCritics, LowPass, SelfPredictiveCritic
 from jaxq.networks.dynamics import DynamicsModel
@@ -17,6 +18,7 @@ from jaxq.networks.heads import (
     FRACTIONS,
     ActionValueHead,
     DuelingHead,
+    FactoredHead,
     FullyParameterizedHead,
     ImplicitQuantileHead,
 )
@@ -38,7 +40,7 @@ from jaxq.networks.policies import (
     by_tanh,
 )
 from jaxq.networks.recurrent import GRU, LSTM, LSTMState
-from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, RMSNormMLP, SimBaNet
+from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, ResidualMLP, RMSNormMLP, SimBaNet
 from jaxq.networks.self_predictive import SelfPredictiveNetwork, TransitionModel, renormalized
 from jaxq.networks.skill_luck import SkillLuckNetwork
 from jaxq.networks.torsos import (
@@ -72,6 +74,7 @@ __all__ = [
     "AffineCoupling",
     "BatchNormalizedMLP",
     "BroNet",
+    "CoarseToFineNetwork",
     "ConditionalFlow",
     "Conv",
     "Dense",
@@ -80,6 +83,7 @@ __all__ = [
     "DynamicsModel",
     "EnergyFlow",
     "Ensemble",
+    "FactoredHead",
     "FlashNet",
     "FlowOutputs",
     "FlowPolicyNetwork",
@@ -108,9 +112,11 @@ __all__ = [
     "RMSNormMLP",
     "RandomFeatures",
     "RecurrentActionValueNetwork",
+    "ResidualMLP",
     "Sees",
     "SelfPredictiveCritic",
     "SelfPredictiveNetwork",
+    "SequenceCoarseToFineNetwork",
     "SharedStdPolicyNetwork",
     "SimBaNet",
     "SimBaV2Net",
@@ -121,6 +127,7 @@ __all__ = [
     "TreeTorso",
     "UnitFeatures",
     "UnitHead",
+    "UtilityNetwork",
     "attention_maps",
     "by_softplus",
     "by_sum",

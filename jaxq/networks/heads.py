@@ -1,11 +1,13 @@
 """Heads: from features to what an agent predicts."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxq.networks.gradients import scale_gradient
-from jaxq.networks.linear import Dense, NoisyDense
+from jaxq.networks.linear import Dense, NoisyDense, lecun_normal
 from jaxq.networks.modes import SAMPLES, Mode
 
 FRACTIONS = "fractions"  # the name of the layer that proposes fractions in a `FullyParameterizedHead`
@@ -18,18 +20,37 @@ class ActionValueHead(nn.Module):
       num_actions, width: A and the outputs for one return.
       noisy: whether layers are noisy.
       hidden: units of a hidden layer before it; 0 for none.
+      kernel_init: how plain layers begin.
     """
 
     num_actions: int
     width: int = 1
     noisy: bool = False
     hidden: int = 0
+    kernel_init: Callable[..., jax.Array] = lecun_normal
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        out = _layers(features, self.hidden, self.num_actions * self.width, self.noisy, mode)
+        out = _layers(features, self.hidden, self.num_actions * self.width, self.noisy, mode, self.kernel_init)
         return out.reshape(-1, self.num_actions, self.width)
+
+
+class FactoredHead(nn.Module):
+    """A head whose D × A actions are A choices in each of D dimensions. [B, F] -> [B, D, A, width].
+
+    Attributes:
+      head: of D * A actions.
+      dimensions: D.
+    """
+
+    head: nn.Module
+    dimensions: int
+
+    def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
+        """See the class."""
+        out = self.head(features, mode)
+        return out.reshape(out.shape[0], self.dimensions, -1, out.shape[-1])
 
 
 class DuelingHead(nn.Module):
@@ -63,11 +84,18 @@ class DuelingHead(nn.Module):
         return value + advantage - advantage.mean(axis=1, keepdims=True)
 
 
-def _layers(x: jax.Array, hidden: int, outputs: int, noisy: bool, mode: Mode) -> jax.Array:
+def _layers(
+    x: jax.Array,
+    hidden: int,
+    outputs: int,
+    noisy: bool,
+    mode: Mode,
+    kernel_init: Callable[..., jax.Array] = lecun_normal,
+) -> jax.Array:
     """A hidden layer, where it has units, and a linear one: [..., F] -> [..., outputs]. For use in a compact module."""
 
     def linear(x: jax.Array, features: int) -> jax.Array:
-        return NoisyDense(features)(x, mode) if noisy else Dense(features)(x)
+        return NoisyDense(features)(x, mode) if noisy else Dense(features, kernel_init)(x)
 
     return linear(nn.relu(linear(x, hidden)) if hidden else x, outputs)
 

@@ -1,6 +1,6 @@
 """Torsos of vectors that keep deep or often-updated critics in order: dropout, batch normalization, residual blocks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -121,3 +121,40 @@ class SimBaNet(nn.Module):
             hidden = nn.relu(Dense(4 * self.width, he_normal)(LayerNorm()(x)))
             x = x + Dense(self.width, he_normal)(hidden)
         return LayerNorm()(x)
+
+
+# Uniform within ±1/√outputs for kernels [O, I]: the layers of Acme, in which DecQN is written.
+uniform_fan_out = nn.initializers.variance_scaling(1.0 / 3.0, "fan_out", "uniform", in_axis=-1, out_axis=-2)
+
+
+def _identity(x: jax.Array) -> jax.Array:
+    return x
+
+
+class ResidualMLP(nn.Module):
+    """A linear layer and residual blocks, normalized after each: `LayerNorm(x + f(x))`. [B, ...] -> [B, width].
+
+    With the defaults the torso of DecQN (Seyde et al., 2023), which is Acme's `LayerNormAndResidualMLP` and an ELU.
+
+    Attributes:
+      width: of all layers; f has one hidden layer, with a relu.
+      blocks: how many.
+      block_activation: after f.
+      activation: in the end.
+      kernel_init: how kernels begin.
+    """
+
+    width: int = 512
+    blocks: int = 1
+    block_activation: Callable[[jax.Array], jax.Array] = _identity
+    activation: Callable[[jax.Array], jax.Array] = nn.elu
+    kernel_init: Callable[..., jax.Array] = uniform_fan_out
+
+    @nn.compact
+    def __call__(self, observation: PyTree) -> jax.Array:
+        """See the class."""
+        x = Dense(self.width, self.kernel_init)(flattened(observation))
+        for _ in range(self.blocks):
+            hidden = nn.relu(Dense(self.width, self.kernel_init)(x))
+            x = LayerNorm()(x + self.block_activation(Dense(self.width, self.kernel_init)(hidden)))
+        return self.activation(x)

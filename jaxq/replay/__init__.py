@@ -2,11 +2,12 @@
 
 from jaxq.replay.base import Replay
 from jaxq.replay.prioritized import PrioritizedReplay, PrioritizedState
-from jaxq.replay.sequences import SequenceReplay
+from jaxq.replay.sequences import ActionSequenceReplay, SequenceReplay
 from jaxq.replay.sum_tree import SumTree
 from jaxq.replay.uniform import ReplayState, UniformReplay
 
 __all__ = [
+    "ActionSequenceReplay",
     "PrioritizedReplay",
     "PrioritizedState",
     "Replay",

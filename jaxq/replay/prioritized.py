@@ -94,8 +94,8 @@ class PrioritizedReplay:
         rows, envs = self.ring.rows, self.ring.num_envs
         written = state.ring.position
         ring = self.ring.add(state.ring, timestep, action, record, following)
-        begun = (written - self.ring.n_step) % rows
-        complete = (ring.size > self.ring.n_step) & (ring.flags[begun] & FINAL == 0)
+        begun = (written - self.ring.reach) % rows
+        complete = (ring.size > self.ring.reach) & (ring.flags[begun] & FINAL == 0)
         gone = (written + self.ring.history) % rows
         fresh = jnp.where(complete, state.largest**self.priority_exponent, 0.0)
         tree = state.tree.set_range(gone * envs, jnp.zeros(envs)).set_range(begun * envs, fresh)

@@ -1,12 +1,13 @@
-"""Uniform replay of sequences."""
+"""Uniform replay of sequences: of all that happened, or of transitions with the actions that followed."""
 
 import dataclasses
 
 import jax
 import jax.numpy as jnp
 
+from jaxq.errors import require
 from jaxq.replay.uniform import FINAL, TERMINATED, TRUNCATED, ReplayState, UniformReplay
-from jaxq.types import Segment
+from jaxq.types import Segment, Transition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,3 +34,33 @@ class SequenceReplay(UniformReplay):
             index=row * self.num_envs + env,
             record=jax.tree.map(lambda ring: ring[rows[:-1], envs[:-1]], state.record),
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class ActionSequenceReplay(UniformReplay):
+    """The ring of `UniformReplay`, whose transitions hold the actions that were taken from their first step on.
+
+    After an episode's end its last action is repeated.
+
+    Attributes:
+      action_steps: T, how many actions.
+    """
+
+    action_steps: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.action_steps >= 1, "action_steps", self.action_steps, "at least 1")
+        super().__post_init__()
+
+    @property
+    def reach(self) -> int:
+        """See `UniformReplay.reach`: the longer of return and actions."""
+        return max(self.n_step, self.action_steps - 1)
+
+    def window(self, state: ReplayState, row: jax.Array, env: jax.Array, weight: jax.Array) -> Transition:
+        """See `UniformReplay.window`; `action` is [B, T, ...]."""
+        steps = jnp.arange(self.action_steps)
+        ended = state.flags[(row[:, None] + steps) % self.rows, env[:, None]] & (TERMINATED | TRUNCATED) != 0
+        last = jnp.where(ended.any(axis=1), jnp.argmax(ended, axis=1), self.action_steps - 1)
+        rows = (row[:, None] + jnp.minimum(steps, last[:, None])) % self.rows
+        return super().window(state, row, env, weight).replace(action=state.action[rows, env[:, None]])

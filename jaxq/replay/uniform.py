@@ -76,12 +76,12 @@ class UniformReplay:
         require(self.num_envs >= 1, "num_envs", self.num_envs, "at least 1")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         require(self.n_step >= 1, "n_step", self.n_step, "at least 1")
-        shortest = self.num_envs * (self.n_step + self.history + 2)
+        shortest = self.num_envs * (self.reach + self.history + 2)
         require(
             self.capacity >= shortest,
             "replay_capacity",
             self.capacity,
-            f"at least {shortest}, room for n_step={self.n_step} in each of {self.num_envs} environments",
+            f"at least {shortest}, room for windows of {self.reach} steps in each of {self.num_envs} environments",
         )
 
     @classmethod
@@ -100,9 +100,14 @@ class UniformReplay:
         return max([spec.frames - 1 for spec in jax.tree.leaves(self.observation_spec) if spec.frames], default=0)
 
     @property
+    def reach(self) -> int:
+        """Rows after its own that a window takes."""
+        return self.n_step
+
+    @property
     def minimum_size(self) -> int:
         """Transitions a warm-up must add before the first sample."""
-        return self.num_envs * (self.n_step + 1)
+        return self.num_envs * (self.reach + 1)
 
     @property
     def population_axes(self) -> ReplayState:
@@ -167,7 +172,7 @@ class UniformReplay:
         """
         # Windows start where all their rows are in the ring and, where frames are stacked, those before them too.
         oldest = jnp.where(state.size == self.rows, self.history, 0)
-        starts = (state.size - self.n_step - oldest) * self.num_envs
+        starts = (state.size - self.reach - oldest) * self.num_envs
         bits = jax.random.bits(key, (DRAWS, self.batch_size), jnp.uint32)
         draws = (bits % starts.astype(jnp.uint32)).astype(jnp.int32)
         rows, envs = oldest + draws // self.num_envs, draws % self.num_envs

@@ -1,0 +1,83 @@
+"""ARSQ (Liu et al., Learning from Suboptimal Data in Continuous Control via Auto-Regressive Soft Q-Network, 2025).
+
+Online and without demonstrations: the authors' term for these, and the half of a batch that is drawn from them, are
+left out, as there are none. Numbers are those of their code for D4RL's cheetah and walker: one level of 41 bins.
+"""
+
+import dataclasses
+import math
+
+import flax.linen as nn
+
+from jaxq.agents import AutoRegressiveHyperparameters, AutoRegressiveSoftQLearning
+from jaxq.configs import CONTROL, Adam, Averaging, ContinuousEnvironments, Discount, FromReplay, NStep, presets
+from jaxq.configs.discretized import encoder_of
+from jaxq.envs import Cells, with_actions
+from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, Ensemble, UtilityNetwork, torso_for
+from jaxq.networks.observations import has_images
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+hidden_init, last_init = nn.initializers.orthogonal(math.sqrt(2.0)), nn.initializers.orthogonal(0.01)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Averaging, NStep, Discount, Adam, FromReplay, ContinuousEnvironments):
+    """The axes of arsq."""
+
+    env: str = "gymnax/Pendulum-v1"
+    total_steps: int = 500_000
+    eval_episodes: int = 8
+    learning_rate: float = 3e-4
+    batch_size: int = 512
+    warmup_steps: int = 5_000
+    replay_capacity: int = 1_000_000
+    hidden_widths: tuple[int, ...] = (512, 512, 512)
+    """Hidden layers; images go through the convolutions of their size first."""
+    levels: int = 1
+    """Choices in each dimension, each in the interval of the one before."""
+    num_bins: int = 41
+    """Parts of an interval."""
+    num_critics: int = 2
+    """Critics, each with networks of its own for values and advantages."""
+    temperature: float = 0.01
+    """α, the price of entropy."""
+
+
+CLASSIC = {"hidden_widths": (128, 128), "batch_size": 128, "temperature": 0.1, "learning_rate": 1e-3}
+PRESETS = presets(Config, CONTROL, classic=CLASSIC)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, actions = config.make_environments()
+    cells = Cells(actions.size, config.levels, config.num_bins)
+    spec, widths = training.observation_spec, config.hidden_widths
+    layers = MLP(widths, nn.tanh, kernel_init=hidden_init)
+
+    def value() -> nn.Module:
+        torso = torso_for(spec, widths) if has_images(spec) else layers.clone()
+        return ActionValueNetwork(torso, ActionValueHead(1, kernel_init=last_init))
+
+    def utility() -> nn.Module:
+        encoder = encoder_of(training, widths)
+        return UtilityNetwork(layers.clone(), cells.levels * cells.size, cells.bins, encoder, last_init)
+
+    agent = AutoRegressiveSoftQLearning(
+        value=Ensemble(value, config.num_critics),
+        utility=Ensemble(utility, config.num_critics),
+        observation_spec=spec,
+        optimizer=config.make_optimizer(),
+        hyper=AutoRegressiveHyperparameters(
+            learning_rate=config.make_step_sizes(config.total_updates),
+            target=config.make_targets(),
+            temperature=config.temperature,
+            discount=config.discount,
+        ),
+        cells=cells,
+    )
+    return config.make_training(agent, with_actions(training, cells), evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

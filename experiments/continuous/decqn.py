@@ -1,0 +1,47 @@
+"""DecQN (Seyde et al., Solving Continuous Control via Q-Learning, 2023): a value for each dimension's bins, averaged.
+
+With two bins, as here, it is bang-bang control by Q-learning (`bang_bang` is that of a policy). A pair of critics
+learns the mean of their double backups, and acts on the larger value. Numbers are the authors' code's: an update every
+eighth step, prioritized replay, and hard copies to the targets.
+"""
+
+import dataclasses
+
+from jaxq.agents import CommonTargetQLearning
+from jaxq.configs import CONTROL, DecomposedQLearner, EachDimensionEpsilon, Huber, Operator, Targets, presets
+from jaxq.networks import Ensemble
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Huber, Operator, Targets, EachDimensionEpsilon, DecomposedQLearner):
+    """The axes of decqn."""
+
+    target_period: int = 100
+    collect_steps: int = 8
+    priority_exponent: float | None = 0.6
+    importance_exponent: float = 0.2
+    importance_exponent_final: float = 0.2
+    num_critics: int = 2
+    """Critics, each a network of its own."""
+
+
+CLASSIC = {"collect_steps": 2, "hidden_width": 128, "batch_size": 128, "learning_rate": 5e-4}
+PRESETS = presets(Config, CONTROL, everywhere={"operator": "double"}, classic=CLASSIC)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, bins = config.make_binned_environments()
+    representation = config.make_scalar()
+    critics = Ensemble(config.binned_network(training, bins, representation), config.num_critics)
+    exploration = config.make_dimensions_exploration(bins)
+    agent = config.make_decomposed(
+        training, critics, representation, bins, kind=CommonTargetQLearning, exploration=exploration
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)

@@ -1,0 +1,68 @@
+"""REValueD (Ireland and Montana, Regularised Ensemble Value-Decomposition for Factorisable MDPs, 2024).
+
+DecQN's decomposition with ten critics, whose mean makes the target, and a regularization that keeps what one dimension
+explores from moving the values of the others. The regularization is the paper's; the authors' released code has none.
+Their other numbers: three bins, an update every fifth step, uniform replay, targets that follow as an average, and ε
+that falls with every random action, of which all dimensions are random. Linear layers begin within ±1/√inputs.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+
+from jaxq.agents import EpsilonByUse, REValueD
+from jaxq.bellman import operators
+from jaxq.configs import CONTROL, Averaging, DecomposedQLearner, Huber, presets
+from jaxq.networks import Ensemble
+from jaxq.runs import main
+from jaxq.training import OffPolicy
+
+uniform_fan_in = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform", in_axis=-1, out_axis=-2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Huber, Averaging, DecomposedQLearner):
+    """The axes of revalued."""
+
+    num_bins: int = 3
+    collect_steps: int = 5
+    warmup_steps: int = 10_000
+    replay_capacity: int = 500_000
+    num_critics: int = 10
+    """Critics, each a network of its own."""
+    regularization: float = 0.5
+    """β, the weight of the regularization."""
+    epsilon_initial: float = 1.0
+    """Exploration after the warm-up."""
+    epsilon_decay: float = 0.999
+    """What a random action leaves of exploration."""
+    epsilon_final: float = 0.05
+    """Exploration in the end."""
+
+
+CLASSIC = {"collect_steps": 2, "hidden_width": 64, "batch_size": 128, "learning_rate": 5e-4, "num_critics": 5}
+PRESETS = presets(Config, CONTROL, classic=CLASSIC)
+
+
+def build(config: Config) -> OffPolicy:
+    """Put the agent and its training together."""
+    training, evaluation, bins = config.make_binned_environments()
+    representation = config.make_scalar()
+
+    layers = {"block_activation": nn.relu, "activation": lambda x: x, "kernel_init": uniform_fan_in}
+    critic = config.binned_network(training, bins, representation, **layers)
+    agent = config.make_decomposed(
+        training,
+        Ensemble(critic, config.num_critics),
+        representation,
+        bins,
+        operator=operators.Maximum(),
+        exploration=EpsilonByUse.of(config.epsilon_initial, config.epsilon_decay, config.epsilon_final),
+        kind=REValueD,
+        choices={"regularization": config.regularization},
+    )
+    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+
+
+if __name__ == "__main__":
+    main(Config, PRESETS, build)
