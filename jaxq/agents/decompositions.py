@@ -95,7 +95,8 @@ class MeanOfParts:
     values `Q_i / D`, so that its greedy action, its softmax policy and that policy's entropy are made of the parts'
     own: operators weigh each part by itself, at their own temperature, and their bonuses add up. (Munchausen's floor
     is then one for the log-policy of each part.) Distributions are averaged as `Averages.averaged` has it:
-    quantile functions pointwise, probabilities as a mixture, whose mean is right but which is wider than the return.
+    quantile functions pointwise, probabilities as a mixture. Such a mixture is wider than the return, which no
+    choice of the parts' distributions makes up for: quantiles suit this better.
 
     Attributes:
       bins: of the actions.
