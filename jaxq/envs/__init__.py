@@ -1,6 +1,6 @@
 """Environments: one contract, `Environment`, and adapters for gymnax, EnvPool, Brax and MuJoCo Playground."""
 
-from jaxq.envs.base import ArraySpec, Batched, Continuous, Discrete, Environment, ObservationSpec, single_spec
+from jaxq.envs.base import ArraySpec, Batched, Continuous, Discrete, Environment, ObservationSpec, Pooled, single_spec
 from jaxq.envs.frame_stack import FrameStack
 from jaxq.envs.registry import (
     BACKENDS,
@@ -26,6 +26,7 @@ __all__ = [
     "Environment",
     "FrameStack",
     "ObservationSpec",
+    "Pooled",
     "WithStock",
     "domain",
     "environment_seeds",
