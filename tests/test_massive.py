@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import sys
+from pathlib import Path
 from typing import ClassVar
 
 import jax
@@ -29,6 +31,8 @@ from jaxq.replay import PrioritizedReplay, SequenceReplay, UniformReplay
 from jaxq.training import Evaluation, OffPolicy, OnPolicy
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import TimeStep
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "experiments" / "continuous"))
 
 
 def played(environment, actions, keys):
@@ -396,3 +400,93 @@ def test_an_evaluation_counts_a_broken_episode_with_what_it_came_to():
     state = training.init(jax.random.key(0)[None])
     measured = jax.jit(training.evaluation, static_argnums=0)(training.agent, state.agent, state.key)
     assert (float(measured["eval_return"][0]), float(measured["eval_length"][0])) == (6, 6)
+
+
+def small_sac(*args):
+    import sac
+
+    from jaxq.runs import parse
+
+    return sac, parse(sac.Config, sac.PRESETS, ["--num-seeds", "2", "--num-envs", "4", "--eval-episodes", "3", *args])
+
+
+def test_memory_told_before_is_that_which_is_taken():
+    from jaxq.runs.memory import bytes_of, parts_of
+    from jaxq.runs.run import member_keys
+
+    sac, config = small_sac()
+    training = sac.build(config)
+    parts = parts_of(training, jax.eval_shape(training.init, member_keys(config)))
+    state = jax.jit(training.init)(member_keys(config))
+
+    def taken(tree):
+        keys = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key)]
+        others = [x for x in jax.tree.leaves(tree) if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)]
+        return sum(x.nbytes for x in [*others, *map(jax.random.key_data, keys)])
+
+    evaluation = jax.jit(training.begin_evaluation)(state)
+    # By hand: a transition of Pendulum is three numbers, an action, a reward and a byte of flags.
+    assert 2 * 50_000 * (4 * (3 + 1 + 1) + 1) <= parts["replay"] < 2 * 50_000 * 21 + 100
+    assert parts["evaluation"] == taken(evaluation)
+    assert parts["environments"] == taken((state.env, state.timestep, state.statistics))
+    assert sum(parts.values()) == taken(state) + taken(evaluation) == bytes_of((state, evaluation))
+
+
+def test_a_run_that_cannot_fit_is_refused_with_what_would(tmp_path, monkeypatch):
+    from jaxq.runs import run
+    from jaxq.runs.memory import parts_of, require_memory
+    from jaxq.runs.run import member_keys
+
+    sac, config = small_sac("--replay-capacity", "2000000000", "--run-dir", str(tmp_path / "run"))
+    monkeypatch.setattr("jaxq.runs.memory._of_host", lambda: 8_000_000_000)
+    with pytest.raises(InputError, match=r"replay_capacity is 2000000000, but must be at most 190,?000,?000 to fit"):
+        run(sac.build, config)
+    assert not (tmp_path / "run").exists()
+
+    def parts(config):
+        training = sac.build(config)
+        return parts_of(training, jax.eval_shape(training.init, member_keys(config)))
+
+    # What is named fits, and a third more does not.
+    for field, arguments in {
+        "replay_capacity": ("--replay-capacity", "20000000"),
+        "num_envs": (
+            "--num-envs",
+            "40000",
+            "--replay-capacity",
+            "120000",
+            "--warmup-steps",
+            "100000",
+            "--hidden-widths",
+            "16",
+        ),
+        "num_seeds": ("--num-seeds", "40", "--replay-capacity", "5000", "--hidden-widths", "512", "512"),
+    }.items():
+        _, config = small_sac(*arguments)
+        free = int(0.76 * sum(parts(config).values()))
+        with pytest.raises(InputError, match=rf"{field} is {getattr(config, field)}, but must be at most") as refused:
+            require_memory(config, parts(config), free)
+        most = int(str(refused.value).split("at most ")[1].split(" ")[0].replace(",", ""))
+        require_memory(config, parts(dataclasses.replace(config, **{field: most})), free)
+        more = parts(dataclasses.replace(config, **{field: int(most * 1.3) + 1}))
+        with pytest.raises(InputError):
+            require_memory(config, more, free)
+    with pytest.raises(InputError, match=r"but only 0\.001 kB"):
+        require_memory(config, parts(config), 1)
+
+
+def test_memory_that_is_free(tmp_path):
+    from jaxq.runs.memory import _of_container, free_bytes
+
+    class Accelerator:
+        platform = "gpu"
+
+        def memory_stats(self):
+            return {"bytes_limit": 1000, "bytes_in_use": 300}
+
+    assert free_bytes(Accelerator()) == 700
+    assert 1e6 < free_bytes(jax.devices("cpu")[0]) < 1e14
+    assert _of_container(tmp_path) is None
+    for name, said in {"max": "5000\n", "current": "3000\n", "stat": "anon 1\ninactive_file 800\n"}.items():
+        (tmp_path / f"memory.{name}").write_text(said)
+    assert _of_container(tmp_path) == 2800

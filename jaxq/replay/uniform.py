@@ -78,6 +78,7 @@ class UniformReplay:
         require(self.num_envs >= 1, "num_envs", self.num_envs, "at least 1")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         require(self.n_step >= 1, "n_step", self.n_step, "at least 1")
+        require(self.capacity < 2**31, "replay_capacity", self.capacity, "below 2^31, to be counted in 32 bits")
         shortest = self.num_envs * (self.n_step + self.history + 2)
         require(
             self.capacity >= shortest,
