@@ -30,6 +30,11 @@ class TimeStep(struct.PyTreeNode):
     `truncated` set; the step after it ignores its action and returns the next episode's first observation, with
     `first` set and a reward of zero.
 
+    An episode may also be broken off: where an observation or a reward is not finite, there is nothing to be learned
+    from the step, and a `first` takes its place though the TimeStep before it was not `last`. So an action was ignored
+    if and only if the TimeStep that follows it is `first`, and what it followed was its episode's end, if not by
+    termination then by truncation.
+
     Attributes:
       observation: [B, ...] what the agent sees now.
       reward: [B] float32, received on arriving at `observation`; [B, C] where rewards have several channels.
@@ -53,6 +58,11 @@ class TimeStep(struct.PyTreeNode):
     def total_reward(self) -> jax.Array:
         """[B] the reward, over all its channels."""
         return self.reward if self.reward.ndim == 1 else self.reward.sum(axis=-1)
+
+
+def broken_off(timestep: TimeStep, following: TimeStep) -> jax.Array:
+    """[B] bool: the episode was broken off after `timestep`, since what followed was not finite."""
+    return following.first & ~timestep.last
 
 
 class Transition(struct.PyTreeNode):
@@ -132,7 +142,8 @@ class Rollout(struct.PyTreeNode):
     """What T steps of on-policy collection saw, time first.
 
     Attributes:
-      timestep: [T, E, ...] what the agent acted on; where `timestep.last`, its action was ignored.
+      timestep: [T, E, ...] what the agent acted on; where `timestep.last`, its action was ignored. Where an episode was
+        broken off it is truncated.
       action: [T, E, ...].
       record: [T, E, ...] what the agent wanted to keep of acting: values, log-probabilities.
       following: [E, ...] what came of the last action.

@@ -306,14 +306,16 @@ def test_episode_statistics_equal_sums_by_hand():
     statistics = EpisodeStatistics.start(batch)
     running, expected = np.zeros((batch, 2)), [[] for _ in range(2)]
     last = np.zeros(batch, bool)
+    no = np.zeros(batch, bool)
+    before = TimeStep(None, *map(jnp.asarray, (np.zeros(batch, np.float32), no, no, ~no)))
     for _ in range(steps):
         first, reward = last, np.where(last, 0, rng.normal(size=batch)).astype(np.float32)
         last = (rng.random(batch) < 0.2) & ~first
         running = np.where(first[:, None], 0, running + np.stack([reward, np.ones(batch)], 1))
         for e in np.flatnonzero(last):
             expected[e // 2].append(running[e].copy())
-        no = np.zeros(batch, bool)
-        statistics = statistics.observe(TimeStep(None, *map(jnp.asarray, (reward, last, no, first))))
+        now = TimeStep(None, *map(jnp.asarray, (reward, last, no, first)))
+        statistics, before = statistics.observe(before, now), now
     statistics, report = statistics.report(2)
     for member in range(2):
         assert report["episodes"][member] == len(expected[member])

@@ -7,6 +7,8 @@ the contract's end-of-episode semantics. Back ends live in modules of their own.
 import abc
 import copy
 import dataclasses
+import functools
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -16,7 +18,7 @@ import numpy as np
 from flax import struct
 
 from jaxq.errors import require
-from jaxq.keys import streams
+from jaxq.keys import stream, streams
 from jaxq.types import PyTree, TimeStep
 
 DEFAULT_MAX_EPISODE_STEPS = 1000
@@ -183,8 +185,19 @@ def select(mask: jax.Array, on_true: PyTree, on_false: PyTree) -> PyTree:
     return jax.tree.map(pick, on_true, on_false)
 
 
+def finite(timestep: TimeStep) -> jax.Array:
+    """[B] bool: every number of the observation and the reward is."""
+    batch = timestep.first.shape[0]
+    floats = [x for x in jax.tree.leaves(timestep.observation) if jnp.issubdtype(x.dtype, jnp.floating)]
+    of_each = [jnp.isfinite(x).reshape(batch, -1).all(axis=1) for x in (timestep.reward, *floats)]
+    return functools.reduce(jnp.logical_and, of_each)
+
+
 class Batched(Environment):
-    """A `SingleEnvironment` vmapped over a flat batch, with next-step autoreset and a time limit."""
+    """A `SingleEnvironment` vmapped over a flat batch, with next-step autoreset and a time limit.
+
+    An environment whose observation or reward is no longer finite is reset at once (see `TimeStep`).
+    """
 
     def __init__(self, single: SingleEnvironment, num_envs: int):
         self.single = single
@@ -194,18 +207,40 @@ class Batched(Environment):
         self.action_spec = single.action_spec
         self.max_episode_steps = single.max_episode_steps
         self.reward_shape = getattr(single, "reward_shape", ())
+        # Leaves that a back end makes one of for the whole batch, as MuJoCo Warp its list of contacts, have no axis of
+        # their environments; they belong to whatever was computed last.
+        one = jax.eval_shape(single.reset, jax.random.key(0))[0]
+        every = jax.eval_shape(jax.vmap(single.reset), jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2)))
+        self._by_environment = jax.tree.map(lambda a, b: len(b.shape) > len(a.shape), one, every[0])
 
     def reset(self, keys: jax.Array) -> tuple[BatchedState, TimeStep]:
         """See `Environment.reset`."""
-        reset_keys, step_keys, next_keys = jax.vmap(lambda key: streams(key, "reset", "steps", "next episode"))(keys)
-        inner, observation = jax.vmap(self.single.reset)(reset_keys)
-        inner = jax.tree.map(jnp.asarray, inner)
-        batch = keys.shape[0]
-        state = BatchedState(inner, step_keys, next_keys, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool))
-        return state, zero_reward_timestep(self._cast(observation), batch, self.reward_shape)
+        return self._begun(keys, *self._first(keys))
 
     def step(self, state: BatchedState, action: jax.Array) -> tuple[BatchedState, TimeStep]:
         """See `Environment.step`."""
+        stepped, over = self._stepped(state, action)
+        # Environments are one flat batch, never vmapped, so this stays a branch: a reset, which costs as much as many
+        # steps in some back ends, is only computed when some environment needs it.
+        return jax.lax.cond(
+            over.any(), lambda: self._merged(over, self.reset(state.next_key), stepped), lambda: stepped
+        )
+
+    def _first(self, keys: jax.Array) -> tuple[PyTree, PyTree]:
+        """First states and observations of the episodes that are made of these keys."""
+        reset_keys = jax.vmap(lambda key: stream(key, "reset"))(keys)
+        inner, observation = jax.vmap(self.single.reset)(reset_keys)
+        return jax.tree.map(jnp.asarray, inner), self._cast(observation)
+
+    def _begun(self, keys: jax.Array, inner: PyTree, observation: PyTree) -> tuple[BatchedState, TimeStep]:
+        """The episodes of these keys, at their first states and observations."""
+        step_keys, next_keys = jax.vmap(lambda key: streams(key, "steps", "next episode"))(keys)
+        batch = keys.shape[0]
+        state = BatchedState(inner, step_keys, next_keys, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool))
+        return state, zero_reward_timestep(observation, batch, self.reward_shape)
+
+    def _stepped(self, state: BatchedState, action: jax.Array) -> tuple[tuple[BatchedState, TimeStep], jax.Array]:
+        """What comes of the actions, and [B] whose next episode begins in its place."""
         # Folding the step's key costs nothing where the environment is deterministic: XLA drops it.
         step_keys = jax.vmap(jax.random.fold_in)(state.key, state.time)
         inner, observation, reward, terminated, truncated = jax.vmap(self.single.step)(state.inner, action, step_keys)
@@ -221,13 +256,100 @@ class Batched(Environment):
             jnp.zeros_like(terminated),
         )
         stepped = BatchedState(inner, state.key, state.next_key, time, timestep.last), timestep
-        # Environments are one flat batch, never vmapped, so this stays a branch: a reset, which costs as much as many
-        # steps in some back ends, is only computed when some environment needs it.
-        return jax.lax.cond(
-            state.ended.any(),
-            lambda: select(state.ended, self.reset(state.next_key), stepped),
-            lambda: stepped,
+        return stepped, state.ended | ~finite(timestep)
+
+    def _merged(
+        self, over: jax.Array, begun: tuple[BatchedState, TimeStep], stepped: tuple[BatchedState, TimeStep]
+    ) -> tuple[BatchedState, TimeStep]:
+        """Episodes begun where others are over, [B]."""
+        inner = self._select(over, begun[0].inner, stepped[0].inner)
+        state, timestep = select(
+            over, (begun[0].replace(inner=()), begun[1]), (stepped[0].replace(inner=()), stepped[1])
         )
+        return state.replace(inner=inner), timestep
+
+    def _select(self, mask: jax.Array, on_true: PyTree, on_false: PyTree) -> PyTree:
+        """As `select` does, of environments' states."""
+        return jax.tree.map(lambda own, a, b: select(mask, a, b) if own else b, self._by_environment, on_true, on_false)
 
     def _cast(self, observation: PyTree) -> PyTree:
         return jax.tree.map(lambda spec, array: jnp.asarray(array, spec.dtype), self.observation_spec, observation)
+
+
+class PooledState(struct.PyTreeNode):
+    """State of `Pooled`.
+
+    Attributes:
+      episode: of the episodes that are under way.
+      first, observation: [B, ...] the state and observation that each environment's next episode begins with.
+      fresh: [B] bool, these are there; else they are those of an earlier episode.
+    """
+
+    episode: BatchedState
+    first: PyTree
+    observation: PyTree
+    fresh: jax.Array
+
+
+class Pooled(Batched):
+    """As `Batched`, but resets are computed ahead, for a few environments at a time.
+
+    With thousands of environments some episode ends at every step, and `Batched` computes a reset of all of them each
+    time. Here there is a pool of first states, one for each environment, from which it takes its next. What was taken
+    is made anew in blocks of `block` environments: one when so many are due, and more when an environment ends whose
+    own is not there. A first state is made of its environment's key as in `Batched`, and taken once, so the episodes
+    are the same as there; the cost is that of as many resets as there are ends, and the memory of a second state.
+
+    MuJoCo Playground's and Brax's own training begin every episode of an environment in the one state it first had.
+    """
+
+    @property
+    def block(self) -> int:
+        """How many first states are made at once: about sqrt(2 B).
+
+        With e ends a step there are e / block blocks because so many are due; since half a block is missing on average,
+        about e block / 2B more because an environment needs its own. Their sum is least at sqrt(2 B).
+        """
+        return min(2 ** round(math.log2(math.sqrt(2 * self.num_envs))), self.num_envs)
+
+    def reset(self, keys: jax.Array) -> tuple[PooledState, TimeStep]:  # type: ignore[override]
+        """See `Environment.reset`."""
+        state, timestep = super().reset(keys)
+        return PooledState(state, state.inner, timestep.observation, jnp.zeros_like(state.ended)), timestep
+
+    def step(self, state: PooledState, action: jax.Array) -> tuple[PooledState, TimeStep]:  # type: ignore[override]
+        """See `Environment.step`."""
+        stepped, over = self._stepped(state.episode, action)
+        state = self._renewed(state, over)
+        begun = self._begun(state.episode.next_key, state.first, state.observation)
+        episode, timestep = self._merged(over, begun, stepped)
+        return state.replace(episode=episode, fresh=state.fresh & ~over), timestep
+
+    def _renewed(self, state: PooledState, needed: jax.Array) -> PooledState:
+        """With first states made anew, at least those that are needed now, [B] bool."""
+        block = self.block
+
+        def more(carry: tuple[jax.Array, PooledState]) -> jax.Array:
+            blocks, state = carry
+            due = jnp.sum(~state.fresh) >= block
+            return (needed & ~state.fresh).any() | (due & (blocks == 0))
+
+        def renew(carry: tuple[jax.Array, PooledState]) -> tuple[jax.Array, PooledState]:
+            blocks, state = carry
+            # Those that are needed, then others that are due. If these are fewer than a block, it is filled with some
+            # that are there, which are made of the same keys again and come out the same.
+            _, index = jax.lax.top_k((~state.fresh).astype(jnp.int32) * (1 + needed), block)
+            first, observation = self._first(state.episode.next_key[index])
+
+            def put(pool: jax.Array, made: jax.Array) -> jax.Array:
+                return pool.at[index].set(made, unique_indices=True)
+
+            return blocks + 1, state.replace(
+                first=jax.tree.map(
+                    lambda own, pool, made: put(pool, made) if own else pool, self._by_environment, state.first, first
+                ),
+                observation=jax.tree.map(put, state.observation, observation),
+                fresh=state.fresh.at[index].set(True, unique_indices=True),
+            )
+
+        return jax.lax.while_loop(more, renew, (jnp.int32(0), state))[1]

@@ -21,10 +21,12 @@ from jaxq.envs.base import (
     Discrete,
     Environment,
     ObservationSpec,
+    finite,
+    select,
     zero_reward_timestep,
 )
 from jaxq.envs.frame_stack import FrameStack
-from jaxq.errors import InputError, missing_extra
+from jaxq.errors import InputError, missing_extra, require
 from jaxq.types import PyTree, TimeStep
 
 ATARI_FRAMES = 4
@@ -66,6 +68,7 @@ def make(task: str, num_envs: int, seed: int | Sequence[int] = 0, whole: bool = 
     of 4 frames, `[B, 84, 84, 4]` uint8. `episodic_life=True` ends an episode at every lost life; the default plays
     full games.
     """
+    require("resets" not in options, "resets", options.get("resets"), "left out: EnvPool resets by itself")
     if family(task) != "atari":
         return EnvPoolEnvironment(task, num_envs, seed, options, whole)
     frames = options.pop("stack_num", ATARI_FRAMES)
@@ -77,15 +80,24 @@ class PoolState(struct.PyTreeNode):
 
     Attributes:
       handle: uint8, the address of the pool; threading it orders the calls.
-      ended: [B] bool, the last TimeStep was its episode's last.
+      ended: [B] bool, the pool's episode has ended, so that its next step is a reset.
+      lost: [B] bool, the pool's episode goes on after it was broken off.
+      observation: [B, ...] the last one that was finite.
     """
 
     handle: jax.Array
     ended: jax.Array
+    lost: jax.Array
+    observation: PyTree
 
 
 class EnvPoolEnvironment(Environment):
-    """One EnvPool pool behind the Environment contract."""
+    """One EnvPool pool behind the Environment contract.
+
+    From inside a program one environment of a pool cannot be reset. One whose observation or reward is no longer finite
+    shows the last observation that was, as the `first` of an episode of no steps, over and over until its own episode
+    ends: all these steps are lost (see `TimeStep`).
+    """
 
     resumable = False
 
@@ -116,7 +128,8 @@ class EnvPoolEnvironment(Environment):
         )
         handle = jax.ShapeDtypeStruct(self._handle.shape, self._handle.dtype)
         handle, observation = io_callback(self._host_reset, (handle, observation))
-        return PoolState(handle, jnp.zeros(self.num_envs, bool)), zero_reward_timestep(observation, self.num_envs)
+        no = jnp.zeros(self.num_envs, bool)
+        return PoolState(handle, no, no, observation), zero_reward_timestep(observation, self.num_envs)
 
     def _host_reset(self) -> tuple[np.ndarray, PyTree]:
         observation, _ = self.pool.reset()
@@ -132,7 +145,9 @@ class EnvPoolEnvironment(Environment):
             observation = self._convert(observation, jnp)
             reward = reward.astype(jnp.float32)
         timestep = TimeStep(observation, reward, terminated, truncated, state.ended)
-        return PoolState(handle, timestep.last), timestep
+        lost = ~state.ended & (state.lost | ~finite(timestep))
+        shown = select(lost, zero_reward_timestep(state.observation, self.num_envs), timestep)
+        return PoolState(handle, timestep.last, lost, shown.observation), shown
 
 
 class ObservationConverter:

@@ -9,12 +9,12 @@ import pathlib
 import sys
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from jaxq.envs import brax_backend, envpool_backend, gymnax_backend, tabular_backend
-from jaxq.envs.base import Batched, Continuous, Discrete, Environment, SingleEnvironment
+from jaxq.envs.base import Batched, Continuous, Discrete, Environment, Pooled, SingleEnvironment
 from jaxq.errors import InputError, require
 
 
@@ -33,17 +33,36 @@ class Backend:
     describe: Callable[[str], tuple[Any, Any, int]]
 
 
+Resets = Literal["full", "pool"]
+
+# Brax and Playground environments, whose resets compute physics, come with a pool from so many on; of others a reset
+# is cheaper than keeping books. `benchmarks/resets.py` measures it.
+POOL_FROM = 32
+
+
+def _batched(single: SingleEnvironment, num_envs: int, resets: Resets | None) -> Batched:
+    if resets is None:
+        many = isinstance(single, brax_backend.BraxEnvironment) and num_envs >= POOL_FROM
+        resets = "pool" if many else "full"
+    kinds: dict[str, type[Batched]] = {"full": Batched, "pool": Pooled}
+    require(resets in kinds, "resets", resets, f"one of {', '.join(kinds)}")
+    return kinds[resets](single, num_envs)
+
+
 def _functional(
     names: Callable[[], list[str]],
     make_single: Callable[..., SingleEnvironment],
     make_to_describe: Callable[[str], SingleEnvironment] | None = None,
 ) -> Backend:
-    def make(name: str, num_envs: int, seed: int | Sequence[int], **options: Any) -> Environment:
+    def make(
+        name: str, num_envs: int, seed: int | Sequence[int], resets: Resets | None = None, **options: Any
+    ) -> Environment:
         del seed  # These environments are seeded by the keys given to `reset`.
         try:
-            return Batched(make_single(name, **options), num_envs)
+            single = make_single(name, **options)
         except TypeError as error:
             raise InputError(f"options of {name} are {options!r}, which it does not take: {error}") from None
+        return _batched(single, num_envs, resets)
 
     def describe(name: str) -> tuple[Any, Any, int]:
         single = (make_to_describe or make_single)(name)
@@ -136,9 +155,11 @@ def make(name: str, num_envs: int, *, seed: int | Sequence[int] = 0, **options: 
       num_envs: B, the size of the flat batch.
       seed: of back ends whose randomness lives outside JAX (EnvPool), one for all or one for each environment
         (`environment_seeds`); the others are seeded by the keys of `reset`.
-      options: passed to the backend: `episodic_life` (EnvPool Atari), `backend` (Brax), `impl` (Playground) ... With
-        `whole` dictionaries of observations stay the trees that they are; without, EnvPool's become one vector, and of
-        Brax's and Playground's `state` alone is seen.
+      options: `resets`, of all but EnvPool, which resets by itself: `full` computes a reset of the whole batch whenever
+        an episode ends, `pool` some of them ahead (`Pooled`); the episodes are the same. Many environments of Brax and
+        Playground have a pool unless told otherwise. Other options are passed to the backend: `episodic_life` (EnvPool
+        Atari), `backend` (Brax), `impl` (Playground) ... With `whole` dictionaries of observations stay the trees that
+        they are; without, EnvPool's become one vector, and of Brax's and Playground's `state` alone is seen.
 
     Raises:
       InputError: unknown name, backend not installed (naming the extra), or options the backend does not take.
@@ -148,19 +169,21 @@ def make(name: str, num_envs: int, *, seed: int | Sequence[int] = 0, **options: 
     return BACKENDS[backend].make(task, num_envs, seed, **options)
 
 
-def from_object(environment: Any, num_envs: int, params: Any = None, **options: Any) -> Environment:
+def from_object(
+    environment: Any, num_envs: int, params: Any = None, resets: Resets | None = None, **options: Any
+) -> Environment:
     """A batch of your own environment object, written in the style of gymnax or of Brax.
 
     gymnax style: `reset_env(key, params)`, `step_env(key, state, action, params)` and `action_space(params)`.
     Brax style: `reset(key)`, `step(state, action)` with `.obs`, `.reward` and `.done` in its state, and `action_size`.
-    A `SingleEnvironment` is taken as it is. `options` go to `GymnaxEnvironment` or `BraxEnvironment`, whose docstrings
-    say what the object needs: `name`, and `max_episode_steps` for the latter.
+    A `SingleEnvironment` is taken as it is. `resets` is as of `make`. `options` go to `GymnaxEnvironment` or
+    `BraxEnvironment`, whose docstrings say what the object needs: `name`, and `max_episode_steps` for the latter.
 
     Raises:
       InputError: if the object is of none of these styles, or lacks something.
     """
     require(num_envs >= 1, "num_envs", num_envs, "at least 1")
-    return Batched(_single(environment, params, **options), num_envs)
+    return _batched(_single(environment, params, **options), num_envs, resets)
 
 
 def _single(environment: Any, params: Any = None, **options: Any) -> SingleEnvironment:

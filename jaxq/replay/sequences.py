@@ -22,13 +22,15 @@ class SequenceReplay(UniformReplay):
         rows = (row + jnp.arange(self.n_step + 1)[:, None]) % self.rows  # [L + 1, B]
         envs = jnp.broadcast_to(env, rows.shape)
         seen = self._observation(state, rows.ravel(), envs.ravel())
-        flags = state.flags[rows[:-1], envs[:-1]]
+        flags = state.flags[rows, envs]
+        broken_off = (flags[1:] & FINAL != 0) & (flags[:-1] & TERMINATED == 0)
+        flags = flags[:-1]
         return Segment(
             observation=jax.tree.map(lambda leaf: leaf.reshape(*rows.shape, *leaf.shape[1:]), seen),
             action=state.action[rows[:-1], envs[:-1]],
             reward=state.reward[rows[:-1], envs[:-1]],
             terminated=flags & TERMINATED != 0,
-            truncated=flags & TRUNCATED != 0,
+            truncated=(flags & TRUNCATED != 0) | broken_off,
             final=flags & FINAL != 0,
             weight=weight,
             index=row * self.num_envs + env,

@@ -21,6 +21,8 @@ from jaxq.types import PyTree, TimeStep, Transition
 TERMINATED = 1
 TRUNCATED = 2
 FINAL = 4  # the row's observation ended its episode: its action was ignored and no transition starts here
+# What arrives at a final row ended its episode, though it says so itself only if that was known when it was written:
+# an episode that is broken off ends at the row before.
 
 # A draw that lands on a row where no transition starts is drawn again, this many times at most; what is left after that
 # (a share of p^4, where p is one over the mean episode length) keeps its place with weight zero.
@@ -76,6 +78,7 @@ class UniformReplay:
         require(self.num_envs >= 1, "num_envs", self.num_envs, "at least 1")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         require(self.n_step >= 1, "n_step", self.n_step, "at least 1")
+        require(self.capacity < 2**31, "replay_capacity", self.capacity, "below 2^31, to be counted in 32 bits")
         shortest = self.num_envs * (self.reach + self.history + 2)
         require(
             self.capacity >= shortest,
@@ -137,7 +140,7 @@ class UniformReplay:
         flags = (
             TERMINATED * following.terminated.astype(jnp.uint8)
             + TRUNCATED * following.truncated.astype(jnp.uint8)
-            + FINAL * timestep.last.astype(jnp.uint8)
+            + FINAL * (timestep.last | following.first).astype(jnp.uint8)
         )
 
         def write(ring: jax.Array, row: jax.Array) -> jax.Array:
@@ -198,6 +201,7 @@ class UniformReplay:
         rows = (row[:, None] + jnp.arange(self.n_step)) % self.rows  # [B, n]
         flags = state.flags[rows, env[:, None]]
         ended = flags & (TERMINATED | TRUNCATED) != 0
+        ended = ended.at[:, :-1].set(ended[:, :-1] | (flags[:, 1:] & FINAL != 0))
         rewards, steps, terminated = cut_at_end(state.reward[rows, env[:, None]], flags & TERMINATED != 0, ended)
         return Transition(
             observation=self._observation(state, row, env),

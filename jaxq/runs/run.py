@@ -26,6 +26,7 @@ from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints
 from jaxq.runs.directory import RunDirectory, finite_or_null, load_config, provenance, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
+from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, readable, require_memory
 from jaxq.runs.plots import load_curve, plot_curves
 from jaxq.runs.sinks import Sink, open_sinks, require_tracker
 from jaxq.training import Plan, Training
@@ -56,6 +57,10 @@ def use_device(device: str) -> None:
         available = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise InputError(f"device is {device!r}, but this machine has only: {available}") from None
     jax.config.update("jax_default_device", devices[0])
+
+
+def _device(config: Run) -> Any:
+    return jax.devices()[0] if config.device == "auto" else jax.devices(config.device)[0]
 
 
 def member_keys(config: Run) -> jax.Array:
@@ -97,6 +102,9 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     require_tracker(config.track)
     if config.init_from is not None:
         learned_by(config.init_from, state_shape.agent)
+    parts, device = parts_of(training, state_shape), _device(config)
+    free = free_bytes(device)
+    require_memory(config, parts, free)
     if not config.resume:
         _require_disk(path, state_shape)
     directory = RunDirectory(path, resume=config.resume)
@@ -109,6 +117,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
         else:
             _note_extension(path, config)
         with contextlib.closing(_Session(config, script, training, plan, directory, state_shape)) as session:
+            session.display.say(f"memory  {described(parts, device, free)}")
             return session.train()
     except Exception as error:
         if _disk_is_full(error):
@@ -133,13 +142,9 @@ def _disk_is_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
-def _megabytes(shape: PyTree) -> float:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shape)) / 1e6
-
-
 def _require_disk(path: Path, state_shape: PyTree) -> None:
     existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    needed = (KEPT + 1) * _megabytes(state_shape)
+    needed = (KEPT + 1) * bytes_of(state_shape) / 1e6
     free = shutil.disk_usage(existing).free / 1e6
     require(
         free >= needed,
@@ -243,11 +248,8 @@ class _Session:
     def train(self) -> dict[str, Any]:
         """The whole session."""
         self.sinks = open_sinks(self.config.track, self.directory.path, to_json(self.config), self.experiment)
-        whole, replay = _megabytes(self.state_shape), _megabytes(self.state_shape.replay)
-        self.display.say(
-            f"{self.directory.path}: {whole:,.0f} MB in memory, of which replay {replay:,.0f}, and up to "
-            f"{KEPT + 1} times that in checkpoints; compiling"
-        )
+        checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
+        self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         state, chunk, unread = self._resume() if self.config.resume else self._start()
         programs = self._compile()
         self.display.start(self.plan.steps_after(chunk))
@@ -394,7 +396,7 @@ class _Session:
         returns = read_metrics(self.directory.path)[-1]["eval_return"]
         finite = None not in returns
         speed = self._steps_per_second()
-        device = jax.devices()[0] if self.config.device == "auto" else jax.devices(self.config.device)[0]
+        device = _device(self.config)
         summary = {
             "agent": self.experiment,
             "env": self.config.env,

@@ -63,6 +63,8 @@ def _play(training: Training, state: Any, env: str, seed: int, max_steps: int) -
     frames = [draw(env_state, timestep)]
     for t in range(max_steps):
         env_state, timestep, memory = step(env_state, timestep, memory, jax.random.fold_in(key, t))
+        if bool(timestep.first[0]):  # it was broken off
+            break
         frames.append(draw(env_state, timestep))
         if bool(timestep.last[0]):
             break

@@ -100,14 +100,15 @@ class Evaluation:
             step_keys = jax.vmap(jax.random.fold_in, (0, None))(now.key, now.time)
             action, memory = exploit(agent_state, now.memory, by_lane(now.timestep, members), step_keys)
             env, timestep = self.environment.step(now.env, flat(action))
+            playing = now.playing & ~timestep.first  # an episode that is broken off counts with what it came to
             return EvaluationState(
                 env,
                 timestep,
                 memory,
                 now.key,
-                now.playing & ~timestep.last,
-                now.returns + jnp.where(now.playing, timestep.total_reward, 0.0),
-                now.lengths + now.playing,
+                playing & ~timestep.last,
+                now.returns + jnp.where(playing, timestep.total_reward, 0.0),
+                now.lengths + playing,
                 now.time + 1,
             )
 

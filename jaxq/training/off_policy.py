@@ -132,7 +132,7 @@ class OffPolicy(Loop):
             env=env,
             timestep=following,
             replay=add(state.replay, timestep, action, record, arrived),
-            statistics=state.statistics.observe(following),
+            statistics=state.statistics.observe(state.timestep, following),
         )
 
     def _update(self, learner: tuple[PyTree, PyTree], keys: Any) -> tuple[tuple[PyTree, PyTree], Metrics]:

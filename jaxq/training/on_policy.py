@@ -10,7 +10,7 @@ from jaxq.agents.base import OnPolicyAgent
 from jaxq.errors import require
 from jaxq.lanes import by_lane, flat, over_lanes
 from jaxq.training.loop import Loop, Plan, TrainState, keys_over_time
-from jaxq.types import Metrics, PyTree, Rollout, TimeStep
+from jaxq.types import Metrics, PyTree, Rollout, TimeStep, broken_off
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,8 @@ class OnPolicy(Loop):
             memory = state.memory
             state, (timesteps, actions, records) = jax.lax.scan(self._collect, state, act_keys)
             rollout = Rollout(timesteps, actions, records, by_lane(state.timestep, self.num_members), memory)
+            cut = broken_off(timesteps, timesteps.replace(first=rollout.arrived("first")))
+            rollout = rollout.replace(timestep=timesteps.replace(truncated=timesteps.truncated | cut))
             # The rollout's leaves have time before members, and the members' axis is where vmap looks for it.
             axes = Rollout(1, 1, 1, 0, 0)  # type: ignore[arg-type]
             rollout = jax.tree.map(
@@ -77,6 +79,6 @@ class OnPolicy(Loop):
         act = over_lanes(self.agent.act, self.num_members)
         action, memory, record = act(state.agent, state.memory, timestep, keys)
         env, following = self.environment.step(state.env, flat(action))
-        statistics = state.statistics.observe(following)
+        statistics = state.statistics.observe(state.timestep, following)
         state = state.replace(memory=memory, env=env, timestep=following, statistics=statistics)
         return state, (timestep, action, record)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.lanes import by_lane
-from jaxq.types import TimeStep
+from jaxq.types import TimeStep, broken_off
 
 
 class EpisodeStatistics(struct.PyTreeNode):
@@ -14,7 +14,9 @@ class EpisodeStatistics(struct.PyTreeNode):
     Attributes:
       current_return: [N * E] rewards so far of the running episode.
       current_length: [N * E] its steps so far.
-      finished_return, finished_length, finished: [N * E] sums over ended episodes, and their number.
+      finished_return, finished_length, finished: [N * E] sums over ended episodes, and their number; those that were
+        broken off count with what they came to.
+      non_finite: [N * E] steps lost because what came of them was not finite.
     """
 
     current_return: jax.Array
@@ -22,24 +24,27 @@ class EpisodeStatistics(struct.PyTreeNode):
     finished_return: jax.Array
     finished_length: jax.Array
     finished: jax.Array
+    non_finite: jax.Array
 
     @classmethod
     def start(cls, batch: int) -> "EpisodeStatistics":
         """Nothing seen yet."""
-        return cls(*(jnp.zeros(batch, jnp.float32) for _ in range(5)))
+        return cls(*(jnp.zeros(batch, jnp.float32) for _ in range(6)))
 
-    def observe(self, timestep: TimeStep) -> "EpisodeStatistics":
-        """Take in one step of every environment."""
-        going_on = 1.0 - timestep.first
-        current_return = self.current_return * going_on + timestep.total_reward
+    def observe(self, timestep: TimeStep, following: TimeStep) -> "EpisodeStatistics":
+        """Take in one step of every environment, from one TimeStep to the next."""
+        lost = broken_off(timestep, following)
+        going_on = 1.0 - following.first
+        current_return = self.current_return * going_on + following.total_reward
         current_length = (self.current_length + 1.0) * going_on
-        last = timestep.last.astype(jnp.float32)
+        ended = (following.last | (lost & (self.current_length > 0))).astype(jnp.float32)
         return EpisodeStatistics(
             current_return,
             current_length,
-            self.finished_return + last * current_return,
-            self.finished_length + last * current_length,
-            self.finished + last,
+            self.finished_return + ended * jnp.where(lost, self.current_return, current_return),
+            self.finished_length + ended * jnp.where(lost, self.current_length, current_length),
+            self.finished + ended,
+            self.non_finite + lost,
         )
 
     def report(self, members: int) -> tuple["EpisodeStatistics", dict[str, jax.Array]]:
@@ -50,6 +55,7 @@ class EpisodeStatistics(struct.PyTreeNode):
             "episode_return": total.finished_return.sum(axis=1) / episodes,
             "episode_length": total.finished_length.sum(axis=1) / episodes,
             "episodes": episodes,
+            "non_finite_steps": total.non_finite.sum(axis=1),
         }
         zeros = jnp.zeros_like(self.finished)
-        return self.replace(finished_return=zeros, finished_length=zeros, finished=zeros), metrics
+        return self.replace(finished_return=zeros, finished_length=zeros, finished=zeros, non_finite=zeros), metrics
