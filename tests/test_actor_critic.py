@@ -14,6 +14,7 @@ from jaxq import envs
 from jaxq.agents import (
     ActorCritic,
     ActorCriticHyperparameters,
+    BellmanRank,
     DelayedPolyakUpdate,
     Deterministic,
     EpsilonGreedy,
@@ -364,8 +365,14 @@ def test_noises():
 # Chains.
 
 
-def test_a_chain_of_one_is_its_base_bit_for_bit():
-    base, chain = agent_of(), agent_of(kind=IteratedActorCritic, links=1, hyper={"target": SoftWindow(0.005, 1)})
+@pytest.mark.parametrize(
+    "choices",
+    [{}, dict(deterministic=True, actor_reduction=First(), actor_period=2), dict(regularizer=BellmanRank(0.5))],
+    ids=["sac", "td3", "beer"],
+)
+def test_a_chain_of_one_is_its_base_bit_for_bit(choices):
+    window = {"target": SoftWindow(0.005, 1)}
+    base, chain = agent_of(**choices), agent_of(kind=IteratedActorCritic, links=1, hyper=window, **choices)
     base_state, chain_state = learned(base, bandit_batch, 20)[0], learned(chain, bandit_batch, 20)[0]
     assert_same(base_state.actor, chain_state.actor)
     for name in ("variables", "target"):

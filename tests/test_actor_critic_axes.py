@@ -21,6 +21,7 @@ from jaxq.agents import (
     DormancyResets,
     FullResets,
     InformationGain,
+    IteratedActorCritic,
     LinearSchedule,
     MixedPrecision,
     Normalized,
@@ -30,6 +31,7 @@ from jaxq.agents import (
     PolyakUpdate,
     RepeatedNoise,
     ScaledRewards,
+    SoftWindow,
     SquashedGaussian,
     TunedTemperature,
     WeightedTemperature,
@@ -163,8 +165,9 @@ def test_every_critic_may_have_targets_of_its_own():
     np.testing.assert_allclose(priority, np.abs(now - expected).mean(axis=0), rtol=1e-3, atol=1e-5)
 
 
-def test_a_temperature_may_be_tuned_by_the_actions_of_targets():
-    agent = agent_of(tuned_by_targets=True, actor_period=2)
+@pytest.mark.parametrize("chain", [{}, dict(kind=IteratedActorCritic, links=2, hyper={"target": SoftWindow(0.1, 1)})])
+def test_a_temperature_may_be_tuned_by_the_actions_of_targets(chain):
+    agent = agent_of(tuned_by_targets=True, actor_period=2, **chain)
     state, batch = agent.init(KEY), bandit_batch(jax.random.key(1), 8)
     for count in (1, 2):
         before = state.entropy.log_temperature
