@@ -157,12 +157,25 @@ def test_a_risk_level_that_the_measure_does_not_allow_is_named_by_its_flag():
         ("fqf", "fraction_rate", "-1"),
         ("bbf", "shift", "-1"),
         ("recurrent_pqn", "burn_in", "-1"),
+        ("tqc", "dropped_atoms", "-1"),
+        ("tqc", "dropped_atoms", "25"),
+        ("redq", "subset", "11"),
+        ("redq", "updates", "1002"),
+        ("td3", "target_noise", "-1"),
+        ("td3", "largest_target_noise", "-1"),
+        ("i_td3", "target_noise", "-1"),
+        ("dsac", "temperature", "-1"),
+        ("dsac_t", "temperature_learning_rate", "-1"),
+        ("sac", "initial_temperature", "0"),
+        ("sac", "target_entropy_per_dimension", "0.5"),
+        ("reppo", "target_entropy_per_dimension", "0.5"),
+        ("bang_bang", "target_entropy_per_dimension", "-1"),
     ],
 )
 def test_sizes_and_numbers_that_cannot_be_are_named_before_anything_starts(name, field, value):
     module, presets = load(name)
     env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
-    with pytest.raises(InputError, match=rf"{field} is .*{value}"):
+    with pytest.raises(InputError, match=rf"^{field} is .*{value}"):
         module.build(parse(module.Config, presets, ["--env", env, f"--{field.replace('_', '-')}", value]))
 
 
@@ -177,8 +190,14 @@ def test_every_agent_checks_its_discount_its_step_size_and_its_bound_on_rewards(
                 module.build(parse(module.Config, presets, ["--env", env, f"--{field.replace('_', '-')}", value]))
 
 
-def test_no_burn_in_and_no_shift_are_allowed():
+def test_no_burn_in_no_shift_and_no_dropped_atom_are_allowed():
     """Zero is out of the question only where nothing says otherwise."""
-    for name, flag in (("recurrent_pqn", "--burn-in"), ("bbf", "--shift"), ("dqn", "--seed")):
+    for name, flag in (
+        ("recurrent_pqn", "--burn-in"),
+        ("bbf", "--shift"),
+        ("dqn", "--seed"),
+        ("tqc", "--dropped-atoms"),
+    ):
         module, presets = load(name)
-        parse(module.Config, presets, ["--env", "gymnax/Breakout-MinAtar", flag, "0"])
+        env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
+        module.build(parse(module.Config, presets, ["--env", env, flag, "0"]))

@@ -343,6 +343,7 @@ def test_over_lanes_of_one_equals_vmap():
         ({"warmup_steps": 10}, "warmup_steps is 10"),
         ({"warmup_steps": 5000}, "warmup_steps is 5000"),
         ({"updates": 0}, "updates"),
+        ({"updates": 100_000}, "updates is 100000, but must be at most"),
         ({"collect_steps": 0}, "collect_steps"),
     ],
 )

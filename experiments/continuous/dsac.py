@@ -11,6 +11,7 @@ import dataclasses
 from jaxq.agents import FixedTemperature, PolicySample
 from jaxq.bellman import ImplicitQuantile, Minimum, Pessimistic
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, QuantileHuber, presets
+from jaxq.errors import require
 from jaxq.networks import ImplicitQuantileCritics
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -35,6 +36,7 @@ PRESETS = presets(Config, CONTROL)
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
+    require(config.temperature >= 0, "temperature", config.temperature, "0 or more")
     representation, targets = ImplicitQuantile(config.huber_threshold), config.make_targets()
     agent = config.make_actor_critic(
         training,

@@ -14,6 +14,7 @@ import flax.linen as nn
 from jaxq.agents import LinearSchedule
 from jaxq.bellman import Minimum, ScaledGaussian
 from jaxq.configs import CONTROL, ActorCriticLearner, DelayedActor, Temperature, action_size, presets
+from jaxq.errors import require
 from jaxq.networks import MLP, Ensemble, GaussianCritic, GaussianPolicyNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -41,10 +42,12 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
     representation, targets, widths = ScaledGaussian(), config.make_targets(), config.hidden_widths
-    entropy = config.make_entropy(actions)
+    rate = config.temperature_learning_rate
+    require(rate >= 0, "temperature_learning_rate", rate, "0 or more")
+    entropy = config.make_entropy(actions).replace(learning_rate=LinearSchedule.constant(rate))
     actor = GaussianPolicyNetwork(lambda mode: MLP(widths, nn.gelu), action_size(training), log_std_range=(-20.0, 0.5))
-    rate = config.target_rate
-    critics = Ensemble(lambda: GaussianCritic(lambda mode: MLP(widths, nn.gelu), rate), config.num_critics)
+    follow = config.target_rate
+    critics = Ensemble(lambda: GaussianCritic(lambda mode: MLP(widths, nn.gelu), follow), config.num_critics)
     agent = config.make_actor_critic(
         training,
         actor,
@@ -53,7 +56,7 @@ def build(config: Config) -> OffPolicy:
         hyper={
             "target": targets,
             "actor_target": targets,
-            "entropy": entropy.replace(learning_rate=LinearSchedule.constant(config.temperature_learning_rate)),
+            "entropy": entropy,
         },
         target_reduction=Minimum(),
         actor_reduction=Minimum(),

@@ -13,6 +13,7 @@ from jaxq.agents import (
     DelayedPolyakUpdate,
     GaussianNoise,
     PolicySample,
+    Smoothing,
     SquashedGaussian,
     TunedTemperature,
 )
@@ -75,7 +76,8 @@ class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironmen
         own: Any = self
         rate = self.make_step_sizes(self.total_updates)
         given = dict(hyper or {})
-        for name, maker in (("target", "make_targets"), ("exploration", "make_noise")):
+        makers = {"target": "make_targets", "exploration": "make_noise", "smoothing": "make_smoothing"}
+        for name, maker in makers.items():
             if name not in given and hasattr(own, maker):
                 given[name] = getattr(own, maker)()
         if "entropy" not in given and hasattr(own, "make_entropy"):
@@ -169,15 +171,21 @@ class Temperature(Axis):
         """The price.
 
         Raises:
-          InputError: for a temperature that is not positive.
+          InputError: for a temperature that is not positive, or a target that the policy's entropy cannot have.
         """
         own: Any = self
+        self.check_target_entropy()
+        require(self.initial_temperature > 0, "initial_temperature", self.initial_temperature, "positive")
         return TunedTemperature(
             target=self.target_entropy_per_dimension * actions.size,
             learning_rate=own.make_step_sizes(own.total_updates),
             initial=self.initial_temperature,
             optimizer=own.make_optimizer(),
         )
+
+    def check_target_entropy(self) -> None:
+        """Raise `InputError` for a target of the wrong sign: that of a density on [-1, 1], whose entropy is small."""
+        require_target_entropy(self.target_entropy_per_dimension)
 
     def make_noise(self) -> PolicySample:
         """The policy is its own exploration."""
@@ -215,6 +223,36 @@ class Noise(Axis):
         """
         require(self.noise >= 0, "noise", self.noise, "0 or more")
         return GaussianNoise(self.noise)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetNoise(Axis):
+    """Clipped Gaussian noise on the actions of targets."""
+
+    target_noise: float = 0.2
+    """Standard deviation of the noise on the actions of targets."""
+    largest_target_noise: float = 0.5
+    """To plus or minus this that noise is clipped."""
+
+    def make_smoothing(self) -> Smoothing:
+        """The noise.
+
+        Raises:
+          InputError: for a negative number.
+        """
+        require(self.target_noise >= 0, "target_noise", self.target_noise, "0 or more")
+        require(self.largest_target_noise >= 0, "largest_target_noise", self.largest_target_noise, "0 or more")
+        return Smoothing(self.target_noise, self.largest_target_noise)
+
+
+def require_target_entropy(target: float) -> None:
+    """Check a target entropy in nats, for each dimension of actions with a density.
+
+    Raises:
+      InputError: if it is positive. Uniform actions in [-1, 1] have log 2, which is the most there is.
+    """
+    allowed = "0 or less: of actions in [-1, 1] the entropy is at most log 2 a dimension, and -1 is customary"
+    require(target <= 0, "target_entropy_per_dimension", target, allowed)
 
 
 def action_size(environment: Environment) -> int:

@@ -48,6 +48,9 @@ class OffPolicy(Loop):
             self.warmup_steps,
             f"at most the replay's capacity of {self.replay.capacity}",
         )
+        samples = self.warmup_steps + self.collect_steps * self.envs_per_member
+        allowed = f"at most {samples}, the samples that there are before the first update"
+        require(self.updates <= samples, "updates", self.updates, allowed)
 
     @property
     def updates_per_step(self) -> float:
