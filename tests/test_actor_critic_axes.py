@@ -39,7 +39,7 @@ from jaxq.agents import (
 from jaxq.agents.causality import causal_order, effects_on_last
 from jaxq.agents.optimistic import Tuned
 from jaxq.agents.resets import dormant_share
-from jaxq.bellman import Categorical, ImplicitQuantile, Own, Pessimistic, Quantile, Scalar, ScaledGaussian, Support
+from jaxq.bellman import Categorical, IntervalQuantile, Own, Pessimistic, Quantile, Scalar, ScaledGaussian, Support
 from jaxq.configs import Privileged, seeing
 from jaxq.envs import ArraySpec, Continuous
 from jaxq.errors import InputError
@@ -140,16 +140,56 @@ def test_critics_at_sampled_fractions_have_them_in_common():
     x, a = jax.random.normal(KEY, (4, 2)), jnp.zeros((4, 1))
     variables = critics.init({"params": KEY, "samples": KEY}, x, a)
     out = critics.apply(variables, x, a, "learn", rngs={"samples": jax.random.key(1)})
-    values, fractions = np.split(out, 2, axis=-1)
-    assert out.shape == (2, 4, 16)
+    values, fractions, lengths = np.split(out, 3, axis=-1)
+    assert out.shape == (2, 4, 24)
     np.testing.assert_array_equal(fractions[0], fractions[1])
+    np.testing.assert_allclose(np.cumsum(lengths, axis=-1) - 0.5 * lengths, fractions, rtol=1e-5)
+    np.testing.assert_allclose(lengths.sum(axis=-1), 1.0, rtol=1e-5)
+    assert lengths.max() < 11 * lengths.min()
     assert (np.abs(values[0] - values[1]) > 1e-6).all()
     assert (np.diff(fractions[0], axis=-1) > 0).all()
     assert ((fractions > 0) & (fractions < 1)).all()
-    reduced, _ = Pessimistic(1.0)(ImplicitQuantile(), jnp.moveaxis(out, 0, 1), KEY)
-    np.testing.assert_allclose(reduced[:, 0], np.concatenate([values.min(axis=0), fractions[0]], axis=-1), atol=1e-6)
+    reduced, _ = Pessimistic(1.0)(IntervalQuantile(), jnp.moveaxis(out, 0, 1), KEY)
+    smaller = np.concatenate([values.min(axis=0), fractions[0], lengths[0]], axis=-1)
+    np.testing.assert_allclose(reduced[:, 0], smaller, atol=1e-6)
     exploited = critics.apply(variables, x, a, "exploit")
-    np.testing.assert_allclose(exploited[0, 0, 8:], (np.arange(8) + 0.5) / 8, atol=1e-6)
+    np.testing.assert_allclose(exploited[0, 0, 8:16], (np.arange(8) + 0.5) / 8, atol=1e-6)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_quantiles_count_by_the_intervals_that_they_stand_for(platform):
+    """DSAC's value and loss, pair by pair."""
+    rng = np.random.default_rng(0)
+    representation = IntervalQuantile()
+
+    def drawn(size):
+        lengths = rng.uniform(0.1, 1.1, size=(3, size))
+        lengths /= lengths.sum(axis=1, keepdims=True)
+        return rng.normal(scale=3.0, size=(3, size)), np.cumsum(lengths, axis=1) - 0.5 * lengths, lengths
+
+    def joined(parts):
+        return jnp.asarray(np.concatenate(parts, axis=1), jnp.float32)
+
+    now, then = drawn(6), drawn(5)
+    np.testing.assert_allclose(representation.value(joined(now)), (now[0] * now[2]).sum(axis=1), rtol=1e-5)
+    reward, discount = rng.normal(size=3), np.array([0.9, 0.9, 0.0])
+    target = representation.target(jnp.asarray(reward), jnp.asarray(discount), joined(then)[:, None], jnp.ones((3, 1)))
+    loss, slope, priority = np.zeros(3), np.zeros((3, 6)), np.zeros(3)
+    for b in range(3):
+        for i in range(6):
+            for j in range(5):
+                u = reward[b] + discount[b] * then[0][b, j] - now[0][b, i]
+                weight = then[2][b, j] * abs(now[1][b, i] - (u < 0))
+                loss[b] += weight * (0.5 * u**2 if abs(u) < 1 else abs(u) - 0.5)
+                slope[b, i] -= weight * np.clip(u, -1, 1)
+                priority[b] += then[2][b, j] * abs(u)
+    with platforms.assume(platform):
+        found = jax.jit(representation.loss)(joined(now), target)
+        gradient = jax.grad(lambda p: representation.loss(p, target).sum())(joined(now))
+    np.testing.assert_allclose(found, loss, rtol=1e-4)
+    np.testing.assert_allclose(gradient[:, :6], slope, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(gradient[:, 6:], 0.0)
+    np.testing.assert_allclose(representation.priority(joined(now), target), priority, rtol=1e-4)
 
 
 def test_every_critic_may_have_targets_of_its_own():
