@@ -1,6 +1,7 @@
 """The Environment contract on one environment of every family; each adapter against its backend's own interface."""
 
 import functools
+from types import SimpleNamespace
 from typing import ClassVar
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxq import envs
-from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack
+from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack, envpool_backend
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
 
@@ -344,6 +345,15 @@ def test_users_own_environments():
     np.testing.assert_allclose(timestep.observation, [[1.2]], rtol=1e-6)
     with pytest.raises(InputError, match="reset_env and step_env"):
         envs.from_object(object(), 1)
+
+
+def test_actions_without_bounds_are_refused():
+    space = SimpleNamespace(low=np.array([-1.0, -np.inf]), high=np.array([1.0, np.inf]), shape=(2,))
+    unbounded = type("Unbounded", (GymnaxStyle,), {"action_space": lambda self, params: space})
+    with pytest.raises(InputError, match="Walk has actions without bounds"):
+        envs.from_object(unbounded(), 1)
+    with pytest.raises(InputError, match=r"envpool/Own-v0 takes actions .*bounded"):
+        envpool_backend._action_spec("Own-v0", space)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import typing
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from jaxq.configs import DRIVER_FIELDS, build_and_tell
@@ -104,6 +105,36 @@ def test_every_flag_is_explained(name, capsys):
         # Between a flag and its default there is a sentence.
         explained = text.split(flag, 1)[1].split("(default", 1)[0]
         assert len(explained.split()) >= 3, flag
+
+
+def test_i_sac_with_one_link_is_sac_bit_for_bit():
+    """The scripts, with whatever is their default, on the same batches."""
+    learners = []
+    for name, flags in (("sac", []), ("i_sac", ["--links=1"])):
+        module, presets = load(name)
+        args = ["--env", "gymnax/Pendulum-v1", *small(module.Config), "--num-seeds=1", "--hidden-widths=8", *flags]
+        training = module.build(parse(module.Config, presets, args))
+
+        def learn(key, training=training):
+            state = training.warm_up(training.init(key[None]))
+            return training.train_chunk(state, 5)[0].agent
+
+        learners.append(jax.jit(learn)(jax.random.key(0)))
+    sac, chain = learners
+    one = jax.tree.map(lambda leaf: leaf[:, 0], (chain.critic.variables, chain.critic.target))
+    for ours, theirs in (
+        (sac.actor, chain.actor),
+        (sac.entropy, chain.entropy),
+        ((sac.critic.variables, sac.critic.target), one),
+    ):
+        jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_continuous_agents_refuse_discrete_actions_and_the_reverse():
+    for name, env, needed in (("sac", "gymnax/CartPole-v1", "continuous"), ("dqn", "gymnax/Pendulum-v1", "discrete")):
+        module, presets = load(name)
+        with pytest.raises(InputError, match=rf"env is '{env}'.* needs {needed}"):
+            module.build(parse(module.Config, presets, ["--env", env]))
 
 
 def test_the_catalog_reads_every_experiment_s_choices_from_what_it_builds():
