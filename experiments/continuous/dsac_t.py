@@ -3,7 +3,8 @@
 Two critics of a Gaussian return: the mean learns from the mean of the one whose mean is smaller, the deviation from a
 sample of it, and gradients are scaled by the running deviation. Actor, temperature and all targets move once in two
 updates, the actor by the critics before their step. Sizes are those of the authors' code, which takes 20 environment
-steps to an update; here there is one to an update, and the warm-up is random, as of the other scripts.
+steps to an update; here there is one to an update, and the warm-up is random, as of the other scripts. Targets have the
+temperature just tuned, theirs the one before. Layers begin as all here do.
 """
 
 import dataclasses

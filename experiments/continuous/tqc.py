@@ -2,7 +2,8 @@
 
 Five critics of 25 quantiles; targets are their atoms together without the largest ones, 2 for each critic (the authors
 drop 0 on HalfCheetah, 5 on Hopper). The actor climbs the mean of all. The loss is summed over the quantiles of a
-critic, where the authors take the mean, which Adam does not see; random steps precede, where theirs begins at once.
+critic, where the authors take the mean, which Adam does not see; random steps precede, where theirs begins at once; the
+actor climbs the critics after their step, where theirs climbs them before it. Layers begin as all here do.
 """
 
 import dataclasses
