@@ -530,7 +530,7 @@ SOLVERS = {
     "sac": {},
     "flow": dict(actor=FlowPolicyNetwork(plain, FLOW), policy=FlowPolicy(FLOW)),
     "dsac": dict(
-        representation=IntervalQuantile(), critic=ImplicitQuantileCritics(2, 64, 16),
+        representation=IntervalQuantile(), critic=ImplicitQuantileCritics(2, 32, 8, 16),
         target_reduction=Pessimistic(1.0), hyper={"actor_target": TARGET},
     ),
     "dsac_t": dict(
@@ -545,10 +545,6 @@ SOLVERS = {
     "redq": dict(critics=4, target_reduction=RandomSubset(2), actor_reduction=Mean()),
     "crossq": dict(layers=lambda mode: BatchNormalizedMLP(mode, (64,)), target=None, joint=True),
     "i_sac": dict(kind=IteratedActorCritic, links=2, target=SoftWindow(0.02, 1)),
-    "i_td3": dict(
-        kind=IteratedActorCritic, links=2, target=SoftWindow(0.02, 1), deterministic=True, actor_reduction=First(),
-        actor_period=2, hyper={"actor_target": TARGET},
-    ),
 }  # fmt: skip
 
 
@@ -599,7 +595,7 @@ def soft_control(alpha, points=401):
     return x, q
 
 
-@pytest.mark.parametrize("name", ["sac", "flow", "hl_gauss", "tqc", "dsac", "dsac_t", "crossq", "i_sac"])
+@pytest.mark.parametrize("name", ["sac", "flow", "hl_gauss", "dsac_t", "crossq", "i_sac"])
 def test_a_soft_control_problem_is_solved(name):
     """Values, the mode and the entropy of a policy whose entropy has a price, against the exact soft values."""
     alpha = 0.05
