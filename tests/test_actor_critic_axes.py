@@ -190,7 +190,9 @@ def test_a_low_pass_filter_takes_high_frequencies_off_targets_and_leaves_the_res
         np.testing.assert_allclose(critic.apply({}, a, a, mode)[:, 1], np.sin(5 * a[:, 0]), atol=1e-6)
 
 
-def test_the_rank_regularizer_is_that_of_the_bellman_equation():
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_rank_regularizer_is_that_of_the_bellman_equation(steps):
+    """Of transitions, and of windows of two steps; half of it, beside half the squared error."""
     target = PolyakUpdate(0.3)
     agent = agent_of(deterministic=True, critics=2, hyper={"target": target}, regularizer=BellmanRank(0.5))
     state, batch, key = agent.init(KEY), bandit_batch(jax.random.key(1), 6, False), jax.random.key(2)
@@ -198,9 +200,11 @@ def test_the_rank_regularizer_is_that_of_the_bellman_equation():
     batch = batch.replace(
         observation=jax.random.normal(key, (6, 2)),
         next_observation=jax.random.normal(KEY, (6, 2)),
-        rewards=10.0 * batch.rewards,
+        rewards=jnp.tile(10.0 * batch.rewards, (1, steps)),
+        steps=jnp.full(6, steps),
     )
     state, _, _ = agent.update(state, batch, key)
+    returns, discount = batch.rewards[:, 0] * (1.0 if steps == 1 else 1.99), 0.99**steps
     action, _ = agent._next_action(state, batch, key)
     found = BellmanRank(0.5)(agent, state, state.critic.params, batch, action)
     own = np.tanh(agent.actor.apply(state.actor.variables, batch.next_observation))
@@ -218,8 +222,9 @@ def test_the_rank_regularizer_is_that_of_the_bellman_equation():
         w = np.ravel(state.critic.variables["params"][f"ActionCritic_{k}"]["Dense_0"]["kernel"])
         for b in range(6):
             lengths = np.linalg.norm(now[b]) * np.linalg.norm(then[b])
-            numerator = now[b] @ now[b] + 0.99**2 * online[b] @ online[b] - batch.rewards[b, 0] ** 2 / (w @ w)
-            total += 0.5 / 6 * max(now[b] @ then[b] / lengths - numerator / (2 * 0.99 * lengths), 0.0)
+            numerator = now[b] @ now[b] + discount**2 * online[b] @ online[b] - returns[b] ** 2 / (w @ w)
+            excess = now[b] @ then[b] / lengths - numerator / (2 * discount * lengths)
+            total += 0.5 * 0.5 / 6 * max(excess, 0.0)
     assert total > 0
     np.testing.assert_allclose(found, total, rtol=1e-4)
     plain = dataclasses.replace(agent, regularizer=None)
