@@ -405,6 +405,35 @@ def test_models_learn_what_actions_do_and_there_is_less_to_know():
     assert np.isfinite(state.curiosity.price.log_temperature)
 
 
+def test_information_is_normalized_by_what_is_gained_now():
+    """Statistics of very long runs still move: two millions of numbers count as one (the authors' code)."""
+    agent, batch = curious(), bandit_batch(jax.random.key(1), 64)
+    state, names = agent.init(KEY), ("gains", "inputs", "outputs")
+    old = {name: getattr(state.curiosity, name).replace(count=jnp.float32(2e6)) for name in names}
+    after, _, _ = jax.jit(agent.update)(state.replace(curiosity=state.curiosity.replace(**old)), batch, KEY)
+    assert [float(getattr(after.curiosity, name).count) for name in names] == [1e6] * 3
+
+
+def test_the_price_of_information_rises_while_a_copy_of_the_actor_would_gain_more():
+    agent, batch = curious(), bandit_batch(jax.random.key(1), 64)
+    state = agent.init(KEY)
+    plain = state.actor.variables
+    last = plain["params"]["Dense_1"]  # of the log standard deviation
+    bold = {"params": {**plain["params"], "Dense_1": {**last, "bias": last["bias"] + 3.0}}}
+
+    def gain(variables):
+        action, _ = agent.policy.sample(agent.actor.apply(variables, batch.observation), KEY)
+        return float(agent.gain(state.curiosity, batch.observation, action).mean())
+
+    update, difference = jax.jit(agent.update), gain(bold) - gain(plain)
+    assert abs(difference) > 0.05
+    for own, copied, rises in ((plain, bold, difference > 0), (bold, plain, difference < 0)):
+        curiosity = state.curiosity.replace(actor=copied)
+        actor = state.actor.replace(variables=own)
+        after, _, _ = update(state.replace(actor=actor, curiosity=curiosity), batch, KEY)
+        assert (float(after.curiosity.price.log_temperature) > 0) == rises
+
+
 # Causes
 
 
