@@ -13,6 +13,7 @@ import flax.linen as nn
 from jaxq.agents import CuriousActorCritic, InformationGain, PolyakUpdate
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, action_size, presets
+from jaxq.errors import require
 from jaxq.networks import MLP, Dense, DynamicsModel, Ensemble, GaussianPolicyNetwork, Mode
 from jaxq.networks.observations import size_of
 from jaxq.runs import main
@@ -37,6 +38,8 @@ PRESETS = presets(Config, CONTROL, classic={"model_widths": (64, 64)})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
+    require(config.num_models >= 2, "num_models", config.num_models, "at least 2, which can disagree")
+    require(0 < config.model_noise < float("inf"), "model_noise", config.model_noise, "positive and finite")
     representation, widths, model_widths = Scalar(), config.hidden_widths, config.model_widths
     outputs = size_of(training.observation_spec) + 1
     gain, unit = nn.initializers.orthogonal(2.0**0.5), nn.initializers.orthogonal(1.0)
