@@ -680,6 +680,20 @@ def test_running_statistics_are_those_of_all_that_was_seen():
     np.testing.assert_array_equal(statistics.mean["image"], 0.0)
 
 
+def test_statistics_may_forget_what_is_old():
+    """A step of the mean is then the share of the new, whatever the count was, and a change is followed."""
+    statistics = RunningStatistics.start(ArraySpec(()))
+    for batch in [jnp.zeros(8), jnp.zeros(8), jnp.zeros(8)]:
+        statistics = statistics.after(batch, largest_count=16.0)
+    assert float(statistics.count) == 16.0
+    statistics = statistics.after(jnp.full(8, 3.0), largest_count=16.0)
+    np.testing.assert_allclose(statistics.mean, 3.0 * 8 / 24, rtol=1e-5)
+    np.testing.assert_allclose(statistics.variance, np.var([0.0] * 16 + [3.0] * 8), rtol=1e-4)
+    for _ in range(40):
+        statistics = statistics.after(jnp.full(8, 3.0), largest_count=16.0)
+    np.testing.assert_allclose(statistics.mean, 3.0, rtol=1e-5)
+
+
 def pendulums(agent, members):
     environment = envs.make("gymnax/Pendulum-v1", 2 * members)
     return OffPolicy(

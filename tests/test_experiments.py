@@ -61,6 +61,17 @@ def test_training_traces_for_two_seeds(name):
     assert all(value.shape == (2,) for value in metrics.values())
 
 
+@pytest.mark.parametrize("name", ["bro", "simba_v2", "maxinforl", "meow", "ppo"])
+def test_two_seeds_begin_without_batches_of_lapack(name):
+    """On the CPU several batched factorizations at once wait for each other's threads; on two cores for ever."""
+    module, presets = load(name)
+    config = parse(module.Config, presets, ["--env", "gymnax/Pendulum-v1", *small(module.Config)])
+    lowered = jax.jit(module.build(config).init).lower(member_keys(config)).as_text()
+    factorized = re.findall(r"@lapack_sgeqrf_ffi\(.*?\) .*?: \(tensor<([0-9x]+)xf32>\)", lowered)
+    assert factorized
+    assert all(len(shape.split("x")) == 2 for shape in factorized), factorized
+
+
 # Numbers that all choices allow.
 ALLOWED = {"temperature": 0.5, "risk_level": 0.5, "epsilon_final": 0.01}
 

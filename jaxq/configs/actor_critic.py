@@ -28,10 +28,12 @@ from jaxq.configs.rewards import Discount
 from jaxq.configs.targets import Averaging
 from jaxq.envs import Continuous, Environment
 from jaxq.errors import require
-from jaxq.networks import ActionCritic, Ensemble, GaussianPolicyNetwork, Mode, PolicyNetwork, Torso, torso_for
+from jaxq.networks import ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, Mode, PolicyNetwork, Torso, torso_for
 from jaxq.networks.observations import has_images
 from jaxq.networks.torsos import MLP
 from jaxq.types import Network
+
+Layers = Callable[[Mode], nn.Module]  # what makes hidden layers for a mode
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,8 +117,8 @@ class ActorCriticLayers(Axis):
         """One action."""
         return PolicyNetwork(self.actor_torso(environment), action_size(environment))
 
-    def actor_torso(self, environment: Environment) -> Any:
-        """What makes the actor's torso for a mode."""
+    def actor_torso(self, environment: Environment, layers: Layers | None = None) -> Any:
+        """What makes the actor's torso for a mode, which is `layers` unless there are images; plain unless given."""
 
         spec, widths = environment.observation_spec, self.hidden_widths
 
@@ -124,13 +126,14 @@ class ActorCriticLayers(Axis):
             del mode
             return torso_for(spec, widths)
 
-        return make
+        return make if layers is None or has_images(spec) else layers
 
     def make_critics(
         self,
         environment: Environment,
         representation: Representation,
-        layers: Callable[[Mode], nn.Module] | None = None,
+        layers: Layers | None = None,
+        make_head: Callable[..., nn.Module] = Dense,
     ) -> Ensemble:
         """The critics.
 
@@ -138,14 +141,16 @@ class ActorCriticLayers(Axis):
           environment: whose observations they see.
           representation: of the return.
           layers: what makes a critic's torso for a mode; plain layers unless given.
+          make_head: the last layer, of so many outputs.
         """
-        return Ensemble(self.critic_maker(environment, representation, layers), self.num_critics)
+        return Ensemble(self.critic_maker(environment, representation, layers, make_head), self.num_critics)
 
     def critic_maker(
         self,
         environment: Environment,
         representation: Representation,
-        layers: Callable[[Mode], nn.Module] | None = None,
+        layers: Layers | None = None,
+        make_head: Callable[..., nn.Module] = Dense,
     ) -> Callable[[], ActionCritic]:
         """What makes one of the critics; arguments as of `make_critics`."""
         spec, widths = environment.observation_spec, self.hidden_widths
@@ -155,7 +160,7 @@ class ActorCriticLayers(Axis):
             return MLP(widths)
 
         encoder = (lambda mode: torso_for(spec, widths)) if has_images(spec) else None
-        return lambda: ActionCritic(layers or plain, representation.width, encoder)
+        return lambda: ActionCritic(layers or plain, representation.width, encoder, make_head)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -161,8 +161,11 @@ class Loop:
     def _init(self, keys: jax.Array) -> TrainState:
         """A state without replay."""
         env, timestep = self._fresh_episodes(_streams(keys, "environments"))
+        # Heavy not for its products: orthogonal kernels of several members at once are batches of LAPACK's, which wait
+        # for threads of the pool that they run in, and two of them on two cores for ever.
+        init = over_lanes(self.agent.init, self.num_members, heavy=True)
         return TrainState(
-            agent=jax.vmap(self.agent.init)(_streams(keys, "agent")),
+            agent=init(_streams(keys, "agent")),
             memory=jax.vmap(lambda _: self.agent.init_memory(self.envs_per_member))(jnp.arange(self.num_members)),
             replay=(),
             env=env,
