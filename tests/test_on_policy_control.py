@@ -415,6 +415,26 @@ def test_a_policy_beyond_its_bound_turns_back_and_the_price_of_that_rises():
         assert int(after.updates) == 4
 
 
+def test_what_was_seen_where_actions_are_ignored_teaches_nothing():
+    """Final observations are no place to climb from: of those the critic knows nothing."""
+    agent, rollout = reppo(KLBound(0.1), SelfPrediction()), made_up_rollout(6, steps=8)
+    state, lessons = jax.jit(agent.init)(jax.random.key(0)), jax.jit(agent.lessons)
+    lesson = lessons(state, rollout, jax.random.key(1))
+    ignored = np.asarray(rollout.timestep.last).ravel()
+    assert 0 < ignored.sum() < ignored.size
+
+    def slopes(lesson, key=jax.random.key(2)):
+        critic = jax.grad(agent.critic_loss, has_aux=True)(state.critic.params, state.hyper, lesson, key)
+        behaviour = jax.tree.map(lambda leaf: leaf + 0.01, state.actor.variables)
+        others = behaviour, state.critic.variables, state.hyper, lesson, key
+        actor = jax.grad(agent.actor_loss, has_aux=True)(state.actor.params, *others)
+        return critic[0], actor[0], actor[1]["entropy"], actor[1]["divergence"]
+
+    elsewhere = lesson.observation + jnp.where(ignored[:, None], 3.0, 0.0)
+    found, other = (jax.jit(slopes)(x) for x in (lesson, lesson.replace(observation=elsewhere)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, other)
+
+
 # AVG.
 
 
