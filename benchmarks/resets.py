@@ -100,7 +100,7 @@ def returns(name: str, total_steps: int, num_envs: int, updates: int, seeds: int
     from experiments.continuous import sac
     from jaxq.runs.run import member_keys
 
-    asked = {"env": name, "total_steps": total_steps, "num_envs": num_envs, "updates": updates}
+    asked: dict[str, Any] = {"env": name, "total_steps": total_steps, "num_envs": num_envs, "updates": updates}
     config = sac.Config(**asked, num_seeds=seeds, eval_episodes=32)
     results: dict[str, Any] = {"config": asked}
     for kind in KINDS:
