@@ -306,6 +306,42 @@ def products_section(results: dict[str, Any]) -> str:
     ) + timing_table(results, "layer | rows | inputs | units", described)
 
 
+def resets_section(results: dict[str, Any]) -> str:
+    """What resets cost."""
+
+    def described(setting: str, measured: dict[str, Any]) -> str:
+        name = setting.removesuffix(f"-{measured['environments']}")
+        return f"{name} | {measured['environments']:,} | {100 * measured['share_ended']:.2g}%"
+
+    return (
+        "## Resets\n\n"
+        "Measured by `python -m benchmarks.resets`: a step of all environments under random actions on the CPU, with a "
+        "pool of first states, with resets of the whole batch whenever an episode ends, and with every episode of an "
+        "environment beginning in the one state it first had; medians of rounds in turn, and in brackets how many "
+        "times longer than with a pool.\n\n"
+    ) + timing_table(results, "environment | environments | ended in a step", described)
+
+
+def reset_returns_section(results: dict[str, Any]) -> str:
+    """What cached first states cost in returns."""
+    rows = []
+    for name, measured in results.items():
+        config = measured["config"]
+        cells = []
+        for kind in ("pool", "full", "cached"):
+            found = measured[kind]["returns"]
+            cells.append(f"{np.mean(found):,.0f} ({min(found):,.0f} to {max(found):,.0f})")
+        sizes = f"{config['num_envs']} | {config['total_steps']:,} | {config['updates']}"
+        rows.append(f"| {name} | {sizes} | {len(found)} | {' | '.join(cells)} |")
+    return (
+        "### Returns of SAC by resets\n\n"
+        "Measured by `python -m benchmarks.resets --returns`: the mean over seeds, and from the worst to the best, of "
+        "evaluations with full resets after training with each.\n\n"
+        "| environment | environments | steps | updates | seeds | pool | full | cached |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    ) + "\n".join(rows)
+
+
 def replay_section(results: dict[str, Any]) -> str:
     """Prioritized replay against flashbax's."""
     return (
@@ -407,6 +443,8 @@ def page() -> str:
         *section("backups.json", backups_section),
         *section("convolutions.json", convolutions_section),
         *section("products.json", products_section),
+        *section("resets.json", resets_section),
+        *section("reset_returns.json", reset_returns_section),
         *section("replay.json", replay_section),
         *section("memory.json", memory_section),
         *section("mutations.json", mutations_section),
