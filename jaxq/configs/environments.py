@@ -44,7 +44,7 @@ class DiscreteEnvironments(Environments):
     """Environments with discrete actions."""
 
     life_loss: bool = False
-    """Atari: a lost life ends the episode in training; evaluation always plays full games."""
+    """Atari: a lost life ends the episode in training; evaluations play, and returns are told of, whole games."""
 
     def make_environments(self) -> tuple[Environment, Environment, int]:
         """Training and evaluation environments, and the number of their actions.

@@ -132,7 +132,7 @@ class OffPolicy(Loop):
             env=env,
             timestep=following,
             replay=add(state.replay, timestep, action, record, arrived),
-            statistics=state.statistics.observe(state.timestep, following),
+            statistics=state.statistics.observe(state.timestep, following, self.environment.over(env, following)),
         )
 
     def _update(self, learner: tuple[PyTree, PyTree], keys: Any) -> tuple[tuple[PyTree, PyTree], Metrics]:
