@@ -94,6 +94,8 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     script = Path(inspect.getfile(inspect.unwrap(build)))
     experiment = script.stem
     use_device(config.device)
+    if config.resume and config.run_dir:
+        config = dataclasses.replace(config, resumption=load_config(config.run_dir).get("resumption", 0) + 1)
     training = build(config)
     plan = plan_of(training, config)
     path = config.run_dir or default_run_dir(config, experiment)
@@ -115,7 +117,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
             # Last, because it is what makes the directory one that holds a run.
             write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
         else:
-            _note_extension(path, config)
+            _note_resumption(path, config)
         with contextlib.closing(_Session(config, script, training, plan, directory, state_shape)) as session:
             session.display.say(f"memory  {described(parts, device, free)}")
             return session.train()
@@ -128,13 +130,13 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
         directory.close()
 
 
-def _note_extension(path: Path, config: Run) -> None:
+def _note_resumption(path: Path, config: Run) -> None:
     """A run made longer is so from now on; for how many steps it was cut into chunks at first is kept."""
     saved = load_config(path)
-    if config.total_steps > saved["total_steps"]:
-        if not (path / PLAN).exists():
-            write_json(path / PLAN, {"total_steps": saved["total_steps"]})
-        write_json(path / "config.json", {**saved, "total_steps": config.total_steps})
+    if config.total_steps > saved["total_steps"] and not (path / PLAN).exists():
+        write_json(path / PLAN, {"total_steps": saved["total_steps"]})
+    now = {"total_steps": config.total_steps, "resumption": config.resumption}
+    write_json(path / "config.json", {**saved, **now})
 
 
 def _disk_is_full(error: BaseException) -> bool:
