@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxq import platforms
 from jaxq.configs import Run
 from jaxq.errors import DivergedError, InputError, require
 from jaxq.runs.aggregate import interquartile_mean
@@ -57,10 +58,6 @@ def use_device(device: str) -> None:
         available = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise InputError(f"device is {device!r}, but this machine has only: {available}") from None
     jax.config.update("jax_default_device", devices[0])
-
-
-def _device(config: Run) -> Any:
-    return jax.devices()[0] if config.device == "auto" else jax.devices(config.device)[0]
 
 
 def member_keys(config: Run) -> jax.Array:
@@ -104,7 +101,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     require_tracker(config.track)
     if config.init_from is not None:
         learned_by(config.init_from, state_shape.agent)
-    parts, device = parts_of(training, state_shape), _device(config)
+    parts, device = parts_of(training, state_shape), platforms.device()
     free = free_bytes(device)
     require_memory(config, parts, free)
     if not config.resume:
@@ -398,7 +395,7 @@ class _Session:
         returns = read_metrics(self.directory.path)[-1]["eval_return"]
         finite = None not in returns
         speed = self._steps_per_second()
-        device = _device(self.config)
+        device = platforms.device()
         summary = {
             "agent": self.experiment,
             "env": self.config.env,
