@@ -120,6 +120,20 @@ def test_the_catalog_reads_every_experiment_s_choices_from_what_it_builds():
     assert rows["minimax_dqn"]["operator"] == "Minimax"
     assert rows["redq"]["operator"] == "RandomSubset"
     assert rows["simba"]["agent"] == "Normalized of ActorCritic"
+    assert {name: row["group"] for name, row in rows.items()} == FOLDERS
+
+
+def test_a_script_without_a_description_is_one_all_the_same(tmp_path, capsys):
+    from jaxq.cli.main import Agents
+
+    plain = (ROOT / "experiments" / "discrete" / "dqn.py").read_text().split('"""', 2)[2]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "plain.py").write_text(plain)
+    Agents(directory=tmp_path)()
+    assert capsys.readouterr().out.startswith("mine\nplain  without a description\n")
+    with pytest.raises(SystemExit):
+        parse(sys.modules["jaxq_catalog_plain"].Config, {}, ["--help"])
+    assert "--learning-rate" in capsys.readouterr().out
 
 
 def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):
@@ -129,6 +143,10 @@ def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):
     run(module.build, parse(module.Config, presets, [*config, *flags]))
     picture = draw_attention(tmp_path / "run", None, frames=2, every=2)
     assert picture.stat().st_size > 5_000
+    script = tmp_path / "run" / "experiment.py"
+    script.write_text(script.read_text() + "\n# changed\n")
+    with pytest.raises(InputError, match="may not be executed"):
+        draw_attention(tmp_path / "run", None, run_code=False)
     other, presets = load("dqn")
     plain = ["--env", "gymnax/Breakout-MinAtar", "--run-dir", str(tmp_path / "other"), *small(other.Config)]
     run(other.build, parse(other.Config, presets, [*plain, "--num-seeds=1", "--total-steps=400"]))

@@ -175,7 +175,7 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
     code, out, err = finish("--run-dir", tmp_path / "pool", "--resume")
     assert code == 0, err
     assert "fresh episodes" in out
-    code, _, err = finish("--run-dir", tmp_path / "pool", "--resume", "--total-steps", 3200)
+    code, _, err = finish("--run-dir", tmp_path / "pool", "--resume", "--total-steps", 3300)
     assert code == 0, err
     assert json.loads((tmp_path / "pool" / "config.json").read_text())["resumption"] == 2
     steps = [line["step"] for line in read_metrics(tmp_path / "pool")]
