@@ -13,6 +13,7 @@ from jaxq import envs
 from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack, envpool_backend
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
+from jaxq.training.statistics import EpisodeStatistics
 
 STEPS = 1000
 FAMILIES = [
@@ -224,6 +225,39 @@ def test_atari_lives_and_full_games():
         return int(timesteps.terminated.sum())
 
     assert ends(episodic_life=True) > 2 * max(ends(), 1)
+
+
+def test_returns_of_training_are_of_whole_games_though_lives_end_episodes():
+    """By EnvPool's Python interface, which says of each end whether the game is over."""
+    import envpool
+
+    environment = envs.make("envpool/Breakout-v5", 4, seed=1, episodic_life=True)
+    actions = np.random.default_rng(0).integers(0, 4, (500, 4)).astype(np.int32)
+
+    def step(carry, action):
+        state, timestep, statistics = carry
+        state, following = environment.step(state, action)
+        statistics = statistics.observe(timestep, following, environment.over(state, following))
+        return (state, following, statistics), following.last
+
+    def play(key):
+        state, timestep = environment.reset(jax.random.split(key, 4))
+        carry, last = jax.lax.scan(step, (state, timestep, EpisodeStatistics.start(4)), jnp.asarray(actions))
+        return carry[2].report(1)[1], last.sum()
+
+    report, lives = jax.jit(play)(jax.random.key(0))
+    pool = envpool.make("Breakout-v5", env_type="gymnasium", num_envs=4, seed=1, episodic_life=True, stack_num=1)
+    pool.reset()
+    running, games = np.zeros(4), []
+    for action in actions:
+        _, reward, _, _, info = pool.step(action)
+        running += reward
+        over = info["terminated"] == 1
+        games += running[over].tolist()
+        running[over] = 0
+    assert 4 <= len(games) < lives / 3
+    assert report["episodes"] == len(games)
+    np.testing.assert_allclose(report["episode_return"], np.mean(games), rtol=1e-6)
 
 
 def test_frame_stack_shows_the_last_frames_of_its_episode():

@@ -16,6 +16,7 @@ from jaxq.errors import InputError
 from jaxq.runs import parse, run
 from jaxq.runs.attention import draw_attention
 from jaxq.runs.catalog import catalog
+from jaxq.runs.command_line import flags_of
 from jaxq.runs.run import member_keys
 
 ROOT = Path(__file__).parent.parent
@@ -109,9 +110,10 @@ def test_every_flag_is_explained(name, capsys):
     with pytest.raises(SystemExit) as stop:
         parse(module.Config, presets, ["--help"])
     assert stop.value.code == 0
+    assert "--resumption" not in flags_of(module.Config)
     text = " ".join(capsys.readouterr().out.split())
-    for field in dataclasses.fields(module.Config):
-        flag = "--" + field.name.replace("_", "-")
+    for name in flags_of(module.Config):
+        flag = "--" + name.replace("_", "-")
         assert flag in text
         # Between a flag and its default there is a sentence.
         explained = text.split(flag, 1)[1].split("(default", 1)[0]
@@ -160,6 +162,20 @@ def test_the_catalog_reads_every_experiment_s_choices_from_what_it_builds():
     assert rows["minimax_dqn"]["operator"] == "Minimax"
     assert rows["redq"]["operator"] == "RandomSubset"
     assert rows["simba"]["agent"] == "Normalized of ActorCritic"
+    assert {name: row["group"] for name, row in rows.items()} == FOLDERS
+
+
+def test_a_script_without_a_description_is_one_all_the_same(tmp_path, capsys):
+    from jaxq.cli.main import Agents
+
+    plain = (ROOT / "experiments" / "discrete" / "dqn.py").read_text().split('"""', 2)[2]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "plain.py").write_text(plain)
+    Agents(directory=tmp_path)()
+    assert capsys.readouterr().out.startswith("mine\nplain  without a description\n")
+    with pytest.raises(SystemExit):
+        parse(sys.modules["jaxq_catalog_plain"].Config, {}, ["--help"])
+    assert "--learning-rate" in capsys.readouterr().out
 
 
 def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):
@@ -169,6 +185,10 @@ def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):
     run(module.build, parse(module.Config, presets, [*config, *flags]))
     picture = draw_attention(tmp_path / "run", None, frames=2, every=2)
     assert picture.stat().st_size > 5_000
+    script = tmp_path / "run" / "experiment.py"
+    script.write_text(script.read_text() + "\n# changed\n")
+    with pytest.raises(InputError, match="may not be executed"):
+        draw_attention(tmp_path / "run", None, run_code=False)
     other, presets = load("dqn")
     plain = ["--env", "gymnax/Breakout-MinAtar", "--run-dir", str(tmp_path / "other"), *small(other.Config)]
     run(other.build, parse(other.Config, presets, [*plain, "--num-seeds=1", "--total-steps=400"]))

@@ -336,12 +336,16 @@ def test_statistics_of_broken_episodes():
     _, timesteps = played(environment, jnp.zeros((15, 4), jnp.int32), jax.random.split(jax.random.key(0), 4))
     statistics = EpisodeStatistics.start(4)
     for t in range(15):
-        statistics = statistics.observe(*(jax.tree.map(lambda x, t=t: x[t], timesteps) for t in (t, t + 1)))
+        before, after = (jax.tree.map(lambda x, t=t: x[t], timesteps) for t in (t, t + 1))
+        statistics = statistics.observe(before, after, after.last)
     _, report = statistics.report(2)
     for name, value in {"episode_return": 6, "episode_length": 6, "episodes": 4, "non_finite_steps": 4}.items():
         np.testing.assert_array_equal(report[name], value, err_msg=name)
     timestep = TimeStep(None, jnp.zeros(2), *[jnp.zeros(2, bool)] * 2, jnp.ones(2, bool))
-    _, report = EpisodeStatistics.start(2).observe(timestep, timestep).observe(timestep, timestep).report(1)
+    statistics = EpisodeStatistics.start(2)
+    for _ in range(2):
+        statistics = statistics.observe(timestep, timestep, timestep.last)
+    _, report = statistics.report(1)
     assert (report["episodes"], report["non_finite_steps"]) == (0, 4), "an episode of no steps is none"
 
 

@@ -25,9 +25,7 @@ class Environments(Run):
         """The flat batches of all seeds' training and evaluation environments, with options for one or for both."""
 
         def make(each: int, purpose: str, **options: Any) -> Environment:
-            seeds = envs.environment_seeds(
-                self.seed, self.num_seeds, each, purpose=purpose, resumption=int(self.resume)
-            )
+            seeds = envs.environment_seeds(self.seed, self.num_seeds, each, purpose=purpose, resumption=self.resumption)
             return envs.make(self.env, each * self.num_seeds, seed=seeds, **options)
 
         return make(self.num_envs, "training", **(training or {}), **both), make(
@@ -44,7 +42,7 @@ class DiscreteEnvironments(Environments):
     """Environments with discrete actions."""
 
     life_loss: bool = False
-    """Atari: a lost life ends the episode in training; evaluation always plays full games."""
+    """Atari: a lost life ends the episode in training; evaluations play, and returns are told of, whole games."""
 
     def make_environments(self) -> tuple[Environment, Environment, int]:
         """Training and evaluation environments, and the number of their actions.

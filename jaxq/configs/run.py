@@ -2,7 +2,9 @@
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+import tyro
 
 from jaxq.configs.axis import Axis
 from jaxq.errors import require
@@ -15,7 +17,7 @@ Device = Literal["auto", "cpu", "gpu", "tpu"]
 class Run(Axis):
     """How a run is driven: read by `jaxq.runs`, whatever the agent."""
 
-    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("seed",)
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("seed", "resumption")
 
     env: str = "gymnax/CartPole-v1"
     """Environment, backend/Name; `jaxq envs` lists them."""
@@ -29,6 +31,8 @@ class Run(Axis):
     """Where the run is written; runs/<experiment>_<env>_s<seed>_<time> unless given."""
     resume: bool = False
     """Continue the run in --run-dir from its last checkpoint; more --total-steps than it had extend it."""
+    resumption: Annotated[int, tyro.conf.Suppress] = 0
+    """How often the run has been gone on with. No flag: it is counted."""
     init_from: Path | None = None
     """Start from the agents of this run: what they have learned, with the numbers given here."""
     track: Track = "none"
@@ -55,4 +59,4 @@ class Run(Axis):
 # What the driver of a run reads; `env`, `seed` and `num_seeds` are the environments' too.
 DRIVER_FIELDS = tuple(field.name for field in dataclasses.fields(Run))
 # Fields that may differ between a run and its continuation: they say how it is run, not what is run.
-SESSION_FIELDS = ("resume", "run_dir", "track", "device", "checkpoint_minutes")
+SESSION_FIELDS = ("resume", "resumption", "run_dir", "track", "device", "checkpoint_minutes")

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxq import platforms
 from jaxq.configs import Run
 from jaxq.errors import DivergedError, InputError, require
 from jaxq.runs.aggregate import interquartile_mean
@@ -59,10 +60,6 @@ def use_device(device: str) -> None:
     jax.config.update("jax_default_device", devices[0])
 
 
-def _device(config: Run) -> Any:
-    return jax.devices()[0] if config.device == "auto" else jax.devices(config.device)[0]
-
-
 def member_keys(config: Run) -> jax.Array:
     """[N] one key for each seed."""
     return jax.vmap(jax.random.key)(jnp.arange(config.seed, config.seed + config.num_seeds))
@@ -94,6 +91,8 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     script = Path(inspect.getfile(inspect.unwrap(build)))
     experiment = script.stem
     use_device(config.device)
+    if config.resume and config.run_dir:
+        config = dataclasses.replace(config, resumption=load_config(config.run_dir).get("resumption", 0) + 1)
     training = build(config)
     plan = plan_of(training, config)
     path = config.run_dir or default_run_dir(config, experiment)
@@ -102,7 +101,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     require_tracker(config.track)
     if config.init_from is not None:
         learned_by(config.init_from, state_shape.agent)
-    parts, device = parts_of(training, state_shape), _device(config)
+    parts, device = parts_of(training, state_shape), platforms.device()
     free = free_bytes(device)
     require_memory(config, parts, free)
     if not config.resume:
@@ -115,7 +114,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
             # Last, because it is what makes the directory one that holds a run.
             write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
         else:
-            _note_extension(path, config)
+            _note_resumption(path, config)
         with contextlib.closing(_Session(config, script, training, plan, directory, state_shape)) as session:
             session.display.say(f"memory  {described(parts, device, free)}")
             return session.train()
@@ -128,13 +127,13 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
         directory.close()
 
 
-def _note_extension(path: Path, config: Run) -> None:
+def _note_resumption(path: Path, config: Run) -> None:
     """A run made longer is so from now on; for how many steps it was cut into chunks at first is kept."""
     saved = load_config(path)
-    if config.total_steps > saved["total_steps"]:
-        if not (path / PLAN).exists():
-            write_json(path / PLAN, {"total_steps": saved["total_steps"]})
-        write_json(path / "config.json", {**saved, "total_steps": config.total_steps})
+    if config.total_steps > saved["total_steps"] and not (path / PLAN).exists():
+        write_json(path / PLAN, {"total_steps": saved["total_steps"]})
+    now = {"total_steps": config.total_steps, "resumption": config.resumption}
+    write_json(path / "config.json", {**saved, **now})
 
 
 def _disk_is_full(error: BaseException) -> bool:
@@ -396,7 +395,7 @@ class _Session:
         returns = read_metrics(self.directory.path)[-1]["eval_return"]
         finite = None not in returns
         speed = self._steps_per_second()
-        device = _device(self.config)
+        device = platforms.device()
         summary = {
             "agent": self.experiment,
             "env": self.config.env,
