@@ -31,7 +31,7 @@ def current() -> Platform:
     if assumed is not None:
         return assumed
     platform = device().platform
-    return "gpu" if platform in ("cuda", "rocm") else platform  # type: ignore[return-value]
+    return "gpu" if platform in ("cuda", "rocm") else platform
 
 
 def on_cpu() -> bool:
