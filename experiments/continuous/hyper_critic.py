@@ -7,9 +7,9 @@ the actor's layers begin as all here do, not as PyTorch's.
 
 import dataclasses
 
-from jaxq.agents import Deterministic, LinearSchedule, Smoothing
+from jaxq.agents import Deterministic, LinearSchedule
 from jaxq.bellman import First, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, DelayedActor, Noise, presets
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, DelayedActor, Noise, TargetNoise, presets
 from jaxq.networks import Ensemble, HyperCritic, torso_for
 from jaxq.networks.observations import has_images
 from jaxq.runs import main
@@ -17,7 +17,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
     """The axes of hyper_critic."""
 
     batch_size: int = 100
@@ -30,10 +30,6 @@ class Config(Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
     """Residual blocks of each stage."""
     dynamic_width: int = 256
     """Units of the layer between action and value, whose weights the state makes."""
-    target_noise: float = 0.2
-    """Standard deviation of the noise on the actions of targets."""
-    largest_target_noise: float = 0.5
-    """To plus or minus this that noise is clipped."""
 
 
 PRESETS = presets(
@@ -58,7 +54,6 @@ def build(config: Config) -> OffPolicy:
             "target": targets,
             "actor_target": targets,
             "critic_learning_rate": LinearSchedule.constant(config.critic_learning_rate),
-            "smoothing": Smoothing(config.target_noise, config.largest_target_noise),
         },
         target_reduction=Minimum(),
         actor_reduction=First(),
