@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from jaxq.errors import InputError
+from jaxq.errors import InputError, require
 from jaxq.types import PyTree
 
 KEPT = 2
@@ -138,3 +138,31 @@ class Checkpoints:
     def close(self) -> None:
         """Finish and release."""
         self._manager.close()
+
+
+def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
+    """What the agents of another run have learned, with the numbers and counts of these new ones.
+
+    Args:
+      run_dir: of the other run.
+      agents: new ones, or their shapes: then only whether they fit is checked.
+
+    Raises:
+      InputError: if there is no such run, or its agents are of another kind.
+    """
+    require((run_dir / "checkpoints").is_dir(), "init_from", str(run_dir), "a directory with a run in it")
+    checkpoints = Checkpoints(run_dir)
+    try:
+        learned = checkpoints.restore_agent(jax.eval_shape(lambda: agents) if _is_made(agents) else agents)
+    finally:
+        checkpoints.close()
+
+    def taken(path: Any, new: jax.Array, old: jax.Array) -> jax.Array:
+        names = {getattr(part, "name", None) for part in path}
+        return new if names & {"hyper", "updates", "horizon", "resets"} else old
+
+    return jax.tree_util.tree_map_with_path(taken, agents, learned)
+
+
+def _is_made(tree: PyTree) -> bool:
+    return all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(tree))

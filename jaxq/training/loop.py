@@ -6,6 +6,7 @@ and the count of what has been done. So how often something is logged, evaluated
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Protocol
 
 import jax
@@ -14,11 +15,12 @@ from flax import struct
 
 from jaxq import platforms
 from jaxq.agents.base import Actor, observed
-from jaxq.envs.base import Environment
+from jaxq.envs.base import Environment, select
 from jaxq.errors import require
 from jaxq.keys import stream
 from jaxq.lanes import flat, in_turn, over_lanes
 from jaxq.training.evaluation import Evaluation, EvaluationState
+from jaxq.training.numbers import with_numbers
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import Metrics, PyTree, TimeStep
 
@@ -31,6 +33,7 @@ class TrainState(struct.PyTreeNode):
       replay: [N, ...] but for the leaves that members share (`population_axes`); `()` where nothing is replayed.
       env, timestep, statistics: of the flat batch, [N * E, ...].
       key: [N] each member's key, of which all its randomness is made.
+      frozen: [N] bool, whose agent and memory no longer change, because its learning has diverged.
       iteration: int32, iterations done.
     """
 
@@ -41,6 +44,7 @@ class TrainState(struct.PyTreeNode):
     timestep: TimeStep
     statistics: EpisodeStatistics
     key: jax.Array
+    frozen: jax.Array
     iteration: jax.Array
 
 
@@ -108,8 +112,14 @@ class Training(Protocol):
           InputError: if `total_steps` is too few for anything.
         """
 
-    def init(self, keys: jax.Array) -> TrainState:
-        """The state of a run about to begin. `keys`: [N], one seed's key for each member."""
+    def init(self, keys: jax.Array, numbers: Mapping[str, jax.Array] | None = None) -> TrainState:
+        """The state of a run about to begin.
+
+        Args:
+          keys: [N], one seed's key for each member.
+          numbers: [N] each, by their paths in the training (`jaxq.training.numbers`); all members have its own unless
+            given.
+        """
 
     def warm_up(self, state: TrainState) -> TrainState:
         """What comes before the first iteration."""
@@ -158,17 +168,24 @@ class Loop:
         chunks = iterations // per_chunk
         return Plan(chunks, per_chunk, max(round(chunks / num_evaluations), 1), warmup, per_chunk * per_iteration)
 
-    def _init(self, keys: jax.Array) -> TrainState:
+    def _init(self, keys: jax.Array, numbers: Mapping[str, jax.Array]) -> TrainState:
         """A state without replay."""
         env, timestep = self._fresh_episodes(_streams(keys, "environments"))
+
+        def member(key: jax.Array, numbers: Mapping[str, jax.Array]) -> tuple[PyTree, PyTree]:
+            agent = with_numbers(self, numbers).agent
+            return agent.init(key), agent.init_memory(self.envs_per_member)
+
+        agent, memory = jax.vmap(member)(_streams(keys, "agent"), numbers)
         return TrainState(
-            agent=jax.vmap(self.agent.init)(_streams(keys, "agent")),
-            memory=jax.vmap(lambda _: self.agent.init_memory(self.envs_per_member))(jnp.arange(self.num_members)),
+            agent=agent,
+            memory=memory,
             replay=(),
             env=env,
             timestep=timestep,
             statistics=EpisodeStatistics.start(self.environment.num_envs),
             key=keys,
+            frozen=jnp.zeros(self.num_members, bool),
             iteration=jnp.int32(0),
         )
 
@@ -184,7 +201,9 @@ class Loop:
     def train_chunk(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """See `Training.train_chunk`."""
         start = state.iteration
-        state, metrics = self._members(state, iterations)
+        before, (state, metrics) = state, self._members(state, iterations)
+        if self.num_members > 1:
+            state, metrics = _with_diverged_frozen(before, state, metrics)
         statistics, episodes = state.statistics.report(self.num_members)
         state = state.replace(statistics=statistics, iteration=start + iterations)
         return state, {**metrics, **episodes}
@@ -205,7 +224,7 @@ class Loop:
     @property
     def _member_axes(self) -> TrainState:
         """Where members are in a `TrainState`; None for what they share."""
-        return TrainState(0, 0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
+        return TrainState(0, 0, 0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
 
     def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """The loop itself, from `state.iteration` on, which it leaves; metrics are means over the iterations, [N]."""
@@ -224,6 +243,24 @@ class Loop:
         """See `Training.evaluate`."""
         evaluation = self.evaluation.advance(self.agent, state.agent, evaluation)
         return evaluation, self.evaluation.unfinished(evaluation)
+
+
+def _with_diverged_frozen(before: TrainState, after: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:
+    """What a chunk has made of members that still learn, and those that do not as they were before it.
+
+    A member no longer learns when a metric of its is not finite, or something of its agent no number any more. It goes
+    on acting, as the flat batch must be stepped as a whole; its metrics are NaN from now on.
+    """
+    finite = [jnp.isfinite(value) for value in metrics.values()]
+    numbers = [
+        ~jnp.isnan(leaf).reshape(leaf.shape[0], -1).any(axis=1)
+        for leaf in jax.tree.leaves((after.agent, after.memory))
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+    learning = functools.reduce(jnp.logical_and, [*finite, *numbers], ~before.frozen)
+    agent, memory = select(learning, (after.agent, after.memory), (before.agent, before.memory))
+    metrics = {name: jnp.where(learning, value, jnp.nan) for name, value in metrics.items()}
+    return after.replace(agent=agent, memory=memory, frozen=~learning), metrics
 
 
 def _streams(keys: jax.Array, name: str) -> jax.Array:

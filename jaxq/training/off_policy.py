@@ -1,6 +1,7 @@
 """The off-policy loop: collect k steps, do m updates from replay, many times over in one compiled program."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from jaxq.errors import require
 from jaxq.lanes import by_lane, flat, over_lanes
 from jaxq.replay import Replay
 from jaxq.training.loop import Loop, Plan, TrainState, keys_over_time
+from jaxq.training.numbers import with_numbers
 from jaxq.types import Metrics, PyTree
 
 
@@ -59,14 +61,19 @@ class OffPolicy(Loop):
         warmup = -(-self.warmup_steps // self.envs_per_member) * self.envs_per_member
         return self._plan(total_steps, self.collect_steps * self.envs_per_member, warmup, num_chunks, num_evaluations)
 
-    def init(self, keys: jax.Array) -> TrainState:
+    def init(self, keys: jax.Array, numbers: Mapping[str, jax.Array] | None = None) -> TrainState:
         """See `Training.init`."""
-        state = self._init(keys)
+        numbers = numbers or {}
+        state = self._init(keys, numbers)
         action = self.environment.action_spec.sample(jax.random.key(0), self.environment.num_envs)
         timestep, action = by_lane((state.timestep, action), self.num_members)
         record = jax.eval_shape(over_lanes(self.agent.act, self.num_members), state.agent, state.memory, timestep, keys)
         record = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), record[2])
-        replay = jax.vmap(self.replay.init, out_axes=self.replay.population_axes)(timestep, action, record)
+
+        def member(numbers: Mapping[str, jax.Array], *examples: PyTree) -> PyTree:
+            return with_numbers(self, numbers).replay.init(*examples)
+
+        replay = jax.vmap(member, out_axes=self.replay.population_axes)(numbers, timestep, action, record)
         return state.replace(replay=replay)
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:

@@ -1,6 +1,7 @@
 """The on-policy loop: collect T steps, learn from them, forget them; many times over in one compiled program."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -37,9 +38,9 @@ class OnPolicy(Loop):
         """See `Training.plan`."""
         return self._plan(total_steps, self.rollout_steps * self.envs_per_member, 0, num_chunks, num_evaluations)
 
-    def init(self, keys: jax.Array) -> TrainState:
+    def init(self, keys: jax.Array, numbers: Mapping[str, jax.Array] | None = None) -> TrainState:
         """See `Training.init`."""
-        return self._init(keys)
+        return self._init(keys, numbers or {})
 
     def warm_up(self, state: TrainState) -> TrainState:
         """See `Training.warm_up`: nothing."""

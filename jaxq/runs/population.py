@@ -1,0 +1,104 @@
+"""From a configuration to the training of its members: as one program, or as several."""
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from jaxq import envs
+from jaxq.configs import DRIVER_FIELDS, Member, Run
+from jaxq.errors import InputWarning, require
+from jaxq.training import Training
+from jaxq.training.numbers import Numbers, differences, numbers_of, stacked
+
+ConfigT = TypeVar("ConfigT", bound=Run)
+Build = Callable[[ConfigT], Training]
+
+
+def member_keys(config: Run) -> jax.Array:
+    """[N] the key of each member."""
+    return jax.vmap(jax.random.key)(np.array([member.seed for member in config.all_members]))
+
+
+def assemble(build: Build[ConfigT], config: ConfigT) -> tuple[Training, Numbers]:
+    """The training of all members of a configuration, and each one's numbers, [N].
+
+    Raises:
+      InputError: if members differ in what is compiled in, naming the fields; or for what `build` refuses.
+    """
+    trainings = _built(build, config)
+    first = trainings[0]
+    for member, training in zip(config.all_members, trainings, strict=True):
+        where = differences(first, training)
+        if where or _driven(config.all_members[0]) != _driven(member):
+            fields = _static_fields(build, config, member)
+            values = {name: member.setting.get(name, getattr(config, name)) for name in fields}
+            require(False, ", ".join(fields) or where[0], values, "the same for all members of one program")
+    return first, stacked([numbers_of(training) for training in trainings])
+
+
+def programs(build: Build[ConfigT], config: ConfigT) -> list[ConfigT]:
+    """A configuration whose members differ in anything, as configurations each of which is one program.
+
+    What all members of a program have in common is its configuration's; only numbers in which they differ stay the
+    members' own.
+
+    Raises:
+      InputError: for what `build` refuses.
+    """
+    groups: list[tuple[Training, tuple[Any, ...], list[Member]]] = []
+    for member, training in zip(config.all_members, _built(build, config), strict=True):
+        for one, driven, members in groups:
+            if driven == _driven(member) and not differences(one, training):
+                members.append(member)
+                break
+        else:
+            groups.append((training, _driven(member), [member]))
+    return [_in_common(config, tuple(members)) for *_, members in groups] if config.population else [config]
+
+
+def _in_common(config: ConfigT, members: tuple[Member, ...]) -> ConfigT:
+    """The configuration of some of the members, with what they have in common as its own."""
+    first = members[0].setting
+    common = {k: v for k, v in first.items() if all(k in m.setting and m.setting[k] == v for m in members)}
+    own = tuple(Member(m.seed, {k: v for k, v in m.setting.items() if k not in common}) for m in members)
+    return dataclasses.replace(config, **common, population=own)
+
+
+def _built(build: Build[ConfigT], config: ConfigT) -> list[Training]:
+    """Each member's training, of which those of one setting are one."""
+    found: list[tuple[dict[str, Any], Training]] = []
+    trainings = []
+    with envs.shared():
+        for member in config.all_members:
+            training = next((t for setting, t in found if setting == member.setting), None)
+            if training is None:
+                with warnings.catch_warnings():
+                    if found:  # the first has said it
+                        warnings.simplefilter("ignore", InputWarning)
+                    training = build(config.with_setting(member.setting))
+                found.append((dict(member.setting), training))
+            trainings.append(training)
+    return trainings
+
+
+def _driven(member: Member) -> tuple[Any, ...]:
+    """What a member has otherwise of how runs are driven, which members of a program cannot."""
+    return tuple(sorted((k, v) for k, v in member.setting.items() if k in DRIVER_FIELDS))
+
+
+def _static_fields(build: Build[ConfigT], config: ConfigT, member: Member) -> list[str]:
+    """The fields in which a member differs from the first by what is compiled in."""
+    first = config.all_members[0].setting
+    names = [k for k in sorted({*member.setting, *first}) if member.setting.get(k) != first.get(k)]
+    found = []
+    with envs.shared():
+        for name in names:
+            values = [setting.get(name, getattr(config, name)) for setting in (first, member.setting)]
+            one, other = (build(config.with_setting({**first, name: value})) for value in values)
+            if name in DRIVER_FIELDS or differences(one, other):
+                found.append(name)
+    return found

@@ -1,0 +1,307 @@
+"""One process's share of a run: dispatch chunks ahead of reading their metrics, log, checkpoint, resume, finish."""
+
+import math
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxq.configs import Run
+from jaxq.errors import DivergedError
+from jaxq.runs.aggregate import interquartile_mean
+from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
+from jaxq.runs.devices import device_of
+from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
+from jaxq.runs.display import Display
+from jaxq.runs.memory import bytes_of, readable
+from jaxq.runs.plots import load_curve, plot_curves
+from jaxq.runs.population import member_keys
+from jaxq.runs.sinks import Sink, open_sinks
+from jaxq.training import Plan, Training
+from jaxq.training.numbers import Numbers
+from jaxq.types import Metrics, PyTree
+
+# Metrics that are NaN where nothing was there to average; any other NaN means that learning has diverged.
+MAY_BE_MISSING = ("episode_return", "episode_length", "eval_return", "eval_length")
+
+Values = dict[str, list[float]]  # a metric of each member
+
+
+def _on_the_host(metrics: Metrics) -> Values:
+    return {name: np.asarray(value, np.float64).tolist() for name, value in metrics.items()}
+
+
+class Programs(NamedTuple):
+    """What a run has compiled: a chunk, the beginning of an evaluation, and a part of one."""
+
+    chunk: Any
+    begin_evaluation: Any
+    evaluate: Any
+
+
+class Session:
+    """One process's share of a run."""
+
+    def __init__(
+        self,
+        config: Run,
+        script: Path,
+        training: Training,
+        numbers: Numbers,
+        plan: Plan,
+        directory: RunDirectory,
+        state_shape: PyTree,
+    ):
+        self.config, self.training, self.numbers, self.plan = config, training, numbers, plan
+        self.script = Path(os.path.relpath(script)) if script.is_relative_to(Path.cwd()) else script
+        self.experiment = script.stem
+        self.directory, self.state_shape = directory, state_shape
+        self.display = Display(f"{script.stem} {config.env}", plan.total_steps)
+        self.checkpoints = Checkpoints(directory.path)
+        self.sinks: list[Sink] = []
+        self.begun = time.monotonic()
+        self.compile_seconds = 0.0
+        self.earlier_seconds = 0.0
+        self.chunk_seconds: list[float] = []
+        self.evaluation_seconds = 0.0
+        self.since = self.begun  # when the last metrics were there, or whatever came after them was done
+        self.stop_signal: int | None = None
+        self.diverged: list[int | None] = [None] * config.num_members  # the step at which each member was found so
+
+    def close(self) -> None:
+        """Release what the session holds."""
+        self.display.stop()
+        for sink in self.sinks:
+            sink.close()
+        self.checkpoints.close()
+
+    def train(self) -> dict[str, Any]:
+        """The whole session."""
+        self.sinks = open_sinks(self.config.track, self.directory.path, to_json(self.config), self.experiment)
+        checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
+        self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
+        state, chunk, unread = self._resume() if self.config.resume else self._start()
+        programs = self._compile()
+        self.display.start(self.plan.steps_after(chunk))
+        previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            self._loop(programs, state, chunk, unread)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        return self._finish()
+
+    def _compile(self) -> Programs:
+        begun = time.monotonic()
+        training, iterations = self.training, self.plan.iterations
+        chunk = jax.jit(lambda state: training.train_chunk(state, iterations), donate_argnums=0)
+        begin = jax.jit(training.begin_evaluation)
+        part = jax.jit(training.evaluate, donate_argnums=1)
+        evaluation_shape = jax.eval_shape(training.begin_evaluation, self.state_shape)
+        programs = Programs(
+            chunk.lower(self.state_shape).compile(),
+            begin.lower(self.state_shape).compile(),
+            part.lower(self.state_shape, evaluation_shape).compile(),
+        )
+        self.compile_seconds = time.monotonic() - begun
+        return programs
+
+    def _start(self) -> tuple[PyTree, int, Values | None]:
+        state = jax.jit(self.training.init)(member_keys(self.config), self.numbers)
+        if self.config.init_from is not None:
+            state = state.replace(agent=learned_by(self.config.init_from, state.agent))
+        return jax.jit(self.training.warm_up, donate_argnums=0)(state), 0, None
+
+    def _resume(self) -> tuple[PyTree, int, Values | None]:
+        if self.checkpoints.empty:
+            self.directory.rewind(-1)
+            self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
+            return self._start()
+        state, notes = self.checkpoints.restore(self.state_shape)
+        chunk, unlogged = int(notes["chunk"]), notes["unlogged"]
+        self.earlier_seconds, self.diverged = notes["wall_seconds"], notes["diverged"]
+        self.directory.rewind(self.plan.steps_after(chunk) - (unlogged is not None))
+        self.display.say(f"{self.directory.path}: resumed at step {self.plan.steps_after(chunk):,}")
+        if not self.training.environment.resumable and chunk < self.plan.chunks:
+            self.display.say(f"{self.config.env} cannot save its state: fresh episodes begin here")
+            state = jax.jit(self.training.with_fresh_episodes, donate_argnums=0)(state)
+        return state, chunk, unlogged
+
+    def _loop(self, programs: Programs, state: PyTree, chunk: int, unlogged: Values | None) -> None:
+        """Dispatch the chunks that are left; the metrics of one are read while the next one runs.
+
+        Args:
+          programs: compiled.
+          state: after so many chunks.
+          chunk: chunks done.
+          unlogged: the last one's metrics, if the run was stopped in the evaluation after it.
+        """
+        saved_at = self.since = time.monotonic()
+        last_saved = chunk if chunk else None
+        pending: tuple[int, Metrics] | None = None
+        while self.stop_signal is None and (chunk < self.plan.chunks or unlogged is not None):
+            if unlogged is None:
+                state, metrics = programs.chunk(state)
+                chunk += 1
+                if pending is not None:
+                    self._log(pending[0], self._take(pending[1]))
+                pending = (chunk, metrics)
+                if self.plan.evaluates(chunk):
+                    pending, unlogged = None, self._take(metrics)
+            if unlogged is not None:
+                evaluated = self._evaluate(programs, state)
+                if evaluated is None:  # told to stop in the middle of it
+                    break
+                self._log(chunk, {**unlogged, **evaluated})
+                unlogged, last_saved = None, None if last_saved == chunk else last_saved
+            if time.monotonic() - saved_at >= 60.0 * self.config.checkpoint_minutes:
+                # The metrics come first: a checkpoint is never ahead of them, nor of a NaN in them.
+                if pending is not None:
+                    self._log(pending[0], self._take(pending[1]))
+                    pending = None
+                self._save(chunk, state)
+                last_saved, saved_at = chunk, time.monotonic()
+                self.since = saved_at
+        if pending is not None:
+            self._log(pending[0], self._take(pending[1]))
+        if last_saved != chunk:
+            self._save(chunk, state, unlogged)
+        self.checkpoints.wait()
+        if self.stop_signal is not None and (chunk < self.plan.chunks or unlogged is not None):
+            self.display.stop()
+            self.display.say(
+                f"stopped by {signal.Signals(self.stop_signal).name} at step {self.plan.steps_after(chunk):,}, "
+                f"checkpoint written; to go on: python {self.script} --run-dir {self.directory.path} --resume"
+            )
+            raise SystemExit(0)
+
+    def _evaluate(self, programs: Programs, state: PyTree) -> Values | None:
+        """Test the members, part by part; None if the run is told to stop before the end."""
+        begun = time.monotonic()
+        evaluation, more = programs.begin_evaluation(state), True
+        while more:
+            if self.stop_signal is not None:
+                return None
+            evaluation, unfinished = programs.evaluate(state, evaluation)
+            more = bool(unfinished)
+            self.display.evaluating(int(evaluation.time), self.training.evaluation.longest)
+        self.since = time.monotonic()
+        self.evaluation_seconds += self.since - begun
+        return _on_the_host(self.training.evaluation.result(evaluation))
+
+    def _take(self, metrics: Metrics) -> Values:
+        """Wait for a chunk's metrics."""
+        values = _on_the_host(metrics)
+        now = time.monotonic()
+        self.chunk_seconds.append(now - self.since)
+        self.since = now
+        return values
+
+    def _log(self, chunk: int, values: Values) -> None:
+        """Write down a chunk's metrics."""
+        step = self.plan.steps_after(chunk)
+        self._note_diverged(values, step)
+        values = {
+            name: [math.nan if lost is not None else v for v, lost in zip(value, self.diverged, strict=True)]
+            for name, value in values.items()
+        }
+        nothing = [None] * self.config.num_members
+        missing = {name: nothing for name in ("eval_return", "eval_length") if name not in values}
+        wall_seconds = round(self._wall_seconds(time.monotonic()), 3)
+        line = finite_or_null({"step": step, **values, **missing, "wall_seconds": wall_seconds})
+        self.directory.log(line)
+        for sink in self.sinks:
+            sink.log(line)
+        self.display.update(line, self._steps_per_second() or 0.0)
+
+    def _note_diverged(self, values: Values, step: int) -> None:
+        """Tell of members that have diverged; the program has frozen them.
+
+        Raises:
+          DivergedError: if no other is left.
+        """
+        for name, value in values.items():
+            if name in MAY_BE_MISSING or all(math.isfinite(v) for v in value):
+                continue
+            new = [i for i, v in enumerate(value) if not math.isfinite(v) and self.diverged[i] is None]
+            for i in new:
+                self.diverged[i] = step
+            if None not in self.diverged:
+                raise DivergedError(
+                    f"{name} is {value} at step {step:,}: learning has diverged; "
+                    f"the last good checkpoint is in {self.checkpoints.path}"
+                )
+            for i in new:
+                self.display.say(f"member {i} ({self._row(i)}) has diverged at step {step:,} and is frozen")
+
+    def _row(self, member: int) -> str:
+        """A member in words."""
+        return ", ".join(f"{name} {value}" for name, value in self.config.all_members[member].to_json().items())
+
+    def _save(self, chunk: int, state: PyTree, unlogged: Values | None = None) -> None:
+        self.directory.sync()
+        notes = {
+            "chunk": chunk,
+            "wall_seconds": self._wall_seconds(time.monotonic()),
+            "unlogged": unlogged,
+            "diverged": self.diverged,
+        }
+        self.checkpoints.save(chunk, state, notes)
+
+    def _finish(self) -> dict[str, Any]:
+        self.display.stop()
+        # The last evaluation and no earlier one, though it may not be finite.
+        returns = read_metrics(self.directory.path)[-1]["eval_return"]
+        finite = None not in returns
+        speed = self._steps_per_second()
+        device = device_of(self.config)
+        summary = {
+            "agent": self.experiment,
+            "env": self.config.env,
+            "total_steps": self.plan.total_steps,
+            "num_seeds": self.config.num_seeds,
+            "members": [
+                {"seed": member.seed, "setting": dict(member.setting), "return": score, "diverged": lost}
+                for member, score, lost in zip(self.config.all_members, returns, self.diverged, strict=True)
+            ],
+            "returns": returns,
+            "return_mean": float(np.mean(returns)) if finite else None,
+            "return_iqm": interquartile_mean(np.array(returns)) if finite else None,
+            "env_steps_per_second": speed,
+            "updates_per_second": None if speed is None else speed * self.training.updates_per_step,
+            "compile_seconds": self.compile_seconds,
+            "evaluation_share": self.evaluation_seconds / max(time.monotonic() - self.begun, 1e-9),
+            "wall_seconds": self._wall_seconds(time.monotonic()),
+            "device": f"{device.platform}: {device.device_kind}",
+        }
+        write_json(self.directory.path / "summary.json", summary)
+        picture = self.directory.path / "curve.png"
+        if any(None not in line["eval_return"] for line in read_metrics(self.directory.path)):
+            plot_curves([load_curve(self.directory.path)], picture)
+        seeds = f" over {len(returns)} seeds" if len(returns) > 1 else ""
+        mean = f"{np.mean(returns):.4g} (mean return of the last evaluation{seeds})" if finite else ""
+        score = mean or "- (the last evaluation is not finite)"
+        self.display.say(
+            f"score  {score}\nspeed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\ncurve  {picture}"
+        )
+        return summary
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        del frame
+        if self.stop_signal is not None:  # told twice: stop at once
+            raise KeyboardInterrupt
+        self.stop_signal = number
+
+    def _chunk_steps(self) -> int:
+        return self.plan.steps_per_chunk * self.config.num_members
+
+    def _steps_per_second(self) -> float | None:
+        """Steps of all members a second: the median over this session's chunks, those with an evaluation left out."""
+        return self._chunk_steps() / float(np.median(self.chunk_seconds)) if self.chunk_seconds else None
+
+    def _wall_seconds(self, now: float) -> float:
+        return self.earlier_seconds + now - self.begun
