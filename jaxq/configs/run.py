@@ -39,6 +39,9 @@ class Run(Axis):
     """Where metrics go besides metrics.jsonl; wandb obeys WANDB_MODE=offline."""
     device: Device = "auto"
     """Device to train on; auto takes the best there is."""
+    devices: int | None = None
+    """Devices to train on: members are spread over them, or, with more devices than members, the environments, replay
+    and batches of each. None takes as many of all there are as the members divide over."""
     num_logs: int = 100
     """Lines in metrics.jsonl: the run is cut into about as many chunks."""
     num_evaluations: int = 20
@@ -98,6 +101,6 @@ class Run(Axis):
 # What the driver of a run reads; `env` and the seeds are the environments' too.
 DRIVER_FIELDS = tuple(field.name for field in dataclasses.fields(Run))
 # Fields that may differ between a run and its continuation: they say how it is run, not what is run.
-SESSION_FIELDS = ("resume", "run_dir", "track", "device", "checkpoint_minutes")
+SESSION_FIELDS = ("resume", "run_dir", "track", "device", "devices", "checkpoint_minutes")
 # Fields that members share by their nature.
 NOT_BY_MEMBER = (*SESSION_FIELDS, "env", "seed", "num_seeds", "population", "init_from", "num_logs", "num_evaluations")

@@ -6,46 +6,61 @@ import jax
 
 from jaxq.errors import InputError
 from jaxq.runs.population import Assembly
-from jaxq.training import Training
-from jaxq.types import PyTree
+from jaxq.training import Training, TrainState
 
 
 class Programs(NamedTuple):
-    """A chunk, the beginning of an evaluation, and a part of one."""
+    """The beginning of a run, a chunk, the beginning of an evaluation, a part of one and its end."""
 
+    start: Any
     chunk: Any
     begin_evaluation: Any
     evaluate: Any
+    evaluated: Any
 
 
-def compiled(assembly: Assembly, iterations: int, state_shape: PyTree) -> Programs:
-    """The programs of a run.
+def compiled(assembly: Assembly, iterations: int, shape: TrainState) -> Programs:
+    """The programs of a run; the beginning is compiled when it is called, as a run that goes on has none.
 
     Args:
       assembly: what is trained.
       iterations: of a chunk.
-      state_shape: of the whole state.
+      shape: of the whole state, with the place of every leaf.
 
     Raises:
       InputError: if members differ in a number that is not read from their states: the program would have the first
         member's for all. Two trainings that are the same but for their numbers must be the same program.
     """
-    training = assembly.training
-    chunk = _chunk(training, iterations, state_shape)
+    training, places = assembly.training, jax.tree.map(lambda leaf: leaf.sharding, shape)
+    chunk = _chunk(training, iterations, shape)
     for other in assembly.others:
-        if _chunk(other, iterations, state_shape).as_text() != chunk.as_text():
+        if _chunk(other, iterations, shape).as_text() != chunk.as_text():
             differing = [path for path, values in assembly.numbers.items() if (values != values[0]).any()]
             raise InputError(
                 f"members differ in {', '.join(differing)}, of which the agent reads some from itself and not from its "
                 "state, so that all would have the first member's"
             )
-    begin = jax.jit(training.begin_evaluation)
-    part = jax.jit(training.evaluate, donate_argnums=1)
-    evaluation_shape = jax.eval_shape(training.begin_evaluation, state_shape)
+    init = jax.jit(training.init, out_shardings=places)
+    warm_up = jax.jit(training.warm_up, donate_argnums=0, out_shardings=places)
+    begin = jax.jit(training.begin_evaluation).lower(shape).compile()
+    evaluation = jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+        jax.eval_shape(training.begin_evaluation, shape),
+        begin.output_shardings,
+    )
+    part = jax.jit(training.evaluate, donate_argnums=1, out_shardings=(begin.output_shardings, None))
     return Programs(
-        chunk.compile(), begin.lower(state_shape).compile(), part.lower(state_shape, evaluation_shape).compile()
+        lambda keys, change: warm_up(change(init(keys, assembly.numbers))),
+        chunk.compile(),
+        begin,
+        part.lower(shape, evaluation).compile(),
+        jax.jit(training.evaluated).lower(evaluation).compile(),
     )
 
 
-def _chunk(training: Training, iterations: int, state_shape: PyTree) -> Any:
-    return jax.jit(lambda state: training.train_chunk(state, iterations), donate_argnums=0).lower(state_shape)
+def _chunk(training: Training, iterations: int, shape: TrainState) -> Any:
+    places = jax.tree.map(lambda leaf: leaf.sharding, shape)
+    program = jax.jit(
+        lambda state: training.train_chunk(state, iterations), donate_argnums=0, out_shardings=(places, None)
+    )
+    return program.lower(shape)

@@ -12,15 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
-
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
-from jaxq.runs.devices import device_of, use_device
+from jaxq.runs.devices import device_of, spread, state_shape, use_device
 from jaxq.runs.directory import RunDirectory, load_config, provenance, to_json, write_json
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
-from jaxq.runs.population import assemble, member_keys
+from jaxq.runs.population import assemble
 from jaxq.runs.session import Session
 from jaxq.runs.sinks import require_tracker
 from jaxq.training import Plan, Training
@@ -57,20 +55,20 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     script = Path(inspect.getfile(inspect.unwrap(build)))
     experiment = script.stem
     use_device(config.device)
-    assembly = assemble(build, config)
+    assembly = spread(assemble(build, config), config)
     training = assembly.training
     plan = plan_of(training, config)
     path = config.run_dir or default_run_dir(config, experiment)
     config = dataclasses.replace(config, run_dir=path)
-    state_shape = jax.eval_shape(training.init, member_keys(config))
+    shape = state_shape(assembly, config)
     require_tracker(config.track)
     if config.init_from is not None:
-        learned_by(config.init_from, state_shape.agent)
-    parts, device = parts_of(training, state_shape), device_of(config)
+        learned_by(config.init_from, shape.agent)
+    parts, device = parts_of(training, shape), device_of(config)
     free = free_bytes(device)
     require_memory(config, parts, free)
     if not config.resume:
-        _require_disk(path, state_shape)
+        _require_disk(path, shape)
     directory = RunDirectory(path, resume=config.resume)
     try:
         if not config.resume:
@@ -106,9 +104,9 @@ def _disk_is_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
-def _require_disk(path: Path, state_shape: PyTree) -> None:
+def _require_disk(path: Path, shape: PyTree) -> None:
     existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    needed = (KEPT + 1) * bytes_of(state_shape) / 1e6
+    needed = (KEPT + 1) * bytes_of(shape) / 1e6
     free = shutil.disk_usage(existing).free / 1e6
     require(
         free >= needed,

@@ -11,14 +11,14 @@ import jax
 import numpy as np
 
 from jaxq.configs import Run
-from jaxq.errors import DivergedError
+from jaxq.errors import DivergedError, warn
 from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.devices import device_of
 from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
 from jaxq.runs.memory import bytes_of, readable
-from jaxq.runs.plots import load_curve, plot_curves
+from jaxq.runs.plots import load_curves, merge, plot_curves
 from jaxq.runs.population import Assembly, member_keys
 from jaxq.runs.programs import Programs, compiled
 from jaxq.runs.sinks import Sink, open_sinks
@@ -33,6 +33,11 @@ Values = dict[str, list[float]]  # a metric of each member
 
 def _on_the_host(metrics: Metrics) -> Values:
     return {name: np.asarray(value, np.float64).tolist() for name, value in metrics.items()}
+
+
+def _first_of(values: jax.Array) -> int:
+    """A member's, of those that are on this host."""
+    return int(values.addressable_shards[0].data[0])
 
 
 class Session:
@@ -76,10 +81,10 @@ class Session:
         self.sinks = open_sinks(self.config.track, self.directory.path, to_json(self.config), self.experiment)
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
-        state, chunk, unread = self._resume() if self.config.resume else self._start()
         begun = time.monotonic()
         programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
         self.compile_seconds = time.monotonic() - begun
+        state, chunk, unread = self._resume(programs) if self.config.resume else self._start(programs)
         self.display.start(self.plan.steps_after(chunk))
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -89,17 +94,19 @@ class Session:
                 signal.signal(number, handler)
         return self._finish()
 
-    def _start(self) -> tuple[PyTree, int, Values | None]:
-        state = jax.jit(self.training.init)(member_keys(self.config), self.assembly.numbers)
-        if self.config.init_from is not None:
-            state = state.replace(agent=learned_by(self.config.init_from, state.agent))
-        return jax.jit(self.training.warm_up, donate_argnums=0)(state), 0, None
+    def _start(self, programs: Programs) -> tuple[PyTree, int, Values | None]:
+        def learned(state: PyTree) -> PyTree:
+            if self.config.init_from is None:
+                return state
+            return state.replace(agent=learned_by(self.config.init_from, state.agent))
 
-    def _resume(self) -> tuple[PyTree, int, Values | None]:
+        return programs.start(member_keys(self.config), learned), 0, None
+
+    def _resume(self, programs: Programs) -> tuple[PyTree, int, Values | None]:
         if self.checkpoints.empty:
             self.directory.rewind(-1)
             self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
-            return self._start()
+            return self._start(programs)
         state, notes = self.checkpoints.restore(self.state_shape)
         chunk, unlogged = int(notes["chunk"]), notes["unlogged"]
         self.earlier_seconds, self.diverged = notes["wall_seconds"], notes["diverged"]
@@ -167,10 +174,10 @@ class Session:
                 return None
             evaluation, unfinished = programs.evaluate(state, evaluation)
             more = bool(unfinished)
-            self.display.evaluating(int(evaluation.time), self.training.evaluation.longest)
+            self.display.evaluating(_first_of(evaluation.time), self.training.evaluation.longest)
         self.since = time.monotonic()
         self.evaluation_seconds += self.since - begun
-        return _on_the_host(self.training.evaluation.result(evaluation))
+        return _on_the_host(programs.evaluated(evaluation))
 
     def _take(self, metrics: Metrics) -> Values:
         """Wait for a chunk's metrics."""
@@ -191,7 +198,7 @@ class Session:
         nothing = [None] * self.config.num_members
         missing = {name: nothing for name in ("eval_return", "eval_length") if name not in values}
         wall_seconds = round(self._wall_seconds(time.monotonic()), 3)
-        line = finite_or_null({"step": step, **values, **missing, "wall_seconds": wall_seconds})
+        line = finite_or_null({"step": step, **values, **missing, **self._settings(), "wall_seconds": wall_seconds})
         self.directory.log(line)
         for sink in self.sinks:
             sink.log(line)
@@ -217,6 +224,14 @@ class Session:
             for i in new:
                 self.display.say(f"member {i} ({self._row(i)}) has diverged at step {step:,} and is frozen")
 
+    def _settings(self) -> dict[str, list[Any]]:
+        """Of each field that members have of their own, every member's value."""
+        names = sorted({name for member in self.config.all_members for name in member.setting})
+        return {
+            f"setting/{name}": [m.setting.get(name, getattr(self.config, name)) for m in self.config.all_members]
+            for name in names
+        }
+
     def _row(self, member: int) -> str:
         """A member in words."""
         return ", ".join(f"{name} {value}" for name, value in self.config.all_members[member].to_json().items())
@@ -235,7 +250,9 @@ class Session:
         self.display.stop()
         # The last evaluation and no earlier one, though it may not be finite.
         returns = read_metrics(self.directory.path)[-1]["eval_return"]
-        finite = None not in returns
+        lost = sum(step is not None for step in self.diverged)
+        counted = [score for score, step in zip(returns, self.diverged, strict=True) if step is None]
+        finite = None not in counted
         speed = self._steps_per_second()
         device = device_of(self.config)
         summary = {
@@ -244,12 +261,13 @@ class Session:
             "total_steps": self.plan.total_steps,
             "num_seeds": self.config.num_seeds,
             "members": [
-                {"seed": member.seed, "setting": dict(member.setting), "return": score, "diverged": lost}
-                for member, score, lost in zip(self.config.all_members, returns, self.diverged, strict=True)
+                {"seed": member.seed, "setting": dict(member.setting), "return": score, "diverged": step}
+                for member, score, step in zip(self.config.all_members, returns, self.diverged, strict=True)
             ],
             "returns": returns,
-            "return_mean": float(np.mean(returns)) if finite else None,
-            "return_iqm": interquartile_mean(np.array(returns)) if finite else None,
+            # Of what has diverged there is no return, and means over the others would say too much.
+            "return_mean": float(np.mean(returns)) if finite and not lost else None,
+            "return_iqm": interquartile_mean(np.array(returns)) if finite and not lost else None,
             "env_steps_per_second": speed,
             "updates_per_second": None if speed is None else speed * self.training.updates_per_step,
             "compile_seconds": self.compile_seconds,
@@ -259,11 +277,16 @@ class Session:
         }
         write_json(self.directory.path / "summary.json", summary)
         picture = self.directory.path / "curve.png"
-        if any(None not in line["eval_return"] for line in read_metrics(self.directory.path)):
-            plot_curves([load_curve(self.directory.path)], picture)
-        seeds = f" over {len(returns)} seeds" if len(returns) > 1 else ""
-        mean = f"{np.mean(returns):.4g} (mean return of the last evaluation{seeds})" if finite else ""
+        curves = load_curves(self.directory.path)
+        if curves:
+            plot_curves(merge(curves), picture)
+        kind = "members" if self.config.population else "seeds"
+        over = f" over {len(counted)} {kind}" if len(returns) > 1 else ""
+        mean = f"{np.mean(counted):.4g} (mean return of the last evaluation{over})" if finite else ""
         score = mean or "- (the last evaluation is not finite)"
+        if lost:
+            rows = "; ".join(self._row(i) for i, step in enumerate(self.diverged) if step is not None)
+            warn(f"{lost} of {len(returns)} members diverged and were frozen: {rows}")
         self.display.say(
             f"score  {score}\nspeed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\ncurve  {picture}"
         )

@@ -7,7 +7,7 @@ and the count of what has been done. So how often something is logged, evaluated
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -133,6 +133,9 @@ class Training(Protocol):
     def evaluate(self, state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
         """Go on with it for one part; also whether there is more to do, [] bool."""
 
+    def evaluated(self, evaluation: EvaluationState) -> Metrics:
+        """What came of a finished evaluation; every metric is [N]."""
+
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """A restored state whose environments could not be saved."""
 
@@ -202,8 +205,7 @@ class Loop:
         """See `Training.train_chunk`."""
         start = state.iteration
         before, (state, metrics) = state, self._members(state, iterations)
-        if self.num_members > 1:
-            state, metrics = _with_diverged_frozen(before, state, metrics)
+        state, metrics = _with_diverged_frozen(before, state, metrics)
         statistics, episodes = state.statistics.report(self.num_members)
         state = state.replace(statistics=statistics, iteration=start + iterations)
         return state, {**metrics, **episodes}
@@ -217,14 +219,32 @@ class Loop:
         """
         if self.num_members == 1 or not platforms.on_cpu() or not self.environment.resumable:
             return self._iterate(state, iterations)
-        environment = self.environment.share(self.num_members)
-        alone = dataclasses.replace(self, environment=environment, num_members=1)
-        return in_turn(lambda own: alone._iterate(own, iterations), self.num_members, self._member_axes, state)
+        alone = self.share(self.num_members)
+        return in_turn(lambda own: alone._iterate(own, iterations), self.num_members, self.member_axes, state)
+
+    def share(self, parts: int) -> Self:
+        """The training of one of so many equal parts of the members."""
+        return dataclasses.replace(
+            self,
+            environment=self.environment.share(parts),
+            evaluation=dataclasses.replace(self.evaluation, environment=self.evaluation.environment.share(parts)),
+            num_members=self.num_members // parts,
+        )
 
     @property
-    def _member_axes(self) -> TrainState:
+    def member_axes(self) -> TrainState:
         """Where members are in a `TrainState`; None for what they share."""
         return TrainState(0, 0, 0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
+
+    @property
+    def environment_axes(self) -> PyTree:
+        """Where environments are in each leaf of a member's replay; None where in none."""
+        return ()
+
+    @property
+    def batch_size(self) -> int:
+        """Samples that an update learns from."""
+        raise NotImplementedError
 
     def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """The loop itself, from `state.iteration` on, which it leaves; metrics are means over the iterations, [N]."""
@@ -234,6 +254,10 @@ class Loop:
         """The members' states and memories after a time step [N, E, ...] was shown to those that look."""
         observe = functools.partial(observed, self.agent)
         return over_lanes(observe, self.num_members)(agent, memory, timestep)
+
+    def evaluated(self, evaluation: EvaluationState) -> Metrics:
+        """See `Training.evaluated`."""
+        return self.evaluation.result(evaluation)
 
     def begin_evaluation(self, state: TrainState) -> EvaluationState:
         """See `Training.begin_evaluation`."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxq.agents.base import Agent
 from jaxq.errors import require
 from jaxq.lanes import by_lane, flat, over_lanes
+from jaxq.meshes import over_data
 from jaxq.replay import Replay
 from jaxq.training.loop import Loop, Plan, TrainState, keys_over_time
 from jaxq.training.numbers import with_numbers
@@ -103,8 +104,19 @@ class OffPolicy(Loop):
         return jax.lax.scan(step, state, (sample_keys, watch_keys))[0]
 
     @property
-    def _member_axes(self) -> TrainState:
-        return super()._member_axes.replace(replay=self.replay.population_axes)
+    def member_axes(self) -> TrainState:
+        """See `Loop.member_axes`."""
+        return super().member_axes.replace(replay=self.replay.population_axes)
+
+    @property
+    def environment_axes(self) -> PyTree:
+        """See `Loop.environment_axes`."""
+        return self.replay.environment_axes
+
+    @property
+    def batch_size(self) -> int:
+        """See `Loop.batch_size`."""
+        return self.replay.batch_size
 
     def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         def keys(name: str, each: int) -> jax.Array:
@@ -147,7 +159,12 @@ class OffPolicy(Loop):
         agent, replay = learner
         axes, members = self.replay.population_axes, self.num_members
         sample_keys, update_keys = keys
-        batch = over_lanes(self.replay.sample, members, (axes, 0))(replay, sample_keys)
+        batch = over_lanes(self._sample, members, (axes, 0))(replay, sample_keys)
         agent, metrics, priority = over_lanes(self.agent.update, members, heavy=True)(agent, batch, update_keys)
         replay = over_lanes(self.replay.update_priorities, members, (axes, 0, 0), axes)(replay, batch.index, priority)
         return (agent, replay), metrics
+
+    def _sample(self, replay: PyTree, key: jax.Array) -> Any:
+        """A member's batch, laid over the devices that share its work."""
+        batch: Any = self.replay.sample(replay, key)
+        return jax.tree.map(lambda axis, part: over_data(part, axis), batch.batch_axes, batch)

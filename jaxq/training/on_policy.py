@@ -34,6 +34,11 @@ class OnPolicy(Loop):
         """Updates of a member for each of its environment steps."""
         return self.agent.updates_per_rollout / (self.rollout_steps * self.envs_per_member)
 
+    @property
+    def batch_size(self) -> int:
+        """See `Loop.batch_size`: all environments, whose order is another in every epoch."""
+        return self.envs_per_member
+
     def plan(self, total_steps: int, num_chunks: int, num_evaluations: int) -> Plan:
         """See `Training.plan`."""
         return self._plan(total_steps, self.rollout_steps * self.envs_per_member, 0, num_chunks, num_evaluations)
