@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from jaxq.configs.axis import Axis
+from jaxq.configs.controllers import Controlled
 from jaxq.configs.population import Member, Population
 from jaxq.errors import require
 
@@ -14,7 +14,7 @@ Device = Literal["auto", "cpu", "gpu", "tpu"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Run(Axis):
+class Run(Controlled):
     """How a run is driven: read by `jaxq.runs`, whatever the agent."""
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("seed",)
@@ -103,4 +103,8 @@ DRIVER_FIELDS = tuple(field.name for field in dataclasses.fields(Run))
 # Fields that may differ between a run and its continuation: they say how it is run, not what is run.
 SESSION_FIELDS = ("resume", "run_dir", "track", "device", "devices", "checkpoint_minutes")
 # Fields that members share by their nature.
-NOT_BY_MEMBER = (*SESSION_FIELDS, "env", "seed", "num_seeds", "population", "init_from", "num_logs", "num_evaluations")
+NOT_BY_MEMBER = (
+    *SESSION_FIELDS,
+    *(field.name for field in dataclasses.fields(Controlled)),
+    *("env", "seed", "num_seeds", "population", "init_from", "num_logs", "num_evaluations"),
+)

@@ -61,6 +61,8 @@ def load_curves(run_dir: Path) -> list[Curve]:
         return []
     shared = {k: v for k, v in config.items() if k not in OF_A_SESSION and k not in ("env", "experiment")}
     members = config.get("population") or [{"seed": config["seed"] + i} for i in range(config["num_seeds"])]
+    if config.get("controller", "none") != "none":  # whose members change their numbers: all are one setting
+        members = [{"seed": member["seed"]} for member in members]
     groups: dict[str, list[int]] = {}
     for i, member in enumerate(members):
         groups.setdefault(json.dumps({**member, "seed": None}, sort_keys=True), []).append(i)

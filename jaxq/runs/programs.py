@@ -1,12 +1,14 @@
 """What a run compiles, ahead of time and once."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 
-from jaxq.errors import InputError
+from jaxq.errors import InputError, require
 from jaxq.runs.population import Assembly
-from jaxq.training import Training, TrainState
+from jaxq.training import Spread, Training, TrainState
+from jaxq.training.turns import leaves_of_numbers, turned
 
 
 class Programs(NamedTuple):
@@ -56,6 +58,22 @@ def compiled(assembly: Assembly, iterations: int, shape: TrainState) -> Programs
         part.lower(shape, evaluation).compile(),
         jax.jit(training.evaluated).lower(evaluation).compile(),
     )
+
+
+def turn_program(assembly: Assembly, shape: TrainState) -> Any:
+    """`(state, source, numbers) -> state`: what a controller has decided, done.
+
+    Raises:
+      InputError: if members differ in a number that is not found in their states.
+    """
+    training: Any = assembly.training
+    whole = training.whole if isinstance(training, Spread) else training
+    places = leaves_of_numbers(whole, shape.key, assembly.numbers)
+    differing = {path for path, values in assembly.numbers.items() if (values != values[0]).any()}
+    hidden = sorted(differing - set(jax.tree.leaves(places)))
+    require(not hidden, "controller", ", ".join(hidden), "left out: these numbers cannot be changed in a run")
+    lies = jax.tree.map(lambda leaf: leaf.sharding, shape)
+    return jax.jit(functools.partial(turned, whole, places), donate_argnums=0, out_shardings=lies)
 
 
 def _chunk(training: Training, iterations: int, shape: TrainState) -> Any:

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jaxq import envs
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
 from jaxq.runs.devices import device_of, spread, state_shape, use_device
 from jaxq.runs.directory import RunDirectory, load_config, provenance, to_json, write_json
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
-from jaxq.runs.population import assemble
+from jaxq.runs.population import Renumbering, assemble
 from jaxq.runs.session import Session
 from jaxq.runs.sinks import require_tracker
 from jaxq.training import Plan, Training
@@ -52,11 +53,18 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
       DivergedError: if a metric becomes NaN or infinite.
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
+    with envs.shared():  # those of members whose numbers change are the same
+        return _run(build, config)
+
+
+def _run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]:
     script = Path(inspect.getfile(inspect.unwrap(build)))
     experiment = script.stem
     use_device(config.device)
+    _require_population(config)
     assembly = spread(assemble(build, config), config)
     training = assembly.training
+    renumbering = Renumbering(build, config, getattr(training, "whole", training))
     plan = plan_of(training, config)
     path = config.run_dir or default_run_dir(config, experiment)
     config = dataclasses.replace(config, run_dir=path)
@@ -78,7 +86,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
             write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
         else:
             _note_extension(path, config)
-        with contextlib.closing(Session(config, script, assembly, plan, directory, state_shape)) as session:
+        with contextlib.closing(Session(config, script, assembly, plan, directory, shape, renumbering)) as session:
             session.display.say(f"memory  {described(parts, device, free)}")
             return session.train()
     except Exception as error:
@@ -88,6 +96,14 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
         raise
     finally:
         directory.close()
+
+
+def _require_population(config: Run) -> None:
+    """A controller needs members that differ."""
+    if config.make_controller() is not None:
+        require(config.num_members > 1, "controller", config.controller, "left out: there is a single member")
+        differing = any(member.setting for member in config.all_members)
+        require(differing, "controller", config.controller, "left out: members differ in no number")
 
 
 def _note_extension(path: Path, config: Run) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxq.configs import Run
-from jaxq.errors import DivergedError, warn
+from jaxq.configs import Member, Run
+from jaxq.errors import DivergedError, require, warn
 from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.devices import device_of
@@ -19,10 +19,11 @@ from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_j
 from jaxq.runs.display import Display
 from jaxq.runs.memory import bytes_of, readable
 from jaxq.runs.plots import load_curves, merge, plot_curves
-from jaxq.runs.population import Assembly, member_keys
-from jaxq.runs.programs import Programs, compiled
+from jaxq.runs.population import Assembly, Renumbering, member_keys
+from jaxq.runs.programs import Programs, compiled, turn_program
 from jaxq.runs.sinks import Sink, open_sinks
 from jaxq.training import Plan
+from jaxq.training.controllers import Turn
 from jaxq.types import Metrics, PyTree
 
 # Metrics that are NaN where nothing was there to average; any other NaN means that learning has diverged.
@@ -51,6 +52,7 @@ class Session:
         plan: Plan,
         directory: RunDirectory,
         state_shape: PyTree,
+        renumbering: Renumbering,
     ):
         self.config, self.assembly, self.plan = config, assembly, plan
         self.training = assembly.training
@@ -68,6 +70,9 @@ class Session:
         self.since = self.begun  # when the last metrics were there, or whatever came after them was done
         self.stop_signal: int | None = None
         self.diverged: list[int | None] = [None] * config.num_members  # the step at which each member was found so
+        self.renumbering, self.controller = renumbering, config.make_controller()
+        self.members = config.all_members  # with the numbers that they have now
+        self.remembered: dict[str, Any] = {}  # by the controller
 
     def close(self) -> None:
         """Release what the session holds."""
@@ -83,6 +88,8 @@ class Session:
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         begun = time.monotonic()
         programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
+        if self.controller is not None:
+            self.turn_program = turn_program(self.assembly, self.state_shape)
         self.compile_seconds = time.monotonic() - begun
         state, chunk, unread = self._resume(programs) if self.config.resume else self._start(programs)
         self.display.start(self.plan.steps_after(chunk))
@@ -109,7 +116,11 @@ class Session:
             return self._start(programs)
         state, notes = self.checkpoints.restore(self.state_shape)
         chunk, unlogged = int(notes["chunk"]), notes["unlogged"]
+        members = tuple(Member.from_json(member) for member in notes["members"])
+        same = self.controller is not None or members == self.members
+        require(same, "run_dir", str(self.directory.path), "of this population: its checkpoint is of another")
         self.earlier_seconds, self.diverged = notes["wall_seconds"], notes["diverged"]
+        self.members, self.remembered = members, notes["controller"]
         self.directory.rewind(self.plan.steps_after(chunk) - (unlogged is not None))
         self.display.say(f"{self.directory.path}: resumed at step {self.plan.steps_after(chunk):,}")
         if not self.training.environment.resumable and chunk < self.plan.chunks:
@@ -142,7 +153,9 @@ class Session:
                 evaluated = self._evaluate(programs, state)
                 if evaluated is None:  # told to stop in the middle of it
                     break
-                self._log(chunk, {**unlogged, **evaluated})
+                turn = self._decided(chunk, {**unlogged, **evaluated})
+                self._log(chunk, {**unlogged, **evaluated}, turn)
+                state = self._turned(state, turn)
                 unlogged, last_saved = None, None if last_saved == chunk else last_saved
             if time.monotonic() - saved_at >= 60.0 * self.config.checkpoint_minutes:
                 # The metrics come first: a checkpoint is never ahead of them, nor of a NaN in them.
@@ -164,6 +177,33 @@ class Session:
                 f"checkpoint written; to go on: python {self.script} --run-dir {self.directory.path} --resume"
             )
             raise SystemExit(0)
+
+    def _decided(self, chunk: int, values: Values) -> Turn | None:
+        """What the controller has the lanes go on with, if it is asked after this chunk."""
+        if self.controller is None or chunk == self.plan.chunks:
+            return None
+        evaluations = sum(self.plan.evaluates(c) for c in range(1, chunk + 1))
+        if evaluations % self.controller.period:
+            return None
+        self._note_diverged(values, self.plan.steps_after(chunk))
+        alive = [step is None for step in self.diverged]
+        scores = np.where(alive, np.nan_to_num(values["eval_return"], nan=-np.inf), -np.inf)
+        rng = np.random.default_rng([self.config.seed, chunk])
+        turn, self.remembered = self.controller.turn(
+            self._whole_settings(), scores, self.remembered, self.renumbering.allows, rng
+        )
+        return turn
+
+    def _turned(self, state: PyTree, turn: Turn | None) -> PyTree:
+        """The state after a turn."""
+        if turn is None or turn.source == list(range(len(self.members))):
+            return state
+        changed = [lane != source for lane, source in enumerate(turn.source)]
+        pairs = zip(self.members, turn.settings, changed, strict=True)
+        self.members = tuple(Member(m.seed, setting) if new else m for m, setting, new in pairs)
+        self.diverged = [None if new else step for step, new in zip(self.diverged, changed, strict=True)]
+        numbers = self.renumbering.numbers(self.members)
+        return self.turn_program(state, np.array(turn.source, np.int32), numbers)
 
     def _evaluate(self, programs: Programs, state: PyTree) -> Values | None:
         """Test the members, part by part; None if the run is told to stop before the end."""
@@ -187,8 +227,8 @@ class Session:
         self.since = now
         return values
 
-    def _log(self, chunk: int, values: Values) -> None:
-        """Write down a chunk's metrics."""
+    def _log(self, chunk: int, values: Values, turn: Turn | None = None) -> None:
+        """Write down a chunk's metrics, and what the controller has decided by them."""
         step = self.plan.steps_after(chunk)
         self._note_diverged(values, step)
         values = {
@@ -198,7 +238,9 @@ class Session:
         nothing = [None] * self.config.num_members
         missing = {name: nothing for name in ("eval_return", "eval_length") if name not in values}
         wall_seconds = round(self._wall_seconds(time.monotonic()), 3)
-        line = finite_or_null({"step": step, **values, **missing, **self._settings(), "wall_seconds": wall_seconds})
+        source = {} if turn is None else {"source": turn.source}
+        told = {**values, **missing, **self._settings(), **source, "wall_seconds": wall_seconds}
+        line = finite_or_null({"step": step, **told})
         self.directory.log(line)
         for sink in self.sinks:
             sink.log(line)
@@ -226,15 +268,17 @@ class Session:
 
     def _settings(self) -> dict[str, list[Any]]:
         """Of each field that members have of their own, every member's value."""
-        names = sorted({name for member in self.config.all_members for name in member.setting})
-        return {
-            f"setting/{name}": [m.setting.get(name, getattr(self.config, name)) for m in self.config.all_members]
-            for name in names
-        }
+        settings = self._whole_settings()
+        return {f"setting/{name}": [setting[name] for setting in settings] for name in settings[0]}
+
+    def _whole_settings(self) -> list[dict[str, Any]]:
+        """Each member's value of every field that some members have of their own."""
+        names = sorted({name for member in self.members for name in member.setting})
+        return [{name: m.setting.get(name, getattr(self.config, name)) for name in names} for m in self.members]
 
     def _row(self, member: int) -> str:
         """A member in words."""
-        return ", ".join(f"{name} {value}" for name, value in self.config.all_members[member].to_json().items())
+        return ", ".join(f"{name} {value}" for name, value in self.members[member].to_json().items())
 
     def _save(self, chunk: int, state: PyTree, unlogged: Values | None = None) -> None:
         self.directory.sync()
@@ -243,6 +287,8 @@ class Session:
             "wall_seconds": self._wall_seconds(time.monotonic()),
             "unlogged": unlogged,
             "diverged": self.diverged,
+            "members": [member.to_json() for member in self.members],
+            "controller": self.remembered,
         }
         self.checkpoints.save(chunk, state, notes)
 
@@ -262,7 +308,7 @@ class Session:
             "num_seeds": self.config.num_seeds,
             "members": [
                 {"seed": member.seed, "setting": dict(member.setting), "return": score, "diverged": step}
-                for member, score, step in zip(self.config.all_members, returns, self.diverged, strict=True)
+                for member, score, step in zip(self.members, returns, self.diverged, strict=True)
             ],
             "returns": returns,
             # Of what has diverged there is no return, and means over the others would say too much.

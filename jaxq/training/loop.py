@@ -194,7 +194,7 @@ class Loop:
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """See `Training.with_fresh_episodes`."""
-        env, timestep = self._fresh_episodes(_counted(_streams(state.key, "fresh episodes"), state.iteration))
+        env, timestep = self._fresh_episodes(counted_streams(state.key, "fresh episodes", state.iteration))
         statistics = EpisodeStatistics.start(self.environment.num_envs)
         return state.replace(env=env, timestep=timestep, statistics=statistics)
 
@@ -261,7 +261,7 @@ class Loop:
 
     def begin_evaluation(self, state: TrainState) -> EvaluationState:
         """See `Training.begin_evaluation`."""
-        return self.evaluation.begin(self.agent, _counted(_streams(state.key, "evaluations"), state.iteration))
+        return self.evaluation.begin(self.agent, counted_streams(state.key, "evaluations", state.iteration))
 
     def evaluate(self, state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
         """See `Training.evaluate`."""
@@ -295,6 +295,11 @@ def _streams(keys: jax.Array, name: str) -> jax.Array:
 def _counted(keys: jax.Array, count: jax.Array) -> jax.Array:
     """[N] keys at a count of what has been done."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, count)
+
+
+def counted_streams(keys: jax.Array, name: str, count: jax.Array) -> jax.Array:
+    """[N] the keys of a stream at a count of what has been done."""
+    return _counted(_streams(keys, name), count)
 
 
 def keys_over_time(keys: jax.Array, name: str, start: jax.Array, count: int) -> jax.Array:

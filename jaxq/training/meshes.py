@@ -36,9 +36,9 @@ def mesh_of(devices: Sequence[Any], num_members: int) -> Mesh:
     count = len(devices)
     divides = num_members % count == 0 or count % num_members == 0
     fitting = [n for n in range(1, count + 1) if num_members % n == 0 or n % num_members == 0]
-    members = sorted({num_members // count * count, -(-num_members // count) * count} - {0})
-    allowed = f"{' or '.join(map(str, fitting[-3:]))} for {num_members} members; it suits {members} members"
-    require(divides, "devices", count, allowed)
+    suited = sorted({num_members // count * count, -(-num_members // count) * count} - {0})
+    allowed = f"{' or '.join(map(str, fitting[-3:]))} for {num_members} members; {count} devices suit"
+    require(divides, "devices", count, f"{allowed} {' or '.join(map(str, suited))} members")
     population = min(count, num_members)
     grid = np.array(devices).reshape(population, count // population)
     return Mesh(grid, (POPULATION, DATA), axis_types=(AxisType.Auto, AxisType.Auto))
