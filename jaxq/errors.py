@@ -15,6 +15,10 @@ class DivergedError(RuntimeError):
     """A metric is NaN or infinite; the message names it and the step."""
 
 
+class HostLostError(RuntimeError):
+    """Another process of a run has ended or says nothing; the message says how to go on."""
+
+
 class InputWarning(UserWarning):
     """Something the user gave can be used, but is hardly what was meant. Its message is one line."""
 
@@ -37,7 +41,7 @@ def missing_extra(backend: str, extra: str, cause: ImportError) -> InputError:
 
 @contextlib.contextmanager
 def clean_errors() -> Iterator[None]:
-    """For the end of a script: these errors become one line on stderr, and exit code 2, or 1 for `DivergedError`.
+    """For the end of a script: these errors become one line on stderr, and exit code 2, or 1 for what ends a run.
 
     Warnings of what the user gave become lines as well.
     """
@@ -54,6 +58,6 @@ def clean_errors() -> Iterator[None]:
         warnings.showwarning = show
         try:
             yield
-        except (InputError, DivergedError) as error:
+        except (InputError, DivergedError, HostLostError) as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2 if isinstance(error, InputError) else 1) from None

@@ -1,5 +1,6 @@
 """One process's share of a run: dispatch chunks ahead of reading their metrics, log, checkpoint, resume, finish."""
 
+import json
 import math
 import os
 import signal
@@ -17,6 +18,7 @@ from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.devices import device_of
 from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
+from jaxq.runs.hosts import Follower, any_of, first, is_first, noticing_lost_hosts
 from jaxq.runs.memory import bytes_of, readable
 from jaxq.runs.plots import load_curves, merge, plot_curves
 from jaxq.runs.population import Assembly, Renumbering, member_keys
@@ -50,7 +52,7 @@ class Session:
         script: Path,
         assembly: Assembly,
         plan: Plan,
-        directory: RunDirectory,
+        directory: RunDirectory | Follower,
         state_shape: PyTree,
         renumbering: Renumbering,
     ):
@@ -59,7 +61,7 @@ class Session:
         self.script = Path(os.path.relpath(script)) if script.is_relative_to(Path.cwd()) else script
         self.experiment = script.stem
         self.directory, self.state_shape = directory, state_shape
-        self.display = Display(f"{script.stem} {config.env}", plan.total_steps)
+        self.display = Display(f"{script.stem} {config.env}", plan.total_steps, quiet=not is_first())
         self.checkpoints = Checkpoints(directory.path)
         self.sinks: list[Sink] = []
         self.begun = time.monotonic()
@@ -69,6 +71,7 @@ class Session:
         self.evaluation_seconds = 0.0
         self.since = self.begun  # when the last metrics were there, or whatever came after them was done
         self.stop_signal: int | None = None
+        self.stopped = False  # this process or another
         self.diverged: list[int | None] = [None] * config.num_members  # the step at which each member was found so
         self.renumbering, self.controller = renumbering, config.make_controller()
         self.members = config.all_members  # with the numbers that they have now
@@ -83,7 +86,8 @@ class Session:
 
     def train(self) -> dict[str, Any]:
         """The whole session."""
-        self.sinks = open_sinks(self.config.track, self.directory.path, to_json(self.config), self.experiment)
+        track = self.config.track if is_first() else "none"
+        self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         begun = time.monotonic()
@@ -95,11 +99,15 @@ class Session:
         self.display.start(self.plan.steps_after(chunk))
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
-            self._loop(programs, state, chunk, unread)
+            with noticing_lost_hosts(f"to go on, start all again as before, with --resume: {self.directory.path}"):
+                self._loop(programs, state, chunk, unread)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        return self._finish()
+        with first() as writes:
+            if writes:
+                self._finish()
+        return json.loads((self.directory.path / "summary.json").read_text())
 
     def _start(self, programs: Programs) -> tuple[PyTree, int, Values | None]:
         def learned(state: PyTree) -> PyTree:
@@ -140,7 +148,7 @@ class Session:
         saved_at = self.since = time.monotonic()
         last_saved = chunk if chunk else None
         pending: tuple[int, Metrics] | None = None
-        while self.stop_signal is None and (chunk < self.plan.chunks or unlogged is not None):
+        while not self._told_to_stop() and (chunk < self.plan.chunks or unlogged is not None):
             if unlogged is None:
                 state, metrics = programs.chunk(state)
                 chunk += 1
@@ -157,7 +165,8 @@ class Session:
                 self._log(chunk, {**unlogged, **evaluated}, turn)
                 state = self._turned(state, turn)
                 unlogged, last_saved = None, None if last_saved == chunk else last_saved
-            if time.monotonic() - saved_at >= 60.0 * self.config.checkpoint_minutes:
+            (due,) = any_of(time.monotonic() - saved_at >= 60.0 * self.config.checkpoint_minutes)
+            if due:
                 # The metrics come first: a checkpoint is never ahead of them, nor of a NaN in them.
                 if pending is not None:
                     self._log(pending[0], self._take(pending[1]))
@@ -170,13 +179,19 @@ class Session:
         if last_saved != chunk:
             self._save(chunk, state, unlogged)
         self.checkpoints.wait()
-        if self.stop_signal is not None and (chunk < self.plan.chunks or unlogged is not None):
+        if self.stopped and (chunk < self.plan.chunks or unlogged is not None):
             self.display.stop()
+            by = f" by {signal.Signals(self.stop_signal).name}" if self.stop_signal else ""
             self.display.say(
-                f"stopped by {signal.Signals(self.stop_signal).name} at step {self.plan.steps_after(chunk):,}, "
+                f"stopped{by} at step {self.plan.steps_after(chunk):,}, "
                 f"checkpoint written; to go on: python {self.script} --run-dir {self.directory.path} --resume"
             )
             raise SystemExit(0)
+
+    def _told_to_stop(self) -> bool:
+        """Whether this or another process of the run was."""
+        (self.stopped,) = any_of(self.stop_signal is not None)
+        return self.stopped
 
     def _decided(self, chunk: int, values: Values) -> Turn | None:
         """What the controller has the lanes go on with, if it is asked after this chunk."""
@@ -210,7 +225,7 @@ class Session:
         begun = time.monotonic()
         evaluation, more = programs.begin_evaluation(state), True
         while more:
-            if self.stop_signal is not None:
+            if self._told_to_stop():
                 return None
             evaluation, unfinished = programs.evaluate(state, evaluation)
             more = bool(unfinished)
@@ -292,7 +307,8 @@ class Session:
         }
         self.checkpoints.save(chunk, state, notes)
 
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> None:
+        """Write down and say what has come of the run."""
         self.display.stop()
         # The last evaluation and no earlier one, though it may not be finite.
         returns = read_metrics(self.directory.path)[-1]["eval_return"]
@@ -336,7 +352,6 @@ class Session:
         self.display.say(
             f"score  {score}\nspeed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\ncurve  {picture}"
         )
-        return summary
 
     def _on_signal(self, number: int, frame: Any) -> None:
         del frame
