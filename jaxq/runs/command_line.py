@@ -20,6 +20,7 @@ from jaxq.configs import DRIVER_FIELDS, NOT_BY_MEMBER, SESSION_FIELDS, Member, P
 from jaxq.errors import InputError, clean_errors, require
 from jaxq.runs.directory import from_json, load_config
 from jaxq.runs.fields import fields_by_member, kinds_of
+from jaxq.runs.hosts import connect
 from jaxq.runs.several import train
 from jaxq.training import Training
 
@@ -251,8 +252,20 @@ def main(
       build: as of `run`.
     """
     with clean_errors():
+        args = list(sys.argv[1:] if args is None else args)
+        _connect(args)
         config = parse(config_class, presets, args, build)
         train(obeying(build, config, presets), config)
+
+
+def _connect(args: Sequence[str]) -> None:
+    """Meet the other processes; before the environments' packages are imported, of which some compute."""
+
+    def number(flag: str) -> int | None:
+        value = _value_of(args, flag)
+        return None if value is None else typed(flag.replace("-", "_"), value, (int,))
+
+    connect(_value_of(args, "coordinator"), number("num-processes"), number("process-id"))
 
 
 def obeying(

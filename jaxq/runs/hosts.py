@@ -26,8 +26,8 @@ LOST_AFTER = 60
 OF_A_PROCESS = ("process_id",)
 
 
-def connect(config: Run) -> None:
-    """Meet the other processes, if there are any; before anything is computed.
+def connect(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+    """Meet the other processes, if there are any and they have not met; before anything is computed.
 
     Where they meet is told by flags, else by JAX's own variables (`JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES`,
     `JAX_PROCESS_ID`), and with `auto` by the cluster: TPU pods, SLURM, Kubernetes, Open MPI.
@@ -35,15 +35,14 @@ def connect(config: Run) -> None:
     Raises:
       InputError: if they do not meet, or the flags do not say who is who.
     """
-    coordinator = config.coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     if coordinator is None or jax.distributed.is_initialized():
         return
-    alone = config.num_processes is None and config.process_id is None
     who: dict[str, Any] = {}
     if coordinator != "auto":
         count, own = (
             value if value is not None else _variable(name)
-            for name, value in (("JAX_NUM_PROCESSES", config.num_processes), ("JAX_PROCESS_ID", config.process_id))
+            for name, value in (("JAX_NUM_PROCESSES", num_processes), ("JAX_PROCESS_ID", process_id))
         )
         require(count is not None, "num_processes", count, "given with --coordinator, or as JAX_NUM_PROCESSES")
         require(own is not None, "process_id", own, "given with --coordinator, or as JAX_PROCESS_ID")
@@ -52,7 +51,9 @@ def connect(config: Run) -> None:
         require(0 <= own < count, "process_id", own, f"in 0 .. {count - 1}")
         who = {"coordinator_address": coordinator, "num_processes": count, "process_id": own}
     else:
-        require(alone, "num_processes", config.num_processes, "left out with --coordinator auto")
+        told = {"num_processes": num_processes, "process_id": process_id}
+        for name, value in told.items():
+            require(value is None, name, value, "left out with --coordinator auto")
     try:
         jax.distributed.initialize(
             **who,

@@ -54,7 +54,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
       DivergedError: if a metric becomes NaN or infinite.
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
-    connect(config)
+    connect(config.coordinator, config.num_processes, config.process_id)
     require_agreement(config)
     with envs.shared():  # those of members whose numbers change are the same
         return _run(build, config)

@@ -29,7 +29,7 @@ def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
     Raises:
       InputError, DivergedError, SystemExit: as of `run`.
     """
-    connect(config)
+    connect(config.coordinator, config.num_processes, config.process_id)
     require_agreement(config)
     parts = programs(build, config)
     if len(parts) == 1:
