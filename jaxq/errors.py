@@ -41,7 +41,7 @@ def missing_extra(backend: str, extra: str, cause: ImportError) -> InputError:
 
 @contextlib.contextmanager
 def clean_errors() -> Iterator[None]:
-    """For the end of a script: these errors become one line on stderr, and exit code 2, or 1 for what ends a run.
+    """For the end of a script: these errors become one line on stderr, and exit code 2, or 1 for `DivergedError`.
 
     Warnings of what the user gave become lines as well.
     """
@@ -58,6 +58,6 @@ def clean_errors() -> Iterator[None]:
         warnings.showwarning = show
         try:
             yield
-        except (InputError, DivergedError, HostLostError) as error:
+        except (InputError, DivergedError) as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2 if isinstance(error, InputError) else 1) from None

@@ -8,6 +8,7 @@ a program that one does not run is one that the others wait for.
 import contextlib
 import dataclasses
 import os
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -134,6 +135,20 @@ def noticing_lost_hosts(how_to_go_on: str) -> Iterator[None]:
         if jax.process_count() == 1 or not any(sign in words for sign in ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE")):
             raise
         raise HostLostError(f"another process of this run is lost ({words[:120]}); {how_to_go_on}") from None
+
+
+@contextlib.contextmanager
+def leaving_lost_hosts() -> Iterator[None]:
+    """For the end of a script: the error of a lost host is one line on stderr, and ends the process with code 1.
+
+    At once, without the goodbye of JAX's processes, which would wait for the one that is lost and then abort.
+    """
+    try:
+        yield
+    except HostLostError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(1)
 
 
 class Follower:
