@@ -112,7 +112,7 @@ class Video:
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The film to write, .mp4 or .gif; RUN_DIR/video.mp4 unless given, or .gif where the extra `video` is missing."""
     member: int = 0
-    """Which of the run's seeds plays, counted from 0."""
+    """Which of the run's members plays, counted from 0."""
     seed: int = 0
     """Seed of the episode."""
     max_steps: int = 1_000
@@ -165,7 +165,7 @@ class Attention:
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The picture to write: png, pdf or svg; RUN_DIR/attention.png unless given."""
     member: int = 0
-    """Which of the run's seeds plays, counted from 0."""
+    """Which of the run's members plays, counted from 0."""
     seed: int = 0
     """Seed of the episode."""
     frames: int = 4

@@ -51,7 +51,11 @@ def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
             begun = (place / "config.json").exists()
             if is_first():
                 print(f"program {len(summaries) + 1} of {len(parts)}: {name}")
-            summaries.append(run(build, dataclasses.replace(part, run_dir=place, resume=begun)))
+            try:
+                summaries.append(run(build, dataclasses.replace(part, run_dir=place, resume=begun)))
+            except SystemExit:
+                print(f"to go on with all programs: --run-dir {path} --resume")
+                raise
         members = [
             {**row, "setting": {**shared, **row["setting"]}, "run_dir": name}
             for name, shared, summary in zip(_names(parts), _apart(parts), summaries, strict=True)

@@ -239,7 +239,7 @@ class Loop:
     @property
     def environment_axes(self) -> PyTree:
         """Where environments are in each leaf of a member's replay; None where in none."""
-        return ()
+        return None
 
     @property
     def batch_size(self) -> int:
