@@ -1,6 +1,7 @@
 """The Environment contract on one environment of every family; each adapter against its backend's own interface."""
 
 import functools
+from types import SimpleNamespace
 from typing import ClassVar
 
 import jax
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from jaxq import envs
-from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack
+from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack, envpool_backend
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
+from jaxq.training.statistics import EpisodeStatistics
 
 STEPS = 1000
 FAMILIES = [
@@ -225,6 +227,39 @@ def test_atari_lives_and_full_games():
     assert ends(episodic_life=True) > 2 * max(ends(), 1)
 
 
+def test_returns_of_training_are_of_whole_games_though_lives_end_episodes():
+    """By EnvPool's Python interface, which says of each end whether the game is over."""
+    import envpool
+
+    environment = envs.make("envpool/Breakout-v5", 4, seed=1, episodic_life=True)
+    actions = np.random.default_rng(0).integers(0, 4, (500, 4)).astype(np.int32)
+
+    def step(carry, action):
+        state, timestep, statistics = carry
+        state, following = environment.step(state, action)
+        statistics = statistics.observe(timestep, following, environment.over(state, following))
+        return (state, following, statistics), following.last
+
+    def play(key):
+        state, timestep = environment.reset(jax.random.split(key, 4))
+        carry, last = jax.lax.scan(step, (state, timestep, EpisodeStatistics.start(4)), jnp.asarray(actions))
+        return carry[2].report(1)[1], last.sum()
+
+    report, lives = jax.jit(play)(jax.random.key(0))
+    pool = envpool.make("Breakout-v5", env_type="gymnasium", num_envs=4, seed=1, episodic_life=True, stack_num=1)
+    pool.reset()
+    running, games = np.zeros(4), []
+    for action in actions:
+        _, reward, _, _, info = pool.step(action)
+        running += reward
+        over = info["terminated"] == 1
+        games += running[over].tolist()
+        running[over] = 0
+    assert 4 <= len(games) < lives / 3
+    assert report["episodes"] == len(games)
+    np.testing.assert_allclose(report["episode_return"], np.mean(games), rtol=1e-6)
+
+
 def test_frame_stack_shows_the_last_frames_of_its_episode():
     _, (first, _, timesteps) = trajectory("envpool/Pong-v5")
     stacks = np.concatenate([first.observation[None], timesteps.observation])
@@ -344,6 +379,15 @@ def test_users_own_environments():
     np.testing.assert_allclose(timestep.observation, [[1.2]], rtol=1e-6)
     with pytest.raises(InputError, match="reset_env and step_env"):
         envs.from_object(object(), 1)
+
+
+def test_actions_without_bounds_are_refused():
+    space = SimpleNamespace(low=np.array([-1.0, -np.inf]), high=np.array([1.0, np.inf]), shape=(2,))
+    unbounded = type("Unbounded", (GymnaxStyle,), {"action_space": lambda self, params: space})
+    with pytest.raises(InputError, match="Walk has actions without bounds"):
+        envs.from_object(unbounded(), 1)
+    with pytest.raises(InputError, match=r"envpool/Own-v0 takes actions .*bounded"):
+        envpool_backend._action_spec("Own-v0", space)
 
 
 @pytest.mark.parametrize(

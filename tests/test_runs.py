@@ -175,9 +175,26 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
     code, out, err = finish("--run-dir", tmp_path / "pool", "--resume")
     assert code == 0, err
     assert "fresh episodes" in out
+    code, _, err = finish("--run-dir", tmp_path / "pool", "--resume", "--total-steps", 3300)
+    assert code == 0, err
+    assert json.loads((tmp_path / "pool" / "config.json").read_text())["resumption"] == 2
     steps = [line["step"] for line in read_metrics(tmp_path / "pool")]
     assert steps == sorted(set(steps))
-    assert len(steps) == 12
+    assert len(steps) == 13
+
+
+def test_no_resumption_of_a_run_replays_another_s_episodes(monkeypatch, tmp_path):
+    """The pools of each are made with seeds of their own."""
+    from jaxq import envs
+
+    seeds, make = [], envs.make
+    monkeypatch.setattr(
+        envs, "make", lambda *args, seed, **options: seeds.extend(seed) or make(*args, seed=seed, **options)
+    )
+    for resumption in range(3):
+        config = parse(dqn.Config, dqn.PRESETS, ["--env", "envpool/CartPole-v1", "--num-envs", "2"])
+        dqn.build(dataclasses.replace(config, resumption=resumption))
+    assert len(set(seeds)) == len(seeds) == 3 * (2 + config.eval_episodes)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +206,9 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
         (["--batch-size", "0"], "batch_size is 0"),
         (["--num-seeds", "-1"], "num_seeds is -1"),
         (["--batch-size", "5000"], "warmup_steps"),
-        (["--batch-size", "many"], "invalid literal"),
+        (["--batch-size", "many"], "batch_size is 'many', but must be a whole number"),
+        (["--discount", "half"], "discount is 'half', but must be a number"),
+        (["--learning-rate"], "learning_rate"),
         (["--bach-size", "5"], "--batch-size"),
         (["--discount", "1.5"], "discount is 1.5"),
         (["--device", "gpu"], "only: cpu"),
@@ -200,7 +219,9 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
         (["--temperature", "3.0"], "temperature is 3.0, but must be left out"),
         (["--exploration", "boltzmann", "--ladder-base", "0.3"], "ladder_base"),
         (["--life-loss"], "life_loss"),
-        (["--operator", "duoble"], "operator"),
+        (["--operator", "duoble"], "operator is 'duoble', but must be one of max, double, expected"),
+        (["--operator", "duoble"], "did you mean double?"),
+        (["--exploration", "boltzmann", "--epsilon-final", "0"], "epsilon_final is 0.0"),
         (["--init-from", "/nonexistent/run"], "init_from"),
     ],
 )
@@ -336,16 +357,30 @@ def test_resuming_with_another_configuration_is_refused(whole_run):
 
 def test_exploration_longer_than_the_run_is_warned_of(recwarn):
     args = ["--total-steps", "20000", "--epsilon-steps", "40000"]
-    with pytest.warns(InputWarning, match="exploration ends at 0.55 and not at 0.1"):
+    with pytest.warns(InputWarning, match="exploration ends at 0.573 and not at 0.1"):
         dqn.build(parse(dqn.Config, dqn.PRESETS, args))
-    dqn.build(parse(dqn.Config, dqn.PRESETS, ["--total-steps", "40000"]))
+    dqn.build(parse(dqn.Config, dqn.PRESETS, ["--total-steps", "41000"]))
     assert not recwarn.list
+
+
+def test_exploration_may_fall_over_a_share_of_the_run(recwarn):
+    def falls_over(given):
+        args = ["--total-steps", "20000", "--warmup-steps", "2000", "--epsilon-steps", given]
+        return dqn.build(parse(dqn.Config, dqn.PRESETS, args)).agent.hyper.exploration.epsilon.steps
+
+    assert (falls_over("0.25"), falls_over("1.0"), falls_over("300")) == (4500, 18_000, 300)
+    assert not recwarn.list
+    for given in ("1.5", "0.0", "nan"):
+        with pytest.raises(InputError, match=f"epsilon_steps is {given}"):
+            falls_over(given)
+    config = dqn.Config(epsilon_steps=1.0)
+    assert isinstance(from_json(dqn.Config, json.loads(json.dumps(to_json(config)))).epsilon_steps, float)
 
 
 def test_a_warning_is_one_line(tmp_path):
     code, _, err = finish("--run-dir", tmp_path / "run", *SMALL, "--epsilon-steps", "4000", "--num-evaluations", 1)
     assert (code, err.count("\n")) == (0, 1)
-    assert err.startswith("warning: epsilon_steps is 4,000, more than the run's 3,000 steps")
+    assert err.startswith("warning: epsilon_steps is 4,000, more than the run's 2,800 steps after its warm-up")
 
 
 def test_presets_follow_the_environment():

@@ -3,9 +3,10 @@
 One flow of four additive couplings is the policy and, with two learned shifts, two soft action values; of their state
 values, which are exact, the smaller makes targets. There is no actor's loss. Layers, dropout, step size and clipping
 are those of the authors' code; temperature, rate of the target and range of the prior, which they set for each task,
-are those for Hopper: HalfCheetah has `--target-rate 0.003 --largest-log-std 2`, Walker2d `--temperature 0.1`,
-Ant `--temperature 0.05 --target-rate 0.0001`, Humanoid `--temperature 0.125 --target-rate 0.0005`. Evaluations take
-the flow's mode, where the authors' sample. Losses that are not numbers, which they leave out, do not arise.
+are those for Hopper: HalfCheetah has `--target-rate 0.003 --largest-log-std 2 --warmup-steps 10000`, Walker2d
+`--temperature 0.1 --warmup-steps 10000`, Ant `--temperature 0.05 --target-rate 0.0001`, Humanoid `--temperature 0.125
+--target-rate 0.0005`. Evaluations take the flow's mode, where the authors' sample. Losses that are not numbers, which
+they leave out, do not arise.
 """
 
 import dataclasses

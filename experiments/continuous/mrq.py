@@ -70,6 +70,7 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
     require(0 <= config.weight_decay < float("inf"), "weight_decay", config.weight_decay, "0 or more")
+    require(config.num_bins >= 2, "num_bins", config.num_bins, "at least 2")
     spec, size, units = training.observation_spec, action_size(training), config.latent_size
     representation, reward = Scalar(huber_threshold=1.0), TwoHot(SymexpSupport(-10.0, 10.0, config.num_bins))
     torso = (lambda: split_torso(torso_for(spec))[0]) if has_images(spec) else None

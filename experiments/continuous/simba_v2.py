@@ -12,6 +12,7 @@ import functools
 from jaxq.agents import Normalized, ScaledRewards
 from jaxq.bellman import Categorical, Minimum
 from jaxq.configs import CONTROL, ActorCriticLearner, Atoms, Averaging, Temperature, action_size, presets
+from jaxq.errors import require
 from jaxq.networks import ActionCritic, Ensemble, GaussianPolicyNetwork, SimBaV2Net, UnitHead, by_tanh, on_spheres
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -46,6 +47,8 @@ PRESETS = presets(Config, CONTROL, classic={"critic_width": 128})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
+    for name, value in (("v_min", -config.v_min), ("v_max", config.v_max)):
+        require(value > 0, name, getattr(config, name), "on its side of zero, since scaled returns may be on either")
     representation = Categorical(config.make_support())
     actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
     head = functools.partial(UnitHead, hidden=1)

@@ -53,7 +53,7 @@ from jaxq.agents.policies import (
     FlowPolicy,
     SquashedGaussian,
 )
-from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters, clipped_squared
+from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters, clipped_squared, generalized, generalized_from_next
 from jaxq.agents.precision import MixedPrecision
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
@@ -158,6 +158,8 @@ __all__ = [
     "clipped_squared",
     "except_for",
     "flatten_small",
+    "generalized",
+    "generalized_from_next",
     "random_indicators",
     "random_intensity",
     "random_rewards",

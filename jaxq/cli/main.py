@@ -130,7 +130,7 @@ class Video:
 
 @dataclasses.dataclass(frozen=True)
 class Agents:
-    """List the experiments, each with its choice along every axis and its paper."""
+    """List the experiments by group, each with its choice along every axis and its paper."""
 
     match: str | None = None
     """Only those with this in a name, choice or paper, in any case."""
@@ -149,7 +149,11 @@ class Agents:
         require(
             bool(rows), "match", self.match, "part of an experiment's name, choices or paper (jaxq agents lists all)"
         )
+        group = None
         for row in rows:
+            if row["group"] != group:
+                group = row["group"]
+                console.print(f"[underline]{group}[/underline]", highlight=False)
             console.print(f"[bold]{row['experiment']}[/bold]  ", end="", highlight=False)
             console.print(row["paper"], markup=False, highlight=False, soft_wrap=True)
             choices = "; ".join(f"{axis}: {row[axis]}" for axis in AXES)
@@ -172,13 +176,15 @@ class Attention:
     """Rows of the picture."""
     every: int = 10
     """Steps between them."""
+    run_code: bool = True
+    """Whether the run's own experiment.py may be executed, where it is not the installed script."""
 
     def __call__(self) -> None:
         """Write the picture."""
         from jaxq.runs.attention import draw_attention
 
         settings = {"member": self.member, "seed": self.seed, "frames": self.frames, "every": self.every}
-        print(draw_attention(self.run_dir, self.out, **settings))
+        print(draw_attention(self.run_dir, self.out, **settings, run_code=self.run_code))
 
 
 def main() -> None:

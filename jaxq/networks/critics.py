@@ -71,9 +71,9 @@ class LowPass(nn.Module):
 class ImplicitQuantileCritics(nn.Module):
     """Quantiles of the return at sampled fractions, the same for all critics (DSAC, Ma et al., 2020, section 3.2).
 
-    [B, ...], [B, size] -> [M, B, 2N], N values and their fractions, as `bellman.ImplicitQuantile` reads them. The
-    fractions are midpoints of N intervals, whose lengths are uniform in [0.1, 1.1] before they are made to sum to one:
-    so the authors draw them. In evaluations the intervals are equal.
+    [B, ...], [B, size] -> [M, B, 3N], N values, their fractions, and the intervals that they stand for, as
+    `bellman.IntervalQuantile` reads them. The fractions are midpoints of intervals, whose lengths are uniform in
+    [0.1, 1.1] before they are made to sum to one: so the authors draw them. In evaluations the intervals are equal.
 
     Attributes:
       size: M.
@@ -101,7 +101,7 @@ class ImplicitQuantileCritics(nn.Module):
             features = nn.relu(LayerNorm()(Dense(self.width)(seen)))
             embedding = nn.sigmoid(LayerNorm()(Dense(self.width)(cosines)))
             hidden = nn.relu(LayerNorm()(Dense(self.width)(features[:, None] * embedding)))
-            return jnp.concatenate([Dense(1)(hidden)[..., 0], fractions], axis=-1)
+            return jnp.concatenate([Dense(1)(hidden)[..., 0], fractions, lengths], axis=-1)
 
         return jnp.stack([critic() for _ in range(self.size)])
 

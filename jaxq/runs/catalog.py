@@ -28,14 +28,14 @@ def describe(script: Path) -> dict[str, str]:
         except InputError as reason:
             error = error or reason
             continue
-        paper = (module.__doc__ or "").strip().splitlines()[0]
-        return {"experiment": script.stem, **_axes(training), "paper": paper}
+        description = (module.__doc__ or "without a description").strip().splitlines()
+        return {"experiment": script.stem, "group": script.parent.name, **_axes(training), "paper": description[0]}
     assert error is not None
     raise error
 
 
 def catalog(directory: Path | None = None) -> list[dict[str, str]]:
-    """All experiments of a directory, by name.
+    """All experiments of a directory, by group, which is the folder that they are in, and name.
 
     Raises:
       InputError: if it is not a directory of experiments.

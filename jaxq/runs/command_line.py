@@ -100,12 +100,9 @@ def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str]) -> Con
         if not stop.code:
             print(out.getvalue(), end="")
             raise
-        text = re.sub(r"[╭╮╰╯─│]+|-{5,}", " ", err.getvalue() or out.getvalue())
-        text = re.sub(r"\s+", " ", text).strip()
-        text = text.removeprefix("Value error Error parsing Config: ")
-        raise InputError(re.split(r" Argument helptext| For full helptext", text)[0]) from None
+        raise InputError(_in_our_words(err.getvalue() or out.getvalue(), args)) from None
     if unknown:
-        flags = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config_class)]
+        flags = ["--" + name.replace("_", "-") for name in flags_of(config_class)]
         near = difflib.get_close_matches(unknown[0].split("=")[0], flags, n=1)
         hint = f"did you mean {near[0]}?" if near else "see --help"
         raise InputError(f"{unknown[0]} is not a flag of this experiment; {hint}")
@@ -223,6 +220,43 @@ def typed(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
             continue
     words = [{int: "a whole number", float: "a number", type(None): "None"}.get(kind, repr(kind)) for kind in kinds]
     raise InputError(f"{name} is {value!r}, but must be {' or '.join(words)}")
+
+
+def flags_of(config_class: type[Run]) -> list[str]:
+    """The fields of a Config that are flags."""
+    hints = typing.get_type_hints(config_class, include_extras=True)
+    return [
+        field.name
+        for field in dataclasses.fields(config_class)
+        if tyro.conf.Suppress not in getattr(hints[field.name], "__metadata__", ())
+    ]
+
+
+KINDS = {"INT": "a whole number", "FLOAT": "a number", "[INT [INT ...]]": "whole numbers", "{None}": "None"}
+
+
+def _in_our_words(text: str, args: Sequence[str]) -> str:
+    """tyro's page about a value that cannot be, as one line like all others of ours."""
+    text = re.sub(r"\s+", " ", re.sub(r"[╭╮╰╯─│]+|-{5,}", " ", text)).strip()
+    if found := re.search(r"invalid choice '(.*?)' for argument '--(\S+)'\. Expected one of \((.*?)\)", text):
+        value, flag, choices = found.groups()
+        allowed = re.findall(r"'(.*?)'", choices)
+        near = difflib.get_close_matches(value, allowed, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{_field(flag)} is {value!r}, but must be one of {', '.join(allowed)}{hint}"
+    if found := re.search(r"Error parsing --(\S+): .*Argument helptext: --\S+ (\[.*?\]\]|\S+)", text):
+        flag, kind = found.groups()
+        of_kind = kind if kind in KINDS else kind.split("|")
+        allowed = [KINDS.get(one, one) for one in ([of_kind] if isinstance(of_kind, str) else of_kind)]
+        return f"{_field(flag)} is {_value_of(args, flag)!r}, but must be {' or '.join(allowed)}"
+    if found := re.search(r"Missing value for argument '--(\S+)'", text):
+        return f"{_field(found[1])} is not given: --{found[1]} must have a value after it"
+    text = text.removeprefix("Value error Error parsing Config: ")
+    return re.split(r" Argument helptext| For full helptext", text)[0]
+
+
+def _field(flag: str) -> str:
+    return flag.replace("-", "_")
 
 
 def _value_of(args: Sequence[str], flag: str) -> str | None:

@@ -18,8 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
-
+from jaxq import platforms
 from jaxq.configs import Member, Run
 from jaxq.errors import InputError, require
 
@@ -54,7 +53,7 @@ def provenance() -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, check=False, close_fds=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
-    device = jax.devices()[0]
+    device = platforms.device()
     dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
     diff = (git("-c", "core.quotePath=off", "diff", "HEAD") or "") if dirty else ""
     return {

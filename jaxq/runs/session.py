@@ -11,11 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxq import platforms
 from jaxq.configs import Member, Run
 from jaxq.errors import DivergedError, require, warn
 from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
-from jaxq.runs.devices import device_of
 from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
 from jaxq.runs.hosts import Follower, any_of, first, is_first, noticing_lost_hosts
@@ -316,7 +316,7 @@ class Session:
         counted = [score for score, step in zip(returns, self.diverged, strict=True) if step is None]
         finite = None not in counted
         speed = self._steps_per_second()
-        device = device_of(self.config)
+        device = platforms.device()
         summary = {
             "agent": self.experiment,
             "env": self.config.env,

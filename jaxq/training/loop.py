@@ -179,7 +179,9 @@ class Loop:
             agent = with_numbers(self, numbers).agent
             return agent.init(key), agent.init_memory(self.envs_per_member)
 
-        agent, memory = jax.vmap(member)(_streams(keys, "agent"), numbers)
+        # Heavy not for its products: orthogonal kernels of several members at once are batches of LAPACK's, which wait
+        # for threads of the pool that they run in, and two of them on two cores for ever.
+        agent, memory = over_lanes(member, self.num_members, heavy=True)(_streams(keys, "agent"), numbers)
         return TrainState(
             agent=agent,
             memory=memory,

@@ -85,6 +85,7 @@ class OnPolicy(Loop):
         act = over_lanes(self.agent.act, self.num_members)
         action, memory, record = act(state.agent, state.memory, timestep, keys)
         env, following = self.environment.step(state.env, flat(action))
-        statistics = state.statistics.observe(state.timestep, following)
+        over = self.environment.over(env, following)
+        statistics = state.statistics.observe(state.timestep, following, over)
         state = state.replace(memory=memory, env=env, timestep=following, statistics=statistics)
         return state, (timestep, action, record)
