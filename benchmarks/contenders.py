@@ -23,7 +23,7 @@ from jaxq.agents import QLearning
 from jaxq.networks import ActionValueHead, ActionValueNetwork, MinAtarCNN
 from jaxq.networks.convolution import Implementation
 from jaxq.runs import parse
-from jaxq.runs.run import member_keys
+from jaxq.runs.population import member_keys
 from jaxq.training import OffPolicy, OnPolicy
 
 Segment = Callable[[], int]  # runs, waits, and returns the environment steps taken

@@ -98,7 +98,7 @@ def speeds(only: list[str] | None, rounds: int) -> None:
 def returns(name: str, total_steps: int, num_envs: int, updates: int, seeds: int) -> None:
     """Train SAC with resets of each kind, so many updates for each step of the batch, and write what came of it."""
     from experiments.continuous import sac
-    from jaxq.runs.run import member_keys
+    from jaxq.runs.population import member_keys
 
     asked: dict[str, Any] = {"env": name, "total_steps": total_steps, "num_envs": num_envs, "updates": updates}
     config = sac.Config(**asked, num_seeds=seeds, eval_episodes=32)

@@ -20,9 +20,9 @@ _assumed = jax.make_user_context(default_value=None)
 
 
 def device() -> jax.Device:
-    """The one that everything runs on: JAX's default device, which `--device` sets."""
+    """The first that everything runs on: JAX's default device, which `--device` sets, one of this process's own."""
     chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
-    return chosen if isinstance(chosen, jax.Device) else jax.devices(chosen)[0]
+    return chosen if isinstance(chosen, jax.Device) else jax.local_devices(backend=chosen)[0]
 
 
 def current() -> Platform:

@@ -425,14 +425,14 @@ def test_missing_backend_names_its_extra(monkeypatch):
 def test_seeds_of_environments_are_shared_by_no_two_runs():
     """Neighbouring seeds have no stream in common, nor have training and evaluation, nor a run and its continuation."""
     seeds = [
-        *envs.environment_seeds(0, 3, 16),
-        *envs.environment_seeds(3, 2, 16),
-        *envs.environment_seeds(0, 3, 16, purpose="evaluation"),
-        *envs.environment_seeds(0, 3, 16, resumption=1),
+        *envs.environment_seeds([0, 1, 2], 16),
+        *envs.environment_seeds([3, 4], 16),
+        *envs.environment_seeds([0, 1, 2], 16, purpose="evaluation"),
+        *envs.environment_seeds([0, 1, 2], 16, resumption=1),
     ]
     assert len(set(seeds)) == len(seeds) == 11 * 16
     assert all(0 <= seed < 2**31 for seed in seeds)
-    assert envs.environment_seeds(2, 1, 16) == envs.environment_seeds(0, 3, 16)[32:]
+    assert envs.environment_seeds([2], 16) == envs.environment_seeds([0, 1, 2], 16)[32:]
 
 
 def test_a_pool_gives_each_environment_its_seed():

@@ -429,7 +429,7 @@ def small_sac(*args):
 
 def test_memory_told_before_is_that_which_is_taken():
     from jaxq.runs.memory import bytes_of, parts_of
-    from jaxq.runs.run import member_keys
+    from jaxq.runs.population import member_keys
 
     sac, config = small_sac()
     training = sac.build(config)
@@ -452,7 +452,7 @@ def test_memory_told_before_is_that_which_is_taken():
 def test_a_run_that_cannot_fit_is_refused_with_what_would(tmp_path, monkeypatch):
     from jaxq.runs import run
     from jaxq.runs.memory import parts_of, require_memory
-    from jaxq.runs.run import member_keys
+    from jaxq.runs.population import member_keys
 
     sac, config = small_sac("--replay-capacity", "2000000000", "--run-dir", str(tmp_path / "run"))
     monkeypatch.setattr("jaxq.runs.memory._of_host", lambda: 8_000_000_000)

@@ -11,7 +11,7 @@ from test_training import cart_pole, leaves, start
 
 from jaxq import platforms
 from jaxq.runs import parse
-from jaxq.runs.run import member_keys
+from jaxq.runs.population import member_keys
 
 ROOT = Path(__file__).parent.parent
 # One of each kind in every run of the tests; `make test-slow` lowers them all.
@@ -54,7 +54,7 @@ def test_the_platform_is_asked_for_in_one_place():
     rooms = {
         path.relative_to(ROOT).as_posix() for path in (ROOT / "jaxq").rglob("*.py") if asked.search(path.read_text())
     }
-    assert rooms == {"jaxq/platforms.py", "jaxq/runs/run.py"}, "and where `--device` is looked for"
+    assert rooms == {"jaxq/platforms.py", "jaxq/runs/devices.py"}, "and where `--device` is looked for"
 
 
 def test_the_chosen_device_is_the_one_that_is_told_of(monkeypatch):

@@ -76,7 +76,7 @@ def build(config: Config) -> OnPolicy:
         agent=Normalized(agent),
         environment=training,
         evaluation=config.make_evaluation(evaluation),
-        num_members=config.num_seeds,
+        num_members=config.num_members,
         rollout_steps=1,
     )
 

@@ -22,13 +22,14 @@ from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightDecay
 from jaxq.configs.parallel import Precision, Privileged, seeing
+from jaxq.configs.population import Member, Population, grid
 from jaxq.configs.ppo import PPOLearner
 from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, PARALLEL, Q_LEARNING, Presets, presets
 from jaxq.configs.q_learning import LambdaQLearner, QLearner, QLearnerOfAny
 from jaxq.configs.replay import NStep, Replay, Sequences
 from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
 from jaxq.configs.rewards import Discount, RewardClip, RewardShift
-from jaxq.configs.run import DRIVER_FIELDS, SESSION_FIELDS, Device, Run, Track
+from jaxq.configs.run import DRIVER_FIELDS, NOT_BY_MEMBER, PLACE_FIELDS, SESSION_FIELDS, Device, Run, Track
 from jaxq.configs.targets import Averaging, Chain, SoftChain, Targets
 from jaxq.configs.torsos import Layers
 
@@ -38,7 +39,9 @@ __all__ = [
     "DRIVER_FIELDS",
     "FRACTIONS",
     "LAMBDA_Q_LEARNING",
+    "NOT_BY_MEMBER",
     "PARALLEL",
+    "PLACE_FIELDS",
     "Q_LEARNING",
     "SESSION_FIELDS",
     "ActorCriticLayers",
@@ -66,11 +69,13 @@ __all__ = [
     "LambdaActorCriticLearner",
     "LambdaQLearner",
     "Layers",
+    "Member",
     "NStep",
     "Noise",
     "Operator",
     "PPOLearner",
     "PlainOperator",
+    "Population",
     "Precision",
     "Presets",
     "Privileged",
@@ -94,6 +99,7 @@ __all__ = [
     "ZoomingQLearner",
     "action_size",
     "build_and_tell",
+    "grid",
     "presets",
     "recording",
     "seeing",

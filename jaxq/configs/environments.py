@@ -22,11 +22,12 @@ class Environments(Run):
     """An episode of an evaluation is broken off after so many steps; 27,000 are half an hour of Atari."""
 
     def _make(self, training: dict[str, Any] | None = None, **both: Any) -> tuple[Environment, Environment]:
-        """The flat batches of all seeds' training and evaluation environments, with options for one or for both."""
+        """The flat batches of all members' training and evaluation environments, with options for one or for both."""
 
         def make(each: int, purpose: str, **options: Any) -> Environment:
-            seeds = envs.environment_seeds(self.seed, self.num_seeds, each, purpose=purpose, resumption=self.resumption)
-            return envs.make(self.env, each * self.num_seeds, seed=seeds, **options)
+            members = [member.seed for member in self.all_members]
+            seeds = envs.environment_seeds(members, each, purpose=purpose, resumption=self.resumption)
+            return envs.make(self.env, each * self.num_members, seed=seeds, **options)
 
         return make(self.num_envs, "training", **(training or {}), **both), make(
             self.eval_episodes, "evaluation", **both

@@ -52,19 +52,19 @@ class FromReplay(Replay, Environments):
         assert (n_step is None) != (sequence_length is None), "transitions or sequences"
         if sequence_length is None:
             assert n_step is not None
-            sizes = (environment, self.num_seeds, n_step)
+            sizes = (environment, self.num_members, n_step)
             if action_steps is None:
                 replay = self.make_replay(*sizes, self.total_updates)
             else:
                 replay = self.make_action_sequences(*sizes, action_steps, self.total_updates)
         else:
-            replay = self.make_sequences(environment, self.num_seeds, sequence_length, self.total_updates)
+            replay = self.make_sequences(environment, self.num_members, sequence_length, self.total_updates)
         return loops.OffPolicy(
             agent=agent,
             replay=replay,
             environment=environment,
             evaluation=self.make_evaluation(evaluation),
-            num_members=self.num_seeds,
+            num_members=self.num_members,
             collect_steps=self.collect_steps,
             updates=self.updates,
             warmup_steps=self.warmup_steps,
@@ -102,6 +102,6 @@ class FromRollouts(Environments):
             agent=agent,
             environment=environment,
             evaluation=self.make_evaluation(evaluation),
-            num_members=self.num_seeds,
+            num_members=self.num_members,
             rollout_steps=self.rollout_steps,
         )

@@ -13,6 +13,7 @@ from jaxq.envs.registry import (
     register,
     require_continuous,
     require_discrete,
+    shared,
     split_name,
 )
 from jaxq.envs.stock import WithStock
@@ -38,6 +39,7 @@ __all__ = [
     "register",
     "require_continuous",
     "require_discrete",
+    "shared",
     "single_spec",
     "split_name",
     "with_actions",

@@ -1,5 +1,7 @@
 """Environments by name, `backend/Name`: making them, listing them, and telling what domain one belongs to."""
 
+import contextlib
+import contextvars
 import dataclasses
 import difflib
 import functools
@@ -8,7 +10,7 @@ import importlib.util
 import pathlib
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -109,16 +111,16 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def environment_seeds(
-    seed: int, members: int, envs_per_member: int, *, purpose: str = "training", resumption: int = 0
+    seeds: Sequence[int], envs_per_member: int, *, purpose: str = "training", resumption: int = 0
 ) -> list[int]:
     """A seed for each environment of back ends whose randomness lives outside JAX.
 
-    Member i of seed s has those of member 0 of seed s + i, and no others have any of them: numbers one apart, as pools
-    count by themselves, would give neighbouring seeds all environments but one in common.
+    They depend on the member's own seed alone, and members of other seeds have none of them: numbers one apart, as
+    pools count by themselves, would give neighbouring seeds all environments but one in common.
 
     Args:
-      seed: of the first member.
-      members, envs_per_member: N and E.
+      seeds: of the N members.
+      envs_per_member: E.
       purpose: training or evaluation, which share none.
       resumption: how often the run has been resumed, so that it does not replay its first episodes.
 
@@ -127,11 +129,11 @@ def environment_seeds(
     """
     code = zlib.crc32(purpose.encode())
 
-    def of(member: int) -> list[int]:
-        words = np.random.SeedSequence([seed + member, code, resumption]).generate_state(envs_per_member)
+    def of(seed: int) -> list[int]:
+        words = np.random.SeedSequence([seed, code, resumption]).generate_state(envs_per_member)
         return [int(word) % (2**31 - 1) for word in words]
 
-    return [one for member in range(members) for one in of(member)]
+    return [one for seed in seeds for one in of(seed)]
 
 
 def _near_names(task: str) -> list[str]:
@@ -166,7 +168,26 @@ def make(name: str, num_envs: int, *, seed: int | Sequence[int] = 0, **options: 
     """
     require(num_envs >= 1, "num_envs", num_envs, "at least 1")
     backend, task = split_name(name)
-    return BACKENDS[backend].make(task, num_envs, seed, **options)
+    made, request = _made.get(), repr((name, num_envs, seed, options))
+    if made is None:
+        return BACKENDS[backend].make(task, num_envs, seed, **options)
+    if request not in made:
+        made[request] = BACKENDS[backend].make(task, num_envs, seed, **options)
+    return made[request]
+
+
+_made: contextvars.ContextVar[dict[str, Environment] | None] = contextvars.ContextVar("made", default=None)
+
+
+@contextlib.contextmanager
+def shared() -> Iterator[None]:
+    """Within this context environments made by the same words are one: for several builds, of which one is to run."""
+    made = _made.get()
+    token = _made.set({} if made is None else made)
+    try:
+        yield
+    finally:
+        _made.reset(token)
 
 
 def from_object(

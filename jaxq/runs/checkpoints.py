@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from jaxq.errors import InputError
+from jaxq import platforms
+from jaxq.errors import InputError, require
 from jaxq.types import PyTree
 
 KEPT = 2
@@ -34,6 +35,17 @@ def _from_saved(saved: dict[str, Any], like: PyTree) -> PyTree:
         return jax.random.wrap_key_data(value) if _is_key(example) else value
 
     return jax.tree.unflatten(structure, [leaf(i, example) for i, example in enumerate(examples)])
+
+
+def _shapes(tree: PyTree) -> dict[str, Any]:
+    """The shapes of what `_to_saved` makes of a tree, or of its shapes, each with the place it is to lie in."""
+
+    def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+        place = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(platforms.device())
+        saved = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        return jax.ShapeDtypeStruct(saved.shape, saved.dtype, sharding=place)
+
+    return {f"{i:04d}": shape(leaf) for i, leaf in enumerate(jax.tree.leaves(tree)) if leaf.size}
 
 
 def _items(state: PyTree) -> dict[str, dict[str, Any]]:
@@ -89,7 +101,8 @@ class Checkpoints:
         Raises:
           InputError: if there is none, or it is damaged or of another kind of run.
         """
-        restored = self._read(jax.eval_shape(_items, like), notes=ocp.args.JsonRestore())
+        shapes = {"agent": _shapes(like.agent), "rest": _shapes(like.replace(agent=()))}
+        restored = self._read(shapes, notes=ocp.args.JsonRestore())
         state = _from_saved(restored["rest"], like.replace(agent=()))
         return state.replace(agent=_from_saved(restored["agent"], like.agent)), restored["notes"]
 
@@ -102,7 +115,7 @@ class Checkpoints:
         Raises:
           InputError: as of `restore`.
         """
-        return _from_saved(self._read({"agent": jax.eval_shape(_to_saved, like)})["agent"], like)
+        return _from_saved(self._read({"agent": _shapes(like)})["agent"], like)
 
     def _read(self, shapes: dict[str, Any], **others: Any) -> Any:
         chunk = self._manager.latest_step()
@@ -138,3 +151,27 @@ class Checkpoints:
     def close(self) -> None:
         """Finish and release."""
         self._manager.close()
+
+
+def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
+    """What the agents of another run have learned, with the numbers and counts of these new ones.
+
+    Args:
+      run_dir: of the other run.
+      agents: new ones, or their shapes: then only whether they fit is checked.
+
+    Raises:
+      InputError: if there is no such run, or its agents are of another kind.
+    """
+    require((run_dir / "checkpoints").is_dir(), "init_from", str(run_dir), "a directory with a run in it")
+    checkpoints = Checkpoints(run_dir)
+    try:
+        learned = checkpoints.restore_agent(agents)
+    finally:
+        checkpoints.close()
+
+    def taken(path: Any, new: jax.Array, old: jax.Array) -> jax.Array:
+        names = {getattr(part, "name", None) for part in path}
+        return new if names & {"hyper", "updates", "horizon", "resets"} else old
+
+    return jax.tree_util.tree_map_with_path(taken, agents, learned)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxq import platforms
-from jaxq.configs import Run
+from jaxq.configs import Member, Run
 from jaxq.errors import InputError, require
 
 ConfigT = TypeVar("ConfigT", bound=Run)
@@ -163,7 +163,11 @@ def to_json(config: Run) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, Path):
             return str(value)
-        return list(value) if isinstance(value, tuple) else value
+        if isinstance(value, Member):
+            return value.to_json()
+        if isinstance(value, tuple):
+            return [plain(part) for part in value]
+        return value
 
     return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
@@ -181,6 +185,8 @@ def from_json(config_class: type[ConfigT], values: Mapping[str, Any]) -> ConfigT
     def typed(name: str, value: Any) -> Any:
         if name in ("run_dir", "init_from"):
             return None if value is None else Path(value)
+        if name == "population":
+            return tuple(Member.from_json(member) for member in value)
         return tuple(value) if isinstance(value, list) else value
 
     return config_class(**{name: typed(name, value) for name, value in values.items()})

@@ -14,7 +14,7 @@ from jaxq.configs import Run
 from jaxq.errors import InputError, InputWarning, require
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.runs.directory import from_json, load_config
-from jaxq.runs.run import member_keys
+from jaxq.runs.population import member_keys
 from jaxq.training import Training
 
 
@@ -91,7 +91,7 @@ def restore_member(run_dir: Path, member: int, *, run_code: bool = True) -> tupl
       InputError: if the run cannot be restored, or has no such member.
     """
     module, config = load_experiment(run_dir, run_code)
-    require(0 <= member < config.num_seeds, "member", member, f"in 0 .. {config.num_seeds - 1}")
+    require(0 <= member < config.num_members, "member", member, f"in 0 .. {config.num_members - 1}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # the run's own beginning has given them
         training = module.build(config)

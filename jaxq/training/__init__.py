@@ -2,7 +2,19 @@
 
 from jaxq.training.evaluation import Evaluation, EvaluationState
 from jaxq.training.loop import Plan, Training, TrainState
+from jaxq.training.meshes import Spread, mesh_of, most_devices
 from jaxq.training.off_policy import OffPolicy
 from jaxq.training.on_policy import OnPolicy
 
-__all__ = ["Evaluation", "EvaluationState", "OffPolicy", "OnPolicy", "Plan", "TrainState", "Training"]
+__all__ = [
+    "Evaluation",
+    "EvaluationState",
+    "OffPolicy",
+    "OnPolicy",
+    "Plan",
+    "Spread",
+    "TrainState",
+    "Training",
+    "mesh_of",
+    "most_devices",
+]

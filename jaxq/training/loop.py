@@ -6,7 +6,8 @@ and the count of what has been done. So how often something is logged, evaluated
 
 import dataclasses
 import functools
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,12 @@ from flax import struct
 
 from jaxq import platforms
 from jaxq.agents.base import Actor, observed
-from jaxq.envs.base import Environment
+from jaxq.envs.base import Environment, select
 from jaxq.errors import require
 from jaxq.keys import stream
 from jaxq.lanes import flat, in_turn, over_lanes
 from jaxq.training.evaluation import Evaluation, EvaluationState
+from jaxq.training.numbers import with_numbers
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import Metrics, PyTree, TimeStep
 
@@ -31,6 +33,7 @@ class TrainState(struct.PyTreeNode):
       replay: [N, ...] but for the leaves that members share (`population_axes`); `()` where nothing is replayed.
       env, timestep, statistics: of the flat batch, [N * E, ...].
       key: [N] each member's key, of which all its randomness is made.
+      frozen: [N] bool, whose agent and memory no longer change, because its learning has diverged.
       iteration: int32, iterations done.
     """
 
@@ -41,6 +44,7 @@ class TrainState(struct.PyTreeNode):
     timestep: TimeStep
     statistics: EpisodeStatistics
     key: jax.Array
+    frozen: jax.Array
     iteration: jax.Array
 
 
@@ -108,8 +112,14 @@ class Training(Protocol):
           InputError: if `total_steps` is too few for anything.
         """
 
-    def init(self, keys: jax.Array) -> TrainState:
-        """The state of a run about to begin. `keys`: [N], one seed's key for each member."""
+    def init(self, keys: jax.Array, numbers: Mapping[str, jax.Array] | None = None) -> TrainState:
+        """The state of a run about to begin.
+
+        Args:
+          keys: [N], one seed's key for each member.
+          numbers: [N] each, by their paths in the training (`jaxq.training.numbers`); all members have its own unless
+            given.
+        """
 
     def warm_up(self, state: TrainState) -> TrainState:
         """What comes before the first iteration."""
@@ -122,6 +132,9 @@ class Training(Protocol):
 
     def evaluate(self, state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
         """Go on with it for one part; also whether there is more to do, [] bool."""
+
+    def evaluated(self, evaluation: EvaluationState) -> Metrics:
+        """What came of a finished evaluation; every metric is [N]."""
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """A restored state whose environments could not be saved."""
@@ -158,26 +171,32 @@ class Loop:
         chunks = iterations // per_chunk
         return Plan(chunks, per_chunk, max(round(chunks / num_evaluations), 1), warmup, per_chunk * per_iteration)
 
-    def _init(self, keys: jax.Array) -> TrainState:
+    def _init(self, keys: jax.Array, numbers: Mapping[str, jax.Array]) -> TrainState:
         """A state without replay."""
         env, timestep = self._fresh_episodes(_streams(keys, "environments"))
+
+        def member(key: jax.Array, numbers: Mapping[str, jax.Array]) -> tuple[PyTree, PyTree]:
+            agent = with_numbers(self, numbers).agent
+            return agent.init(key), agent.init_memory(self.envs_per_member)
+
         # Heavy not for its products: orthogonal kernels of several members at once are batches of LAPACK's, which wait
         # for threads of the pool that they run in, and two of them on two cores for ever.
-        init = over_lanes(self.agent.init, self.num_members, heavy=True)
+        agent, memory = over_lanes(member, self.num_members, heavy=True)(_streams(keys, "agent"), numbers)
         return TrainState(
-            agent=init(_streams(keys, "agent")),
-            memory=jax.vmap(lambda _: self.agent.init_memory(self.envs_per_member))(jnp.arange(self.num_members)),
+            agent=agent,
+            memory=memory,
             replay=(),
             env=env,
             timestep=timestep,
             statistics=EpisodeStatistics.start(self.environment.num_envs),
             key=keys,
+            frozen=jnp.zeros(self.num_members, bool),
             iteration=jnp.int32(0),
         )
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """See `Training.with_fresh_episodes`."""
-        env, timestep = self._fresh_episodes(_counted(_streams(state.key, "fresh episodes"), state.iteration))
+        env, timestep = self._fresh_episodes(counted_streams(state.key, "fresh episodes", state.iteration))
         statistics = EpisodeStatistics.start(self.environment.num_envs)
         return state.replace(env=env, timestep=timestep, statistics=statistics)
 
@@ -187,7 +206,8 @@ class Loop:
     def train_chunk(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """See `Training.train_chunk`."""
         start = state.iteration
-        state, metrics = self._members(state, iterations)
+        before, (state, metrics) = state, self._members(state, iterations)
+        state, metrics = _with_diverged_frozen(before, state, metrics)
         statistics, episodes = state.statistics.report(self.num_members)
         state = state.replace(statistics=statistics, iteration=start + iterations)
         return state, {**metrics, **episodes}
@@ -201,14 +221,32 @@ class Loop:
         """
         if self.num_members == 1 or not platforms.on_cpu() or not self.environment.resumable:
             return self._iterate(state, iterations)
-        environment = self.environment.share(self.num_members)
-        alone = dataclasses.replace(self, environment=environment, num_members=1)
-        return in_turn(lambda own: alone._iterate(own, iterations), self.num_members, self._member_axes, state)
+        alone = self.share(self.num_members)
+        return in_turn(lambda own: alone._iterate(own, iterations), self.num_members, self.member_axes, state)
+
+    def share(self, parts: int) -> Self:
+        """The training of one of so many equal parts of the members."""
+        return dataclasses.replace(
+            self,
+            environment=self.environment.share(parts),
+            evaluation=dataclasses.replace(self.evaluation, environment=self.evaluation.environment.share(parts)),
+            num_members=self.num_members // parts,
+        )
 
     @property
-    def _member_axes(self) -> TrainState:
+    def member_axes(self) -> TrainState:
         """Where members are in a `TrainState`; None for what they share."""
-        return TrainState(0, 0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
+        return TrainState(0, 0, 0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
+
+    @property
+    def environment_axes(self) -> PyTree:
+        """Where environments are in each leaf of a member's replay; None where in none."""
+        return None
+
+    @property
+    def batch_size(self) -> int:
+        """Samples that an update learns from."""
+        raise NotImplementedError
 
     def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """The loop itself, from `state.iteration` on, which it leaves; metrics are means over the iterations, [N]."""
@@ -219,14 +257,36 @@ class Loop:
         observe = functools.partial(observed, self.agent)
         return over_lanes(observe, self.num_members)(agent, memory, timestep)
 
+    def evaluated(self, evaluation: EvaluationState) -> Metrics:
+        """See `Training.evaluated`."""
+        return self.evaluation.result(evaluation)
+
     def begin_evaluation(self, state: TrainState) -> EvaluationState:
         """See `Training.begin_evaluation`."""
-        return self.evaluation.begin(self.agent, _counted(_streams(state.key, "evaluations"), state.iteration))
+        return self.evaluation.begin(self.agent, counted_streams(state.key, "evaluations", state.iteration))
 
     def evaluate(self, state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
         """See `Training.evaluate`."""
         evaluation = self.evaluation.advance(self.agent, state.agent, evaluation)
         return evaluation, self.evaluation.unfinished(evaluation)
+
+
+def _with_diverged_frozen(before: TrainState, after: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:
+    """What a chunk has made of members that still learn, and those that do not as they were before it.
+
+    A member no longer learns when a metric of its is not finite, or something of its agent no number any more. It goes
+    on acting, as the flat batch must be stepped as a whole; its metrics are NaN from now on.
+    """
+    finite = [jnp.isfinite(value) for value in metrics.values()]
+    numbers = [
+        ~jnp.isnan(leaf).reshape(leaf.shape[0], -1).any(axis=1)
+        for leaf in jax.tree.leaves((after.agent, after.memory))
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+    learning = functools.reduce(jnp.logical_and, [*finite, *numbers], ~before.frozen)
+    agent, memory = select(learning, (after.agent, after.memory), (before.agent, before.memory))
+    metrics = {name: jnp.where(learning, value, jnp.nan) for name, value in metrics.items()}
+    return after.replace(agent=agent, memory=memory, frozen=~learning), metrics
 
 
 def _streams(keys: jax.Array, name: str) -> jax.Array:
@@ -237,6 +297,11 @@ def _streams(keys: jax.Array, name: str) -> jax.Array:
 def _counted(keys: jax.Array, count: jax.Array) -> jax.Array:
     """[N] keys at a count of what has been done."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, count)
+
+
+def counted_streams(keys: jax.Array, name: str, count: jax.Array) -> jax.Array:
+    """[N] the keys of a stream at a count of what has been done."""
+    return _counted(_streams(keys, name), count)
 
 
 def keys_over_time(keys: jax.Array, name: str, start: jax.Array, count: int) -> jax.Array:

@@ -1,6 +1,7 @@
 """The off-policy loop: collect k steps, do m updates from replay, many times over in one compiled program."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,8 +10,10 @@ import jax.numpy as jnp
 from jaxq.agents.base import Agent, example_action
 from jaxq.errors import require
 from jaxq.lanes import by_lane, flat, over_lanes
+from jaxq.meshes import over_data
 from jaxq.replay import Replay
 from jaxq.training.loop import Loop, Plan, TrainState, keys_over_time
+from jaxq.training.numbers import with_numbers
 from jaxq.types import Metrics, PyTree
 
 
@@ -62,14 +65,19 @@ class OffPolicy(Loop):
         warmup = -(-self.warmup_steps // self.envs_per_member) * self.envs_per_member
         return self._plan(total_steps, self.collect_steps * self.envs_per_member, warmup, num_chunks, num_evaluations)
 
-    def init(self, keys: jax.Array) -> TrainState:
+    def init(self, keys: jax.Array, numbers: Mapping[str, jax.Array] | None = None) -> TrainState:
         """See `Training.init`."""
-        state = self._init(keys)
+        numbers = numbers or {}
+        state = self._init(keys, numbers)
         action = example_action(self.environment.action_spec, self.environment.num_envs)
         timestep, action = by_lane((state.timestep, action), self.num_members)
         record = jax.eval_shape(over_lanes(self.agent.act, self.num_members), state.agent, state.memory, timestep, keys)
         record = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), record[2])
-        replay = jax.vmap(self.replay.init, out_axes=self.replay.population_axes)(timestep, action, record)
+
+        def member(numbers: Mapping[str, jax.Array], *examples: PyTree) -> PyTree:
+            return with_numbers(self, numbers).replay.init(*examples)
+
+        replay = jax.vmap(member, out_axes=self.replay.population_axes)(numbers, timestep, action, record)
         return state.replace(replay=replay)
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
@@ -99,8 +107,19 @@ class OffPolicy(Loop):
         return jax.lax.scan(step, state, (sample_keys, watch_keys))[0]
 
     @property
-    def _member_axes(self) -> TrainState:
-        return super()._member_axes.replace(replay=self.replay.population_axes)
+    def member_axes(self) -> TrainState:
+        """See `Loop.member_axes`."""
+        return super().member_axes.replace(replay=self.replay.population_axes)
+
+    @property
+    def environment_axes(self) -> PyTree:
+        """See `Loop.environment_axes`."""
+        return self.replay.environment_axes
+
+    @property
+    def batch_size(self) -> int:
+        """See `Loop.batch_size`."""
+        return self.replay.batch_size
 
     def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         def keys(name: str, each: int) -> jax.Array:
@@ -143,7 +162,12 @@ class OffPolicy(Loop):
         agent, replay = learner
         axes, members = self.replay.population_axes, self.num_members
         sample_keys, update_keys = keys
-        batch = over_lanes(self.replay.sample, members, (axes, 0))(replay, sample_keys)
+        batch = over_lanes(self._sample, members, (axes, 0))(replay, sample_keys)
         agent, metrics, priority = over_lanes(self.agent.update, members, heavy=True)(agent, batch, update_keys)
         replay = over_lanes(self.replay.update_priorities, members, (axes, 0, 0), axes)(replay, batch.index, priority)
         return (agent, replay), metrics
+
+    def _sample(self, replay: PyTree, key: jax.Array) -> Any:
+        """A member's batch, laid over the devices that share its work."""
+        batch: Any = self.replay.sample(replay, key)
+        return jax.tree.map(lambda axis, part: over_data(part, axis), batch.batch_axes, batch)

@@ -1,6 +1,7 @@
 """The on-policy loop: collect T steps, learn from them, forget them; many times over in one compiled program."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -33,13 +34,18 @@ class OnPolicy(Loop):
         """Updates of a member for each of its environment steps."""
         return self.agent.updates_per_rollout / (self.rollout_steps * self.envs_per_member)
 
+    @property
+    def batch_size(self) -> int:
+        """See `Loop.batch_size`: all environments, whose order is another in every epoch."""
+        return self.envs_per_member
+
     def plan(self, total_steps: int, num_chunks: int, num_evaluations: int) -> Plan:
         """See `Training.plan`."""
         return self._plan(total_steps, self.rollout_steps * self.envs_per_member, 0, num_chunks, num_evaluations)
 
-    def init(self, keys: jax.Array) -> TrainState:
+    def init(self, keys: jax.Array, numbers: Mapping[str, jax.Array] | None = None) -> TrainState:
         """See `Training.init`."""
-        return self._init(keys)
+        return self._init(keys, numbers or {})
 
     def warm_up(self, state: TrainState) -> TrainState:
         """See `Training.warm_up`: nothing."""

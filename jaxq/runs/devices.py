@@ -1,0 +1,73 @@
+"""The devices that a run is given."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxq import platforms
+from jaxq.configs import Run
+from jaxq.errors import InputError, require
+from jaxq.runs.population import Assembly, member_keys
+from jaxq.training import Spread, TrainState, mesh_of, most_devices
+
+
+def use_device(device: str) -> None:
+    """Make `device` (auto, cpu, gpu or tpu) the one that everything runs on, and turn on the compilation cache.
+
+    Raises:
+      InputError: if there is no such device.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxq" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    if device == "auto":
+        return
+    try:
+        devices = jax.local_devices(backend=device)
+    except RuntimeError:
+        available = ", ".join(sorted({d.platform for d in jax.devices()}))
+        raise InputError(f"device is {device!r}, but this machine has only: {available}") from None
+    jax.config.update("jax_default_device", devices[0])
+
+
+def spread(assembly: Assembly, config: Run) -> Assembly:
+    """The same over the devices that a run is given, if there are several.
+
+    Raises:
+      InputError: if there are not so many, or the members do not divide over them.
+    """
+    there, members = _all(config), config.num_members
+    processes, resumable = jax.process_count(), assembly.training.environment.resumable
+    fitting = len(there) if processes > 1 else most_devices(members, len(there)) if resumable else 1
+    count = fitting if config.devices is None else config.devices
+    require(count <= len(there), "devices", count, f"at most {len(there)}, which are all there are")
+    all_of_them = processes == 1 or count == len(there)
+    require(all_of_them, "devices", count, f"left out, or {len(there)}, those of all {processes} processes")
+    if count == 1:
+        return assembly
+    mesh = mesh_of(there[:count], members)
+
+    def over(training: Any) -> Spread:
+        return Spread(training, mesh)
+
+    return Assembly(over(assembly.training), assembly.numbers, [over(other) for other in assembly.others])
+
+
+def state_shape(assembly: Assembly, config: Run) -> TrainState:
+    """The shapes of a run's whole state, and where each leaf lies."""
+    training: Any = assembly.training
+    shape = jax.eval_shape(training.init, member_keys(config), assembly.numbers)
+    if isinstance(training, Spread):
+        return jax.tree.map(_placed, shape, training.shardings(shape))
+    here = jax.sharding.SingleDeviceSharding(platforms.device())
+    return jax.tree.map(lambda leaf: _placed(leaf, here), shape)
+
+
+def _placed(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _all(config: Run) -> list[Any]:
+    return jax.devices() if config.device == "auto" else jax.devices(config.device)
