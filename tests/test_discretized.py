@@ -666,8 +666,17 @@ PAIR = Bins(2, 5)
         decomposed(Quantile(8), MeanTargetQLearning, 2, PAIR),
         decomposed(kind=REValueD, members=3, bins=PAIR),
         IteratedQLearning(decomposed(bins=PAIR), 2, WindowShift(20, 5), True),
+        IteratedQLearning(
+            decomposed(
+                Categorical(Support(-6, 1, 29)),
+                bins=PAIR,
+                numbers=hyper(operator=operators.Munchausen(0.03, 0.9, -1.0)),
+            ),
+            2,
+            WindowShift(20, 5),
+        ),
     ],
-    ids=["scalar", "quantile pair", "revalued", "chain"],
+    ids=["scalar", "quantile pair", "revalued", "chain", "chain of atoms by Munchausen"],
 )
 def test_decomposed_values_find_the_nearest_bins_of_a_bandit(agent):
     found = bandit(agent, lambda key: PAIR.sample(key, 64), 600)

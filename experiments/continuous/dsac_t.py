@@ -31,7 +31,7 @@ class Config(Temperature, DelayedActor, ActorCriticLearner):
     initial_temperature: float = math.e
     warmup_steps: int = 10_000
     hidden_widths: tuple[int, ...] = (256, 256, 256)
-    """Hidden layers of actor and critics."""
+    """Hidden layers of actor and critics; images go through the convolutions of their size first."""
     num_critics: int = 2
     """Critics, each a network of its own."""
 
