@@ -10,8 +10,7 @@ import dataclasses
 from jaxq.agents import Deterministic, LinearSchedule
 from jaxq.bellman import First, Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, DelayedActor, Noise, TargetNoise, presets
-from jaxq.networks import Ensemble, HyperCritic, torso_for
-from jaxq.networks.observations import has_images
+from jaxq.networks import Ensemble, HyperCritic, encoder_maker
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -41,9 +40,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
     representation, targets = Scalar(), config.make_targets()
-    spec, widths = training.observation_spec, config.hidden_widths
     sizes = (config.primary_widths, config.primary_blocks, config.dynamic_width)
-    encoder = (lambda mode: torso_for(spec, widths)) if has_images(spec) else None
+    encoder = encoder_maker(training.observation_spec)
     agent = config.make_actor_critic(
         training,
         config.make_deterministic_actor(training),
