@@ -39,6 +39,7 @@ from jaxq.networks import (
     encoder_maker,
     torso_for,
 )
+from jaxq.networks.observations import has_images
 from jaxq.networks.torsos import MLP
 from jaxq.types import Network
 
