@@ -1,4 +1,4 @@
-"""`jaxq train | copy | agents | attention | envs | plot | video`: thin commands over the rooms below."""
+"""`jaxq train | copy | agents | attention | envs | plot | report | video`: thin commands over the rooms below."""
 
 import dataclasses
 import fnmatch
@@ -101,6 +101,26 @@ class Plot:
             curves = [dataclasses.replace(curve, label=label) for curve, label in zip(curves, self.label, strict=True)]
         plot_curves(curves, self.out)
         print(self.out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Write one page of several runs: curves, aggregates, speeds, configurations and films; it needs no network."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Run directories, kept results (benchmarks/results/runs/*.json), or folders of them."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
+    """The page to write."""
+    title: str = "Runs"
+    """What stands at its head."""
+    by: str | None = None
+    """Tell runs apart by this field alone, whatever else differs."""
+
+    def __call__(self) -> None:
+        """Write the page."""
+        from jaxq.runs.report import write_report
+
+        print(write_report(self.runs, self.out, title=self.title, by=self.by))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,6 +246,7 @@ def main() -> None:
         "copy": Copy,
         "envs": Envs,
         "plot": Plot,
+        "report": Report,
         "train": Train,
         "video": Video,
     }
