@@ -6,7 +6,7 @@ ENV ?= gymnax/Breakout-MinAtar
 ARGS ?=
 RUN_DIR ?= runs/train-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: train test test-slow lint format bench dist test-dist clean
+.PHONY: train test test-slow lint format bench docs dist test-dist clean
 
 train: $(VENV)/.train
 	$(BIN)/python experiments/discrete/pqn.py --env $(ENV) --total-steps 2500000 --epsilon-steps 250000 \
@@ -29,6 +29,10 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.throughput $(if $(SBX),--sbx-python $(SBX))
 	$(BIN)/python -m benchmarks.report
+
+# The documentation site, for any web server: python -m http.server -d build/site
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # A wheel and an sdist, with the scripts in them.
 dist: $(VENV)/.dev

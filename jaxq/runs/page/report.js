@@ -321,7 +321,7 @@ function films() {
   return section("films", "Films", "An episode of each trained policy.", null, html("div", { class: "films" }, found.map((film) =>
     html("figure", {}, film.type === "image/gif"
       ? html("img", { src: film.data, alt: `${film.agent} on ${film.env}` })
-      : moving(html("video", { src: film.data, controls: true, loop: true, playsinline: true, "aria-label": `${film.agent} on ${film.env}` })),
+      : moving(html("video", { src: film.data, controls: !motion, loop: true, playsinline: true, onclick: (event) => { const film = event.target; if (motion) film.paused ? film.play() : film.pause(); }, "aria-label": `${film.agent} on ${film.env}` })),
       html("figcaption", {}, `${film.agent}, ${place(film.env)}`)))));
 }
 
