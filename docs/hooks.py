@@ -24,7 +24,7 @@ from jaxq.runs.catalog import AXES, catalog  # noqa: E402
 from jaxq.runs.results import Result  # noqa: E402
 from jaxq.runs.scripts import experiment, scripts  # noqa: E402
 
-KINDS = {"discrete": "Discrete actions", "continuous": "Continuous actions"}
+TITLES = {"discrete": "Discrete actions", "continuous": "Continuous actions"}  # of groups whose folder does not say it
 # In the order of the rooms; each is described by its own docstring.
 API = {
     "jaxq.runs": "runs", "jaxq.configs": "configs", "jaxq.training": "training", "jaxq.agents": "agents",
@@ -41,10 +41,9 @@ OF_THE_ROOT = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.
 
 def on_config(config: Any) -> Any:
     """Give the pages that are made here their places."""
-    by_kind: dict[str, list[Any]] = {kind: [] for kind in KINDS}
-    for row in rows():
-        by_kind[row["kind"]].append({row["experiment"]: f"agents/{row['experiment']}.md"})
-    agents = ["agents/index.md", *({KINDS[kind]: pages} for kind, pages in by_kind.items())]
+    agents: list[Any] = ["agents/index.md"]
+    for title, group in groups().items():
+        agents.append({title: [{row["experiment"]: f"agents/{row['experiment']}.md"} for row in group]})
     api = [{name: f"api/{page}.md"} for name, page in API.items()]
     at = next(i for i, entry in enumerate(config.nav) if "Results" in entry)
     config.nav[at:at] = [{"Agents": agents}]
@@ -68,9 +67,16 @@ def on_files(files: Files, config: Any) -> Files:
 
 @functools.cache
 def rows() -> list[dict[str, str]]:
-    """The catalog, with the kind of actions."""
-    places = scripts()
-    return [{**row, "kind": places[row["experiment"]].parent.name} for row in catalog()]
+    """The catalog, read once."""
+    return catalog()
+
+
+def groups() -> dict[str, list[dict[str, str]]]:
+    """Its rows under the title of their group."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows():
+        found.setdefault(TITLES.get(row["group"], row["group"].capitalize()), []).append(row)
+    return found
 
 
 def index() -> str:
@@ -80,9 +86,9 @@ def index() -> str:
         "Each is one file, put together from one object on each axis (see [The axes](../axes.md)): representation, "
         "operator, targets, exploration, replay. They are read from what the scripts build, as `jaxq agents` does.",
     ]
-    for kind, title in KINDS.items():
+    for title, group in groups().items():
         lines = []
-        for row in (row for row in rows() if row["kind"] == kind):
+        for row in group:
             choices = " · ".join(f"`{row[axis]}`" for axis in AXES if axis not in ("network", "agent"))
             lines.append([f"[{row['experiment']}]({row['experiment']}.md)", f"{row['paper']}<br>{choices}"])
         text += [f"## {title}", table(["agent", "paper and choices"], lines)]
@@ -107,7 +113,7 @@ def page(row: dict[str, str]) -> str:
             "By the environment's domain, where it matters; `--help` says the same.",
             defaults(module),
             "## Script",
-            f"`experiments/{row['kind']}/{script.name}`; `jaxq copy {name} my_{name}.py` gives one to edit.",
+            f"`experiments/{row['group']}/{script.name}`; `jaxq copy {name} my_{name}.py` gives one to edit.",
             f"```python\n{script.read_text()}```",
         ]
     )

@@ -284,6 +284,17 @@ def test_agents_are_hidden_and_curves_drawn_otherwise(shown):
     assert len(find(shown, "#curves .seed")) == 4 + 3 + 4 + 2
 
 
+def test_an_agent_is_shown_alone(shown):
+    from selenium.webdriver import ActionChains
+
+    chips = {chip.text: chip for chip in find(shown, ".chip")}
+    ActionChains(shown).double_click(chips["pqn"]).perform()
+    assert [chip.get_attribute("aria-pressed") for chip in chips.values()] == ["false", "true", "false"]
+    assert [row.text.split()[0] for row in find(shown, "#scores tbody tr")] == ["pqn"]
+    find(shown, "#agents button:last-child")[0].click()
+    assert len(find(shown, "#scores tbody tr")) == 3
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_wider_than_the_screen(shown, width):
     resize(shown, width, 800)

@@ -100,8 +100,15 @@ def contents(runs: Sequence[Result], by: str | None = None) -> dict[str, Any]:
         "films": _films(belongs),
         "provenance": [_provenance(label, run) for label, run in belongs],
         "made": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "version": importlib.metadata.version("jaxq"),
+        "version": _version(),
     }
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("jaxq")
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is on the path, and not installed
+        return ""
 
 
 def _curves(runs: Sequence[Result], metric: str) -> list[Curve]:

@@ -31,7 +31,7 @@ def scripts_directory() -> Path:
 
 
 def scripts(directory: Path | None = None) -> dict[str, Path]:
-    """All experiments by name: those of a directory, or the installed ones.
+    """All experiments by name, folder by folder: those of a directory, or the installed ones.
 
     Raises:
       InputError: if there are none.
@@ -40,7 +40,7 @@ def scripts(directory: Path | None = None) -> dict[str, Path]:
     require(directory.is_dir(), "directory", str(directory), "a directory of experiments")
     found = {path.stem: path for path in sorted(directory.rglob("*.py")) if path.stem != "__init__"}
     require(bool(found), "directory", str(directory), "a directory with experiments in it")
-    return dict(sorted(found.items()))
+    return found
 
 
 def find_script(name: str) -> Path:
