@@ -99,7 +99,16 @@ class Commands:
         assert all(Path(word).exists() for word in words[1:])
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(kind != "text" for kind, *_ in blocks(page))])
+LONG = {"report.md", "scale.md", "sweep.md"}  # whose commands are, but for their numbers, other pages' too
+
+
+def cases():
+    for page in PAGES:
+        if any(kind != "text" for kind, *_ in blocks(page)):
+            yield pytest.param(page, marks=[pytest.mark.slow] if page in LONG else [])
+
+
+@pytest.mark.parametrize("page", cases())
 def test_every_block_runs(page, tmp_path, monkeypatch):
     """In the order of the page, in an empty folder; a block with a title is a file of that name."""
     monkeypatch.chdir(tmp_path)
