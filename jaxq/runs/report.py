@@ -1,6 +1,6 @@
 """One page of several runs: curves, aggregates, speeds, configurations and films, all in one HTML file: `jaxq report`.
 
-This module says what is on the page, as plain numbers; `page/` draws it. Aggregates over environments are those of
+This module says what is on the page, as plain numbers; `report.js`, `.css` and `.html` draw it. Aggregates over environments are those of
 rliable (Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, 2021), by `aggregate.py`.
 """
 
@@ -27,7 +27,7 @@ from jaxq.runs.directory import finite_or_null
 from jaxq.runs.plots import Curve, curve_of, merge
 from jaxq.runs.results import Result, read
 
-PAGE = Path(__file__).parent / "page"
+HERE = Path(__file__).parent
 THRESHOLDS = 101
 LARGEST_FILM = 6_000_000  # bytes, before they are written as text
 TYPES = {".mp4": "video/mp4", ".gif": "image/gif"}
@@ -60,12 +60,12 @@ def page(values: Mapping[str, Any], title: str) -> str:
     """The HTML of the page's values, with its style, its script and no address of anything outside."""
     parts = {
         "title": html.escape(title),
-        "style": (PAGE / "report.css").read_text(),
+        "style": (HERE / "report.css").read_text(),
         # Within <script> nothing but its end needs to be written otherwise.
         "values": json.dumps(finite_or_null({**values, "title": title}), separators=(",", ":")).replace("</", "<\\/"),
-        "script": (PAGE / "report.js").read_text(),
+        "script": (HERE / "report.js").read_text(),
     }
-    text = (PAGE / "report.html").read_text()
+    text = (HERE / "report.html").read_text()
     head, *rest = text.split("{{")
     pieces = [head]
     for piece in rest:
