@@ -11,8 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.runs import RUNS, keep
+from benchmarks.runs import RUNS
 from jaxq.errors import clean_errors, require
+from jaxq.runs.results import keep
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.runs import KeptRun, kept
+from benchmarks.runs import kept
 from benchmarks.timing import RESULTS, cells
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
+from jaxq.runs.results import Result
 
 ROOT = Path(__file__).parent.parent
 
@@ -84,7 +85,7 @@ PUBLISHED = {"Asterix": 15, "Breakout": 28, "Freeway": 58, "SpaceInvaders": 131}
 LAST = 0.25  # of a run: the episodes that count while exploring
 
 
-def exploring_returns(run: KeptRun) -> np.ndarray:
+def exploring_returns(run: Result) -> np.ndarray:
     """Mean return of the episodes that ended in the last quarter of a run, exploring, by seed."""
     step = np.array(run.curve["step"])
     counted = step > (1.0 - LAST) * step[-1]

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from benchmarks import report
-from benchmarks.runs import KEPT, keep, load
+from jaxq.runs.results import KEPT, keep, load
 
 
 def test_a_kept_run_loses_nothing_that_the_page_shows(tmp_path):

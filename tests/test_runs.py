@@ -636,7 +636,7 @@ def test_command_line(whole_run, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "film.gif").read_bytes()[:4] == b"GIF8"
     for args, said in (
-        (("plots",), "envs, plot, video"),
+        (("plots",), "copy, envs, plot"),
         (("plot", tmp_path), "config.json"),
         (("envs", "--match", "NoSuchGame"), "NoSuchGame"),
         (("video", run_dir, "--member", 7), "0 .. 1"),

@@ -1,4 +1,4 @@
-"""`jaxq agents | attention | envs | plot | video`: thin commands over the rooms below."""
+"""`jaxq train | copy | agents | attention | envs | plot | report | video`: thin commands over the rooms below."""
 
 import dataclasses
 import fnmatch
@@ -104,6 +104,26 @@ class Plot:
 
 
 @dataclasses.dataclass(frozen=True)
+class Report:
+    """Write one page of several runs: curves, aggregates, speeds, configurations and films; it needs no network."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Run directories, kept results (benchmarks/results/runs/*.json), or folders of them."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
+    """The page to write."""
+    title: str = "Runs"
+    """What stands at its head."""
+    by: str | None = None
+    """Tell runs apart by this field alone, whatever else differs."""
+
+    def __call__(self) -> None:
+        """Write the page."""
+        from jaxq.runs.report import write_report
+
+        print(write_report(self.runs, self.out, title=self.title, by=self.by))
+
+
+@dataclasses.dataclass(frozen=True)
 class Video:
     """Play the trained policy of a run and write it as a film."""
 
@@ -135,7 +155,7 @@ class Agents:
     match: str | None = None
     """Only those with this in a name, choice or paper, in any case."""
     directory: Path | None = None
-    """Where the experiments are; beside the package unless given."""
+    """Where the experiments are; those that came with jaxq unless given."""
 
     def __call__(self) -> None:
         """Print the table."""
@@ -187,18 +207,54 @@ class Attention:
         print(draw_attention(self.run_dir, self.out, **settings, run_code=self.run_code))
 
 
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train an experiment: `jaxq train dqn --env gymnax/CartPole-v1`. Its flags: `jaxq train dqn --help`."""
+
+    experiment: Annotated[str, tyro.conf.Positional]
+    """Its name, of those that `jaxq agents` lists, or the path of a script; then the experiment's own flags."""
+
+    def __call__(self, *flags: str) -> None:
+        """Run the script by its own flags."""
+        from jaxq.runs import experiment, main
+
+        script = experiment(self.experiment)
+        main(script.Config, script.PRESETS, script.build, flags, prog=f"jaxq train {self.experiment}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """Copy an experiment's script, to edit it and run it by `python`."""
+
+    experiment: Annotated[str, tyro.conf.Positional]
+    """Its name, of those that `jaxq agents` lists."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """The file to write, or a directory; nothing is overwritten."""
+
+    def __call__(self) -> None:
+        """Write the script."""
+        from jaxq.runs.scripts import copy_script
+
+        print(copy_script(self.experiment, self.out))
+
+
 def main() -> None:
     """Entry point of the `jaxq` command."""
     commands: dict[str, Any] = {
         "agents": Agents,
         "attention": Attention,
+        "copy": Copy,
         "envs": Envs,
         "plot": Plot,
+        "report": Report,
+        "train": Train,
         "video": Video,
     }
     with clean_errors():
         if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
             require(sys.argv[1] in commands, "command", sys.argv[1], f"one of {', '.join(commands)}")
+        if sys.argv[1:2] == ["train"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
+            return Train(sys.argv[2])(*sys.argv[3:])  # whose flags are the script's, and not for this parser
         command = tyro.extras.subcommand_cli_from_dict(commands, prog="jaxq", description=__doc__)
         command()
 

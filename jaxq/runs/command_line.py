@@ -42,6 +42,7 @@ def parse(
     presets: Mapping[str, Mapping[str, Any]],
     args: Sequence[str] | None = None,
     build: Callable[[ConfigT], Training] | None = None,
+    prog: str | None = None,
 ) -> ConfigT:
     """The Config that a command line asks for.
 
@@ -53,6 +54,7 @@ def parse(
       presets: for each domain, the fields whose defaults differ.
       args: command line; of the process unless given.
       build: of the script, by which --help tells in what members can differ.
+      prog: what --help calls the program; the script's name unless given.
 
     Raises:
       InputError: for unknown flags and values that are not allowed.
@@ -72,8 +74,8 @@ def parse(
         env = given_env or config_class.env
         default = dataclasses.replace(config_class(env=env), **presets.get(envs.domain(env), {}))
     if {"-h", "--help"} & set(args):
-        _tyro(explained(config_class, fields_by_member(build, default) if build else ()), default, args)
-    config = _tyro(config_class, default, args)
+        _tyro(explained(config_class, fields_by_member(build, default) if build else ()), default, args, prog)
+    config = _tyro(config_class, default, args, prog)
     if rows is not None:
         require(not settings, "population", rows, f"left out beside several values of {', '.join(settings)}")
         config = config.with_population(_population_in(Path(rows), config))
@@ -84,7 +86,7 @@ def parse(
     return config
 
 
-def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str]) -> ConfigT:
+def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str], prog: str | None) -> ConfigT:
     """tyro's parser, with its errors as one line."""
     out, err = io.StringIO(), io.StringIO()
     try:
@@ -93,6 +95,7 @@ def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str]) -> Con
                 config_class,
                 default=default,
                 args=args,
+                prog=prog,
                 description=sys.modules[config_class.__module__].__doc__,
                 return_unknown_args=True,
             )
@@ -288,17 +291,18 @@ def main(
     presets: Mapping[str, Mapping[str, Any]],
     build: Callable[[ConfigT], Training],
     args: Sequence[str] | None = None,
+    prog: str | None = None,
 ) -> None:
     """The end of a script: train by the command line; errors of the user's are one line.
 
     Args:
-      config_class, presets, args: as of `parse`.
+      config_class, presets, args, prog: as of `parse`.
       build: as of `run`.
     """
     with clean_errors(), leaving_lost_hosts():
         args = list(sys.argv[1:] if args is None else args)
         _connect(args)
-        config = parse(config_class, presets, args, build)
+        config = parse(config_class, presets, args, build, prog)
         train(obeying(build, config, presets), config)
 
 

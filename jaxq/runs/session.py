@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from jaxq.runs.memory import bytes_of, readable
 from jaxq.runs.plots import load_curves, merge, plot_curves
 from jaxq.runs.population import Assembly, Renumbering, member_keys
 from jaxq.runs.programs import Programs, compiled, turn_program
+from jaxq.runs.scripts import command_of
 from jaxq.runs.sinks import Sink, open_sinks
 from jaxq.training import Plan
 from jaxq.training.controllers import Turn
@@ -58,7 +58,7 @@ class Session:
     ):
         self.config, self.assembly, self.plan = config, assembly, plan
         self.training = assembly.training
-        self.script = Path(os.path.relpath(script)) if script.is_relative_to(Path.cwd()) else script
+        self.script = script
         self.experiment = script.stem
         self.directory, self.state_shape = directory, state_shape
         self.display = Display(f"{script.stem} {config.env}", plan.total_steps, quiet=not is_first())
@@ -184,7 +184,7 @@ class Session:
             by = f" by {signal.Signals(self.stop_signal).name}" if self.stop_signal else ""
             self.display.say(
                 f"stopped{by} at step {self.plan.steps_after(chunk):,}, "
-                f"checkpoint written; to go on: python {self.script} --run-dir {self.directory.path} --resume"
+                f"checkpoint written; to go on: {command_of(self.script)} --run-dir {self.directory.path} --resume"
             )
             raise SystemExit(0)
 
