@@ -1,7 +1,8 @@
 """One page of several runs: curves, aggregates, speeds, configurations and films, all in one HTML file: `jaxq report`.
 
-This module says what is on the page, as plain numbers; `report.js`, `.css` and `.html` draw it. Aggregates over environments are those of
-rliable (Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, 2021), by `aggregate.py`.
+This module says what is on the page, as plain numbers; `report.js`, `.css` and `.html` draw it. Aggregates
+over environments are those of rliable (Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical
+Precipice, 2021), by `aggregate.py`.
 """
 
 import base64
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxq.errors import InputError, require, warn
+from jaxq.errors import require, warn
 from jaxq.runs.aggregate import (
     interquartile_mean,
     performance_profile,
@@ -24,7 +25,7 @@ from jaxq.runs.aggregate import (
     stratified_bootstrap_interval,
 )
 from jaxq.runs.directory import finite_or_null
-from jaxq.runs.plots import Curve, curve_of, merge
+from jaxq.runs.plots import Curve, curves_of, merge
 from jaxq.runs.results import Result, read
 
 HERE = Path(__file__).parent
@@ -114,11 +115,10 @@ def _version() -> str:
 def _curves(runs: Sequence[Result], metric: str) -> list[Curve]:
     curves = []
     for run in runs:
-        try:
-            curves.append(curve_of(run, metric))
-        except InputError:
-            if metric == "eval_return":
-                warn(f"{run.name} has no evaluation yet, and is left out")
+        found = curves_of(run, metric)
+        if not found and metric == "eval_return":
+            warn(f"{run.name} has no evaluation yet, and is left out")
+        curves += found
     return curves
 
 
