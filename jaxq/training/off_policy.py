@@ -106,20 +106,18 @@ class OffPolicy(Loop):
     def _member_axes(self) -> TrainState:
         return super()._member_axes.replace(replay=self.replay.population_axes)
 
-    def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
+    def _keys(self, state: TrainState, iterations: int) -> PyTree:
         def keys(name: str, each: int) -> jax.Array:
             over_time = keys_over_time(state.key, name, state.iteration * each, iterations * each)
             return over_time.reshape(iterations, each, -1)
 
-        def iteration(state: TrainState, keys: tuple[jax.Array, Any]) -> tuple[TrainState, Metrics]:
-            act_keys, learn_keys = keys
-            state, _ = jax.lax.scan(lambda s, k: (self._collect(s, self._act, k), None), state, act_keys)
-            (agent, replay), metrics = jax.lax.scan(self._update, (state.agent, state.replay), learn_keys)
-            return state.replace(agent=agent, replay=replay), jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+        return keys("act", self.collect_steps), (keys("sample", self.updates), keys("update", self.updates))
 
-        over_time = keys("act", self.collect_steps), (keys("sample", self.updates), keys("update", self.updates))
-        state, metrics = jax.lax.scan(iteration, state, over_time)
-        return state, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+    def _iteration(self, state: TrainState, keys: PyTree) -> tuple[TrainState, Metrics]:
+        act_keys, learn_keys = keys
+        state, _ = jax.lax.scan(lambda s, k: (self._collect(s, self._act, k), None), state, act_keys)
+        (agent, replay), metrics = jax.lax.scan(self._update, (state.agent, state.replay), learn_keys)
+        return state.replace(agent=agent, replay=replay), jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
     def _act(self, state: TrainState, keys: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
         act = over_lanes(self.agent.act, self.num_members)
