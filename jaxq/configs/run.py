@@ -78,6 +78,17 @@ class Run(Axis):
         """
         return dataclasses.replace(self, **setting)
 
+    def with_population(self, members: Population) -> Self:
+        """The run of these members; in what they have in common they are as the configuration says.
+
+        Raises:
+          InputError: for values that are not allowed.
+        """
+        first = members[0].setting
+        common = {k: v for k, v in first.items() if all(k in m.setting and m.setting[k] == v for m in members)}
+        own = tuple(Member(m.seed, {k: v for k, v in m.setting.items() if k not in common}) for m in members)
+        return dataclasses.replace(self, **common, population=own)
+
     def alone(self, member: int) -> Self:
         """The run of one member, counted from 0, by itself."""
         one = self.all_members[member]

@@ -5,8 +5,10 @@ import dataclasses
 import difflib
 import functools
 import io
+import json
 import re
 import sys
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,33 +16,39 @@ from typing import Any, TypeVar
 import tyro
 
 from jaxq import envs
-from jaxq.configs import DRIVER_FIELDS, SESSION_FIELDS, Run, build_and_tell
+from jaxq.configs import DRIVER_FIELDS, NOT_BY_MEMBER, SESSION_FIELDS, Member, Population, Run, build_and_tell, grid
 from jaxq.errors import InputError, clean_errors, require
 from jaxq.runs.directory import from_json, load_config
-from jaxq.runs.run import run
+from jaxq.runs.fields import fields_by_member, kinds_of
+from jaxq.runs.several import train
 from jaxq.training import Training
 
 ConfigT = TypeVar("ConfigT", bound=Run)
 
 
 def parse(
-    config_class: type[ConfigT], presets: Mapping[str, Mapping[str, Any]], args: Sequence[str] | None = None
+    config_class: type[ConfigT],
+    presets: Mapping[str, Mapping[str, Any]],
+    args: Sequence[str] | None = None,
+    build: Callable[[ConfigT], Training] | None = None,
 ) -> ConfigT:
     """The Config that a command line asks for.
 
     Defaults come from the class, then from the preset of the environment's domain (`envs.domain`), or on --resume from
-    the run directory.
+    the run directory. A field that is given several values, `--learning-rate 1e-4 1e-3`, has one for each member.
 
     Args:
       config_class: the experiment's dataclass.
       presets: for each domain, the fields whose defaults differ.
       args: command line; of the process unless given.
+      build: of the script, by which --help tells in what members can differ.
 
     Raises:
       InputError: for unknown flags and values that are not allowed.
       SystemExit: after --help.
     """
     args = list(sys.argv[1:] if args is None else args)
+    args, settings, rows = _without_members(config_class, args)
     given_env = _value_of(args, "env")
     run_dir = _value_of(args, "run-dir")
     if "--resume" in args and run_dir is not None:
@@ -52,7 +60,14 @@ def parse(
     else:
         env = given_env or config_class.env
         default = dataclasses.replace(config_class(env=env), **presets.get(envs.domain(env), {}))
+    if {"-h", "--help"} & set(args):
+        _tyro(explained(config_class, fields_by_member(build, default) if build else ()), default, args)
     config = _tyro(config_class, default, args)
+    if rows is not None:
+        require(not settings, "population", rows, f"left out beside several values of {', '.join(settings)}")
+        config = config.with_population(_population_in(Path(rows), config))
+    elif settings:
+        config = config.with_population(grid(settings, range(config.seed, config.seed + config.num_seeds)))
     if config.resume:
         _require_same(config, default)
     return config
@@ -86,6 +101,119 @@ def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str]) -> Con
     return config
 
 
+def explained(config_class: type[ConfigT], by_member: Sequence[str]) -> type[ConfigT]:
+    """The same class for --help, which marks the fields in which members can differ."""
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    hints = typing.get_type_hints(config_class)
+    mark = tyro.conf.arg(help_behavior_hint=lambda default: f"(default: {default}; may differ by member)")
+    marked = {name: typing.Annotated[hints[name], mark] for name in by_member}
+    marked["population"] = typing.Annotated[Population, _FILE]
+    body = {name: fields[name].default for name in marked}
+    kind = type(
+        config_class.__name__,
+        (config_class,),
+        {"__annotations__": marked, "__module__": config_class.__module__, **body},
+    )
+    return dataclasses.dataclass(frozen=True, kw_only=True)(kind)
+
+
+# What tyro is to make of a flag that is read here, beside it.
+_FILE: Any = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="FILE.json",
+    instance_from_str=lambda args: (),
+    is_instance=lambda value: isinstance(value, tuple),
+    str_from_instance=lambda value: ["none" if not value else f"{len(value)} members"],
+)
+
+
+def _without_members(
+    config_class: type[Run], args: Sequence[str]
+) -> tuple[list[str], dict[str, list[Any]], str | None]:
+    """What is left of a command line without what it says of single members, and that.
+
+    Returns:
+      The command line, with the first value alone of those fields that are given several; all values of those; and the
+      file that lists the members.
+    """
+    kept: list[str] = []
+    settings: dict[str, list[Any]] = {}
+    rows = None
+    names = {field.name for field in dataclasses.fields(config_class)} - set(NOT_BY_MEMBER)
+    i = 0
+    while i < len(args):
+        end = i + 1
+        while end < len(args) and not re.match(r"-[^\d.]", args[end]):
+            end += 1
+        flag, values = args[i], args[i + 1 : end]
+        name, equals, value = flag.removeprefix("--").partition("=")
+        name, i = name.replace("-", "_"), end
+        if name == "population":
+            require(len(values) + bool(equals) == 1, name, " ".join(values), "one file")
+            rows = value or values[0]
+            continue
+        kinds = kinds_of(config_class, name) if name in names else ()
+        if flag.startswith("--") and kinds and len(values) > 1:
+            settings[name] = [typed(name, value, kinds) for value in values]
+            require(len({*settings[name]}) == len(values), name, " ".join(values), "values that differ")
+            values = values[:1]
+        kept += [flag, *values]
+    return kept, settings, rows
+
+
+def _population_in(path: Path, config: Run) -> Population:
+    """The members that a file lists.
+
+    Raises:
+      InputError: for a file that is no such list, or fields and values that members cannot have.
+    """
+    allowed = "a JSON list of {field: value, ...}, with `seed` where each seed is not meant"
+    try:
+        rows = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"population is '{path}', but must be {allowed} ({error})") from None
+    good = isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows)
+    require(good, "population", str(path), allowed)
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    known = [field.name for field in dataclasses.fields(config) if field.name not in NOT_BY_MEMBER]
+    members = []
+    for i, row in enumerate(rows):
+        for name in set(row) - {"seed"}:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            require(name in known, f"population, member {i}", name, f"a field that members can have of their own{hint}")
+        kinds = {name: kinds_of(type(config), name) for name in row if name != "seed"}
+        setting = {name: typed(name, row[name], kinds[name]) if kinds[name] else row[name] for name in kinds}
+        own = [typed("seed", row["seed"], (int,))] if "seed" in row else seeds
+        members += [Member(seed, setting) for seed in own]
+    return tuple(members)
+
+
+def typed(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
+    """A field's value from a command line or a file.
+
+    Args:
+      name: of the field.
+      value: text, or a JSON value.
+      kinds: as of `kinds_of`.
+
+    Raises:
+      InputError: for a value of none of these types.
+    """
+    if value in kinds:  # a choice
+        return value
+    if type(None) in kinds and value in (None, "None"):
+        return None
+    for kind in (int, float):
+        try:
+            if kind in kinds and (isinstance(value, str) or kind(value) == value):
+                return kind(value)
+        except (TypeError, ValueError):
+            continue
+    words = [{int: "a whole number", float: "a number", type(None): "None"}.get(kind, repr(kind)) for kind in kinds]
+    raise InputError(f"{name} is {value!r}, but must be {' or '.join(words)}")
+
+
 def _value_of(args: Sequence[str], flag: str) -> str | None:
     """The value of a flag before the command line is parsed as a whole."""
     for spelling in (f"--{flag}", f"--{flag.replace('-', '_')}"):
@@ -103,6 +231,9 @@ def _require_same(config: Run, saved: Run) -> None:
         name, ours, theirs = field.name, getattr(config, field.name), getattr(saved, field.name)
         if name == "total_steps":
             require(ours >= theirs, name, ours, f"at least {theirs}, as in the run being resumed")
+        elif name == "population":
+            same = ours == theirs
+            require(same, name, f"{len(ours)} members", f"the {len(theirs)} members of the run being resumed")
         elif name not in SESSION_FIELDS:
             require(ours == theirs, name, ours, f"{theirs!r}, as in the run being resumed")
 
@@ -120,8 +251,8 @@ def main(
       build: as of `run`.
     """
     with clean_errors():
-        config = parse(config_class, presets, args)
-        run(obeying(build, config, presets), config)
+        config = parse(config_class, presets, args, build)
+        train(obeying(build, config, presets), config)
 
 
 def obeying(

@@ -1,9 +1,8 @@
 """From a configuration to the training of its members: as one program, or as several."""
 
-import dataclasses
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -23,8 +22,23 @@ def member_keys(config: Run) -> jax.Array:
     return jax.vmap(jax.random.key)(np.array([member.seed for member in config.all_members]))
 
 
-def assemble(build: Build[ConfigT], config: ConfigT) -> tuple[Training, Numbers]:
-    """The training of all members of a configuration, and each one's numbers, [N].
+class Assembly(NamedTuple):
+    """The training of all members of a configuration.
+
+    Attributes:
+      training: of all.
+      numbers: each one's.
+      others: trainings made for other members, between them with another value than `training` of every number that
+        differs: the program of each must be the same.
+    """
+
+    training: Training
+    numbers: Numbers
+    others: list[Training]
+
+
+def assemble(build: Build[ConfigT], config: ConfigT) -> Assembly:
+    """The training of all members of a configuration.
 
     Raises:
       InputError: if members differ in what is compiled in, naming the fields; or for what `build` refuses.
@@ -37,7 +51,15 @@ def assemble(build: Build[ConfigT], config: ConfigT) -> tuple[Training, Numbers]
             fields = _static_fields(build, config, member)
             values = {name: member.setting.get(name, getattr(config, name)) for name in fields}
             require(False, ", ".join(fields) or where[0], values, "the same for all members of one program")
-    return first, stacked([numbers_of(training) for training in trainings])
+    numbers = stacked([numbers_of(training) for training in trainings])
+    unseen = {path for path, values in numbers.items() if (values != values[0]).any()}
+    others = []
+    for i, training in enumerate(trainings):
+        seen = {path for path in unseen if numbers[path][i] != numbers[path][0]}
+        if seen:
+            others.append(training)
+            unseen -= seen
+    return Assembly(first, numbers, others)
 
 
 def programs(build: Build[ConfigT], config: ConfigT) -> list[ConfigT]:
@@ -57,15 +79,7 @@ def programs(build: Build[ConfigT], config: ConfigT) -> list[ConfigT]:
                 break
         else:
             groups.append((training, _driven(member), [member]))
-    return [_in_common(config, tuple(members)) for *_, members in groups] if config.population else [config]
-
-
-def _in_common(config: ConfigT, members: tuple[Member, ...]) -> ConfigT:
-    """The configuration of some of the members, with what they have in common as its own."""
-    first = members[0].setting
-    common = {k: v for k, v in first.items() if all(k in m.setting and m.setting[k] == v for m in members)}
-    own = tuple(Member(m.seed, {k: v for k, v in m.setting.items() if k not in common}) for m in members)
-    return dataclasses.replace(config, **common, population=own)
+    return [config.with_population(tuple(members)) for *_, members in groups] if config.population else [config]
 
 
 def _built(build: Build[ConfigT], config: ConfigT) -> list[Training]:

@@ -57,7 +57,8 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     script = Path(inspect.getfile(inspect.unwrap(build)))
     experiment = script.stem
     use_device(config.device)
-    training, numbers = assemble(build, config)
+    assembly = assemble(build, config)
+    training = assembly.training
     plan = plan_of(training, config)
     path = config.run_dir or default_run_dir(config, experiment)
     config = dataclasses.replace(config, run_dir=path)
@@ -79,7 +80,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
             write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
         else:
             _note_extension(path, config)
-        with contextlib.closing(Session(config, script, training, numbers, plan, directory, state_shape)) as session:
+        with contextlib.closing(Session(config, script, assembly, plan, directory, state_shape)) as session:
             session.display.say(f"memory  {described(parts, device, free)}")
             return session.train()
     except Exception as error:

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,10 +19,10 @@ from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_j
 from jaxq.runs.display import Display
 from jaxq.runs.memory import bytes_of, readable
 from jaxq.runs.plots import load_curve, plot_curves
-from jaxq.runs.population import member_keys
+from jaxq.runs.population import Assembly, member_keys
+from jaxq.runs.programs import Programs, compiled
 from jaxq.runs.sinks import Sink, open_sinks
-from jaxq.training import Plan, Training
-from jaxq.training.numbers import Numbers
+from jaxq.training import Plan
 from jaxq.types import Metrics, PyTree
 
 # Metrics that are NaN where nothing was there to average; any other NaN means that learning has diverged.
@@ -35,14 +35,6 @@ def _on_the_host(metrics: Metrics) -> Values:
     return {name: np.asarray(value, np.float64).tolist() for name, value in metrics.items()}
 
 
-class Programs(NamedTuple):
-    """What a run has compiled: a chunk, the beginning of an evaluation, and a part of one."""
-
-    chunk: Any
-    begin_evaluation: Any
-    evaluate: Any
-
-
 class Session:
     """One process's share of a run."""
 
@@ -50,13 +42,13 @@ class Session:
         self,
         config: Run,
         script: Path,
-        training: Training,
-        numbers: Numbers,
+        assembly: Assembly,
         plan: Plan,
         directory: RunDirectory,
         state_shape: PyTree,
     ):
-        self.config, self.training, self.numbers, self.plan = config, training, numbers, plan
+        self.config, self.assembly, self.plan = config, assembly, plan
+        self.training = assembly.training
         self.script = Path(os.path.relpath(script)) if script.is_relative_to(Path.cwd()) else script
         self.experiment = script.stem
         self.directory, self.state_shape = directory, state_shape
@@ -85,7 +77,9 @@ class Session:
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         state, chunk, unread = self._resume() if self.config.resume else self._start()
-        programs = self._compile()
+        begun = time.monotonic()
+        programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
+        self.compile_seconds = time.monotonic() - begun
         self.display.start(self.plan.steps_after(chunk))
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -95,23 +89,8 @@ class Session:
                 signal.signal(number, handler)
         return self._finish()
 
-    def _compile(self) -> Programs:
-        begun = time.monotonic()
-        training, iterations = self.training, self.plan.iterations
-        chunk = jax.jit(lambda state: training.train_chunk(state, iterations), donate_argnums=0)
-        begin = jax.jit(training.begin_evaluation)
-        part = jax.jit(training.evaluate, donate_argnums=1)
-        evaluation_shape = jax.eval_shape(training.begin_evaluation, self.state_shape)
-        programs = Programs(
-            chunk.lower(self.state_shape).compile(),
-            begin.lower(self.state_shape).compile(),
-            part.lower(self.state_shape, evaluation_shape).compile(),
-        )
-        self.compile_seconds = time.monotonic() - begun
-        return programs
-
     def _start(self) -> tuple[PyTree, int, Values | None]:
-        state = jax.jit(self.training.init)(member_keys(self.config), self.numbers)
+        state = jax.jit(self.training.init)(member_keys(self.config), self.assembly.numbers)
         if self.config.init_from is not None:
             state = state.replace(agent=learned_by(self.config.init_from, state.agent))
         return jax.jit(self.training.warm_up, donate_argnums=0)(state), 0, None

@@ -1,0 +1,72 @@
+"""Members that are no single program: one run after the other, each in a directory of its own within that of all."""
+
+import dataclasses
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxq.configs import SESSION_FIELDS
+from jaxq.runs.directory import RunDirectory, to_json, write_json
+from jaxq.runs.population import Build, ConfigT, programs
+from jaxq.runs.run import default_run_dir, run
+
+
+def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
+    """Train all members of a configuration, or go on with it.
+
+    Where they differ in what is compiled in (widths, atoms, batches) there is a run for each program. The directory of
+    all then holds config.json and summary.json, whose `members` are those of all runs, and a run directory for each,
+    named after what it has otherwise.
+
+    Args:
+      build, config: as of `run`.
+
+    Returns:
+      The values of summary.json.
+
+    Raises:
+      InputError, DivergedError, SystemExit: as of `run`.
+    """
+    parts = programs(build, config)
+    if len(parts) == 1:
+        return run(build, parts[0])
+    experiment = Path(inspect.getfile(inspect.unwrap(build))).stem
+    path = config.run_dir or default_run_dir(config, experiment)
+    directory = RunDirectory(path, resume=config.resume)
+    try:
+        if not config.resume:
+            whole = dataclasses.replace(config, run_dir=path)
+            write_json(path / "config.json", {"experiment": experiment, **to_json(whole)})
+        summaries = []
+        for name, part in zip(_names(parts), parts, strict=True):
+            place = path / name
+            if (place / "summary.json").exists():
+                summaries.append(json.loads((place / "summary.json").read_text()))
+                continue
+            begun = (place / "config.json").exists()
+            print(f"program {len(summaries) + 1} of {len(parts)}: {name}")
+            summaries.append(run(build, dataclasses.replace(part, run_dir=place, resume=begun)))
+        members = [
+            {**row, "setting": {**shared, **row["setting"]}, "run_dir": name}
+            for name, shared, summary in zip(_names(parts), _apart(parts), summaries, strict=True)
+            for row in summary["members"]
+        ]
+        summary = {"agent": experiment, "env": config.env, "members": members}
+        write_json(path / "summary.json", summary)
+        return summary
+    finally:
+        directory.close()
+
+
+def _apart(parts: list[ConfigT]) -> list[dict[str, Any]]:
+    """What each of several configurations has otherwise than others."""
+    names = [field.name for field in dataclasses.fields(parts[0]) if field.name not in (*SESSION_FIELDS, "population")]
+    differing = [name for name in names if len({repr(getattr(part, name)) for part in parts}) > 1]
+    return [{name: getattr(part, name) for name in differing} for part in parts]
+
+
+def _names(parts: list[ConfigT]) -> list[str]:
+    """A directory's name for each."""
+    names = ["_".join(f"{name}-{value}" for name, value in apart.items()) for apart in _apart(parts)]
+    return names if all(names) and len({*names}) == len(names) else [f"program-{i}" for i in range(len(parts))]
