@@ -57,8 +57,6 @@ class Run(Axis):
         require(self.total_steps < 2**31, "total_steps", self.total_steps, "below 2^31")
         require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "0 or more")
         require(not self.resume or self.run_dir is not None, "resume", self.resume, "given with --run-dir")
-        alone = not (self.resume and self.init_from)
-        require(alone, "init_from", str(self.init_from), "left out with --resume, which goes on with the run's own")
 
     @property
     def all_members(self) -> Population:

@@ -18,7 +18,8 @@ from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
 from jaxq.runs.devices import device_of, use_device
-from jaxq.runs.directory import RunDirectory, load_config, provenance, to_json, write_json
+from jaxq.runs.directory import RunDirectory, going_on, load_config, provenance, to_json, write_json
+from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
 from jaxq.runs.population import assemble, member_keys
 from jaxq.runs.session import Session
@@ -41,6 +42,9 @@ def default_run_dir(config: Run, experiment: str) -> Path:
 def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]:
     """Train by an experiment's configuration, or go on with a run begun earlier.
 
+    Told to stop (SIGTERM, SIGINT), a run writes a last checkpoint; the same configuration with the same `run_dir` goes
+    on from it.
+
     Args:
       build: puts the training together from the configuration; its file is kept in the run directory, so that
         `jaxq video` can put the same agent together again.
@@ -54,8 +58,14 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
       DivergedError: if a metric becomes NaN or infinite.
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
+    with Interruption() as told:
+        return _run(build, config, told)
+
+
+def _run(build: Callable[[ConfigT], Training], config: ConfigT, told: Interruption) -> dict[str, Any]:
     script = Path(inspect.getfile(inspect.unwrap(build)))
     experiment = script.stem
+    config = going_on(config, experiment)
     use_device(config.device)
     assembly = assemble(build, config)
     training = assembly.training
@@ -64,7 +74,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     config = dataclasses.replace(config, run_dir=path)
     state_shape = jax.eval_shape(training.init, member_keys(config))
     require_tracker(config.track)
-    if config.init_from is not None:
+    if config.init_from is not None and not config.resume:
         learned_by(config.init_from, state_shape.agent)
     parts, device = parts_of(training, state_shape), device_of(config)
     free = free_bytes(device)
@@ -80,7 +90,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
             write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
         else:
             _note_extension(path, config)
-        with contextlib.closing(Session(config, script, assembly, plan, directory, state_shape)) as session:
+        with contextlib.closing(Session(config, script, assembly, plan, directory, state_shape, told)) as session:
             session.display.say(f"memory  {described(parts, device, free)}")
             return session.train()
     except Exception as error:

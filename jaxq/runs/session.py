@@ -1,8 +1,8 @@
 """One process's share of a run: dispatch chunks ahead of reading their metrics, log, checkpoint, resume, finish."""
 
+import dataclasses
 import math
 import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.devices import device_of
 from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
+from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, readable
+from jaxq.runs.pace import Pace
 from jaxq.runs.plots import load_curve, plot_curves
 from jaxq.runs.population import Assembly, member_keys
 from jaxq.runs.programs import Programs, compiled
 from jaxq.runs.sinks import Sink, open_sinks
-from jaxq.training import Plan
+from jaxq.training import ChunkState, Plan, TrainState
 from jaxq.types import Metrics, PyTree
 
 # Metrics that are NaN where nothing was there to average; any other NaN means that learning has diverged.
@@ -33,6 +35,30 @@ Values = dict[str, list[float]]  # a metric of each member
 
 def _on_the_host(metrics: Metrics) -> Values:
     return {name: np.asarray(value, np.float64).tolist() for name, value in metrics.items()}
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run is.
+
+    Attributes:
+      state: of everything.
+      chunk: chunks done.
+      under_way: the next one, if it is begun.
+      done: iterations of it.
+      unlogged: the last one's metrics, until the evaluation after it is done.
+    """
+
+    state: TrainState
+    chunk: int = 0
+    under_way: ChunkState | None = None
+    done: int = 0
+    unlogged: Values | None = None
+
+    @property
+    def place(self) -> tuple[int, int, bool]:
+        """What of the run is done and written, to compare by."""
+        return self.chunk, self.done, self.unlogged is None
 
 
 class Session:
@@ -46,12 +72,13 @@ class Session:
         plan: Plan,
         directory: RunDirectory,
         state_shape: PyTree,
+        told: Interruption,
     ):
         self.config, self.assembly, self.plan = config, assembly, plan
         self.training = assembly.training
         self.script = Path(os.path.relpath(script)) if script.is_relative_to(Path.cwd()) else script
         self.experiment = script.stem
-        self.directory, self.state_shape = directory, state_shape
+        self.directory, self.state_shape, self.told = directory, state_shape, told
         self.display = Display(f"{script.stem} {config.env}", plan.total_steps)
         self.checkpoints = Checkpoints(directory.path)
         self.sinks: list[Sink] = []
@@ -61,7 +88,7 @@ class Session:
         self.chunk_seconds: list[float] = []
         self.evaluation_seconds = 0.0
         self.since = self.begun  # when the last metrics were there, or whatever came after them was done
-        self.stop_signal: int | None = None
+        self.pace, self.evaluation_pace = Pace(self.training.block(plan.iterations)), Pace()
         self.diverged: list[int | None] = [None] * config.num_members  # the step at which each member was found so
 
     def close(self) -> None:
@@ -74,99 +101,135 @@ class Session:
     def train(self) -> dict[str, Any]:
         """The whole session."""
         self.sinks = open_sinks(self.config.track, self.directory.path, to_json(self.config), self.experiment)
+        self.told.before_leaving.append(self._leave_at_once)
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
-        state, chunk, unread = self._resume() if self.config.resume else self._start()
+        # The warm-up goes on while the rest is compiled.
+        started = None if self.config.resume else self._start()
         begun = time.monotonic()
         programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
         self.compile_seconds = time.monotonic() - begun
-        self.display.start(self.plan.steps_after(chunk))
-        previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            self._loop(programs, state, chunk, unread)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        progress = started or self._resume(programs)
+        jax.block_until_ready(progress.state)
+        self.told.hold()
+        self.display.start(self._step(progress))
+        self._loop(programs, progress)
         return self._finish()
 
-    def _start(self) -> tuple[PyTree, int, Values | None]:
+    def _leave_at_once(self) -> None:
+        """Told to stop before there was anything to save."""
+        for sink in self.sinks:
+            sink.close()
+        self.display.say(
+            f"stopped by {self.told.name} before anything new was learned; the same command goes on: "
+            f"python {self.script} --run-dir {self.directory.path} --resume"
+        )
+
+    def _start(self) -> Progress:
         state = jax.jit(self.training.init)(member_keys(self.config), self.assembly.numbers)
         if self.config.init_from is not None:
             state = state.replace(agent=learned_by(self.config.init_from, state.agent))
-        return jax.jit(self.training.warm_up, donate_argnums=0)(state), 0, None
+        return Progress(jax.jit(self.training.warm_up, donate_argnums=0)(state))
 
-    def _resume(self) -> tuple[PyTree, int, Values | None]:
+    def _resume(self, programs: Programs) -> Progress:
         if self.checkpoints.empty:
             self.directory.rewind(-1)
             self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
             return self._start()
-        state, notes = self.checkpoints.restore(self.state_shape)
-        chunk, unlogged = int(notes["chunk"]), notes["unlogged"]
+        state, under_way, notes = self.checkpoints.restore(self.state_shape, programs.chunk_shape)
+        progress = Progress(state, int(notes["chunk"]), under_way, int(notes["done"]), notes["unlogged"])
         self.earlier_seconds, self.diverged = notes["wall_seconds"], notes["diverged"]
-        self.directory.rewind(self.plan.steps_after(chunk) - (unlogged is not None))
-        self.display.say(f"{self.directory.path}: resumed at step {self.plan.steps_after(chunk):,}")
-        if not self.training.environment.resumable and chunk < self.plan.chunks:
+        self.directory.rewind(self.plan.steps_after(progress.chunk) - (progress.unlogged is not None))
+        self.display.say(f"{self.directory.path}: resumed at step {self._step(progress):,}")
+        if not self.training.environment.resumable and progress.chunk < self.plan.chunks:
             self.display.say(f"{self.config.env} cannot save its state: fresh episodes begin here")
-            state = jax.jit(self.training.with_fresh_episodes, donate_argnums=0)(state)
-        return state, chunk, unlogged
+            progress.state = jax.jit(self.training.with_fresh_episodes, donate_argnums=0)(state)
+        return progress
 
-    def _loop(self, programs: Programs, state: PyTree, chunk: int, unlogged: Values | None) -> None:
+    def _step(self, progress: Progress) -> int:
+        """Steps of each member so far."""
+        of_chunk = self.plan.steps_per_chunk * progress.done // self.plan.iterations
+        return self.plan.steps_after(progress.chunk) + of_chunk
+
+    def _loop(self, programs: Programs, now: Progress) -> None:
         """Dispatch the chunks that are left; the metrics of one are read while the next one runs.
 
-        Args:
-          programs: compiled.
-          state: after so many chunks.
-          chunk: chunks done.
-          unlogged: the last one's metrics, if the run was stopped in the evaluation after it.
+        A chunk that takes long is dispatched in parts, so that a run that is told to stop can save soon. What is
+        learned and logged is the same, however it is cut.
         """
         saved_at = self.since = time.monotonic()
-        last_saved = chunk if chunk else None
+        saved: tuple[int, int, bool] | None = now.place if now.place != (0, 0, True) else None
         pending: tuple[int, Metrics] | None = None
-        while self.stop_signal is None and (chunk < self.plan.chunks or unlogged is not None):
-            if unlogged is None:
-                state, metrics = programs.chunk(state)
-                chunk += 1
-                if pending is not None:
-                    self._log(pending[0], self._take(pending[1]))
-                pending = (chunk, metrics)
-                if self.plan.evaluates(chunk):
-                    pending, unlogged = None, self._take(metrics)
-            if unlogged is not None:
-                evaluated = self._evaluate(programs, state)
+        while not self.told and (now.chunk < self.plan.chunks or now.unlogged is not None):
+            if now.unlogged is None:
+                metrics = self._advance(programs, now, pending)
+                pending = None if metrics is None else (now.chunk, metrics)
+                if metrics is not None and self.plan.evaluates(now.chunk):
+                    pending, now.unlogged = None, self._take(metrics)
+            if now.unlogged is not None:
+                evaluated = self._evaluate(programs, now.state)
                 if evaluated is None:  # told to stop in the middle of it
                     break
-                self._log(chunk, {**unlogged, **evaluated})
-                unlogged, last_saved = None, None if last_saved == chunk else last_saved
+                self._log(now.chunk, {**now.unlogged, **evaluated})
+                now.unlogged = None
             if time.monotonic() - saved_at >= 60.0 * self.config.checkpoint_minutes:
                 # The metrics come first: a checkpoint is never ahead of them, nor of a NaN in them.
                 if pending is not None:
                     self._log(pending[0], self._take(pending[1]))
                     pending = None
-                self._save(chunk, state)
-                last_saved, saved_at = chunk, time.monotonic()
+                self._save(now)
+                saved, saved_at = now.place, time.monotonic()
                 self.since = saved_at
         if pending is not None:
             self._log(pending[0], self._take(pending[1]))
-        if last_saved != chunk:
-            self._save(chunk, state, unlogged)
+        if saved != now.place:
+            self._save(now)
         self.checkpoints.wait()
-        if self.stop_signal is not None and (chunk < self.plan.chunks or unlogged is not None):
+        if self.told and (now.chunk < self.plan.chunks or now.unlogged is not None):
             self.display.stop()
             self.display.say(
-                f"stopped by {signal.Signals(self.stop_signal).name} at step {self.plan.steps_after(chunk):,}, "
-                f"checkpoint written; to go on: python {self.script} --run-dir {self.directory.path} --resume"
+                f"stopped by {self.told.name} at step {self._step(now):,}, checkpoint written; "
+                f"the same command goes on: python {self.script} --run-dir {self.directory.path} --resume"
             )
             raise SystemExit(0)
+
+    def _advance(self, programs: Programs, now: Progress, pending: tuple[int, Metrics] | None) -> Metrics | None:
+        """Go on for about as long as one may be kept waiting; the metrics of the chunk if that was its end.
+
+        Args:
+          programs: compiled.
+          now: goes on.
+          pending: the metrics of the chunk before, to be logged once there is other work under way.
+        """
+        if now.under_way is None:
+            now.under_way = programs.begin_chunk(now.state)
+        left = self.plan.iterations - now.done
+        count = min(self.pace.count, left)
+        now.state, now.under_way, done = programs.advance_chunk(now.state, now.under_way, np.int32(count))
+        if pending is not None:
+            self._log(pending[0], self._take(pending[1]))
+        if count < left:
+            begun = time.monotonic()
+            jax.block_until_ready(done)
+            self.pace.took(count, time.monotonic() - begun)
+            now.done += count
+            return None
+        now.state, metrics = programs.end_chunk(now.state, now.under_way)
+        now.under_way, now.done, now.chunk = None, 0, now.chunk + 1
+        return metrics
 
     def _evaluate(self, programs: Programs, state: PyTree) -> Values | None:
         """Test the members, part by part; None if the run is told to stop before the end."""
         begun = time.monotonic()
         evaluation, more = programs.begin_evaluation(state), True
         while more:
-            if self.stop_signal is not None:
+            if self.told:
                 return None
-            evaluation, unfinished = programs.evaluate(state, evaluation)
+            since, count = time.monotonic(), self.evaluation_pace.count
+            evaluation, unfinished = programs.evaluate(state, evaluation, np.int32(count))
             more = bool(unfinished)
+            if more:  # and not cut short by the end of all episodes
+                self.evaluation_pace.took(count, time.monotonic() - since)
             self.display.evaluating(int(evaluation.time), self.training.evaluation.longest)
         self.since = time.monotonic()
         self.evaluation_seconds += self.since - begun
@@ -176,6 +239,7 @@ class Session:
         """Wait for a chunk's metrics."""
         values = _on_the_host(metrics)
         now = time.monotonic()
+        self.pace.took(self.plan.iterations, now - self.since)
         self.chunk_seconds.append(now - self.since)
         self.since = now
         return values
@@ -221,15 +285,16 @@ class Session:
         """A member in words."""
         return ", ".join(f"{name} {value}" for name, value in self.config.all_members[member].to_json().items())
 
-    def _save(self, chunk: int, state: PyTree, unlogged: Values | None = None) -> None:
+    def _save(self, now: Progress) -> None:
         self.directory.sync()
         notes = {
-            "chunk": chunk,
+            "chunk": now.chunk,
+            "done": now.done,
             "wall_seconds": self._wall_seconds(time.monotonic()),
-            "unlogged": unlogged,
+            "unlogged": now.unlogged,
             "diverged": self.diverged,
         }
-        self.checkpoints.save(chunk, state, notes)
+        self.checkpoints.save(now.state, notes, now.under_way)
 
     def _finish(self) -> dict[str, Any]:
         self.display.stop()
@@ -268,12 +333,6 @@ class Session:
             f"score  {score}\nspeed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\ncurve  {picture}"
         )
         return summary
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        del frame
-        if self.stop_signal is not None:  # told twice: stop at once
-            raise KeyboardInterrupt
-        self.stop_signal = number
 
     def _chunk_steps(self) -> int:
         return self.plan.steps_per_chunk * self.config.num_members

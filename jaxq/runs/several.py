@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxq.configs import SESSION_FIELDS
-from jaxq.runs.directory import RunDirectory, to_json, write_json
+from jaxq.runs.directory import RunDirectory, going_on, to_json, write_json
 from jaxq.runs.population import Build, ConfigT, programs
 from jaxq.runs.run import default_run_dir, run
 
@@ -32,6 +32,7 @@ def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
     if len(parts) == 1:
         return run(build, parts[0])
     experiment = Path(inspect.getfile(inspect.unwrap(build))).stem
+    config = going_on(config, experiment)
     path = config.run_dir or default_run_dir(config, experiment)
     directory = RunDirectory(path, resume=config.resume)
     try:

@@ -151,7 +151,7 @@ class Training(Protocol):
         """Start a chunk of so many iterations, of which nothing is done."""
 
     def advance_chunk(self, state: TrainState, chunk: ChunkState, count: jax.Array) -> tuple[TrainState, ChunkState]:
-        """Go on with it for `count` iterations ([] int32, blocks of them). Into how many parts it is cut changes no bit."""
+        """Go on with it for `count` iterations, [] int32, whole blocks of them. How a chunk is cut changes no bit."""
 
     def end_chunk(self, state: TrainState, chunk: ChunkState) -> tuple[TrainState, Metrics]:
         """Report a chunk that is done; every metric is [N]."""
@@ -162,7 +162,7 @@ class Training(Protocol):
     def evaluate(
         self, state: TrainState, evaluation: EvaluationState, steps: jax.Array
     ) -> tuple[EvaluationState, jax.Array]:
-        """Go on with it for `steps` steps of every environment ([] int32); also whether there is more to do, [] bool."""
+        """Go on with it for so many steps of every environment, [] int32; also whether there is more to do, [] bool."""
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """A restored state whose environments could not be saved."""
@@ -317,15 +317,13 @@ class Loop:
             put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=done + index, axis=-1)
             return (state, jax.tree.map(put, metrics, values)), None
 
-        def block(now: tuple[jax.Array, TrainState, Metrics]) -> tuple[jax.Array, TrainState, Metrics]:
-            index, *rest = now
+        def block(now: tuple[jax.Array, tuple[TrainState, Metrics]]) -> tuple[jax.Array, tuple[TrainState, Metrics]]:
+            index, inner = now
             if size == 1:
-                rest, _ = one(tuple(rest), index)
-            else:
-                rest, _ = jax.lax.scan(one, tuple(rest), index + jnp.arange(size))
-            return index + size, *rest
+                return index + 1, one(inner, index)[0]
+            return index + size, jax.lax.scan(one, inner, index + jnp.arange(size))[0]
 
-        return jax.lax.while_loop(lambda now: now[0] < count, block, (jnp.int32(0), state, metrics))[1:]
+        return jax.lax.while_loop(lambda now: now[0] < count, block, (jnp.int32(0), (state, metrics)))[1]
 
     def _keys(self, state: TrainState, iterations: int) -> PyTree:
         """The keys of so many iterations from `state.iteration` on, [iterations, ...]."""
