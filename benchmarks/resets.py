@@ -97,7 +97,7 @@ def speeds(only: list[str] | None, rounds: int) -> None:
 def returns(name: str, total_steps: int, num_envs: int, seeds: int) -> None:
     """Train SAC with resets of each kind, and write what came of it."""
     from experiments.continuous import sac
-    from jaxq.runs.run import member_keys
+    from jaxq.runs.population import member_keys
 
     config = sac.Config(env=name, total_steps=total_steps, num_envs=num_envs, num_seeds=seeds, eval_episodes=32)
     results: dict[str, Any] = {"config": {"env": name, "total_steps": total_steps, "num_envs": num_envs}}

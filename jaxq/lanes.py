@@ -41,7 +41,7 @@ def over_lanes(
 
     def single(*args: Any) -> Any:
         axes = in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args)
-        return _by_axes(extend, out_axes, function(*(_by_axes(strip, a, x) for a, x in zip(axes, args, strict=True))))
+        return by_axes(extend, out_axes, function(*(by_axes(strip, a, x) for a, x in zip(axes, args, strict=True))))
 
     return single
 
@@ -80,14 +80,14 @@ def in_turn(
         )
 
     def turn(now: PyTree, index: jax.Array) -> tuple[PyTree, PyTree]:
-        own, outputs = function(_by_axes(lambda a, x, s: take(a, x, s, index), axes, now, state))
-        return _by_axes(lambda a, x, o: put(a, x, o, index), axes, now, own), outputs
+        own, outputs = function(by_axes(lambda a, x, s: take(a, x, s, index), axes, now, state))
+        return by_axes(lambda a, x, o: put(a, x, o, index), axes, now, own), outputs
 
     state, outputs = jax.lax.scan(turn, state, jnp.arange(num_lanes))
     return state, jax.tree.map(lambda leaf: leaf.reshape(num_lanes, *leaf.shape[2:]), outputs)
 
 
-def _by_axes(change: Callable[..., PyTree], axes: Any, *trees: PyTree) -> PyTree:
+def by_axes(change: Callable[..., PyTree], axes: Any, *trees: PyTree) -> PyTree:
     """Apply `change(axis, *subtrees)` where `axes` is a prefix tree of the trees, as in vmap."""
     return jax.tree.map(change, axes, *trees, is_leaf=lambda leaf: leaf is None)
 

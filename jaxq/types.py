@@ -92,6 +92,11 @@ class Transition(struct.PyTreeNode):
     record: PyTree = ()
     priority: PyTree = ()
 
+    @property
+    def batch_axes(self) -> Any:
+        """Where B is in each leaf, as of `jax.vmap`."""
+        return 0
+
 
 class Outcome(struct.PyTreeNode):
     """What came of a batch of actions, as a Bellman backup takes it: `reward + discount * value(next_observation)`.
@@ -136,6 +141,11 @@ class Segment(struct.PyTreeNode):
     index: jax.Array
     record: PyTree = ()
     priority: PyTree = ()
+
+    @property
+    def batch_axes(self) -> Any:
+        """Where B is in each leaf, as of `jax.vmap`."""
+        return Segment(1, 1, 1, 1, 1, 1, 0, 0, 1, 0)  # type: ignore[arg-type]
 
 
 class Rollout(struct.PyTreeNode):

@@ -15,7 +15,7 @@ from jaxq.errors import InputError
 from jaxq.runs import parse, run
 from jaxq.runs.attention import draw_attention
 from jaxq.runs.catalog import catalog
-from jaxq.runs.run import member_keys
+from jaxq.runs.population import member_keys
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))

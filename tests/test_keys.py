@@ -28,12 +28,20 @@ def test_a_split_is_a_fold_which_is_why_streams_have_names():
     np.testing.assert_array_equal(jax.random.key_data(split), jax.random.key_data(folded))
 
 
+MAKERS = ("stream", "streams", "keys_over_time", "counted_streams")
+
+
 def test_the_names_of_all_streams_differ_as_numbers_too():
     """No name stands for a small number, which somebody could fold in, nor for another's."""
     names = set()
     for path in (ROOT / "jaxq").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("stream", "streams", "keys_over_time"):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in (
+                "stream",
+                "streams",
+                "keys_over_time",
+                "counted_streams",
+            ):
                 names |= {a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
     assert len(names) > 30
     numbers = {zlib.crc32(name.encode()) for name in names}

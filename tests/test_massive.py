@@ -387,8 +387,8 @@ def test_rollouts_end_a_broken_episode_at_its_last_good_observation():
     agent = Recorder(**{f.name: getattr(training.agent, f.name) for f in dataclasses.fields(training.agent)})
     training = dataclasses.replace(training, agent=agent, rollout_steps=30)
     state = training.init(jax.random.key(0)[None])
-    _, metrics = jax.jit(lambda s: training.train_chunk(s, 1))(state)
-    rollout = jax.tree.map(lambda leaf: leaf[0], metrics["rollout"])  # averaged over one iteration
+    _, metrics = jax.jit(lambda s: training._iterate(s, jnp.int32(0), jnp.int32(1), 1))(state)
+    rollout = jax.tree.map(lambda leaf: leaf[0, ..., 0], metrics["rollout"])  # of the only member and iteration
     time = rollout.timestep.observation[..., 0]
     np.testing.assert_array_equal(time[:, 0], np.arange(30) % 7)
     np.testing.assert_array_equal(rollout.timestep.truncated, time == 6)
@@ -412,7 +412,7 @@ def small_sac(*args):
 
 def test_memory_told_before_is_that_which_is_taken():
     from jaxq.runs.memory import bytes_of, parts_of
-    from jaxq.runs.run import member_keys
+    from jaxq.runs.population import member_keys
 
     sac, config = small_sac()
     training = sac.build(config)
@@ -435,7 +435,7 @@ def test_memory_told_before_is_that_which_is_taken():
 def test_a_run_that_cannot_fit_is_refused_with_what_would(tmp_path, monkeypatch):
     from jaxq.runs import run
     from jaxq.runs.memory import parts_of, require_memory
-    from jaxq.runs.run import member_keys
+    from jaxq.runs.population import member_keys
 
     sac, config = small_sac("--replay-capacity", "2000000000", "--run-dir", str(tmp_path / "run"))
     monkeypatch.setattr("jaxq.runs.memory._of_host", lambda: 8_000_000_000)

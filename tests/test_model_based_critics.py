@@ -39,7 +39,7 @@ from jaxq.networks import (
 )
 from jaxq.replay import PrioritizedReplay, SequenceReplay
 from jaxq.runs import parse
-from jaxq.runs.run import member_keys
+from jaxq.runs.population import member_keys
 from jaxq.types import Segment, TimeStep, Transition
 
 

@@ -8,7 +8,7 @@ from test_training import cart_pole, leaves, start
 
 from jaxq import platforms
 from jaxq.runs import parse
-from jaxq.runs.run import member_keys
+from jaxq.runs.population import member_keys
 
 # One of each kind in every run of the tests; `make test-slow` lowers them all.
 QUICK = ("c51", "i_dqn", "iqn", "pqn", "sac")

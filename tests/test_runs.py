@@ -17,7 +17,7 @@ from jaxq.errors import InputError, InputWarning
 from jaxq.runs import parse
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
-from jaxq.runs.plots import load_curve, merge
+from jaxq.runs.plots import load_curves, merge
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "experiments" / "discrete"))
@@ -195,7 +195,7 @@ class Stopping:
 
 
 def test_told_to_stop_within_a_chunk_and_within_an_evaluation(whole_run, tmp_path, monkeypatch, capsys):
-    """Chunks are of 116 iterations: it is cut at 21, then in the evaluation after the fourth chunk and before the eighth's."""
+    """A chunk of 116 iterations is cut at 21; later the evaluation after the fourth, and the one after the eighth."""
     from jaxq.runs import run, session
 
     config = parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(tmp_path / "run"), "--num-seeds", "2", *SMALL])
@@ -421,7 +421,8 @@ def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_r
     assert json.loads((run_dir / "summary.json").read_text())["total_steps"] == lines[-1]["step"]
     with pytest.raises(InputError, match="total_steps is 3500, but must be at least 4000"):
         parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(run_dir), "--resume", "--total-steps", "3500"])
-    from jaxq.runs.run import learned_by, member_keys
+    from jaxq.runs.checkpoints import learned_by
+    from jaxq.runs.population import member_keys
 
     config = parse(dqn.Config, dqn.PRESETS, ["--num-seeds", "2", *SMALL, "--learning-rate", "0.5"])
     fresh = dqn.build(config).init(member_keys(config)).agent
@@ -566,7 +567,7 @@ def test_a_run_s_own_code_is_run_only_if_that_is_allowed(whole_run, tmp_path, ca
 
 
 def test_runs_that_differ_in_seed_alone_are_one_curve(whole_run, recwarn):
-    curve = load_curve(whole_run[0])
+    (curve,) = load_curves(whole_run[0])
     assert curve.returns.shape == (3, 2)
     assert curve.seeds == (0, 1)
     (joined,) = merge([curve, dataclasses.replace(curve, seeds=(2, 3))])
@@ -578,7 +579,7 @@ def test_runs_that_differ_in_seed_alone_are_one_curve(whole_run, recwarn):
 
 
 def test_runs_that_differ_are_curves_of_their_own(whole_run, recwarn):
-    curve = load_curve(whole_run[0])
+    (curve,) = load_curves(whole_run[0])
     other = dataclasses.replace(curve, setting={**curve.setting, "learning_rate": 0.5, "batch_size": 7}, seeds=(2, 3))
     assert [c.label for c in merge([curve, other])] == [
         "dqn, batch_size 128, learning_rate 0.001",

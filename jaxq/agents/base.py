@@ -15,6 +15,7 @@ from jaxq.agents.hyperparameters import as_leaves
 from jaxq.envs.base import ActionSpec
 from jaxq.errors import require
 from jaxq.keys import streams
+from jaxq.meshes import over_data
 from jaxq.networks import SAMPLES
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
@@ -219,4 +220,4 @@ def minibatches_of(tree: PyTree, count: int, key: jax.Array) -> PyTree:
     size = jax.tree.leaves(tree)[0].shape[0]
     require(size % count == 0, "minibatches", count, f"a divisor of the {size} steps of a rollout")
     order = jax.random.permutation(key, size)
-    return jax.tree.map(lambda leaf: leaf[order].reshape(count, -1, *leaf.shape[1:]), tree)
+    return over_data(jax.tree.map(lambda leaf: leaf[order].reshape(count, -1, *leaf.shape[1:]), tree), 1)

@@ -74,7 +74,7 @@ class Plot:
     """Draw learning curves of several runs: IQM over seeds and 95% stratified-bootstrap intervals."""
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run directories; those that differ in seed alone are joined into one curve."""
+    """Run directories; members and runs that differ in seed alone are joined into one curve."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("curves.png")
     """The picture to write: png, pdf or svg."""
     by: str | None = None
@@ -84,14 +84,17 @@ class Plot:
 
     def __call__(self) -> None:
         """Write the picture."""
-        from jaxq.runs.plots import load_curve, merge, plot_curves
+        from jaxq.runs.plots import load_curves, merge, plot_curves
 
         require(bool(self.run_dirs), "run_dirs", [], "one or more run directories")
         require(
             self.out.suffix in (".png", ".pdf", ".svg"), "out", str(self.out), "a name ending in .png, .pdf or .svg"
         )
         require(self.out.absolute().parent.is_dir(), "out", str(self.out), "in a directory that exists")
-        curves = merge([load_curve(run_dir) for run_dir in self.run_dirs], self.by)
+        loaded = {run_dir: load_curves(run_dir) for run_dir in self.run_dirs}
+        for run_dir, curves in loaded.items():
+            require(bool(curves), "run_dirs", str(run_dir), "runs with at least one evaluation in metrics.jsonl")
+        curves = merge([curve for curves in loaded.values() for curve in curves], self.by)
         if self.label:
             count = len(self.label)
             require(count == len(curves), "label", self.label, f"{len(curves)} names, one for each curve")

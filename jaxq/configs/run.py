@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from jaxq.configs.axis import Axis
+from jaxq.configs.controllers import Controlled
 from jaxq.configs.population import Member, Population
 from jaxq.errors import require
 
@@ -14,7 +14,7 @@ Device = Literal["auto", "cpu", "gpu", "tpu"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Run(Axis):
+class Run(Controlled):
     """How a run is driven: read by `jaxq.runs`, whatever the agent."""
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("seed",)
@@ -39,10 +39,15 @@ class Run(Axis):
     """Where metrics go besides metrics.jsonl; wandb obeys WANDB_MODE=offline."""
     device: Device = "auto"
     """Device to train on; auto takes the best there is."""
+    devices: int | None = None
+    """Devices to train on: members are spread over them, or, with more devices than members, the environments, replay
+    and batches of each. None takes as many of all there are as the members divide over."""
     num_logs: int = 100
     """Lines in metrics.jsonl: the run is cut into about as many chunks."""
     num_evaluations: int = 20
     """Evaluations over the run, the last one at its end."""
+    profile: bool = False
+    """Record a few dispatches (RUN_DIR/profile, for Perfetto), and tell where the time goes."""
     checkpoint_minutes: float = 5.0
     """Least time between two checkpoints; 0 writes one after every chunk, inf only the last."""
 
@@ -96,6 +101,10 @@ class Run(Axis):
 # What the driver of a run reads; `env` and the seeds are the environments' too.
 DRIVER_FIELDS = tuple(field.name for field in dataclasses.fields(Run))
 # Fields that may differ between a run and its continuation: they say how it is run, not what is run.
-SESSION_FIELDS = ("resume", "run_dir", "track", "device", "checkpoint_minutes")
+SESSION_FIELDS = ("resume", "profile", "run_dir", "track", "device", "devices", "checkpoint_minutes")
 # Fields that members share by their nature.
-NOT_BY_MEMBER = (*SESSION_FIELDS, "env", "seed", "num_seeds", "population", "init_from", "num_logs", "num_evaluations")
+NOT_BY_MEMBER = (
+    *SESSION_FIELDS,
+    *(field.name for field in dataclasses.fields(Controlled)),
+    *("env", "seed", "num_seeds", "population", "init_from", "num_logs", "num_evaluations"),
+)

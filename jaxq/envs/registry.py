@@ -182,7 +182,8 @@ _made: contextvars.ContextVar[dict[str, Environment] | None] = contextvars.Conte
 @contextlib.contextmanager
 def shared() -> Iterator[None]:
     """Within this context environments made by the same words are one: for several builds, of which one is to run."""
-    token = _made.set({})
+    made = _made.get()
+    token = _made.set({} if made is None else made)
     try:
         yield
     finally:

@@ -26,6 +26,10 @@ class Replay(Protocol):
     def population_axes(self) -> Any:
         """Where the member axis of each leaf of the state is; None for leaves that all members share."""
 
+    @property
+    def environment_axes(self) -> Any:
+        """Where the environments' axis of each leaf of a member's state is; None for leaves that have none."""
+
     def init(self, timestep: TimeStep, action: jax.Array, record: PyTree) -> PyTree:
         """An empty replay for time steps, actions and an agent's records like these, [E, ...]."""
 

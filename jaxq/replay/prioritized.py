@@ -76,6 +76,11 @@ class PrioritizedReplay:
         """Where the member axis of each leaf is."""
         return PrioritizedState(self.ring.population_axes, 0, 0, 0, 0)  # type: ignore[arg-type]
 
+    @property
+    def environment_axes(self) -> Any:
+        """See `Replay.environment_axes`: the tree is of all."""
+        return PrioritizedState(self.ring.environment_axes, None, None, None, None)  # type: ignore[arg-type]
+
     def init(self, timestep: TimeStep, action: jax.Array, record: PyTree) -> PrioritizedState:
         """Empty, for time steps, actions and records like these, [E, ...]."""
         tree = SumTree.create(self.ring.rows * self.ring.num_envs)

@@ -117,6 +117,11 @@ class UniformReplay:
         """Where the member axis of each leaf is: all members share the ring's position."""
         return ReplayState(0, 0, 0, 0, 0, None, None)  # type: ignore[arg-type]
 
+    @property
+    def environment_axes(self) -> ReplayState:
+        """See `Replay.environment_axes`."""
+        return ReplayState(1, 1, 1, 1, 1, None, None)  # type: ignore[arg-type]
+
     def init(self, timestep: TimeStep, action: jax.Array, record: PyTree) -> ReplayState:
         """An empty ring for time steps, actions and records like these, [E, ...]."""
 

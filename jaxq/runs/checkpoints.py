@@ -1,6 +1,7 @@
 """Checkpoints of a whole TrainState, by Orbax: written array by array, whole or not at all."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,21 @@ def _from_saved(saved: dict[str, Any], like: PyTree) -> PyTree:
     return jax.tree.unflatten(structure, [leaf(i, example) for i, example in enumerate(examples)])
 
 
-def _items(state: PyTree, chunk: PyTree | None) -> dict[str, dict[str, Any]]:
-    items = {"agent": _to_saved(state.agent), "rest": _to_saved(state.replace(agent=()))}
-    return items if chunk is None else {**items, "chunk": _to_saved(chunk)}
+def _shapes(tree: PyTree) -> dict[str, Any]:
+    """The shapes of what `_to_saved` makes of a tree, or of its shapes, each with the place it is to lie in."""
+
+    def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+        place = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        saved = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        return jax.ShapeDtypeStruct(saved.shape, saved.dtype, sharding=place)
+
+    return {f"{i:04d}": shape(leaf) for i, leaf in enumerate(jax.tree.leaves(tree)) if leaf.size}
+
+
+def _items(state: PyTree, chunk: PyTree | None, of: Callable[[PyTree], Any]) -> dict[str, Any]:
+    """What a checkpoint consists of."""
+    items = {"agent": of(state.agent), "rest": of(state.replace(agent=()))}
+    return items if chunk is None else {**items, "chunk": of(chunk)}
 
 
 def _saving(leaves: dict[str, Any]) -> ocp.args.PyTreeSave:
@@ -50,10 +63,8 @@ def _saving(leaves: dict[str, Any]) -> ocp.args.PyTreeSave:
 
 
 def _restoring(leaves: dict[str, Any]) -> ocp.args.PyTreeRestore:
-    place = jax.sharding.SingleDeviceSharding(jnp.zeros(0).device)
-    return ocp.args.PyTreeRestore(
-        leaves, restore_args={name: ocp.ArrayRestoreArgs(sharding=place, dtype=x.dtype) for name, x in leaves.items()}
-    )
+    places = {name: ocp.ArrayRestoreArgs(sharding=leaf.sharding, dtype=leaf.dtype) for name, leaf in leaves.items()}
+    return ocp.args.PyTreeRestore(leaves, restore_args=places)
 
 
 class Checkpoints:
@@ -91,7 +102,7 @@ class Checkpoints:
           notes: what else the run must remember, JSON values.
           chunk: the ChunkState, if one is under way.
         """
-        items = jax.block_until_ready(_items(state, chunk))
+        items = jax.block_until_ready(_items(state, chunk, _to_saved))
         saves = {name: _saving(leaves) for name, leaves in items.items()}
         last = self._manager.latest_step()
         number = 1 if last is None else last + 1
@@ -108,7 +119,7 @@ class Checkpoints:
           InputError: if there is none, or it is damaged or of another kind of run.
         """
         under_way = chunk_like if self._holds_chunk() else None
-        restored = self._read(jax.eval_shape(_items, like, under_way), notes=ocp.args.JsonRestore())
+        restored = self._read(_items(like, under_way, _shapes), notes=ocp.args.JsonRestore())
         state = _from_saved(restored["rest"], like.replace(agent=()))
         state = state.replace(agent=_from_saved(restored["agent"], like.agent))
         chunk = None if under_way is None else _from_saved(restored["chunk"], chunk_like)
@@ -127,7 +138,7 @@ class Checkpoints:
         Raises:
           InputError: as of `restore`.
         """
-        return _from_saved(self._read({"agent": jax.eval_shape(_to_saved, like)})["agent"], like)
+        return _from_saved(self._read({"agent": _shapes(like)})["agent"], like)
 
     def _read(self, shapes: dict[str, Any], **others: Any) -> Any:
         chunk = self._manager.latest_step()
@@ -178,7 +189,7 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
     require((run_dir / "checkpoints").is_dir(), "init_from", str(run_dir), "a directory with a run in it")
     checkpoints = Checkpoints(run_dir)
     try:
-        learned = checkpoints.restore_agent(jax.eval_shape(lambda: agents) if _is_made(agents) else agents)
+        learned = checkpoints.restore_agent(agents)
     finally:
         checkpoints.close()
 
@@ -187,7 +198,3 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
         return new if names & {"hyper", "updates", "horizon", "resets"} else old
 
     return jax.tree_util.tree_map_with_path(taken, agents, learned)
-
-
-def _is_made(tree: PyTree) -> bool:
-    return all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(tree))

@@ -7,7 +7,9 @@ from typing import Any
 import jax
 
 from jaxq.configs import Run
-from jaxq.errors import InputError
+from jaxq.errors import InputError, require
+from jaxq.runs.population import Assembly, member_keys
+from jaxq.training import Spread, TrainState, mesh_of, most_devices
 
 
 def use_device(device: str) -> None:
@@ -30,5 +32,45 @@ def use_device(device: str) -> None:
 
 
 def device_of(config: Run) -> Any:
-    """The first of them, by which memory and speed are told."""
-    return jax.devices()[0] if config.device == "auto" else jax.devices(config.device)[0]
+    """The first device of a run's kind, by which memory and speed are told."""
+    return _all(config)[0]
+
+
+def spread(assembly: Assembly, config: Run) -> Assembly:
+    """The same over the devices that a run is given, if there are several.
+
+    Raises:
+      InputError: if there are not so many, or the members do not divide over them.
+    """
+    there, members = _all(config), config.num_members
+    count = config.devices
+    if count is None:
+        resumable = assembly.training.environment.resumable
+        count = most_devices(members, len(there)) if resumable else 1
+    require(count <= len(there), "devices", count, f"at most {len(there)}, which are all there are")
+    if count == 1:
+        return assembly
+    mesh = mesh_of(there[:count], members)
+
+    def over(training: Any) -> Spread:
+        return Spread(training, mesh)
+
+    return Assembly(over(assembly.training), assembly.numbers, [over(other) for other in assembly.others])
+
+
+def state_shape(assembly: Assembly, config: Run) -> TrainState:
+    """The shapes of a run's whole state, and where each leaf lies."""
+    training: Any = assembly.training
+    shape = jax.eval_shape(training.init, member_keys(config), assembly.numbers)
+    if isinstance(training, Spread):
+        return jax.tree.map(_placed, shape, training.shardings(shape))
+    here = jax.sharding.SingleDeviceSharding(device_of(config))
+    return jax.tree.map(lambda leaf: _placed(leaf, here), shape)
+
+
+def _placed(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _all(config: Run) -> list[Any]:
+    return jax.devices() if config.device == "auto" else jax.devices(config.device)

@@ -25,8 +25,19 @@ def bytes_of(tree: PyTree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
+def _on_one(tree: PyTree) -> int:
+    """The bytes that each device has of arrays, or of their shapes."""
+
+    def size(leaf: Any) -> int:
+        place = getattr(leaf, "sharding", None)
+        shape = leaf.shape if place is None else place.shard_shape(leaf.shape)
+        return math.prod(shape) * leaf.dtype.itemsize
+
+    return sum(size(leaf) for leaf in jax.tree.leaves(tree))
+
+
 def parts_of(training: Training, state_shape: TrainState) -> dict[str, int]:
-    """Bytes of a run's replay, environments, networks (all that its agents are) and evaluation, of all members.
+    """Bytes that a device has of a run's replay, environments, networks (all that its agents are) and evaluation.
 
     What compiled programs need beside them is not counted, nor what EnvPool's environments take outside of JAX.
 
@@ -34,10 +45,12 @@ def parts_of(training: Training, state_shape: TrainState) -> dict[str, int]:
       training: whose evaluation it is.
       state_shape: of its whole state, from `jax.eval_shape`.
     """
-    replay = bytes_of(state_shape.replay)
-    environments = bytes_of((state_shape.env, state_shape.timestep, state_shape.statistics))
-    evaluation = bytes_of(jax.eval_shape(training.begin_evaluation, state_shape))
-    networks = bytes_of(state_shape) - replay - environments
+    replay = _on_one(state_shape.replay)
+    environments = _on_one((state_shape.env, state_shape.timestep, state_shape.statistics))
+    place = getattr(state_shape.key, "sharding", None)
+    devices = 1 if place is None else place.num_devices
+    evaluation = bytes_of(jax.eval_shape(training.begin_evaluation, state_shape)) // devices
+    networks = _on_one(state_shape) - replay - environments
     return {"replay": replay, "environments": environments, "networks": networks, "evaluation": evaluation}
 
 

@@ -19,7 +19,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 # What may differ between runs that are seeds of one setting: whose seeds they are, and how a run is driven.
-OF_A_SESSION = {*SESSION_FIELDS, "seed", "num_seeds", "init_from"}
+OF_A_SESSION = {*SESSION_FIELDS, "seed", "num_seeds", "population", "init_from"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,23 +43,47 @@ class Curve:
     seeds: tuple[int, ...] = ()
 
 
-def load_curve(run_dir: Path) -> Curve:
-    """The evaluation curve of a run directory.
+def load_curves(run_dir: Path) -> list[Curve]:
+    """The evaluation curves of a run directory, one for each setting of its members; none before an evaluation.
+
+    Members without a last return, such as those that diverged, have none. A directory of several programs has the
+    curves of all.
 
     Raises:
-      InputError: if it holds no run, or one without an evaluation yet.
+      InputError: if it holds no run.
     """
     config = load_config(run_dir)
-    lines = [line for line in read_metrics(run_dir) if line.get("eval_return") and None not in line["eval_return"]]
-    require(bool(lines), "run_dir", str(run_dir), "a run with at least one evaluation in metrics.jsonl")
-    return Curve(
-        label=config.get("experiment", run_dir.name),
-        env=config["env"],
-        steps=np.array([line["step"] for line in lines]),
-        returns=np.array([line["eval_return"] for line in lines]),
-        setting={k: v for k, v in config.items() if k not in OF_A_SESSION and k not in ("env", "experiment")},
-        seeds=tuple(range(config["seed"], config["seed"] + config["num_seeds"])),
-    )
+    parts = sorted(path.parent for path in run_dir.glob("*/config.json"))
+    if parts:
+        return [curve for part in parts for curve in load_curves(part)]
+    lines = [line for line in read_metrics(run_dir) if set(line.get("eval_return") or [None]) != {None}]
+    if not lines:
+        return []
+    shared = {k: v for k, v in config.items() if k not in OF_A_SESSION and k not in ("env", "experiment")}
+    members = config.get("population") or [{"seed": config["seed"] + i} for i in range(config["num_seeds"])]
+    if config.get("controller", "none") != "none":  # whose members change their numbers: all are one setting
+        members = [{"seed": member["seed"]} for member in members]
+    groups: dict[str, list[int]] = {}
+    for i, member in enumerate(members):
+        groups.setdefault(json.dumps({**member, "seed": None}, sort_keys=True), []).append(i)
+    curves = []
+    for group in groups.values():
+        kept = [i for i in group if lines[-1]["eval_return"][i] is not None]
+        if len(kept) < len(group):
+            warn(f"{run_dir}: {len(group) - len(kept)} of {len(group)} members of one setting have no last return")
+        known = [line for line in lines if all(line["eval_return"][i] is not None for i in kept)]
+        if kept:
+            setting = {k: v for k, v in members[kept[0]].items() if k != "seed"}
+            curve = Curve(
+                label=config.get("experiment", run_dir.name),
+                env=config["env"],
+                steps=np.array([line["step"] for line in known]),
+                returns=np.array([[line["eval_return"][i] for i in kept] for line in known]),
+                setting={**shared, **setting},
+                seeds=tuple(members[i]["seed"] for i in kept),
+            )
+            curves.append(curve)
+    return curves
 
 
 def merge(curves: Sequence[Curve], by: str | None = None) -> list[Curve]:

@@ -1,15 +1,17 @@
 """From a configuration to the training of its members: as one program, or as several."""
 
+import contextlib
+import contextvars
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 from jaxq import envs
-from jaxq.configs import DRIVER_FIELDS, Member, Run
-from jaxq.errors import InputWarning, require
+from jaxq.configs import DRIVER_FIELDS, Member, Population, Run
+from jaxq.errors import InputError, InputWarning, require
 from jaxq.training import Training
 from jaxq.training.numbers import Numbers, differences, numbers_of, stacked
 
@@ -80,6 +82,46 @@ def programs(build: Build[ConfigT], config: ConfigT) -> list[ConfigT]:
         else:
             groups.append((training, _driven(member), [member]))
     return [config.with_population(tuple(members)) for *_, members in groups] if config.population else [config]
+
+
+class Renumbering:
+    """The numbers of members whose settings change while they are trained; each of those is tried once.
+
+    Args:
+      build, config: of the run.
+      training: with which all members must remain one program.
+    """
+
+    def __init__(self, build: Build[ConfigT], config: ConfigT, training: Training):
+        self._build: Build[Any] = build
+        self._config, self._training = config, training
+        self._known: dict[str, dict[str, float] | None] = {}
+
+    def apart(self) -> Training:
+        """The training of the run once more, with environments that are not the run's."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)
+            return contextvars.Context().run(self._build, self._config)
+
+    def allows(self, setting: Mapping[str, Any]) -> bool:
+        """Whether a member can have this setting."""
+        return self._numbers(setting) is not None
+
+    def numbers(self, members: Population) -> Numbers:
+        """The numbers of members, whose settings are all allowed."""
+        found = [self._numbers(member.setting) for member in members]
+        return stacked([numbers for numbers in found if numbers is not None])
+
+    def _numbers(self, setting: Mapping[str, Any]) -> dict[str, float] | None:
+        words = repr(sorted(setting.items()))
+        if words not in self._known:
+            self._known[words] = None
+            with contextlib.suppress(InputError), warnings.catch_warnings():
+                warnings.simplefilter("ignore", InputWarning)
+                training = self._build(self._config.with_setting(setting))
+                if not differences(self._training, training):
+                    self._known[words] = numbers_of(training)
+        return self._known[words]
 
 
 def _built(build: Build[ConfigT], config: ConfigT) -> list[Training]:

@@ -12,16 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
-
+from jaxq import envs
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
-from jaxq.runs.devices import device_of, use_device
+from jaxq.runs.devices import device_of, spread, state_shape, use_device
 from jaxq.runs.directory import RunDirectory, going_on, load_config, provenance, to_json, write_json
 from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
-from jaxq.runs.population import assemble, member_keys
+from jaxq.runs.population import Renumbering, assemble
 from jaxq.runs.session import Session
 from jaxq.runs.sinks import require_tracker
 from jaxq.training import Plan, Training
@@ -58,7 +57,8 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
       DivergedError: if a metric becomes NaN or infinite.
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
-    with Interruption() as told:
+    # The environments of members whose numbers change are the same.
+    with Interruption() as told, envs.shared():
         return _run(build, config, told)
 
 
@@ -67,20 +67,22 @@ def _run(build: Callable[[ConfigT], Training], config: ConfigT, told: Interrupti
     experiment = script.stem
     config = going_on(config, experiment)
     use_device(config.device)
-    assembly = assemble(build, config)
+    _require_population(config)
+    assembly = spread(assemble(build, config), config)
     training = assembly.training
+    renumbering = Renumbering(build, config, getattr(training, "whole", training))
     plan = plan_of(training, config)
     path = config.run_dir or default_run_dir(config, experiment)
     config = dataclasses.replace(config, run_dir=path)
-    state_shape = jax.eval_shape(training.init, member_keys(config))
+    shape = state_shape(assembly, config)
     require_tracker(config.track)
     if config.init_from is not None and not config.resume:
-        learned_by(config.init_from, state_shape.agent)
-    parts, device = parts_of(training, state_shape), device_of(config)
+        learned_by(config.init_from, shape.agent)
+    parts, device = parts_of(training, shape), device_of(config)
     free = free_bytes(device)
     require_memory(config, parts, free)
     if not config.resume:
-        _require_disk(path, state_shape)
+        _require_disk(path, shape)
     directory = RunDirectory(path, resume=config.resume)
     try:
         if not config.resume:
@@ -90,7 +92,8 @@ def _run(build: Callable[[ConfigT], Training], config: ConfigT, told: Interrupti
             write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
         else:
             _note_extension(path, config)
-        with contextlib.closing(Session(config, script, assembly, plan, directory, state_shape, told)) as session:
+        session = Session(config, script, assembly, plan, directory, shape, renumbering, told)
+        with contextlib.closing(session):
             session.display.say(f"memory  {described(parts, device, free)}")
             return session.train()
     except Exception as error:
@@ -100,6 +103,14 @@ def _run(build: Callable[[ConfigT], Training], config: ConfigT, told: Interrupti
         raise
     finally:
         directory.close()
+
+
+def _require_population(config: Run) -> None:
+    """A controller needs members that differ."""
+    if config.make_controller() is not None:
+        require(config.num_members > 1, "controller", config.controller, "left out: there is a single member")
+        differing = any(member.setting for member in config.all_members)
+        require(differing, "controller", config.controller, "left out: members differ in no number")
 
 
 def _note_extension(path: Path, config: Run) -> None:
@@ -116,9 +127,9 @@ def _disk_is_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
-def _require_disk(path: Path, state_shape: PyTree) -> None:
+def _require_disk(path: Path, shape: PyTree) -> None:
     existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    needed = (KEPT + 1) * bytes_of(state_shape) / 1e6
+    needed = (KEPT + 1) * bytes_of(shape) / 1e6
     free = shutil.disk_usage(existing).free / 1e6
     require(
         free >= needed,

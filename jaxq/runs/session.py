@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxq.configs import Run
-from jaxq.errors import DivergedError
+from jaxq.configs import Member, Run
+from jaxq.errors import DivergedError, require, warn
 from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.devices import device_of
@@ -20,11 +20,14 @@ from jaxq.runs.display import Display
 from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, readable
 from jaxq.runs.pace import Pace
-from jaxq.runs.plots import load_curve, plot_curves
-from jaxq.runs.population import Assembly, member_keys
-from jaxq.runs.programs import Programs, compiled
+from jaxq.runs.plots import load_curves, merge, plot_curves
+from jaxq.runs.population import Assembly, Renumbering, member_keys
+from jaxq.runs.profile import EVALUATION_SECONDS, Profiler, Report, alone
+from jaxq.runs.profile import FOLDER as PROFILE
+from jaxq.runs.programs import Programs, compiled, turn_program
 from jaxq.runs.sinks import Sink, open_sinks
 from jaxq.training import ChunkState, Plan, TrainState
+from jaxq.training.controllers import Turn
 from jaxq.types import Metrics, PyTree
 
 # Metrics that are NaN where nothing was there to average; any other NaN means that learning has diverged.
@@ -61,6 +64,11 @@ class Progress:
         return self.chunk, self.done, self.unlogged is None
 
 
+def _first_of(values: jax.Array) -> int:
+    """A member's, of those that are on this host."""
+    return int(values.addressable_shards[0].data[0])
+
+
 class Session:
     """One process's share of a run."""
 
@@ -72,6 +80,7 @@ class Session:
         plan: Plan,
         directory: RunDirectory,
         state_shape: PyTree,
+        renumbering: Renumbering,
         told: Interruption,
     ):
         self.config, self.assembly, self.plan = config, assembly, plan
@@ -88,8 +97,12 @@ class Session:
         self.chunk_seconds: list[float] = []
         self.evaluation_seconds = 0.0
         self.since = self.begun  # when the last metrics were there, or whatever came after them was done
+        self.profiler: Profiler | None = None
         self.pace, self.evaluation_pace = Pace(self.training.block(plan.iterations)), Pace()
         self.diverged: list[int | None] = [None] * config.num_members  # the step at which each member was found so
+        self.renumbering, self.controller = renumbering, config.make_controller()
+        self.members = config.all_members  # with the numbers that they have now
+        self.remembered: dict[str, Any] = {}  # by the controller
 
     def close(self) -> None:
         """Release what the session holds."""
@@ -104,14 +117,17 @@ class Session:
         self.told.before_leaving.append(self._leave_at_once)
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
-        # The warm-up goes on while the rest is compiled.
-        started = None if self.config.resume else self._start()
         begun = time.monotonic()
         programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
+        if self.controller is not None:
+            self.turn_program = turn_program(self.assembly, self.state_shape)
         self.compile_seconds = time.monotonic() - begun
-        progress = started or self._resume(programs)
+        progress = self._resume(programs) if self.config.resume else self._start(programs)
         jax.block_until_ready(progress.state)
         self.told.hold()
+        if self.config.profile:
+            folder, unit = self.directory.path / PROFILE, self.training.block(self.plan.iterations)
+            self.profiler = Profiler(folder, programs.advance_chunk.as_text(), unit)
         self.display.start(self._step(progress))
         self._loop(programs, progress)
         return self._finish()
@@ -125,20 +141,26 @@ class Session:
             f"python {self.script} --run-dir {self.directory.path} --resume"
         )
 
-    def _start(self) -> Progress:
-        state = jax.jit(self.training.init)(member_keys(self.config), self.assembly.numbers)
-        if self.config.init_from is not None:
-            state = state.replace(agent=learned_by(self.config.init_from, state.agent))
-        return Progress(jax.jit(self.training.warm_up, donate_argnums=0)(state))
+    def _start(self, programs: Programs) -> Progress:
+        def learned(state: PyTree) -> PyTree:
+            if self.config.init_from is None:
+                return state
+            return state.replace(agent=learned_by(self.config.init_from, state.agent))
+
+        return Progress(programs.start(member_keys(self.config), learned))
 
     def _resume(self, programs: Programs) -> Progress:
         if self.checkpoints.empty:
             self.directory.rewind(-1)
             self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
-            return self._start()
+            return self._start(programs)
         state, under_way, notes = self.checkpoints.restore(self.state_shape, programs.chunk_shape)
         progress = Progress(state, int(notes["chunk"]), under_way, int(notes["done"]), notes["unlogged"])
+        members = tuple(Member.from_json(member) for member in notes["members"])
+        same = self.controller is not None or members == self.members
+        require(same, "run_dir", str(self.directory.path), "of this population: its checkpoint is of another")
         self.earlier_seconds, self.diverged = notes["wall_seconds"], notes["diverged"]
+        self.members, self.remembered = members, notes["controller"]
         self.directory.rewind(self.plan.steps_after(progress.chunk) - (progress.unlogged is not None))
         self.display.say(f"{self.directory.path}: resumed at step {self._step(progress):,}")
         if not self.training.environment.resumable and progress.chunk < self.plan.chunks:
@@ -170,8 +192,10 @@ class Session:
                 evaluated = self._evaluate(programs, now.state)
                 if evaluated is None:  # told to stop in the middle of it
                     break
-                self._log(now.chunk, {**now.unlogged, **evaluated})
-                now.unlogged = None
+                values = {**now.unlogged, **evaluated}
+                turn = self._decided(now.chunk, values)
+                self._log(now.chunk, values, turn)
+                now.state, now.unlogged = self._turned(now.state, turn), None
             if time.monotonic() - saved_at >= 60.0 * self.config.checkpoint_minutes:
                 # The metrics come first: a checkpoint is never ahead of them, nor of a NaN in them.
                 if pending is not None:
@@ -204,10 +228,21 @@ class Session:
         if now.under_way is None:
             now.under_way = programs.begin_chunk(now.state)
         left = self.plan.iterations - now.done
-        count = min(self.pace.count, left)
-        now.state, now.under_way, done = programs.advance_chunk(now.state, now.under_way, np.int32(count))
+        wanted = self.profiler.count if self.profiler else None
+        count = min(wanted or self.pace.count, left)
+
+        def advance() -> Any:
+            return programs.advance_chunk(now.state, now.under_way, np.int32(count))
+
+        if self.profiler and wanted:
+            jax.block_until_ready(now.under_way)
+            now.state, now.under_way, done = self.profiler.watch(count, advance)
+        else:
+            now.state, now.under_way, done = advance()
         if pending is not None:
             self._log(pending[0], self._take(pending[1]))
+        if self.profiler and wanted and self.profiler.shares:
+            self._tell_profile(programs, now.state)
         if count < left:
             begun = time.monotonic()
             jax.block_until_ready(done)
@@ -217,6 +252,61 @@ class Session:
         now.state, metrics = programs.end_chunk(now.state, now.under_way)
         now.under_way, now.done, now.chunk = None, 0, now.chunk + 1
         return metrics
+
+    def _decided(self, chunk: int, values: Values) -> Turn | None:
+        """What the controller has the lanes go on with, if it is asked after this chunk."""
+        if self.controller is None or chunk == self.plan.chunks:
+            return None
+        evaluations = sum(self.plan.evaluates(c) for c in range(1, chunk + 1))
+        if evaluations % self.controller.period:
+            return None
+        self._note_diverged(values, self.plan.steps_after(chunk))
+        alive = [step is None for step in self.diverged]
+        scores = np.where(alive, np.nan_to_num(values["eval_return"], nan=-np.inf), -np.inf)
+        rng = np.random.default_rng([self.config.seed, chunk])
+        turn, self.remembered = self.controller.turn(
+            self._whole_settings(), scores, self.remembered, self.renumbering.allows, rng
+        )
+        return turn
+
+    def _turned(self, state: PyTree, turn: Turn | None) -> PyTree:
+        """The state after a turn."""
+        if turn is None or turn.source == list(range(len(self.members))):
+            return state
+        changed = [lane != source for lane, source in enumerate(turn.source)]
+        pairs = zip(self.members, turn.settings, changed, strict=True)
+        self.members = tuple(Member(m.seed, setting) if new else m for m, setting, new in pairs)
+        self.diverged = [None if new else step for step, new in zip(self.diverged, changed, strict=True)]
+        numbers = self.renumbering.numbers(self.members)
+        return self.turn_program(state, np.array(turn.source, np.int32), numbers)
+
+    def _tell_profile(self, programs: Programs, state: TrainState) -> None:
+        """Where the time goes, and what parts take alone; the state is left as it is."""
+        assert self.profiler is not None
+        assert self.profiler.shares is not None
+        begun = time.monotonic()
+        evaluation, more = programs.begin_evaluation(state), True
+        while more and not self.told and time.monotonic() - begun < EVALUATION_SECONDS:
+            evaluation, unfinished = programs.evaluate(state, evaluation, np.int32(self.evaluation_pace.count))
+            more = bool(unfinished)
+        seconds = time.monotonic() - begun
+        if self.told:
+            return
+        steps = self.plan.steps_per_chunk // self.plan.iterations * self.config.num_members
+        program, unit = programs.advance_chunk.as_text(), self.training.block(self.plan.iterations)
+        products, environment = alone(program, unit, self.renumbering.apart(), steps)
+        report = Report(
+            self.profiler.shares,
+            self.profiler.slowdown,
+            self.plan.iterations,
+            (seconds, not more),
+            self.plan.chunks_per_evaluation,
+            products,
+            environment,
+        )
+        write_json(self.directory.path / "profile.json", report.to_json())
+        self.display.say(f"{report}\ntrace  {self.directory.path / PROFILE}, for ui.perfetto.dev")
+        self.since = time.monotonic()
 
     def _evaluate(self, programs: Programs, state: PyTree) -> Values | None:
         """Test the members, part by part; None if the run is told to stop before the end."""
@@ -230,10 +320,10 @@ class Session:
             more = bool(unfinished)
             if more:  # and not cut short by the end of all episodes
                 self.evaluation_pace.took(count, time.monotonic() - since)
-            self.display.evaluating(int(evaluation.time), self.training.evaluation.longest)
+            self.display.evaluating(_first_of(evaluation.time), self.training.evaluation.longest)
         self.since = time.monotonic()
         self.evaluation_seconds += self.since - begun
-        return _on_the_host(self.training.evaluation.result(evaluation))
+        return _on_the_host(programs.evaluated(evaluation))
 
     def _take(self, metrics: Metrics) -> Values:
         """Wait for a chunk's metrics."""
@@ -244,8 +334,8 @@ class Session:
         self.since = now
         return values
 
-    def _log(self, chunk: int, values: Values) -> None:
-        """Write down a chunk's metrics."""
+    def _log(self, chunk: int, values: Values, turn: Turn | None = None) -> None:
+        """Write down a chunk's metrics, and what the controller has decided by them."""
         step = self.plan.steps_after(chunk)
         self._note_diverged(values, step)
         values = {
@@ -255,7 +345,9 @@ class Session:
         nothing = [None] * self.config.num_members
         missing = {name: nothing for name in ("eval_return", "eval_length") if name not in values}
         wall_seconds = round(self._wall_seconds(time.monotonic()), 3)
-        line = finite_or_null({"step": step, **values, **missing, "wall_seconds": wall_seconds})
+        source = {} if turn is None else {"source": turn.source}
+        told = {**values, **missing, **self._settings(), **source, "wall_seconds": wall_seconds}
+        line = finite_or_null({"step": step, **told})
         self.directory.log(line)
         for sink in self.sinks:
             sink.log(line)
@@ -281,9 +373,19 @@ class Session:
             for i in new:
                 self.display.say(f"member {i} ({self._row(i)}) has diverged at step {step:,} and is frozen")
 
+    def _settings(self) -> dict[str, list[Any]]:
+        """Of each field that members have of their own, every member's value."""
+        settings = self._whole_settings()
+        return {f"setting/{name}": [setting[name] for setting in settings] for name in settings[0]}
+
+    def _whole_settings(self) -> list[dict[str, Any]]:
+        """Each member's value of every field that some members have of their own."""
+        names = sorted({name for member in self.members for name in member.setting})
+        return [{name: m.setting.get(name, getattr(self.config, name)) for name in names} for m in self.members]
+
     def _row(self, member: int) -> str:
         """A member in words."""
-        return ", ".join(f"{name} {value}" for name, value in self.config.all_members[member].to_json().items())
+        return ", ".join(f"{name} {value}" for name, value in self.members[member].to_json().items())
 
     def _save(self, now: Progress) -> None:
         self.directory.sync()
@@ -293,6 +395,8 @@ class Session:
             "wall_seconds": self._wall_seconds(time.monotonic()),
             "unlogged": now.unlogged,
             "diverged": self.diverged,
+            "members": [member.to_json() for member in self.members],
+            "controller": self.remembered,
         }
         self.checkpoints.save(now.state, notes, now.under_way)
 
@@ -300,7 +404,9 @@ class Session:
         self.display.stop()
         # The last evaluation and no earlier one, though it may not be finite.
         returns = read_metrics(self.directory.path)[-1]["eval_return"]
-        finite = None not in returns
+        lost = sum(step is not None for step in self.diverged)
+        counted = [score for score, step in zip(returns, self.diverged, strict=True) if step is None]
+        finite = None not in counted
         speed = self._steps_per_second()
         device = device_of(self.config)
         summary = {
@@ -309,12 +415,13 @@ class Session:
             "total_steps": self.plan.total_steps,
             "num_seeds": self.config.num_seeds,
             "members": [
-                {"seed": member.seed, "setting": dict(member.setting), "return": score, "diverged": lost}
-                for member, score, lost in zip(self.config.all_members, returns, self.diverged, strict=True)
+                {"seed": member.seed, "setting": dict(member.setting), "return": score, "diverged": step}
+                for member, score, step in zip(self.members, returns, self.diverged, strict=True)
             ],
             "returns": returns,
-            "return_mean": float(np.mean(returns)) if finite else None,
-            "return_iqm": interquartile_mean(np.array(returns)) if finite else None,
+            # Of what has diverged there is no return, and means over the others would say too much.
+            "return_mean": float(np.mean(returns)) if finite and not lost else None,
+            "return_iqm": interquartile_mean(np.array(returns)) if finite and not lost else None,
             "env_steps_per_second": speed,
             "updates_per_second": None if speed is None else speed * self.training.updates_per_step,
             "compile_seconds": self.compile_seconds,
@@ -324,11 +431,16 @@ class Session:
         }
         write_json(self.directory.path / "summary.json", summary)
         picture = self.directory.path / "curve.png"
-        if any(None not in line["eval_return"] for line in read_metrics(self.directory.path)):
-            plot_curves([load_curve(self.directory.path)], picture)
-        seeds = f" over {len(returns)} seeds" if len(returns) > 1 else ""
-        mean = f"{np.mean(returns):.4g} (mean return of the last evaluation{seeds})" if finite else ""
+        curves = load_curves(self.directory.path)
+        if curves:
+            plot_curves(merge(curves), picture)
+        kind = "members" if self.config.population else "seeds"
+        over = f" over {len(counted)} {kind}" if len(returns) > 1 else ""
+        mean = f"{np.mean(counted):.4g} (mean return of the last evaluation{over})" if finite else ""
         score = mean or "- (the last evaluation is not finite)"
+        if lost:
+            rows = "; ".join(self._row(i) for i, step in enumerate(self.diverged) if step is not None)
+            warn(f"{lost} of {len(returns)} members diverged and were frozen: {rows}")
         self.display.say(
             f"score  {score}\nspeed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\ncurve  {picture}"
         )

@@ -2,7 +2,20 @@
 
 from jaxq.training.evaluation import Evaluation, EvaluationState
 from jaxq.training.loop import ChunkState, Plan, Training, TrainState
+from jaxq.training.meshes import Spread, mesh_of, most_devices
 from jaxq.training.off_policy import OffPolicy
 from jaxq.training.on_policy import OnPolicy
 
-__all__ = ["ChunkState", "Evaluation", "EvaluationState", "OffPolicy", "OnPolicy", "Plan", "TrainState", "Training"]
+__all__ = [
+    "ChunkState",
+    "Evaluation",
+    "EvaluationState",
+    "OffPolicy",
+    "OnPolicy",
+    "Plan",
+    "Spread",
+    "TrainState",
+    "Training",
+    "mesh_of",
+    "most_devices",
+]

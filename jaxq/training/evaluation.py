@@ -28,7 +28,7 @@ class EvaluationState(struct.PyTreeNode):
       key: [N] of acting.
       playing: [N * episodes] bool, whose episode has not ended.
       returns, lengths: [N * episodes] so far.
-      time: int32, steps of every environment so far.
+      time: [N] int32, steps of every environment so far.
     """
 
     env: PyTree
@@ -75,11 +75,11 @@ class Evaluation:
         env, timestep = self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, episodes))(reset_keys)))
         memory = jax.vmap(lambda _: agent.init_memory(episodes))(jnp.arange(members))
         zeros = jnp.zeros(batch, jnp.float32)
-        return EvaluationState(env, timestep, memory, act_keys, zeros == 0, zeros, zeros, jnp.int32(0))
+        return EvaluationState(env, timestep, memory, act_keys, zeros == 0, zeros, zeros, jnp.zeros(members, jnp.int32))
 
     def unfinished(self, state: EvaluationState) -> jax.Array:
         """[] bool: whether an episode is still played and within the limit."""
-        return state.playing.any() & (state.time < self.longest)
+        return state.playing.any() & (state.time < self.longest).all()
 
     def advance(self, agent: Actor, agent_state: PyTree, state: EvaluationState, steps: jax.Array) -> EvaluationState:
         """One part: so many steps, or fewer if all episodes end. How an evaluation is cut changes no bit.
@@ -95,7 +95,7 @@ class Evaluation:
         until = state.time + steps
 
         def step(now: EvaluationState) -> EvaluationState:
-            step_keys = jax.vmap(jax.random.fold_in, (0, None))(now.key, now.time)
+            step_keys = jax.vmap(jax.random.fold_in)(now.key, now.time)
             action, memory = exploit(agent_state, now.memory, by_lane(now.timestep, members), step_keys)
             env, timestep = self.environment.step(now.env, flat(action))
             playing = now.playing & ~timestep.first  # an episode that is broken off counts with what it came to
@@ -110,7 +110,7 @@ class Evaluation:
                 now.time + 1,
             )
 
-        return jax.lax.while_loop(lambda now: self.unfinished(now) & (now.time < until), step, state)
+        return jax.lax.while_loop(lambda now: self.unfinished(now) & (now.time < until).all(), step, state)
 
     def result(self, state: EvaluationState) -> dict[str, jax.Array]:
         """`eval_return` and `eval_length` of a finished evaluation, each [N]."""

@@ -7,7 +7,7 @@ and the count of what has been done. So how often something is logged, evaluated
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,7 @@ class ChunkState(struct.PyTreeNode):
     Attributes:
       metrics: [N, iterations] of each iteration, zero where it is still to come.
       done: int32, iterations done.
-      before: agents and memories when it began, to which a member that diverges returns; `()` of a single member.
+      before: agents and memories when it began, to which a member that diverges returns, [N, ...].
     """
 
     metrics: Metrics
@@ -164,6 +164,9 @@ class Training(Protocol):
     ) -> tuple[EvaluationState, jax.Array]:
         """Go on with it for so many steps of every environment, [] int32; also whether there is more to do, [] bool."""
 
+    def evaluated(self, evaluation: EvaluationState) -> Metrics:
+        """What came of a finished evaluation; every metric is [N]."""
+
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """A restored state whose environments could not be saved."""
 
@@ -222,7 +225,7 @@ class Loop:
 
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """See `Training.with_fresh_episodes`."""
-        env, timestep = self._fresh_episodes(_counted(_streams(state.key, "fresh episodes"), state.iteration))
+        env, timestep = self._fresh_episodes(counted_streams(state.key, "fresh episodes", state.iteration))
         statistics = EpisodeStatistics.start(self.environment.num_envs)
         return state.replace(env=env, timestep=timestep, statistics=statistics)
 
@@ -231,7 +234,7 @@ class Loop:
 
     def train_chunk(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """See `Training.train_chunk`: `begin_chunk`, `advance_chunk` and `end_chunk` as one program."""
-        before = self._before(state)
+        before = (state.agent, state.memory)
         state, metrics = self._members(state, jnp.int32(0), jnp.int32(iterations), iterations)
         return self.end_chunk(state, ChunkState(metrics, jnp.int32(iterations), before))
 
@@ -246,10 +249,7 @@ class Loop:
         part = functools.partial(self._members, iterations=iterations)
         _, metrics = jax.eval_shape(part, state, jnp.int32(0), jnp.int32(0))
         metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics)
-        return ChunkState(metrics, jnp.int32(0), self._before(state))
-
-    def _before(self, state: TrainState) -> PyTree:
-        return (state.agent, state.memory) if self.num_members > 1 else ()
+        return ChunkState(metrics, jnp.int32(0), (state.agent, state.memory))
 
     def advance_chunk(self, state: TrainState, chunk: ChunkState, count: jax.Array) -> tuple[TrainState, ChunkState]:
         """See `Training.advance_chunk`."""
@@ -262,8 +262,7 @@ class Loop:
     def end_chunk(self, state: TrainState, chunk: ChunkState) -> tuple[TrainState, Metrics]:
         """See `Training.end_chunk`."""
         metrics = jax.tree.map(lambda leaf: jax.lax.map(lambda own: own.mean(axis=-1), leaf), chunk.metrics)
-        if self.num_members > 1:
-            state, metrics = _with_diverged_frozen(chunk.before, state, metrics)
+        state, metrics = _with_diverged_frozen(chunk.before, state, metrics)
         statistics, episodes = state.statistics.report(self.num_members)
         return state.replace(statistics=statistics), {**metrics, **episodes}
 
@@ -280,16 +279,34 @@ class Loop:
         if self.num_members == 1 or not platforms.on_cpu() or not self.environment.resumable:
             state, metrics = self._iterate(state, done, count, iterations)
         else:
-            environment = self.environment.share(self.num_members)
-            alone = dataclasses.replace(self, environment=environment, num_members=1)
+            alone = self.share(self.num_members)
             part = functools.partial(alone._iterate, done=done, count=count, iterations=iterations)
-            state, metrics = in_turn(part, self.num_members, self._member_axes, state)
+            state, metrics = in_turn(part, self.num_members, self.member_axes, state)
         return state.replace(iteration=start + count), metrics
 
+    def share(self, parts: int) -> Self:
+        """The training of one of so many equal parts of the members."""
+        return dataclasses.replace(
+            self,
+            environment=self.environment.share(parts),
+            evaluation=dataclasses.replace(self.evaluation, environment=self.evaluation.environment.share(parts)),
+            num_members=self.num_members // parts,
+        )
+
     @property
-    def _member_axes(self) -> TrainState:
+    def member_axes(self) -> TrainState:
         """Where members are in a `TrainState`; None for what they share."""
         return TrainState(0, 0, 0, 0, 0, 0, 0, 0, None)  # type: ignore[arg-type]
+
+    @property
+    def environment_axes(self) -> PyTree:
+        """Where environments are in each leaf of a member's replay; None where in none."""
+        return ()
+
+    @property
+    def batch_size(self) -> int:
+        """Samples that an update learns from."""
+        raise NotImplementedError
 
     def _iterate(
         self, state: TrainState, done: jax.Array, count: jax.Array, iterations: int
@@ -336,11 +353,16 @@ class Loop:
     def _observed(self, agent: PyTree, memory: PyTree, timestep: TimeStep) -> tuple[PyTree, PyTree]:
         """The members' states and memories after a time step [N, E, ...] was shown to those that look."""
         observe = functools.partial(observed, self.agent)
-        return over_lanes(observe, self.num_members)(agent, memory, timestep)
+        with jax.named_scope("learning"):
+            return over_lanes(observe, self.num_members)(agent, memory, timestep)
+
+    def evaluated(self, evaluation: EvaluationState) -> Metrics:
+        """See `Training.evaluated`."""
+        return self.evaluation.result(evaluation)
 
     def begin_evaluation(self, state: TrainState) -> EvaluationState:
         """See `Training.begin_evaluation`."""
-        return self.evaluation.begin(self.agent, _counted(_streams(state.key, "evaluations"), state.iteration))
+        return self.evaluation.begin(self.agent, counted_streams(state.key, "evaluations", state.iteration))
 
     def evaluate(
         self, state: TrainState, evaluation: EvaluationState, steps: jax.Array
@@ -376,6 +398,11 @@ def _streams(keys: jax.Array, name: str) -> jax.Array:
 def _counted(keys: jax.Array, count: jax.Array) -> jax.Array:
     """[N] keys at a count of what has been done."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, count)
+
+
+def counted_streams(keys: jax.Array, name: str, count: jax.Array) -> jax.Array:
+    """[N] the keys of a stream at a count of what has been done."""
+    return _counted(_streams(keys, name), count)
 
 
 def keys_over_time(keys: jax.Array, name: str, start: jax.Array, count: int) -> jax.Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxq.agents.base import Agent
 from jaxq.errors import require
 from jaxq.lanes import by_lane, flat, over_lanes
+from jaxq.meshes import over_data
 from jaxq.replay import Replay
 from jaxq.training.loop import Loop, Plan, TrainState, keys_over_time
 from jaxq.training.numbers import with_numbers
@@ -103,8 +104,19 @@ class OffPolicy(Loop):
         return jax.lax.scan(step, state, (sample_keys, watch_keys))[0]
 
     @property
-    def _member_axes(self) -> TrainState:
-        return super()._member_axes.replace(replay=self.replay.population_axes)
+    def member_axes(self) -> TrainState:
+        """See `Loop.member_axes`."""
+        return super().member_axes.replace(replay=self.replay.population_axes)
+
+    @property
+    def environment_axes(self) -> PyTree:
+        """See `Loop.environment_axes`."""
+        return self.replay.environment_axes
+
+    @property
+    def batch_size(self) -> int:
+        """See `Loop.batch_size`."""
+        return self.replay.batch_size
 
     def _keys(self, state: TrainState, iterations: int) -> PyTree:
         def keys(name: str, each: int) -> jax.Array:
@@ -121,22 +133,26 @@ class OffPolicy(Loop):
 
     def _act(self, state: TrainState, keys: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
         act = over_lanes(self.agent.act, self.num_members)
-        return act(state.agent, state.memory, by_lane(state.timestep, self.num_members), keys)
+        with jax.named_scope("acting"):
+            return act(state.agent, state.memory, by_lane(state.timestep, self.num_members), keys)
 
     def _collect(self, state: TrainState, choose: Any, keys: Any) -> TrainState:
         """One step of every environment with what `choose(state, keys)` has each member do, remember and record."""
         action, memory, record = choose(state, keys)
-        env, following = self.environment.step(state.env, flat(action))
+        with jax.named_scope("environment"):
+            env, following = self.environment.step(state.env, flat(action))
         axes = self.replay.population_axes
         add = over_lanes(self.replay.add, self.num_members, (axes, 0, 0, 0, 0), axes)
         timestep, arrived = by_lane((state.timestep, following), self.num_members)
         agent, memory = self._observed(state.agent, memory, arrived)
+        with jax.named_scope("replay"):
+            replay = add(state.replay, timestep, action, record, arrived)
         return state.replace(
             agent=agent,
             memory=memory,
             env=env,
             timestep=following,
-            replay=add(state.replay, timestep, action, record, arrived),
+            replay=replay,
             statistics=state.statistics.observe(state.timestep, following),
         )
 
@@ -145,7 +161,16 @@ class OffPolicy(Loop):
         agent, replay = learner
         axes, members = self.replay.population_axes, self.num_members
         sample_keys, update_keys = keys
-        batch = over_lanes(self.replay.sample, members, (axes, 0))(replay, sample_keys)
-        agent, metrics, priority = over_lanes(self.agent.update, members, heavy=True)(agent, batch, update_keys)
-        replay = over_lanes(self.replay.update_priorities, members, (axes, 0, 0), axes)(replay, batch.index, priority)
+        with jax.named_scope("replay"):
+            batch = over_lanes(self._sample, members, (axes, 0))(replay, sample_keys)
+        with jax.named_scope("learning"):
+            agent, metrics, priority = over_lanes(self.agent.update, members, heavy=True)(agent, batch, update_keys)
+        update = over_lanes(self.replay.update_priorities, members, (axes, 0, 0), axes)
+        with jax.named_scope("replay"):
+            replay = update(replay, batch.index, priority)
         return (agent, replay), metrics
+
+    def _sample(self, replay: PyTree, key: jax.Array) -> Any:
+        """A member's batch, laid over the devices that share its work."""
+        batch: Any = self.replay.sample(replay, key)
+        return jax.tree.map(lambda axis, part: over_data(part, axis), batch.batch_axes, batch)

@@ -34,6 +34,11 @@ class OnPolicy(Loop):
         """Updates of a member for each of its environment steps."""
         return self.agent.updates_per_rollout / (self.rollout_steps * self.envs_per_member)
 
+    @property
+    def batch_size(self) -> int:
+        """See `Loop.batch_size`: all environments, whose order is another in every epoch."""
+        return self.envs_per_member
+
     def plan(self, total_steps: int, num_chunks: int, num_evaluations: int) -> Plan:
         """See `Training.plan`."""
         return self._plan(total_steps, self.rollout_steps * self.envs_per_member, 0, num_chunks, num_evaluations)
@@ -64,7 +69,8 @@ class OnPolicy(Loop):
             lambda axis, tree: jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), tree), axes, rollout
         )
         update = over_lanes(self.agent.update, self.num_members, heavy=True)
-        agent, metrics = update(state.agent, rollout, update_keys)
+        with jax.named_scope("learning"):
+            agent, metrics = update(state.agent, rollout, update_keys)
 
         def show(now: tuple[PyTree, PyTree], timestep: TimeStep) -> tuple[tuple[PyTree, PyTree], None]:
             return self._observed(*now, timestep), None
@@ -76,8 +82,10 @@ class OnPolicy(Loop):
         """One step of every environment; also what was seen, done and recorded, by member."""
         timestep = by_lane(state.timestep, self.num_members)
         act = over_lanes(self.agent.act, self.num_members)
-        action, memory, record = act(state.agent, state.memory, timestep, keys)
-        env, following = self.environment.step(state.env, flat(action))
+        with jax.named_scope("acting"):
+            action, memory, record = act(state.agent, state.memory, timestep, keys)
+        with jax.named_scope("environment"):
+            env, following = self.environment.step(state.env, flat(action))
         statistics = state.statistics.observe(state.timestep, following)
         state = state.replace(memory=memory, env=env, timestep=following, statistics=statistics)
         return state, (timestep, action, record)

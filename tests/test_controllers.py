@@ -1,0 +1,246 @@
+"""Population-based training and halving: what they decide, and what becomes of the state."""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxq.errors import InputError
+from jaxq.runs import parse
+from jaxq.runs.directory import read_metrics
+from jaxq.runs.plots import load_curves
+from jaxq.runs.population import assemble, member_keys
+from jaxq.runs.several import train
+from jaxq.training.controllers import NEW, Halving, PopulationBased
+from jaxq.training.turns import leaves_of_numbers, turned
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "experiments" / "discrete"))
+import dqn  # noqa: E402
+
+SMALL = [
+    *("--total-steps", "700", "--num-logs", "6", "--num-evaluations", "6", "--eval-episodes", "1", "--num-envs", "2"),
+    *("--warmup-steps", "100", "--batch-size", "8", "--hidden-widths", "8", "--epsilon-steps", "300"),
+    *("--replay-capacity", "1000", "--n-step", "2", "--target-period", "20", "--priority-exponent", "0.5"),
+    *("--learning-rate-final", "None", "--learning-rate", "1e-3", "2e-3", "--importance-exponent", "0.4", "0.8"),
+]
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def anything(setting):
+    return True
+
+
+def test_the_worst_are_replaced_by_perturbed_copies_of_the_best():
+    settings = [{"rate": 10.0**-i, "period": 100 * (i + 1)} for i in range(8)]
+    scores = np.array([3.0, 8.0, 1.0, 7.0, 2.0, 5.0, -np.inf, 4.0])
+    turn, _ = PopulationBased(0.25, 1.2).turn(settings, scores, {}, anything, rng())
+    assert [lane for lane in range(8) if turn.source[lane] != lane] == [2, 6]
+    for lane in range(8):
+        source = turn.source[lane]
+        if lane in (2, 6):
+            assert source in (1, 3)
+            assert turn.settings[lane]["rate"] / settings[source]["rate"] in (
+                pytest.approx(1.2),
+                pytest.approx(1 / 1.2),
+            )
+            assert turn.settings[lane]["period"] in (round(settings[source]["period"] * f) for f in (1.2, 1 / 1.2))
+            assert isinstance(turn.settings[lane]["period"], int)
+        else:
+            assert turn.settings[lane] == settings[lane]
+
+
+def test_both_ways_and_every_one_of_the_best_come_up():
+    settings = [{"rate": 1.0 + i} for i in range(10)]
+    found = set()
+    for seed in range(60):
+        turn, _ = PopulationBased(0.2).turn(settings, np.arange(10.0), {}, anything, rng(seed))
+        assert set(np.flatnonzero(np.array(turn.source) != np.arange(10))) == {0, 1}
+        found |= {
+            (turn.source[i], round(turn.settings[i]["rate"] / settings[turn.source[i]]["rate"], 3)) for i in (0, 1)
+        }
+    assert found == {(source, factor) for source in (8, 9) for factor in (1.2, 0.833)}
+
+
+def test_numbers_that_are_not_allowed_stay_and_nobody_copies_who_has_no_score():
+    settings = [{"discount": 0.9, "rate": 1.0}, {"discount": 0.99, "rate": 1.0}]
+    for seed in range(10):
+        turn, _ = PopulationBased(0.5, 1.2).turn(
+            settings, np.array([0.0, 1.0]), {}, lambda s: s["discount"] <= 1, rng(seed))  # fmt: skip
+        assert turn.source == [1, 1]
+        assert turn.settings[0]["discount"] in (0.99, pytest.approx(0.99 / 1.2))
+    turn, _ = PopulationBased(0.5).turn(settings, np.full(2, -np.inf), {}, anything, rng())
+    assert turn.source == [0, 1]
+
+
+def test_halving_stops_whoever_is_not_among_the_best_at_its_rung():
+    """By brute force: every member is compared with all that have ever been as old as it."""
+    settings = [{"rate": rate, "steps": 100} for rate in (1e-4, 1e-3, 1e-2, 1e-1)]
+    halving, memory, draws = Halving(0.5), {}, rng(1)
+    seen, ages = {}, [0] * 4
+    for _ in range(12):
+        scores = draws.normal(size=4)
+        scores[draws.integers(4)] = -np.inf
+        for lane in range(4):
+            seen.setdefault(ages[lane], []).append(max(scores[lane], -1e300))
+        turn, memory = halving.turn(settings, scores, memory, anything, draws)
+        memory = json.loads(json.dumps(memory))
+        for lane in range(4):
+            better = sum(score > scores[lane] for score in seen[ages[lane]])
+            stays = np.isfinite(scores[lane]) and better < max(len(seen[ages[lane]]) // 2, 1)
+            assert turn.source[lane] == (lane if stays else NEW)
+            assert (turn.settings[lane] == settings[lane]) == stays
+            assert 1e-4 <= turn.settings[lane]["rate"] <= 1e-1
+            assert turn.settings[lane]["steps"] == 100
+            ages[lane] = ages[lane] + 1 if stays else 0
+        settings = turn.settings
+
+
+def test_new_members_are_drawn_evenly_on_a_logarithmic_scale():
+    halving = Halving(0.5)
+    settings = [{"rate": 1e-4}, {"rate": 1e-2}]
+    memory = {"space": {"rate": (1e-4, 1e-2)}, "rungs": [[9.0, 9.0, 9.0]], "ages": [0, 0]}
+    drawn = [
+        halving.turn(settings, np.zeros(2), memory, anything, rng(seed))[0].settings[0]["rate"] for seed in range(200)
+    ]
+    assert np.mean(np.array(drawn) < 1e-3) == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: PopulationBased(0.6), "turn_fraction is 0.6"),
+        (lambda: PopulationBased(factor=1.0), "perturbation is 1.0"),
+        (lambda: Halving(1.0), "turn_fraction is 1.0"),
+        (lambda: Halving(period=0), "turn_evaluations is 0"),
+    ],
+)
+def test_controllers_that_cannot_be_are_named(make, said):
+    with pytest.raises(InputError, match=said):
+        make()
+
+
+def config_of(*args):
+    return parse(dqn.Config, dqn.PRESETS, [*SMALL, *args])
+
+
+def lane_of(tree, lane):
+    return [np.asarray(leaf)[lane] for leaf in jax.tree.leaves(tree)]
+
+
+def test_a_turn_copies_what_is_learned_gives_numbers_and_begins_anew():
+    config = config_of()
+    assembly = assemble(dqn.build, config)
+    training, keys = assembly.training, member_keys(config)
+    state = jax.jit(training.warm_up)(jax.jit(training.init)(keys, assembly.numbers))
+    state, _ = jax.jit(lambda s: training.train_chunk(s, 20))(state)
+    state = state.replace(frozen=np.array([True, False, True, True]))
+    places = leaves_of_numbers(training, keys, assembly.numbers)
+    assert {"agent.hyper.learning_rate.initial", "replay.importance.initial"} <= set(jax.tree.leaves(places))
+    numbers = {path: values.copy() for path, values in assembly.numbers.items()}
+    numbers["agent.hyper.learning_rate.initial"] = np.array([5.0, 6.0, 7.0, 8.0], np.float32)
+    source = np.array([1, 1, NEW, 3], np.int32)
+    after = jax.jit(lambda *args: turned(training, places, *args))(state, source, numbers)
+    assert after.frozen.tolist() == [False, False, False, True]
+    np.testing.assert_array_equal(after.agent.hyper.learning_rate.initial, [5.0, 6.0, 7.0, 8.0])
+    bare = state.agent.replace(hyper=())
+    now = after.agent.replace(hyper=())
+    for ours, theirs in zip(lane_of(now, 0), lane_of(bare, 1), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for lane in (1, 3):
+        for ours, theirs in zip(lane_of(now, lane), lane_of(bare, lane), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert after.agent.updates.tolist() == [20, 20, 0, 20]
+    assert after.memory.tolist() == [state.memory[1], state.memory[1], 0, state.memory[3]]
+    np.testing.assert_array_equal(after.agent.params["params"]["head"]["Dense_0"]["kernel"][2],
+                                  after.agent.target_params["params"]["head"]["Dense_0"]["kernel"][2])  # fmt: skip
+    ring, old = after.replay.ring, state.replay.ring
+    for lane, theirs in enumerate((1, 1, 2, 3)):
+        np.testing.assert_array_equal(ring.observation[lane], old.observation[theirs])
+        np.testing.assert_array_equal(after.replay.tree.levels[0][lane], state.replay.tree.levels[0][theirs])
+    # What was copied ends where its own environments go on; all others are as they were.
+    sealed = training.replay.ring.seal(jax.tree.map(
+        lambda axis, leaf: leaf if axis is None else leaf[1], training.replay.ring.population_axes, old,
+        is_leaf=lambda x: x is None))  # fmt: skip
+    np.testing.assert_array_equal(ring.flags[0], sealed.flags)
+    np.testing.assert_array_equal(ring.flags[1:], old.flags[1:])
+    for name in ("env", "timestep", "statistics"):
+        for ours, theirs in zip(
+            jax.tree.leaves(getattr(after, name)), jax.tree.leaves(getattr(state, name)), strict=True
+        ):
+            if not jax.numpy.issubdtype(ours.dtype, jax.dtypes.prng_key):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+def test_every_number_of_every_kind_of_agent_is_found_in_its_state():
+    from test_experiments import load
+    from test_populations import config_for
+
+    for name in ("bbf", "i_dqn", "sac", "maxinforl", "mrq", "ppo", "avg", "revalued"):
+        module, config = config_for(name)
+        assembly = assemble(module.build, config)
+        places = leaves_of_numbers(assembly.training, member_keys(config), assembly.numbers)
+        missing = set(assembly.numbers) - set(jax.tree.leaves(places))
+        assert not missing, (load(name)[0].__name__, missing)
+
+
+@pytest.mark.parametrize("controller", ["pbt", "halving"])
+def test_a_controlled_run_stopped_in_the_middle_goes_on_to_the_same_end(controller, tmp_path, monkeypatch):
+    def lines(path):
+        return [{k: v for k, v in line.items() if k != "wall_seconds"} for line in read_metrics(path)]
+
+    whole = train(dqn.build, config_of("--controller", controller, "--run-dir", str(tmp_path / "whole")))
+    sources = [line["source"] for line in lines(tmp_path / "whole") if "source" in line]
+    assert len(sources) == 5
+    assert any(source != [0, 1, 2, 3] for source in sources)
+    rates = [line["setting/learning_rate"] for line in lines(tmp_path / "whole")]
+    assert rates[0] == [1e-3, 1e-3, 2e-3, 2e-3]
+    assert rates[-1] != rates[0]
+    assert [row["setting"]["learning_rate"] for row in whole["members"]] == rates[-1]
+    assert len(load_curves(tmp_path / "whole")) == 1, "all members are one setting"
+
+    from jaxq.runs.session import Session
+
+    log, stopped = Session._log, []
+
+    def stop_at_the_third(self, chunk, *args):
+        log(self, chunk, *args)
+        if chunk == 3 and not stopped:
+            stopped.append(True)
+            self.stop_signal = 15
+
+    begun = config_of("--controller", controller, "--run-dir", str(tmp_path / "stopped"))
+    monkeypatch.setattr(Session, "_log", stop_at_the_third)
+    with pytest.raises(SystemExit):
+        train(dqn.build, begun)
+    assert len(lines(tmp_path / "stopped")) == 3
+    again = parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(tmp_path / "stopped"), "--resume"])
+    assert train(dqn.build, again)["members"] == whole["members"]
+    assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--turn-fraction", "0.5"], "turn_fraction is 0.5, but must be left out with --controller none"),
+        (["--controller", "halving", "--perturbation", "2"], "perturbation is 2.0, but must be left out"),
+        (["--controller", "pbt", "--turn-fraction", "0.7"], r"turn_fraction is 0.7, but must be in \(0, 0.5\]"),
+    ],
+)
+def test_flags_that_a_controller_does_not_take_are_named(args, said):
+    with pytest.raises(InputError, match=said):
+        config_of(*args).make_controller()
+
+
+def test_a_controller_needs_members_that_differ(tmp_path):
+    plain = [*SMALL[: SMALL.index("--learning-rate")], "--controller", "pbt", "--run-dir", str(tmp_path / "run")]
+    for args, said in (([], "there is a single member"), (["--num-seeds", "2"], "members differ in no number")):
+        with pytest.raises(InputError, match=said):
+            train(dqn.build, parse(dqn.Config, dqn.PRESETS, [*plain, *args]))
+    assert not (tmp_path / "run").exists()

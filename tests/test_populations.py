@@ -1,0 +1,383 @@
+"""Populations: what members can differ in, that each is as it would be alone, and what becomes of the diverged."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_experiments import OTHERWISE, SCRIPTS, load, small
+
+from jaxq import envs
+from jaxq.configs import Member, grid
+from jaxq.errors import DivergedError, InputError, InputWarning
+from jaxq.runs import parse, run
+from jaxq.runs.directory import from_json, load_config, read_metrics, to_json
+from jaxq.runs.fields import fields_by_member
+from jaxq.runs.plots import load_curves, merge
+from jaxq.runs.population import assemble, member_keys, programs
+from jaxq.runs.programs import compiled
+from jaxq.runs.several import train
+from jaxq.training.numbers import differences, numbers_of, with_numbers
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "experiments" / "discrete"))
+import dqn  # noqa: E402
+
+SMALL = [
+    *("--total-steps", "700", "--num-logs", "4", "--num-evaluations", "2", "--eval-episodes", "1", "--num-envs", "2"),
+    *("--warmup-steps", "100", "--batch-size", "8", "--hidden-widths", "8", "--epsilon-steps", "300"),
+    *("--replay-capacity", "1000", "--n-step", "2", "--target-period", "20"),
+]
+
+
+def config_of(*args, script=dqn):
+    return parse(script.Config, script.PRESETS, [*SMALL, *args])
+
+
+def config_for(name, env="gymnax/Breakout-MinAtar"):
+    """A script's module, and a small configuration of it."""
+    module, presets = load(name)
+    env = OTHERWISE.get(name, env)
+    return module, parse(module.Config, presets, ["--env", env, *small(module.Config), "--num-seeds=2"])
+
+
+def after_a_chunk(build, config, poison=None):
+    """The state and metrics of all members after two chunks, and the assembly; `poison` spoils the state before."""
+    assembly = assemble(build, config)
+    training = assembly.training
+    plan = training.plan(config.total_steps, 3, 1)
+    state = jax.jit(training.init)(member_keys(config), assembly.numbers)
+    state = jax.jit(training.warm_up)(state)
+    chunk = jax.jit(lambda s: training.train_chunk(s, plan.iterations))
+    state, _ = chunk(state)
+    state, metrics = chunk(poison(state) if poison else state)
+    return state, metrics, assembly
+
+
+def arrays(tree):
+    return [np.asarray(jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x)
+            for x in jax.tree.leaves(tree)]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_two_builds_of_one_configuration_are_one_program_and_other_numbers_are_put_in(name):
+    module, config = config_for(name)
+    with envs.shared():
+        one, other = module.build(config), module.build(config)
+        assert differences(one, other) == []
+        numbers = numbers_of(one)
+        assert any("learning_rate" in path for path in numbers)
+        changed = with_numbers(one, {path: value + 1.0 for path, value in numbers.items()})
+        assert numbers_of(changed) == {path: value + 1.0 for path, value in numbers.items()}
+        assert differences(one, changed) == []
+        assert numbers_of(one) == numbers
+        if hasattr(config, "batch_size"):
+            wider = dataclasses.replace(config, batch_size=config.batch_size * 2)
+            assert any("batch_size" in path for path in differences(one, module.build(wider)))
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "compiled_in"),
+    [
+        ("dqn", "learning_rate learning_rate_final discount epsilon_final epsilon_steps target_period target_rate "
+         "temperature bonus_scale importance_exponent reward_shift", "batch_size num_envs n_step adam_epsilon "
+         "huber_threshold priority_exponent updates warmup_steps eval_max_steps max_gradient_norm"),
+        ("c51", "discount target_period", "v_min v_max num_atoms"),
+        ("sac", "learning_rate discount target_rate initial_temperature target_entropy_per_dimension", "num_critics"),
+        ("pqn", "trace epsilon_final learning_rate", "rollout_steps minibatches epochs"),
+    ],
+)  # fmt: skip
+def test_fields_that_end_as_numbers_are_found(name, numbers, compiled_in):
+    module, config = config_for(name)
+    found = fields_by_member(module.build, config)
+    assert set(numbers.split()) <= set(found)
+    assert not set(compiled_in.split()) & set(found)
+
+
+def programs_are_one(name, env):
+    """Lower the program of a chunk with all of a script's numbers changed: it must be the same."""
+    module, config = config_for(name, env)
+    training = assemble(module.build, config).training
+    changed = with_numbers(training, {path: 0.9 * value for path, value in numbers_of(training).items()})
+    shape = jax.eval_shape(training.init, member_keys(config))
+    one, other = (jax.jit(lambda s, t=t: t.train_chunk(s, 2)).lower(shape).as_text() for t in (training, changed))
+    assert one == other
+
+
+@pytest.mark.parametrize("name", ["rainbow", "sac", "pqn", "i_dqn"])
+def test_numbers_are_read_from_the_state_alone(name):
+    programs_are_one(name, "gymnax/CartPole-v1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_numbers_of_every_script_are_read_from_the_state_alone(name):
+    programs_are_one(name, "gymnax/Breakout-MinAtar")
+
+
+SETTINGS = [
+    {"learning_rate": 3e-3, "discount": 0.9, "temperature": 0.03},
+    {"learning_rate": 1e-3, "epsilon_final": 0.5, "epsilon_steps": 100, "importance_exponent": 0.9},
+    {"target_period": 7, "temperature": 0.2, "reward_shift": -0.5, "bonus_scale": 0.5},
+]
+
+
+def test_a_member_equals_the_run_alone():
+    """Bit for bit in what it saw and did; parameters to 1e-5, as XLA may order sums of one program otherwise."""
+    config = config_of("--operator", "munchausen", "--priority-exponent", "0.5")
+    config = config.with_population(tuple(Member(3 + i % 2, setting) for i, setting in enumerate(SETTINGS)))
+    state, metrics, _ = after_a_chunk(dqn.build, config)
+    for i in range(3):
+        alone, measured, _ = after_a_chunk(dqn.build, config.alone(i))
+        for ours, theirs in zip(arrays(alone.agent), arrays(state.agent), strict=True):
+            np.testing.assert_allclose(ours[0], theirs[i], rtol=1e-5, atol=1e-6)
+        for field in ("observation", "action", "reward", "flags"):
+            ours, theirs = (getattr(s.replay.ring, field) for s in (alone, state))
+            np.testing.assert_array_equal(ours[0], theirs[i], err_msg=field)
+        for ours, theirs in zip(arrays(alone.env), arrays(state.env), strict=True):
+            np.testing.assert_array_equal(ours, theirs[2 * i : 2 * i + 2])
+        for name, value in measured.items():
+            np.testing.assert_allclose(value[0], metrics[name][i], rtol=1e-4)
+    rates = [float(rate) for rate in state.agent.hyper.learning_rate.initial]
+    np.testing.assert_allclose(rates, [3e-3, 1e-3, 1e-3])
+    np.testing.assert_allclose(state.replay.importance.initial, [0.4, 0.9, 0.4])
+
+
+def test_a_member_that_diverges_is_frozen_and_disturbs_no_other_bit():
+    config = config_of("--num-seeds", "3")
+
+    def poison(state):
+        return state.replace(agent=jax.tree.map(
+            lambda x: x.at[1].set(jnp.nan) if jnp.issubdtype(x.dtype, jnp.floating) else x, state.agent))  # fmt: skip
+
+    well, metrics, _ = after_a_chunk(dqn.build, config)
+    ill, measured, _ = after_a_chunk(dqn.build, config, poison)
+    assert well.frozen.tolist() == [False] * 3
+    assert ill.frozen.tolist() == [False, True, False]
+    for field in ("agent", "memory", "env", "timestep", "key"):
+        for ours, theirs in zip(arrays(getattr(well, field)), arrays(getattr(ill, field)), strict=True):
+            each = ours.shape[0] // 3
+            for i in (0, 2):
+                np.testing.assert_array_equal(ours[i * each : (i + 1) * each], theirs[i * each : (i + 1) * each])
+    for name, value in metrics.items():
+        np.testing.assert_array_equal(np.asarray(value)[[0, 2]], np.asarray(measured[name])[[0, 2]])
+    assert np.isnan(measured["loss"][1])
+
+
+def test_what_is_frozen_is_the_last_good_agent_and_stays():
+    config = config_of("--num-seeds", "2", "--learning-rate", "1e-3")
+    assembly = assemble(dqn.build, config)
+    training = assembly.training
+    state = jax.jit(training.init)(member_keys(config), assembly.numbers)
+    state = jax.jit(training.warm_up)(state)
+    chunk = jax.jit(lambda s: training.train_chunk(s, 10))
+    rate = state.agent.hyper.learning_rate
+    spoiled = state.replace(agent=state.agent.replace(hyper=state.agent.hyper.replace(
+        learning_rate=jax.tree.map(lambda x: x.at[0].set(1e30), rate))))  # fmt: skip
+    after, _ = chunk(spoiled)
+    assert after.frozen.tolist() == [True, False]
+    again, _ = chunk(after)
+    for tree in (after, again):
+        for ours, theirs in zip(arrays(spoiled.agent), arrays(tree.agent), strict=True):
+            np.testing.assert_array_equal(ours[0], theirs[0])
+    assert not np.array_equal(after.agent.params["params"]["head"]["Dense_0"]["kernel"][1],
+                              again.agent.params["params"]["head"]["Dense_0"]["kernel"][1])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A run of three settings with two seeds each, one of which diverges."""
+    run_dir = tmp_path_factory.mktemp("swept") / "run"
+    config = config_of("--learning-rate", "1e-3", "1e30", "2e-3", "--num-seeds", "2", "--run-dir", str(run_dir))
+    with pytest.warns(InputWarning, match="2 of 6 members diverged and were frozen: seed 0, learning_rate 1e"):
+        summary = train(dqn.build, config)
+    return run_dir, config, summary
+
+
+def test_a_run_s_results_are_by_member(swept):
+    run_dir, config, summary = swept
+    assert summary == json.loads((run_dir / "summary.json").read_text())
+    rows = summary["members"]
+    assert [(row["seed"], row["setting"]["learning_rate"]) for row in rows] == [
+        (0, 1e-3), (1, 1e-3), (0, 1e30), (1, 1e30), (0, 2e-3), (1, 2e-3)]  # fmt: skip
+    lines = read_metrics(run_dir)
+    first = lines[0]["step"]
+    assert [row["diverged"] for row in rows] == [None, None, first, first, None, None]
+    assert [row["return"] is None for row in rows] == [False, False, True, True, False, False]
+    for line in lines:
+        assert line["setting/learning_rate"] == [1e-3, 1e-3, 1e30, 1e30, 2e-3, 2e-3]
+        assert [value is None for value in line["loss"]] == [False, False, True, True, False, False]
+    assert from_json(dqn.Config, {k: v for k, v in load_config(run_dir).items() if k != "experiment"}) == config
+
+
+def test_curves_are_of_settings(swept):
+    with pytest.warns(InputWarning, match="2 of 2 members of one setting have no last return"):
+        curves = load_curves(swept[0])
+    assert [(curve.setting["learning_rate"], curve.seeds) for curve in curves] == [(1e-3, (0, 1)), (2e-3, (0, 1))]
+    assert [curve.label for curve in merge(curves)] == ["dqn, learning_rate 0.001", "dqn, learning_rate 0.002"]
+    lines = [line for line in read_metrics(swept[0]) if line["eval_return"][0] is not None]
+    np.testing.assert_array_equal(curves[1].returns, [line["eval_return"][4:] for line in lines])
+
+
+def test_a_member_is_loaded_with_its_own_numbers(swept):
+    import jaxq
+    from jaxq.runs.restore import restore_member
+
+    _, _, state = restore_member(swept[0], 4)
+    assert float(state.hyper.learning_rate.initial) == pytest.approx(2e-3)
+    assert np.isfinite(arrays(restore_member(swept[0], 2)[2].params)[0]).all(), "the last good agent"
+    assert jaxq.load(swept[0], member=5)(np.zeros(4, np.float32)).shape == ()
+    with pytest.raises(InputError, match=r"member is 6, but must be in 0 .. 5"):
+        jaxq.load(swept[0], member=6)
+
+
+def test_a_population_is_gone_on_with_and_only_as_it_was(swept, tmp_path):
+    import shutil
+
+    shutil.copytree(swept[0], tmp_path / "run")
+    args = ["--run-dir", str(tmp_path / "run"), "--resume"]
+    rates = ["--learning-rate", "1e-3", "1e30", "2e-3"]
+    with pytest.raises(InputError, match="population is '4 members', but must be the 6 members of the run"):
+        parse(dqn.Config, dqn.PRESETS, [*args, *rates[:3], "--num-seeds", "2"])
+    with pytest.warns(InputWarning, match="2 of 6 members diverged"):
+        summary = train(dqn.build, parse(dqn.Config, dqn.PRESETS, [*args, *rates, "--total-steps", "900"]))
+    assert [row["diverged"] for row in summary["members"]] == [row["diverged"] for row in swept[2]["members"]]
+    before, after = read_metrics(swept[0]), read_metrics(tmp_path / "run")
+    assert [line["loss"] for line in after[: len(before)]] == [line["loss"] for line in before]
+    assert len(after) > len(before)
+
+
+def test_a_run_of_which_all_diverge_ends_as_one_alone_does(tmp_path):
+    config = config_of("--num-seeds", "2", "--learning-rate", "1e30", "--run-dir", str(tmp_path / "run"))
+    with pytest.raises(DivergedError, match=r"is \[.*\] at step .*learning has diverged"):
+        run(dqn.build, config)
+
+
+def test_fields_that_are_compiled_in_make_one_program_each(tmp_path):
+    config = config_of("--batch-size", "8", "16", "--learning-rate", "1e-3", "2e-3", "--run-dir", str(tmp_path / "run"))
+    parts = programs(dqn.build, config)
+    rates = [{"learning_rate": 1e-3}, {"learning_rate": 2e-3}]
+    assert [(part.batch_size, [m.setting for m in part.population]) for part in parts] == [(8, rates), (16, rates)]
+    with pytest.raises(InputError, match=r"batch_size is {'batch_size': 16}, but must be the same for all members"):
+        run(dqn.build, config)
+    assert not (tmp_path / "run").exists()
+    ran = []
+
+    def instead(build, part):
+        ran.append((part.run_dir.name, part.resume))
+        part.run_dir.mkdir(exist_ok=True)
+        (part.run_dir / "config.json").write_text(json.dumps({"experiment": "dqn", **to_json(part)}))
+        if len(ran) == 2:
+            raise SystemExit(0)
+        rows = [{"seed": m.seed, "setting": dict(m.setting)} for m in part.population]
+        (part.run_dir / "summary.json").write_text(json.dumps({"members": rows}))
+        return {"members": rows}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxq.runs.several.run", instead)
+        with pytest.raises(SystemExit):
+            train(dqn.build, config)
+        again = parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(tmp_path / "run"), "--resume"])
+        summary = train(dqn.build, again)
+    assert ran == [("batch_size-8", False), ("batch_size-16", False), ("batch_size-16", True)]
+    assert [(row["setting"], row["run_dir"]) for row in summary["members"]] == [
+        ({"batch_size": batch, **rate}, f"batch_size-{batch}") for batch in (8, 16) for rate in rates
+    ]
+
+
+def test_several_values_on_the_command_line_are_a_grid_with_every_seed():
+    config = config_of(
+        "--learning-rate", "1e-4", "3e-4", "--target-rate", "None", "0.1", "--num-seeds", "2", "--seed=4"
+    )
+    assert config.population == grid({"learning_rate": [1e-4, 3e-4], "target_rate": [None, 0.1]}, range(4, 6))
+    assert len(config.population) == config.num_members == 8
+    assert config.alone(7) == config_of("--learning-rate", "3e-4", "--target-rate", "0.1", "--seed", "5")
+    assert config_of("--hidden-widths", "4", "5").hidden_widths == (4, 5)
+    assert config_of("--bonus-floor", "-1", "-2").population[1].setting == {"bonus_floor": -2.0}
+
+
+def test_a_file_lists_members(tmp_path):
+    path = tmp_path / "members.json"
+    path.write_text('[{"discount": 0.9, "seed": 7, "batch_size": 4}, {"epsilon_steps": 100, "batch_size": 4}]')
+    config = config_of("--population", str(path), "--num-seeds", "2")
+    assert config.batch_size == 4
+    assert config.population == (
+        Member(7, {"discount": 0.9}), Member(0, {"epsilon_steps": 100}), Member(1, {"epsilon_steps": 100}))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("{}", "must be a JSON list"),
+        ("[", "must be a JSON list"),
+        ('[{"learning_rat": 1}]', "did you mean learning_rate?"),
+        ('[{"learning_rate": "fast"}]', "learning_rate is 'fast', but must be a number"),
+        ('[{"epsilon_steps": 1.5}]', "epsilon_steps is 1.5, but must be a whole number"),
+        ('[{"seed": -1}]', "seed of member 0 is -1"),
+        ('[{"num_seeds": 2}]', "member 0 is 'num_seeds'"),
+        ('[{"operator": "doubly"}]', "operator is 'doubly'"),
+    ],
+)
+def test_members_that_cannot_be_are_named(rows, said, tmp_path):
+    path = tmp_path / "members.json"
+    path.write_text(rows)
+    with pytest.raises(InputError) as error:
+        config_of("--population", str(path))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--learning-rate", "1e-3", "slow"], "learning_rate is 'slow', but must be a number"),
+        (["--learning-rate", "1e-3", "1e-3"], "values that differ"),
+        (["--population", "/nonexistent.json"], "population is '/nonexistent.json'"),
+        (["--population", "x.json", "--discount", "0.9", "0.8"], "left out beside several values of discount"),
+        (["--seed", "1", "2"], "not a flag"),
+    ],
+)
+def test_command_lines_that_cannot_be_are_named(args, said):
+    with pytest.raises(InputError) as error:
+        config_of(*args)
+    assert said in str(error.value)
+
+
+def test_numbers_that_members_cannot_have_are_named_before_anything_starts(tmp_path):
+    from jaxq.runs.command_line import obeying
+
+    config = config_of("--discount", "0.9", "1.5", "--run-dir", str(tmp_path / "run"))
+    with pytest.raises(InputError, match=r"discount is 1\.5"):
+        train(dqn.build, config)
+    config = config_of("--temperature", "0.1", "0.2", "--run-dir", str(tmp_path / "run"))
+    with pytest.raises(InputError, match=r"temperature is 0\.1, but must be left out"):
+        train(obeying(dqn.build, config, dqn.PRESETS), config)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_agent_that_reads_a_number_from_itself_is_refused():
+    """All members would have the first one's."""
+    module, config = config_for("dqn")
+    config = config.with_population(grid({"discount": [0.9, 0.99]}, range(1)))
+
+    def build(config):
+        training = module.build(config)
+
+        class Careless(type(training.agent)):
+            def outcome(self, hyper, batch):
+                return super().outcome(hyper.replace(discount=self.hyper.discount), batch)
+
+        fields = {field.name: getattr(training.agent, field.name) for field in dataclasses.fields(training.agent)}
+        return dataclasses.replace(training, agent=CARELESS.setdefault("kind", Careless)(**fields))
+
+    assembly = assemble(build, config)
+    shape = jax.eval_shape(assembly.training.init, member_keys(config))
+    with pytest.raises(InputError, match=r"members differ in agent\.hyper\.discount, of which the agent reads some"):
+        compiled(assembly, 2, shape)
+
+
+CARELESS: dict = {}
