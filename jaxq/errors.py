@@ -15,6 +15,10 @@ class DivergedError(RuntimeError):
     """A metric is NaN or infinite; the message names it and the step."""
 
 
+class HostLostError(RuntimeError):
+    """Another process of a run has ended or says nothing; the message says how to go on."""
+
+
 class InputWarning(UserWarning):
     """Something the user gave can be used, but is hardly what was meant. Its message is one line."""
 

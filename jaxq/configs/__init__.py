@@ -28,7 +28,7 @@ from jaxq.configs.q_learning import LambdaQLearner, QLearner, QLearnerOfAny
 from jaxq.configs.replay import NStep, Replay, Sequences
 from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
 from jaxq.configs.rewards import Discount, RewardClip, RewardShift
-from jaxq.configs.run import DRIVER_FIELDS, NOT_BY_MEMBER, SESSION_FIELDS, Device, Run, Track
+from jaxq.configs.run import DRIVER_FIELDS, NOT_BY_MEMBER, PLACE_FIELDS, SESSION_FIELDS, Device, Run, Track
 from jaxq.configs.targets import Averaging, Chain, SoftChain, Targets
 from jaxq.configs.torsos import Layers
 
@@ -40,6 +40,7 @@ __all__ = [
     "LAMBDA_Q_LEARNING",
     "NOT_BY_MEMBER",
     "PARALLEL",
+    "PLACE_FIELDS",
     "Q_LEARNING",
     "SESSION_FIELDS",
     "ActorCriticLayers",

@@ -17,7 +17,7 @@ Device = Literal["auto", "cpu", "gpu", "tpu"]
 class Run(Controlled):
     """How a run is driven: read by `jaxq.runs`, whatever the agent."""
 
-    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("seed",)
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("seed", "process_id")
 
     env: str = "gymnax/CartPole-v1"
     """Environment, backend/Name; `jaxq envs` lists them."""
@@ -42,6 +42,12 @@ class Run(Controlled):
     devices: int | None = None
     """Devices to train on: members are spread over them, or, with more devices than members, the environments, replay
     and batches of each. None takes as many of all there are as the members divide over."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where several processes meet that train as one; auto asks the cluster."""
+    num_processes: int | None = None
+    """Processes that meet."""
+    process_id: int | None = None
+    """Which of them this one is, counted from 0, which alone writes and speaks."""
     num_logs: int = 100
     """Lines in metrics.jsonl: the run is cut into about as many chunks."""
     num_evaluations: int = 20
@@ -100,8 +106,10 @@ class Run(Controlled):
 
 # What the driver of a run reads; `env` and the seeds are the environments' too.
 DRIVER_FIELDS = tuple(field.name for field in dataclasses.fields(Run))
+# Where a run is run, of which its continuation knows nothing.
+PLACE_FIELDS = ("devices", "coordinator", "num_processes", "process_id")
 # Fields that may differ between a run and its continuation: they say how it is run, not what is run.
-SESSION_FIELDS = ("resume", "profile", "run_dir", "track", "device", "devices", "checkpoint_minutes")
+SESSION_FIELDS = ("resume", "profile", "run_dir", "track", "device", "checkpoint_minutes", *PLACE_FIELDS)
 # Fields that members share by their nature.
 NOT_BY_MEMBER = (
     *SESSION_FIELDS,

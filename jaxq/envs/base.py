@@ -120,9 +120,15 @@ class Environment(abc.ABC):
         return environment
 
     def share(self, parts: int) -> "Environment":
-        """One of so many equal parts of the batch. The state must be all there is: the environment is `resumable`."""
+        """One of so many equal parts of the batch.
+
+        Of one that is `resumable` each part is like any other, the state being all there is; of others, that of this
+        process.
+        """
         share = copy.copy(self)
         share.num_envs = self.num_envs // parts
+        if hasattr(self, "environment"):  # it is around another
+            share.environment = self.environment.share(parts)  # type: ignore[attr-defined]
         return share
 
     @abc.abstractmethod

@@ -110,6 +110,7 @@ class EnvPoolEnvironment(Environment):
         except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
             raise InputError(f"envpool/{task} could not be made with {options}: {error}") from None
         self.pool = pool
+        self._made_of = (task, seed, options, whole)
         self.name = f"envpool/{task}"
         self.num_envs = num_envs
         self.max_episode_steps = int(pool.config["max_episode_steps"])
@@ -120,6 +121,21 @@ class EnvPoolEnvironment(Environment):
         # give float64 environments buffers half as large as the C++ side writes.
         with jax.enable_x64(True):
             self._handle, _, _, self._xla_step = pool.xla()
+
+    def share(self, parts: int) -> "EnvPoolEnvironment":
+        """See `Environment.share`: the part of this process, which must be one of as many; a pool of its own.
+
+        The pool of all is given up.
+        """
+        assert parts == jax.process_count(), "one pool a process"
+        if parts == 1:
+            return self
+        task, seed, options, whole = self._made_of
+        each = self.num_envs // parts
+        first = jax.process_index() * each
+        own = seed if isinstance(seed, int) else seed[first : first + each]
+        self.pool = self._xla_step = None
+        return EnvPoolEnvironment(task, each, own, options, whole)
 
     def reset(self, keys: jax.Array) -> tuple[PoolState, TimeStep]:
         """See `Environment.reset`. The one call that goes through the host: EnvPool's XLA interface has no reset."""

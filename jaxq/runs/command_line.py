@@ -16,10 +16,20 @@ from typing import Any, TypeVar
 import tyro
 
 from jaxq import envs
-from jaxq.configs import DRIVER_FIELDS, NOT_BY_MEMBER, Member, Population, Run, build_and_tell, grid
+from jaxq.configs import (
+    DRIVER_FIELDS,
+    NOT_BY_MEMBER,
+    PLACE_FIELDS,
+    Member,
+    Population,
+    Run,
+    build_and_tell,
+    grid,
+)
 from jaxq.errors import InputError, clean_errors, require
 from jaxq.runs.directory import from_json, load_config, require_same
 from jaxq.runs.fields import fields_by_member, kinds_of
+from jaxq.runs.hosts import connect, leaving_lost_hosts
 from jaxq.runs.several import train
 from jaxq.training import Training
 
@@ -56,7 +66,7 @@ def parse(
         script = Path(getattr(experiment, "__file__", None) or config_class.__module__).stem
         theirs = saved.pop("experiment", script)
         require(theirs == script, "resume", script, f"{theirs}, the experiment of the run in {run_dir}")
-        default = from_json(config_class, saved)
+        default = from_json(config_class, {k: v for k, v in saved.items() if k not in PLACE_FIELDS})
     else:
         env = given_env or config_class.env
         default = dataclasses.replace(config_class(env=env), **presets.get(envs.domain(env), {}))
@@ -237,9 +247,21 @@ def main(
       config_class, presets, args: as of `parse`.
       build: as of `run`.
     """
-    with clean_errors():
+    with clean_errors(), leaving_lost_hosts():
+        args = list(sys.argv[1:] if args is None else args)
+        _connect(args)
         config = parse(config_class, presets, args, build)
         train(obeying(build, config, presets), config)
+
+
+def _connect(args: Sequence[str]) -> None:
+    """Meet the other processes; before the environments' packages are imported, of which some compute."""
+
+    def number(flag: str) -> int | None:
+        value = _value_of(args, flag)
+        return None if value is None else typed(flag.replace("-", "_"), value, (int,))
+
+    connect(_value_of(args, "coordinator"), number("num-processes"), number("process-id"))
 
 
 def obeying(

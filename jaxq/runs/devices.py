@@ -24,7 +24,7 @@ def use_device(device: str) -> None:
     if device == "auto":
         return
     try:
-        devices = jax.devices(device)
+        devices = jax.local_devices(backend=device)
     except RuntimeError:
         available = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise InputError(f"device is {device!r}, but this machine has only: {available}") from None
@@ -32,8 +32,8 @@ def use_device(device: str) -> None:
 
 
 def device_of(config: Run) -> Any:
-    """The first device of a run's kind, by which memory and speed are told."""
-    return _all(config)[0]
+    """The first device of a run's kind on this host, by which memory and speed are told."""
+    return jax.local_devices()[0] if config.device == "auto" else jax.local_devices(backend=config.device)[0]
 
 
 def spread(assembly: Assembly, config: Run) -> Assembly:
@@ -43,11 +43,12 @@ def spread(assembly: Assembly, config: Run) -> Assembly:
       InputError: if there are not so many, or the members do not divide over them.
     """
     there, members = _all(config), config.num_members
-    count = config.devices
-    if count is None:
-        resumable = assembly.training.environment.resumable
-        count = most_devices(members, len(there)) if resumable else 1
+    processes, resumable = jax.process_count(), assembly.training.environment.resumable
+    fitting = len(there) if processes > 1 else most_devices(members, len(there)) if resumable else 1
+    count = fitting if config.devices is None else config.devices
     require(count <= len(there), "devices", count, f"at most {len(there)}, which are all there are")
+    all_of_them = processes == 1 or count == len(there)
+    require(all_of_them, "devices", count, f"left out, or {len(there)}, those of all {processes} processes")
     if count == 1:
         return assembly
     mesh = mesh_of(there[:count], members)

@@ -19,14 +19,14 @@ def _number(value: float | None) -> str:
 class Display:
     """Follows a run of `total_steps` steps of each of its seeds."""
 
-    def __init__(self, title: str, total_steps: int):
-        self._console = Console()
+    def __init__(self, title: str, total_steps: int, *, quiet: bool = False):
+        self._console = Console(quiet=quiet)
         self._title = title
         self._total = total_steps
         self._evaluated: float | None = None
         self._progress: Progress | None = None
         self._task: Any = None
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not quiet:
             self._progress = Progress(
                 TextColumn("[bold]{task.description}"),
                 BarColumn(),

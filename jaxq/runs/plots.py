@@ -61,7 +61,8 @@ def load_curves(run_dir: Path) -> list[Curve]:
         return []
     shared = {k: v for k, v in config.items() if k not in OF_A_SESSION and k not in ("env", "experiment")}
     members = config.get("population") or [{"seed": config["seed"] + i} for i in range(config["num_seeds"])]
-    if config.get("controller", "none") != "none":  # whose members change their numbers: all are one setting
+    controlled = config.get("controller", "none") != "none"
+    if controlled:  # members change their numbers: all are one setting, whoever begins with which seed
         members = [{"seed": member["seed"]} for member in members]
     groups: dict[str, list[int]] = {}
     for i, member in enumerate(members):
@@ -80,7 +81,7 @@ def load_curves(run_dir: Path) -> list[Curve]:
                 steps=np.array([line["step"] for line in known]),
                 returns=np.array([[line["eval_return"][i] for i in kept] for line in known]),
                 setting={**shared, **setting},
-                seeds=tuple(members[i]["seed"] for i in kept),
+                seeds=() if controlled else tuple(members[i]["seed"] for i in kept),
             )
             curves.append(curve)
     return curves

@@ -82,9 +82,9 @@ def turn_program(assembly: Assembly, shape: TrainState) -> Any:
     """
     training: Any = assembly.training
     whole = training.whole if isinstance(training, Spread) else training
-    places = leaves_of_numbers(whole, shape.key, assembly.numbers)
+    places, unseen = leaves_of_numbers(whole, shape.key, assembly.numbers)
     differing = {path for path, values in assembly.numbers.items() if (values != values[0]).any()}
-    hidden = sorted(differing - set(jax.tree.leaves(places)))
+    hidden = sorted(differing & unseen)
     require(not hidden, "controller", ", ".join(hidden), "left out: these numbers cannot be changed in a run")
     lies = jax.tree.map(lambda leaf: leaf.sharding, shape)
     return jax.jit(functools.partial(turned, whole, places), donate_argnums=0, out_shardings=lies)

@@ -12,12 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax
+
 from jaxq import envs
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
 from jaxq.runs.devices import device_of, spread, state_shape, use_device
-from jaxq.runs.directory import RunDirectory, going_on, load_config, provenance, to_json, write_json
+from jaxq.runs.directory import going_on, load_config, provenance, to_json, write_json
+from jaxq.runs.hosts import claimed, connect, first, require_agreement
 from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
 from jaxq.runs.population import Renumbering, assemble
@@ -57,6 +60,10 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
       DivergedError: if a metric becomes NaN or infinite.
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
+    connect(config.coordinator, config.num_processes, config.process_id)
+    require_agreement(config)
+    alone = jax.process_count() == 1
+    require(alone or not config.profile, "profile", config.profile, "left out where there are several processes")
     # The environments of members whose numbers change are the same.
     with Interruption() as told, envs.shared():
         return _run(build, config, told)
@@ -83,15 +90,16 @@ def _run(build: Callable[[ConfigT], Training], config: ConfigT, told: Interrupti
     require_memory(config, parts, free)
     if not config.resume:
         _require_disk(path, shape)
-    directory = RunDirectory(path, resume=config.resume)
+    directory = claimed(path, resume=config.resume)
     try:
-        if not config.resume:
-            shutil.copyfile(script, path / "experiment.py")
-            write_json(path / "provenance.json", provenance())
-            # Last, because it is what makes the directory one that holds a run.
-            write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
-        else:
-            _note_extension(path, config)
+        with first() as writes:
+            if writes and not config.resume:
+                shutil.copyfile(script, path / "experiment.py")
+                write_json(path / "provenance.json", provenance())
+                # Last, because it is what makes the directory one that holds a run.
+                write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
+            elif writes:
+                _note_extension(path, config)
         session = Session(config, script, assembly, plan, directory, shape, renumbering, told)
         with contextlib.closing(session):
             session.display.say(f"memory  {described(parts, device, free)}")

@@ -1,6 +1,7 @@
 """One process's share of a run: dispatch chunks ahead of reading their metrics, log, checkpoint, resume, finish."""
 
 import dataclasses
+import json
 import math
 import os
 import time
@@ -17,6 +18,7 @@ from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.devices import device_of
 from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
+from jaxq.runs.hosts import Follower, agreed, any_of, first, is_first, noticing_lost_hosts
 from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, readable
 from jaxq.runs.pace import Pace
@@ -78,7 +80,7 @@ class Session:
         script: Path,
         assembly: Assembly,
         plan: Plan,
-        directory: RunDirectory,
+        directory: RunDirectory | Follower,
         state_shape: PyTree,
         renumbering: Renumbering,
         told: Interruption,
@@ -88,7 +90,7 @@ class Session:
         self.script = Path(os.path.relpath(script)) if script.is_relative_to(Path.cwd()) else script
         self.experiment = script.stem
         self.directory, self.state_shape, self.told = directory, state_shape, told
-        self.display = Display(f"{script.stem} {config.env}", plan.total_steps)
+        self.display = Display(f"{script.stem} {config.env}", plan.total_steps, quiet=not is_first())
         self.checkpoints = Checkpoints(directory.path)
         self.sinks: list[Sink] = []
         self.begun = time.monotonic()
@@ -99,6 +101,7 @@ class Session:
         self.since = self.begun  # when the last metrics were there, or whatever came after them was done
         self.profiler: Profiler | None = None
         self.pace, self.evaluation_pace = Pace(self.training.block(plan.iterations)), Pace()
+        self.stopped = False  # this process or another
         self.diverged: list[int | None] = [None] * config.num_members  # the step at which each member was found so
         self.renumbering, self.controller = renumbering, config.make_controller()
         self.members = config.all_members  # with the numbers that they have now
@@ -113,7 +116,8 @@ class Session:
 
     def train(self) -> dict[str, Any]:
         """The whole session."""
-        self.sinks = open_sinks(self.config.track, self.directory.path, to_json(self.config), self.experiment)
+        track = self.config.track if is_first() else "none"
+        self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
         self.told.before_leaving.append(self._leave_at_once)
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
@@ -129,8 +133,12 @@ class Session:
             folder, unit = self.directory.path / PROFILE, self.training.block(self.plan.iterations)
             self.profiler = Profiler(folder, programs.advance_chunk.as_text(), unit)
         self.display.start(self._step(progress))
-        self._loop(programs, progress)
-        return self._finish()
+        with noticing_lost_hosts(f"to go on, give the same commands again: {self.directory.path}"):
+            self._loop(programs, progress)
+        with first() as writes:
+            if writes:
+                self._finish()
+        return json.loads((self.directory.path / "summary.json").read_text())
 
     def _leave_at_once(self) -> None:
         """Told to stop before there was anything to save."""
@@ -182,7 +190,7 @@ class Session:
         saved_at = self.since = time.monotonic()
         saved: tuple[int, int, bool] | None = now.place if now.place != (0, 0, True) else None
         pending: tuple[int, Metrics] | None = None
-        while not self.told and (now.chunk < self.plan.chunks or now.unlogged is not None):
+        while not self._told_to_stop() and (now.chunk < self.plan.chunks or now.unlogged is not None):
             if now.unlogged is None:
                 metrics = self._advance(programs, now, pending)
                 pending = None if metrics is None else (now.chunk, metrics)
@@ -196,7 +204,8 @@ class Session:
                 turn = self._decided(now.chunk, values)
                 self._log(now.chunk, values, turn)
                 now.state, now.unlogged = self._turned(now.state, turn), None
-            if time.monotonic() - saved_at >= 60.0 * self.config.checkpoint_minutes:
+            (due,) = any_of(time.monotonic() - saved_at >= 60.0 * self.config.checkpoint_minutes)
+            if due:
                 # The metrics come first: a checkpoint is never ahead of them, nor of a NaN in them.
                 if pending is not None:
                     self._log(pending[0], self._take(pending[1]))
@@ -209,10 +218,11 @@ class Session:
         if saved != now.place:
             self._save(now)
         self.checkpoints.wait()
-        if self.told and (now.chunk < self.plan.chunks or now.unlogged is not None):
+        if self.stopped and (now.chunk < self.plan.chunks or now.unlogged is not None):
             self.display.stop()
+            by = f" by {self.told.name}" if self.told else ""
             self.display.say(
-                f"stopped by {self.told.name} at step {self._step(now):,}, checkpoint written; "
+                f"stopped{by} at step {self._step(now):,}, checkpoint written; "
                 f"the same command goes on: python {self.script} --run-dir {self.directory.path} --resume"
             )
             raise SystemExit(0)
@@ -229,7 +239,7 @@ class Session:
             now.under_way = programs.begin_chunk(now.state)
         left = self.plan.iterations - now.done
         wanted = self.profiler.count if self.profiler else None
-        count = min(wanted or self.pace.count, left)
+        count = agreed(min(wanted or self.pace.count, left))
 
         def advance() -> Any:
             return programs.advance_chunk(now.state, now.under_way, np.int32(count))
@@ -252,6 +262,11 @@ class Session:
         now.state, metrics = programs.end_chunk(now.state, now.under_way)
         now.under_way, now.done, now.chunk = None, 0, now.chunk + 1
         return metrics
+
+    def _told_to_stop(self) -> bool:
+        """Whether this or another process of the run was."""
+        (self.stopped,) = any_of(bool(self.told))
+        return self.stopped
 
     def _decided(self, chunk: int, values: Values) -> Turn | None:
         """What the controller has the lanes go on with, if it is asked after this chunk."""
@@ -313,9 +328,9 @@ class Session:
         begun = time.monotonic()
         evaluation, more = programs.begin_evaluation(state), True
         while more:
-            if self.told:
+            if self._told_to_stop():
                 return None
-            since, count = time.monotonic(), self.evaluation_pace.count
+            since, count = time.monotonic(), agreed(self.evaluation_pace.count)
             evaluation, unfinished = programs.evaluate(state, evaluation, np.int32(count))
             more = bool(unfinished)
             if more:  # and not cut short by the end of all episodes
@@ -400,7 +415,8 @@ class Session:
         }
         self.checkpoints.save(now.state, notes, now.under_way)
 
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> None:
+        """Write down and say what has come of the run."""
         self.display.stop()
         # The last evaluation and no earlier one, though it may not be finite.
         returns = read_metrics(self.directory.path)[-1]["eval_return"]
@@ -444,7 +460,6 @@ class Session:
         self.display.say(
             f"score  {score}\nspeed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\ncurve  {picture}"
         )
-        return summary
 
     def _chunk_steps(self) -> int:
         return self.plan.steps_per_chunk * self.config.num_members

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxq.configs import SESSION_FIELDS
-from jaxq.runs.directory import RunDirectory, going_on, to_json, write_json
+from jaxq.runs.directory import going_on, to_json, write_json
+from jaxq.runs.hosts import claimed, connect, first, is_first, require_agreement
 from jaxq.runs.population import Build, ConfigT, programs
 from jaxq.runs.run import default_run_dir, run
 
@@ -28,17 +29,20 @@ def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
     Raises:
       InputError, DivergedError, SystemExit: as of `run`.
     """
+    connect(config.coordinator, config.num_processes, config.process_id)
+    require_agreement(config)
     parts = programs(build, config)
     if len(parts) == 1:
         return run(build, parts[0])
     experiment = Path(inspect.getfile(inspect.unwrap(build))).stem
     config = going_on(config, experiment)
     path = config.run_dir or default_run_dir(config, experiment)
-    directory = RunDirectory(path, resume=config.resume)
+    directory = claimed(path, resume=config.resume)
     try:
-        if not config.resume:
-            whole = dataclasses.replace(config, run_dir=path)
-            write_json(path / "config.json", {"experiment": experiment, **to_json(whole)})
+        with first() as writes:
+            if writes and not config.resume:
+                whole = dataclasses.replace(config, run_dir=path)
+                write_json(path / "config.json", {"experiment": experiment, **to_json(whole)})
         summaries = []
         for name, part in zip(_names(parts), parts, strict=True):
             place = path / name
@@ -46,7 +50,8 @@ def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
                 summaries.append(json.loads((place / "summary.json").read_text()))
                 continue
             begun = (place / "config.json").exists()
-            print(f"program {len(summaries) + 1} of {len(parts)}: {name}")
+            if is_first():
+                print(f"program {len(summaries) + 1} of {len(parts)}: {name}")
             summaries.append(run(build, dataclasses.replace(part, run_dir=place, resume=begun)))
         members = [
             {**row, "setting": {**shared, **row["setting"]}, "run_dir": name}
@@ -54,7 +59,9 @@ def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
             for row in summary["members"]
         ]
         summary = {"agent": experiment, "env": config.env, "members": members}
-        write_json(path / "summary.json", summary)
+        with first() as writes:
+            if writes:
+                write_json(path / "summary.json", summary)
         return summary
     finally:
         directory.close()

@@ -15,7 +15,7 @@ from jaxq.training.numbers import with_numbers
 from jaxq.types import PyTree
 
 
-def leaves_of_numbers(training: Any, keys: jax.Array, numbers: Mapping[str, Any]) -> PyTree:
+def leaves_of_numbers(training: Any, keys: jax.Array, numbers: Mapping[str, Any]) -> tuple[PyTree, set[str]]:
     """Which leaves of an agent's and a replay's state are numbers: found by following these through `init`.
 
     Args:
@@ -23,12 +23,15 @@ def leaves_of_numbers(training: Any, keys: jax.Array, numbers: Mapping[str, Any]
       keys, numbers: as of `Training.init`, or their shapes.
 
     Returns:
-      A tree as `(state.agent, state.replay)`: the path of the number that a leaf is, or an empty one.
+      A tree as `(state.agent, state.replay)`, the path of the number that a leaf is, or an empty one; and the numbers
+      that have an effect on the state but are no leaf of it.
     """
     program, shape = jax.make_jaxpr(training.init, return_shape=True)(keys, dict(numbers))
     named = {id(variable): path for variable, path in zip(program.jaxpr.invars[1:], sorted(numbers), strict=True)}
     found = jax.tree.unflatten(jax.tree.structure(shape), [named.get(id(leaf), "") for leaf in program.jaxpr.outvars])
-    return found.agent, found.replay
+    used = {named[id(v)] for equation in program.jaxpr.eqns for v in equation.invars if id(v) in named}
+    places = found.agent, found.replay
+    return places, used - set(jax.tree.leaves(places))
 
 
 def turned(
@@ -42,7 +45,7 @@ def turned(
 
     Args:
       training: of all members.
-      places: of `leaves_of_numbers`.
+      places: of numbers in the state, of `leaves_of_numbers`.
       state: so far.
       source: [N] int32, as of `controllers.Turn`.
       numbers: by path, [N] each, all members' from now on.

@@ -1,0 +1,131 @@
+"""Steps per second of all members of a population against its size, beside the matrix products alone.
+
+    python -m benchmarks.populations [--sizes 1 4 16 64 256] [--rounds 5] [--iterations 500]
+
+DQN on CartPole as the script has it, every member with a step size of its own, all one program. The products alone are
+those of an update (three passes of the network forward, one backward, as double targets need) for every member, with
+nothing else: no environment, replay, optimizer or acting. Writes benchmarks/results/populations.json; seconds are those
+of a segment, compilation excluded, sizes in turn, round after round.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxq.configs import grid
+from jaxq.lanes import over_lanes
+from jaxq.runs.devices import use_device
+from jaxq.runs.directory import provenance, write_json
+from jaxq.runs.population import assemble, member_keys
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from experiments.discrete import dqn  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results"
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+Segment = Callable[[], float]  # seconds
+
+
+def _timed(program: Callable[[Any], Any], state: Any) -> Segment:
+    """A compiled `state -> state`, which goes on from where it was with every call."""
+    compiled = jax.jit(program, donate_argnums=0).lower(state).compile()
+    held = [compiled(state)]
+
+    def segment() -> float:
+        begun = time.perf_counter()
+        held[0] = jax.block_until_ready(compiled(held[0]))
+        return time.perf_counter() - begun
+
+    return segment
+
+
+def _config(size: int) -> dqn.Config:
+    settings = {**dqn.PRESETS["classic"], "replay_capacity": 20_000}
+    config = dataclasses.replace(dqn.Config(), **settings)
+    rates = [float(rate) for rate in np.geomspace(1e-4, 1e-2, size)]
+    return config.with_population(grid({"learning_rate": rates}, range(1)))
+
+
+def population(size: int, iterations: int) -> Segment:
+    """A chunk of the whole training."""
+    config = _config(size)
+    assembly = assemble(dqn.build, config)
+    training: Any = assembly.training
+    state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config), assembly.numbers))
+    return _timed(lambda state: training.train_chunk(state, iterations)[0], state)
+
+
+def products(size: int, iterations: int) -> Segment:
+    """As many updates' products."""
+    config = _config(size)
+    assembly = assemble(dqn.build, config)
+    agent: Any = assembly.training.agent
+    state = jax.vmap(agent.init)(jax.vmap(jax.random.key)(jnp.arange(size)))
+    x = jax.random.normal(jax.random.key(0), (size, config.batch_size, 4))
+
+    def update(params: Any, x: jax.Array) -> Any:
+        def loss(params: Any) -> jax.Array:
+            return jnp.mean(jnp.square(agent.network.apply(params, x, "learn")))
+
+        # The other two passes see parameters that change too, or XLA would move them out of the scan.
+        others = sum(jnp.mean(agent.network.apply(params, x + shift, "act")) for shift in (1.0, 2.0))
+        gradient = jax.grad(loss)(params)
+        return jax.tree.map(lambda p, g: p - 1e-4 * (g + 1e-6 * others), params, gradient)
+
+    def member(params: Any, x: jax.Array) -> Any:
+        return jax.lax.scan(lambda p, _: (update(p, x), None), params, None, iterations)[0]
+
+    return _timed(lambda params: over_lanes(member, size, heavy=True)(params, x), state.params)
+
+
+def main() -> None:
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=500, help="of the training's loop, in a segment")
+    parser.add_argument("--out", type=Path, default=RESULTS / "populations.json")
+    args = parser.parse_args()
+    use_device("auto")
+    segments = {
+        f"{kind}/{size}": make(size, args.iterations)
+        for size in args.sizes
+        for kind, make in (("population", population), ("products", products))
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in segments}
+    for _ in range(args.rounds):
+        for name, segment in segments.items():
+            seconds[name].append(segment())
+    config = _config(1)
+    steps = args.iterations * config.num_envs * config.collect_steps
+    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    results[jax.devices()[0].platform] = {
+        "iterations": args.iterations,
+        "steps_of_a_member": steps,
+        "seconds": seconds,
+        "provenance": provenance(),
+    }
+    write_json(args.out, results)
+    alone = None
+    for size in args.sizes:
+        rate = size * steps / float(np.median(seconds[f"population/{size}"]))
+        limit = size * steps / float(np.median(seconds[f"products/{size}"]))
+        alone = alone or rate
+        print(
+            f"{size:4} members  {rate:>12,.0f} steps/s, {rate / alone:5.2f} times one; products alone {limit:>12,.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

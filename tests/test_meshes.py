@@ -1,0 +1,250 @@
+"""Several devices and several processes: the same run as on one, up to the order of sums.
+
+Each test is a process of its own with eight devices made of the CPU, as JAX is told how many there are only once.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_runs import final_arrays, learning_metrics
+
+from jaxq.errors import InputError
+from jaxq.runs.directory import read_metrics
+from jaxq.training import mesh_of, most_devices
+
+ROOT = Path(__file__).parent.parent
+EIGHT = "--xla_force_host_platform_device_count=8"
+SMALL = [
+    *("--total-steps", "700", "--num-logs", "4", "--num-evaluations", "2", "--eval-episodes", "8", "--num-envs", "8"),
+    *("--warmup-steps", "104", "--batch-size", "16", "--hidden-widths", "8", "--epsilon-steps", "300", "--n-step", "2"),
+    *("--replay-capacity", "1600", "--target-period", "20", "--priority-exponent", "0.5"),
+]
+
+SPREAD = """
+import dataclasses, importlib, sys
+import jax, numpy as np
+from jaxq.runs import parse
+from jaxq.runs.devices import spread, state_shape
+from jaxq.runs.population import assemble, member_keys
+from jaxq.runs.programs import compiled
+
+def run(name, args, devices):
+    module = importlib.import_module(f"experiments.{name}")
+    config = parse(module.Config, module.PRESETS, [*args, f"--devices={devices}"])
+    assembly = spread(assemble(module.build, config), config)
+    shape = state_shape(assembly, config)
+    programs = compiled(assembly, 8, shape)
+    state, metrics = programs.chunk(programs.start(member_keys(config), lambda state: state))
+    places = {str(leaf.sharding.spec) for leaf in jax.tree.leaves(state)} if devices > 1 else set()
+    evaluation, more = programs.begin_evaluation(state), True
+    while more:
+        evaluation, more = programs.evaluate(state, evaluation)
+    return (state, metrics, programs.evaluated(evaluation)), places
+
+def array(leaf):
+    return np.asarray(jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
+
+def compare(one, other):
+    for (path, ours), theirs in zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(array(ours), array(theirs), rtol=1e-4, atol=1e-5, err_msg=jax.tree_util.keystr(path))
+"""
+
+
+def python(code, **environment):
+    variables = {**os.environ, "XLA_FLAGS": EIGHT, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", SPREAD + code], capture_output=True, text=True, cwd=ROOT, env=variables
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "devices", "spec"),
+    [
+        # Two members, each over two devices: its environments, replay and batches, prioritized draws made of all.
+        ("discrete.dqn", [*SMALL, "--num-seeds", "2"], 4, "('population', 'data')"),
+        # One agent over eight devices, its rollouts' minibatches among them.
+        ("discrete.pqn", ["--total-steps=2000", "--num-envs=8", "--rollout-steps=8", "--minibatches=4", "--epochs=1",
+                          "--eval-episodes=8", "--hidden-widths=8"], 8, "('population', 'data')"),
+    ],
+)  # fmt: skip
+def test_a_run_on_several_devices_equals_that_on_one(name, args, devices, spec):
+    out = python(f"""
+one, _ = run({name!r}, {args!r}, 1)
+many, places = run({name!r}, {args!r}, {devices})
+compare(one, many)
+print(places)
+""")
+    assert spec in out
+
+
+@pytest.mark.slow
+def test_statistics_of_normalized_observations_are_of_all_devices(tmp_path):
+    args = ["--env=gymnax/Pendulum-v1", "--num-envs=8", "--batch-size=16", "--warmup-steps=64", "--eval-episodes=8"]
+    args += ["--replay-capacity=1600", "--total-steps=400"]
+    python(f"""
+one, _ = run("continuous.simba", {args!r}, 1)
+many, _ = run("continuous.simba", {args!r}, 4)
+compare(one, many)
+""")
+
+
+def launch(run_dir, *args, **environment):
+    command = [sys.executable, "experiments/discrete/dqn.py", "--run-dir", run_dir, *args]
+    return subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
+    )
+
+
+def finished(process, timeout=300):
+    out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Two members on one device."""
+    run_dir = tmp_path_factory.mktemp("runs") / "alone"
+    code, _, err = finished(launch(run_dir, *SMALL, "--num-seeds", 2, "--devices", 1))
+    assert code == 0, err
+    return run_dir
+
+
+def assert_close(one, other):
+    for ours, theirs in zip(learning_metrics(one), learning_metrics(other), strict=True):
+        assert set(ours) == set(theirs)
+        for name, value in ours.items():
+            np.testing.assert_allclose(
+                np.array(value, float), np.array(theirs[name], float), rtol=1e-3, atol=1e-4, err_msg=name
+            )
+    expected, found = final_arrays(one), final_arrays(other)
+    for name, array in expected.items():
+        np.testing.assert_allclose(array, found[name], rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_a_checkpoint_of_many_devices_goes_on_on_fewer(alone, tmp_path):
+    first = launch(
+        tmp_path / "run", *SMALL, "--num-seeds", 2, "--devices", 8, "--checkpoint-minutes", 0, XLA_FLAGS=EIGHT
+    )
+    while len(read_metrics(tmp_path / "run")) < 2:
+        time.sleep(0.05)
+        assert first.poll() is None, first.communicate()
+    first.send_signal(signal.SIGTERM)
+    assert finished(first)[0] == 0
+    code, _, err = finished(launch(tmp_path / "run", "--resume", "--devices", 2, XLA_FLAGS=EIGHT))
+    assert code == 0, err
+    assert_close(alone, tmp_path / "run")
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def processes(run_dir, *args):
+    """Two processes that train as one."""
+    port = free_port()
+    return [
+        launch(run_dir, *args, "--coordinator", f"127.0.0.1:{port}", "--num-processes", 2, "--process-id", i)
+        for i in range(2)
+    ]
+
+
+def test_two_processes_train_as_one_and_go_on_after_one_is_lost(alone, tmp_path):
+    """One is killed; the other ends by itself with a line that says so. Started again, they end where one would."""
+    args = [*SMALL, "--num-seeds", 2, "--checkpoint-minutes", 0]
+    first, second = processes(tmp_path / "run", *args)
+    while len(read_metrics(tmp_path / "run")) < 2:
+        time.sleep(0.05)
+        assert first.poll() is None, first.communicate()
+        assert second.poll() is None, second.communicate()
+    second.kill()
+    second.communicate()
+    code, _, err = finished(first, timeout=60)
+    if code != 0:  # it had not just finished by itself
+        assert code == 1, err
+        assert "another process of this run is lost" in err
+        assert "--resume" in err
+        for process in processes(tmp_path / "run", "--resume"):
+            code, _, err = finished(process)
+            assert code == 0, err
+    assert_close(alone, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["num_seeds"] == 2
+
+
+def test_hosts_that_disagree_end_before_anything_is_written(tmp_path):
+    port = free_port()
+    pair = [
+        launch(
+            tmp_path / "run",
+            *[*SMALL, "--num-seeds", 2, "--discount", discount, "--process-id", i],
+            *("--coordinator", f"127.0.0.1:{port}", "--num-processes", 2),
+        )
+        for i, discount in enumerate((0.9, 0.99))
+    ]
+    for process in pair:
+        code, _, err = finished(process)
+        assert code == 2
+        assert "discount is 0.9" in err
+        assert "the same on all hosts" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--coordinator", "127.0.0.1:1"], "num_processes is None"),
+        (["--coordinator", "127.0.0.1:1", "--num-processes", "2"], "process_id is None"),
+        (["--coordinator", "127.0.0.1:1", "--num-processes", "2", "--process-id", "2"], "process_id is 2"),
+        (["--coordinator", "auto", "--num-processes", "2"], "num_processes is 2"),
+        (["--devices", "2"], "devices is 2, but must be at most 1"),
+    ],
+)
+def test_hosts_and_devices_that_cannot_be_are_named(args, said, tmp_path, monkeypatch, capsys):
+    import dqn
+
+    from jaxq.runs import main
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(dqn.Config, dqn.PRESETS, dqn.build, args)
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_members_that_do_not_divide_over_devices_are_told_what_would():
+    devices = np.arange(8)
+    with pytest.raises(
+        InputError, match=r"devices is 8, .* 3 or 4 or 6 for 12 members; 8 devices suit 8 or 16 members"
+    ):
+        mesh_of(devices, 12)
+    assert mesh_of(devices[:6], 12).shape == {"population": 6, "data": 1}
+    assert mesh_of(devices, 2).shape == {"population": 2, "data": 4}
+    assert [most_devices(members, 8) for members in (1, 5, 12, 16)] == [1, 5, 6, 8]
+
+
+@pytest.mark.slow
+def test_every_process_has_a_pool_of_its_own_members(tmp_path):
+    """EnvPool's environments are those of the members' seeds, whoever steps them."""
+    args = [*SMALL, "--env", "envpool/CartPole-v1", "--num-seeds", 2]
+    assert finished(launch(tmp_path / "alone", *args))[0] == 0
+    for process in processes(tmp_path / "run", *args):
+        code, _, err = finished(process)
+        assert code == 0, err
+    assert_close(tmp_path / "alone", tmp_path / "run")
