@@ -1,4 +1,4 @@
-"""`jaxq agents | attention | envs | plot | video`: thin commands over the rooms below."""
+"""`jaxq agents | attention | envs | plot | sweep | video`: thin commands over the rooms below."""
 
 import dataclasses
 import fnmatch
@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from jaxq.cli import sweep
 from jaxq.errors import InputError, clean_errors, require
 
 
@@ -188,10 +189,14 @@ def main() -> None:
         "attention": Attention,
         "envs": Envs,
         "plot": Plot,
+        "sweep": sweep.Sweep,
         "video": Video,
     }
     with clean_errors():
         if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+            if sys.argv[1] == "sweep":  # whose flags are also an experiment's
+                sweep.main(sys.argv[2:])
+                return
             require(sys.argv[1] in commands, "command", sys.argv[1], f"one of {', '.join(commands)}")
         command = tyro.extras.subcommand_cli_from_dict(commands, prog="jaxq", description=__doc__)
         command()

@@ -25,11 +25,14 @@ from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
 from jaxq.runs.population import Renumbering, assemble
 from jaxq.runs.session import Session
-from jaxq.runs.sinks import require_tracker
+from jaxq.runs.sinks import Sink, require_tracker
 from jaxq.training import Plan, Training
 from jaxq.types import PyTree
 
 ConfigT = TypeVar("ConfigT", bound=Run)
+
+# Who is to be told of a program's metrics, by its configuration.
+Watch = Callable[[Run], Sink]
 
 PLAN = "plan.json"  # of a run that was made longer: the steps for which it was cut into chunks
 
@@ -41,7 +44,7 @@ def default_run_dir(config: Run, experiment: str) -> Path:
     return Path("runs") / f"{experiment}_{environment}_s{config.seed}_{now}"
 
 
-def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]:
+def run(build: Callable[[ConfigT], Training], config: ConfigT, watch: Watch | None = None) -> dict[str, Any]:
     """Train by an experiment's configuration, or go on with a run begun earlier.
 
     Told to stop (SIGTERM, SIGINT), a run writes a last checkpoint; the same configuration with the same `run_dir` goes
@@ -51,6 +54,8 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
       build: puts the training together from the configuration; its file is kept in the run directory, so that
         `jaxq video` can put the same agent together again.
       config: of the experiment, all of whose members are trained as one program.
+      watch: makes what is told of the metrics besides the run directory and the trackers, if anything is; whatever it
+        raises ends the run.
 
     Returns:
       The values of summary.json.
@@ -66,10 +71,12 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     require(alone or not config.profile, "profile", config.profile, "left out where there are several processes")
     # The environments of members whose numbers change are the same.
     with Interruption() as told, envs.shared():
-        return _run(build, config, told)
+        return _run(build, config, told, watch)
 
 
-def _run(build: Callable[[ConfigT], Training], config: ConfigT, told: Interruption) -> dict[str, Any]:
+def _run(
+    build: Callable[[ConfigT], Training], config: ConfigT, told: Interruption, watch: Watch | None
+) -> dict[str, Any]:
     script = Path(inspect.getfile(inspect.unwrap(build)))
     experiment = script.stem
     config = going_on(config, experiment)
@@ -100,7 +107,7 @@ def _run(build: Callable[[ConfigT], Training], config: ConfigT, told: Interrupti
                 write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
             elif writes:
                 _note_extension(path, config)
-        session = Session(config, script, assembly, plan, directory, shape, renumbering, told)
+        session = Session(config, script, assembly, plan, directory, shape, renumbering, told, watch and watch(config))
         with contextlib.closing(session):
             session.display.say(f"memory  {described(parts, device, free)}")
             return session.train()

@@ -84,6 +84,7 @@ class Session:
         state_shape: PyTree,
         renumbering: Renumbering,
         told: Interruption,
+        watch: Sink | None,
     ):
         self.config, self.assembly, self.plan = config, assembly, plan
         self.training = assembly.training
@@ -93,6 +94,7 @@ class Session:
         self.display = Display(f"{script.stem} {config.env}", plan.total_steps, quiet=not is_first())
         self.checkpoints = Checkpoints(directory.path)
         self.sinks: list[Sink] = []
+        self.watch = watch
         self.begun = time.monotonic()
         self.compile_seconds = 0.0
         self.earlier_seconds = 0.0
@@ -118,6 +120,7 @@ class Session:
         """The whole session."""
         track = self.config.track if is_first() else "none"
         self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
+        self.sinks += [self.watch] if self.watch else []
         self.told.before_leaving.append(self._leave_at_once)
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")

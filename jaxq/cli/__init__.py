@@ -1,0 +1,1 @@
+"""The `jaxq` command: thin."""
