@@ -6,8 +6,9 @@ its state alone.
 
 import contextlib
 import dataclasses
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,24 +59,28 @@ class Profiler:
 
     def watch(self, count: int, dispatch: Callable[[], T]) -> T:
         """Do a dispatch of so many iterations and wait for it."""
-        recorded = len(self._watched) in (1, 4)
-        recording = _recording(self._folder) if recorded else contextlib.nullcontext()
-        with recording:
-            begun = time.perf_counter()
-            result = jax.block_until_ready(dispatch())
-            seconds = time.perf_counter() - begun
-        self._watched.append((count, seconds))
-        if recorded:
-            self._note(count)
+        done = len(self._watched)
+        with tempfile.TemporaryDirectory() as passing:
+            folder = Path(passing) if done == 1 else self._folder
+            with _recording(folder) if done in (1, 4) else contextlib.nullcontext():
+                begun = time.perf_counter()
+                result = jax.block_until_ready(dispatch())
+                seconds = time.perf_counter() - begun
+            self._watched.append((count, seconds))
+            if done == 1:
+                self._choose_length(sum(map(len, read_operations(folder))) / count)
+            elif done == 4:
+                self._divide(count)
         return result
 
-    def _note(self, count: int) -> None:
+    def _choose_length(self, each: float) -> None:
+        """By the operations of an iteration."""
+        slowest = max(seconds / count for count, seconds in self._watched)
+        wanted = int(min(OPERATIONS / max(each, 1.0), SECONDS / slowest))
+        self._wanted = max(wanted // self._unit, 1) * self._unit
+
+    def _divide(self, count: int) -> None:
         lines = read_operations(self._folder)
-        if len(self._watched) == 2:
-            each = max(sum(map(len, lines)) / count, 1.0)
-            slowest = max(seconds / n for n, seconds in self._watched)
-            self._wanted = max(int(min(OPERATIONS / each, SECONDS / slowest)) // self._unit, 1) * self._unit
-            return
         shares = shares_of(lines, self._parts, self._untraced * count)
         each_part = {name: value / count for name, value in shares.seconds.items()}
         self.shares = Shares(each_part, shares.idle / count, shares.operations)
@@ -93,7 +98,22 @@ class Profiler:
 
 
 @contextlib.contextmanager
-def _recording(folder: Path) -> Any:
+def with_names_kept() -> Iterator[None]:
+    """Within it programs are compiled with the names of their parts.
+
+    The cache of compilations does not look at names, and may hold the same program from when it had others.
+    """
+    name = "jax_compilation_cache_include_metadata_in_key"
+    before = getattr(jax.config, name)
+    jax.config.update(name, True)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
+@contextlib.contextmanager
+def _recording(folder: Path) -> Iterator[None]:
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0
     with jax.profiler.trace(str(folder), create_perfetto_trace=True, profiler_options=options):

@@ -1,5 +1,6 @@
 """One process's share of a run: dispatch chunks ahead of reading their metrics, log, checkpoint, resume, finish."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -24,7 +25,7 @@ from jaxq.runs.memory import bytes_of, readable
 from jaxq.runs.pace import Pace
 from jaxq.runs.plots import load_curves, merge, plot_curves
 from jaxq.runs.population import Assembly, Renumbering, member_keys
-from jaxq.runs.profile import EVALUATION_SECONDS, Profiler, Report, alone
+from jaxq.runs.profile import EVALUATION_SECONDS, Profiler, Report, alone, with_names_kept
 from jaxq.runs.profile import FOLDER as PROFILE
 from jaxq.runs.programs import Programs, compiled, turn_program
 from jaxq.runs.sinks import Sink, open_sinks
@@ -125,7 +126,8 @@ class Session:
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         begun = time.monotonic()
-        programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
+        with with_names_kept() if self.config.profile else contextlib.nullcontext():
+            programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
         if self.controller is not None:
             self.turn_program = turn_program(self.assembly, self.state_shape)
         self.compile_seconds = time.monotonic() - begun
