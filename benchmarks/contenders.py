@@ -22,6 +22,7 @@ from jaxq import envs
 from jaxq.agents import QLearning
 from jaxq.networks import ActionValueHead, ActionValueNetwork, MinAtarCNN
 from jaxq.networks.convolution import Implementation
+from jaxq.profiling import environment_alone
 from jaxq.runs import parse
 from jaxq.runs.population import member_keys
 from jaxq.training import OffPolicy, OnPolicy
@@ -106,27 +107,7 @@ def _pong(num_seeds: int, iterations: int) -> Segment:
 
 def _environment_alone(name: str, num_envs: int, steps: int) -> Segment:
     """Stepping with random actions drawn beforehand, and nothing else."""
-    environment = envs.make(name, num_envs)
-    key = jax.random.key(0)
-    actions = jax.vmap(lambda k: environment.action_spec.sample(k, num_envs))(jax.random.split(key, 64))
-
-    def scan(state: Any) -> Any:
-        def step(state: Any, t: jax.Array) -> tuple[Any, jax.Array]:
-            state, timestep = environment.step(state, actions[t % 64])
-            # Something of every output, so that none of the work can be left out.
-            return state, jnp.stack([jnp.sum(leaf.astype(jnp.float32)) for leaf in jax.tree.leaves(timestep)])
-
-        return jax.lax.scan(step, state, jnp.arange(steps))
-
-    state, _ = jax.jit(environment.reset)(jax.random.split(key, num_envs))
-    compiled = jax.jit(scan, donate_argnums=0).lower(state).compile()
-
-    def segment() -> int:
-        nonlocal state
-        state, _ = jax.block_until_ready(compiled(state))
-        return steps * num_envs
-
-    return segment
+    return environment_alone(envs.make(name, num_envs), steps)
 
 
 Product = tuple[int, int, int]  # [m, k] @ [k, n]

@@ -404,8 +404,8 @@ def test_rollouts_end_a_broken_episode_at_its_last_good_observation():
     agent = Recorder(**{f.name: getattr(training.agent, f.name) for f in dataclasses.fields(training.agent)})
     training = dataclasses.replace(training, agent=agent, rollout_steps=30)
     state = training.init(jax.random.key(0)[None])
-    _, metrics = jax.jit(lambda s: training._iterate(s, 1))(state)
-    rollout = jax.tree.map(lambda leaf: leaf[0], metrics["rollout"])  # averaged over one iteration
+    _, metrics = jax.jit(lambda s: training._iterate(s, jnp.int32(0), jnp.int32(1), 1))(state)
+    rollout = jax.tree.map(lambda leaf: leaf[0, ..., 0], metrics["rollout"])  # of the only member and iteration
     time = rollout.timestep.observation[..., 0]
     np.testing.assert_array_equal(time[:, 0], np.arange(30) % 7)
     np.testing.assert_array_equal(rollout.timestep.truncated, time == 6)

@@ -162,7 +162,9 @@ def test_sigterm_writes_a_checkpoint_and_says_how_to_go_on(whole_run, tmp_path):
     assert process.returncode == 0, err
     if "score" not in out:  # it had not just finished by itself
         assert f"--run-dir {run_dir} --resume" in out
-        assert finish("--run-dir", run_dir, "--resume")[0] == 0
+        code, out, err = finish(*args)
+        assert code == 0, err
+        assert "resumed at step" in out
     compare_runs(whole_run[0], run_dir)
 
 
@@ -238,6 +240,115 @@ def test_the_score_is_the_last_evaluation_s_though_it_is_not_finite(tmp_path, ca
     assert (summary["returns"], summary["return_mean"], summary["return_iqm"]) == ([None], None, None)
     assert "the last evaluation is not finite" in capsys.readouterr().out
     assert read_metrics(tmp_path / "run")[3]["eval_return"][0] is not None, "an earlier one was"
+
+
+def test_told_to_stop_while_compiling_it_ends_at_once_and_the_same_command_begins(whole_run, tmp_path):
+    args = ["--run-dir", tmp_path / "run", "--num-seeds", 2, *SMALL]
+    process = launch(*args)
+    for line in process.stdout:
+        if "compiling" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "stopped by SIGTERM before anything new was learned" in out
+    assert not read_metrics(tmp_path / "run")
+    code, _, err = finish(*args)
+    assert code == 0, err
+    compare_runs(whole_run[0], tmp_path / "run")
+
+
+class Stopping:
+    """A pace of short parts, at one of which the process is told to stop."""
+
+    def __init__(self, count, at):
+        self.count, self.at, self.parts = count, at, 0
+
+    def took(self, count, seconds):
+        self.parts += 1
+        if self.parts == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_told_to_stop_within_a_chunk_and_within_an_evaluation(whole_run, tmp_path, monkeypatch, capsys):
+    """A chunk of 116 iterations is cut at 21; later the evaluation after the fourth, and the one after the eighth."""
+    from jaxq.runs import run, session
+
+    config = parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(tmp_path / "run"), "--num-seeds", "2", *SMALL])
+    for paces, place in (
+        ((Stopping(21, 1), Stopping(100, 99)), "at step 242"),
+        ((Stopping(7, 99), Stopping(1, 3)), "at step 1,128"),
+        ((Stopping(1000, 3), Stopping(100, 99)), "at step 2,056"),
+    ):
+        paces = iter(paces)
+        monkeypatch.setattr(session, "Pace", lambda unit=1: next(paces))  # noqa: B023
+        with pytest.raises(SystemExit) as stop:
+            run(dqn.build, config)
+        assert stop.value.code == 0
+        assert place in capsys.readouterr().out
+    monkeypatch.undo()
+    run(dqn.build, config)
+    compare_runs(whole_run[0], tmp_path / "run")
+
+
+@pytest.mark.parametrize(("beginning", "each"), [(0.0, 1e-5), (1e-3, 0.02), (0.5, 4.0), (1.0, 0.1), (0.0, 60.0)])
+def test_a_dispatch_takes_about_as_long_as_one_may_wait(beginning, each):
+    from jaxq.runs.pace import LONGEST_SECONDS, SECONDS, Pace
+
+    pace, took = Pace(), []
+    for _ in range(12):
+        took.append(beginning + each * pace.count)
+        pace.took(pace.count, took[-1])
+    assert max(took) <= max(LONGEST_SECONDS, beginning + each)
+    assert took[-1] >= min(SECONDS, 10 * beginning) - each
+    assert Pace(16).count == 16
+
+
+def test_an_unfinished_run_is_gone_on_with_only_as_it_began(whole_run, tmp_path):
+    import shutil
+
+    import qr_dqn
+
+    from jaxq.runs import run
+
+    unfinished = tmp_path / "run"
+    shutil.copytree(whole_run[0], unfinished)
+    args = ["--run-dir", str(unfinished), "--num-seeds", "2", *SMALL]
+    with pytest.raises(InputError, match="already holds a run that is finished"):
+        run(dqn.build, parse(dqn.Config, dqn.PRESETS, args))
+    (unfinished / "summary.json").unlink()
+    with pytest.raises(InputError, match=r"learning_rate is 0.5, but must be 0.001, or give another directory"):
+        run(dqn.build, parse(dqn.Config, dqn.PRESETS, [*args, "--learning-rate", "0.5"]))
+    with pytest.raises(InputError, match=r"experiment is 'qr_dqn', but must be dqn"):
+        run(qr_dqn.build, parse(qr_dqn.Config, qr_dqn.PRESETS, args))
+
+
+SAVES = """
+import resource, sys, jax.numpy as jnp
+from pathlib import Path
+from flax import struct
+from jaxq.runs.checkpoints import Checkpoints
+
+class State(struct.PyTreeNode):
+    agent: object
+    replay: object
+
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+checkpoints = Checkpoints(Path(sys.argv[1]))
+checkpoints.save(State(jnp.ones(3), jnp.ones(3)), {})
+state = State(jnp.ones(3), jnp.ones((1, 400, 1_000_000), jnp.uint8).block_until_ready())
+before = peak()
+checkpoints.save(state, {})
+print(peak() - before)
+"""
+
+
+def test_saving_needs_no_second_copy(tmp_path):
+    """A replay of 400 MB; within its part of a checkpoint it is encoded by parts of 64 MB."""
+    done = subprocess.run(
+        [sys.executable, "-c", SAVES, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert float(done.stdout) < 200
 
 
 def test_envpool_run_resumes_with_fresh_episodes(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxq import envs
+from jaxq import envs, platforms
 from jaxq.agents import (
     EpsilonGreedy,
     HardUpdate,
@@ -163,6 +163,51 @@ def test_rollouts_in_turn_equal_rollouts_side_by_side():
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+def _advanced(training, state, iterations, counts):
+    """A chunk in parts, by one program for parts of any length."""
+    part = jax.jit(training.advance_chunk)
+    chunk = jax.jit(training.begin_chunk, static_argnums=1)(state, iterations)
+    for count in counts:
+        state, chunk = part(state, chunk, jnp.int32(count))
+    assert int(chunk.done) == iterations
+    return jax.jit(training.end_chunk)(state, chunk)
+
+
+def test_how_a_chunk_is_cut_changes_no_bit(three_chunks):
+    training, _, _, states, _ = three_chunks
+    whole = _advanced(training, states[0], 12, [12])
+    assert_same(whole, _advanced(training, states[0], 12, [1, 7, 3, 1]))
+    assert int(whole[0].iteration) == int(states[0].iteration) + 12
+    whole, measured = whole
+    again, other = jax.jit(training.train_chunk, static_argnums=1)(states[0], 12)
+    for ours, theirs in zip(leaves((whole.agent, measured)), leaves((again.agent, other)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_a_chunk_is_advanced_by_blocks_where_a_loop_must_ask_its_host():
+    training = cart_pole()
+    assert [training.block(n) for n in (1, 12, 17, 1250)] == [1, 1, 1, 1]
+    state = start(training, [3])
+    with platforms.assume("gpu"):
+        assert [training.block(n) for n in (1, 12, 17, 1250)] == [1, 12, 1, 10]
+        assert_same(_advanced(training, state, 60, [60]), _advanced(training, state, 60, [15, 45]))
+
+
+def test_how_an_evaluation_is_cut_changes_no_bit():
+    training = cart_pole(members=2)
+    state = start(training, [4, 5])
+    part = jax.jit(training.evaluate)
+
+    def evaluated(counts):
+        evaluation = jax.jit(training.begin_evaluation)(state)
+        for count in counts:
+            evaluation, more = part(state, evaluation, jnp.int32(count))
+        assert not more
+        return evaluation
+
+    assert_same(evaluated([500]), evaluated([1, 2, 5, 492]))
+
+
 def test_members_differ(three_chunks):
     *_, metrics = three_chunks
     assert len(set(metrics[-1]["loss"].tolist())) == 3
@@ -171,10 +216,10 @@ def test_members_differ(three_chunks):
 def test_a_restored_run_is_bit_for_bit_the_uninterrupted_one(three_chunks, tmp_path):
     _, _, chunk, states, metrics = three_chunks
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, states[1], {"chunk": 1})
+    checkpoints.save(states[1], {"chunk": 1})
     checkpoints.wait()
-    restored, notes = Checkpoints(tmp_path).restore(jax.eval_shape(lambda: states[1]))
-    assert notes == {"chunk": 1}
+    restored, under_way, notes = Checkpoints(tmp_path).restore(jax.eval_shape(lambda: states[1]))
+    assert (under_way, notes) == (None, {"chunk": 1})
     assert_same(restored, states[1])
     for i in (1, 2):
         restored, measured = chunk(restored)
@@ -186,7 +231,7 @@ def test_empty_arrays_and_keys_survive_a_checkpoint(three_chunks, tmp_path):
     _, _, _, states, _ = three_chunks
     state = states[0].replace(env={"empty": jnp.zeros((3, 0)), "key": jax.random.split(jax.random.key(1), 2)})
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, state, {})
+    checkpoints.save(state, {})
     checkpoints.wait()
     assert_same(checkpoints.restore(state)[0], state)
     assert_same(checkpoints.restore_agent(state.agent), state.agent)
@@ -197,7 +242,7 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(three_chunks, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     with pytest.raises(InputError, match="no whole checkpoint"):
         checkpoints.restore(states[0])
-    checkpoints.save(1, states[1], {})
+    checkpoints.save(states[1], {})
     checkpoints.wait()
     other = cart_pole(members=1)
     with pytest.raises(InputError, match="another kind of run"):
@@ -207,7 +252,7 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(three_chunks, tmp_path):
 def test_a_damaged_checkpoint_is_named(three_chunks, tmp_path):
     _, _, _, states, _ = three_chunks
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, states[1], {"chunk": 1})
+    checkpoints.save(states[1], {"chunk": 1})
     checkpoints.wait()
     for file in (tmp_path / "checkpoints" / "1").rglob("*"):
         if file.is_file() and file.stat().st_size > 200:

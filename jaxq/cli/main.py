@@ -1,4 +1,4 @@
-"""`jaxq train | copy | agents | attention | envs | plot | report | video`: thin commands over the rooms below."""
+"""`jaxq train | copy | agents | attention | envs | plot | report | sweep | video`: thin, over the rooms below."""
 
 import dataclasses
 import fnmatch
@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from jaxq.cli import sweep
 from jaxq.errors import InputError, clean_errors, require
 
 
@@ -247,11 +248,15 @@ def main() -> None:
         "envs": Envs,
         "plot": Plot,
         "report": Report,
+        "sweep": sweep.Sweep,
         "train": Train,
         "video": Video,
     }
     with clean_errors():
         if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+            if sys.argv[1] == "sweep":  # whose flags are also an experiment's
+                sweep.main(sys.argv[2:])
+                return
             require(sys.argv[1] in commands, "command", sys.argv[1], f"one of {', '.join(commands)}")
         if sys.argv[1:2] == ["train"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
             return Train(sys.argv[2])(*sys.argv[3:])  # whose flags are the script's, and not for this parser

@@ -56,6 +56,8 @@ class Run(Controlled):
     """Lines in metrics.jsonl: the run is cut into about as many chunks."""
     num_evaluations: int = 20
     """Evaluations over the run, the last one at its end."""
+    profile: bool = False
+    """Record a few dispatches (RUN_DIR/profile, for Perfetto), and tell where the time goes."""
     checkpoint_minutes: float = 5.0
     """Least time between two checkpoints; 0 writes one after every chunk, inf only the last."""
 
@@ -70,8 +72,6 @@ class Run(Controlled):
         require(self.total_steps < 2**31, "total_steps", self.total_steps, "below 2^31")
         require(self.checkpoint_minutes >= 0, "checkpoint_minutes", self.checkpoint_minutes, "0 or more")
         require(not self.resume or self.run_dir is not None, "resume", self.resume, "given with --run-dir")
-        alone = not (self.resume and self.init_from)
-        require(alone, "init_from", str(self.init_from), "left out with --resume, which goes on with the run's own")
 
     @property
     def all_members(self) -> Population:
@@ -113,7 +113,7 @@ DRIVER_FIELDS = tuple(field.name for field in dataclasses.fields(Run))
 # Where a run is run, of which its continuation knows nothing.
 PLACE_FIELDS = ("devices", "coordinator", "num_processes", "process_id")
 # Fields that may differ between a run and its continuation: they say how it is run, not what is run.
-SESSION_FIELDS = ("resume", "resumption", "run_dir", "track", "device", "checkpoint_minutes", *PLACE_FIELDS)
+SESSION_FIELDS = ("resume", "resumption", "profile", "run_dir", "track", "device", "checkpoint_minutes", *PLACE_FIELDS)
 # Fields that members share by their nature.
 NOT_BY_MEMBER = (
     *SESSION_FIELDS,

@@ -1,6 +1,7 @@
 """Checkpoints of a whole TrainState, by Orbax: written array by array, whole or not at all."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from jaxq.errors import InputError, require
 from jaxq.types import PyTree
 
 KEPT = 2
+# An array is encoded and written in parts of this size, or the encoded whole would lie beside it in memory.
+PART_BYTES = 2**26
+FILE_BYTES = 2**27
 
 
 def _is_key(leaf: Any) -> bool:
@@ -48,12 +52,24 @@ def _shapes(tree: PyTree) -> dict[str, Any]:
     return {f"{i:04d}": shape(leaf) for i, leaf in enumerate(jax.tree.leaves(tree)) if leaf.size}
 
 
-def _items(state: PyTree) -> dict[str, dict[str, Any]]:
-    return {"agent": _to_saved(state.agent), "rest": _to_saved(state.replace(agent=()))}
+def _items(state: PyTree, chunk: PyTree | None, of: Callable[[PyTree], Any]) -> dict[str, Any]:
+    """What a checkpoint consists of."""
+    items = {"agent": of(state.agent), "rest": of(state.replace(agent=()))}
+    return items if chunk is None else {**items, "chunk": of(chunk)}
+
+
+def _saving(leaves: dict[str, Any]) -> ocp.args.PyTreeSave:
+    parts = {name: ocp.SaveArgs(chunk_byte_size=PART_BYTES) for name in leaves}
+    return ocp.args.PyTreeSave(leaves, save_args=parts, ocdbt_target_data_file_size=FILE_BYTES)
+
+
+def _restoring(leaves: dict[str, Any]) -> ocp.args.PyTreeRestore:
+    places = {name: ocp.ArrayRestoreArgs(sharding=leaf.sharding, dtype=leaf.dtype) for name, leaf in leaves.items()}
+    return ocp.args.PyTreeRestore(leaves, restore_args=places)
 
 
 class Checkpoints:
-    """The checkpoints of one run, numbered by chunk."""
+    """The checkpoints of one run, numbered in their order."""
 
     def __init__(self, run_dir: Path):
         # Orbax reports every save, and logs the trace of errors that it also raises.
@@ -66,8 +82,7 @@ class Checkpoints:
             ),
             # Named, so that a process that has saved nothing can tell the shapes of what another has.
             item_handlers={
-                "agent": ocp.StandardCheckpointHandler(),
-                "rest": ocp.StandardCheckpointHandler(),
+                **{name: ocp.PyTreeCheckpointHandler() for name in ("agent", "rest", "chunk")},
                 "notes": ocp.JsonCheckpointHandler(),
             },
         )
@@ -77,34 +92,43 @@ class Checkpoints:
         """Whether no checkpoint has been written whole."""
         return self._manager.latest_step() is None
 
-    def save(self, chunk: int, state: PyTree, notes: dict[str, Any]) -> None:
+    def save(self, state: PyTree, notes: dict[str, Any], chunk: PyTree | None = None) -> None:
         """Write a checkpoint; returns when it is on the disk and the state may be donated.
 
-        Array by array and from where they lie: a copy of the whole state, which would let training go on meanwhile,
+        From where the arrays lie, part by part: a copy of the whole state, which would let training go on meanwhile,
         takes as much memory again, and a full Atari replay is most of what there is.
 
         Args:
-          chunk: chunks done.
           state: the TrainState. Its agent is an item of its own, to be read without the replay.
           notes: what else the run must remember, JSON values.
+          chunk: the ChunkState, if one is under way.
         """
-        items = jax.block_until_ready(_items(state))
-        saves = {name: ocp.args.StandardSave(leaves) for name, leaves in items.items()}
-        self._manager.save(chunk, args=ocp.args.Composite(**saves, notes=ocp.args.JsonSave(notes)))
+        items = jax.block_until_ready(_items(state, chunk, _to_saved))
+        saves = {name: _saving(leaves) for name, leaves in items.items()}
+        last = self._manager.latest_step()
+        number = 1 if last is None else last + 1
+        self._manager.save(number, args=ocp.args.Composite(**saves, notes=ocp.args.JsonSave(notes)))
 
-    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
-        """The newest checkpoint's state and notes.
+    def restore(self, like: PyTree, chunk_like: PyTree = ()) -> tuple[PyTree, PyTree | None, dict[str, Any]]:
+        """The newest checkpoint's state, the chunk that was under way, if one was, and the notes.
 
         Args:
           like: a TrainState, or its shapes, of the same structure.
+          chunk_like: a ChunkState, likewise, needed where one may be under way.
 
         Raises:
           InputError: if there is none, or it is damaged or of another kind of run.
         """
-        shapes = {"agent": _shapes(like.agent), "rest": _shapes(like.replace(agent=()))}
-        restored = self._read(shapes, notes=ocp.args.JsonRestore())
+        under_way = chunk_like if self._holds_chunk() else None
+        restored = self._read(_items(like, under_way, _shapes), notes=ocp.args.JsonRestore())
         state = _from_saved(restored["rest"], like.replace(agent=()))
-        return state.replace(agent=_from_saved(restored["agent"], like.agent)), restored["notes"]
+        state = state.replace(agent=_from_saved(restored["agent"], like.agent))
+        chunk = None if under_way is None else _from_saved(restored["chunk"], chunk_like)
+        return state, chunk, restored["notes"]
+
+    def _holds_chunk(self) -> bool:
+        last = self._manager.latest_step()
+        return last is not None and (self.path / str(last) / "chunk").is_dir()
 
     def restore_agent(self, like: PyTree) -> PyTree:
         """Only the newest checkpoint's agents, [N, ...].
@@ -124,7 +148,7 @@ class Checkpoints:
         try:
             for name, expected in shapes.items():
                 self._require_same_shapes(chunk, expected, self._manager.item_metadata(chunk)[name])
-            items = {name: ocp.args.StandardRestore(leaves) for name, leaves in shapes.items()}
+            items = {name: _restoring(leaves) for name, leaves in shapes.items()}
             return self._manager.restore(chunk, args=ocp.args.Composite(**items, **others))
         except InputError:
             raise

@@ -20,7 +20,6 @@ from jaxq.configs import (
     DRIVER_FIELDS,
     NOT_BY_MEMBER,
     PLACE_FIELDS,
-    SESSION_FIELDS,
     Member,
     Population,
     Run,
@@ -28,7 +27,7 @@ from jaxq.configs import (
     grid,
 )
 from jaxq.errors import InputError, clean_errors, require
-from jaxq.runs.directory import from_json, load_config
+from jaxq.runs.directory import from_json, load_config, require_same
 from jaxq.runs.fields import fields_by_member, kinds_of
 from jaxq.runs.hosts import connect, leaving_lost_hosts
 from jaxq.runs.several import train
@@ -82,7 +81,7 @@ def parse(
     elif settings:
         config = config.with_population(grid(settings, range(config.seed, config.seed + config.num_seeds)))
     if config.resume:
-        _require_same(config, default)
+        require_same(config, default)
     return config
 
 
@@ -271,19 +270,6 @@ def _value_of(args: Sequence[str], flag: str) -> str | None:
             if arg.startswith(spelling + "="):
                 return arg.split("=", 1)[1]
     return None
-
-
-def _require_same(config: Run, saved: Run) -> None:
-    """A run goes on as it began; but it may be made longer."""
-    for field in dataclasses.fields(config):
-        name, ours, theirs = field.name, getattr(config, field.name), getattr(saved, field.name)
-        if name == "total_steps":
-            require(ours >= theirs, name, ours, f"at least {theirs}, as in the run being resumed")
-        elif name == "population":
-            same = ours == theirs
-            require(same, name, f"{len(ours)} members", f"the {len(theirs)} members of the run being resumed")
-        elif name not in SESSION_FIELDS:
-            require(ours == theirs, name, ours, f"{theirs!r}, as in the run being resumed")
 
 
 def main(

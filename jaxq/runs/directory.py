@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxq import platforms
-from jaxq.configs import Member, Run
+from jaxq.configs import SESSION_FIELDS, Member, Run
 from jaxq.errors import InputError, require
 
 ConfigT = TypeVar("ConfigT", bound=Run)
@@ -93,7 +93,10 @@ class RunDirectory:
         self.path = path
         holds_run = (path / "config.json").exists()
         if holds_run and not resume:
-            raise InputError(f"run_dir is '{path}', which already holds a run: add --resume, or give another directory")
+            raise InputError(
+                f"run_dir is '{path}', which already holds a run that is finished: add --resume and more "
+                "--total-steps, or give another directory"
+            )
         if not holds_run and resume:
             raise InputError(f"run_dir is '{path}', but --resume needs a directory with a run in it (no config.json)")
         try:
@@ -215,3 +218,43 @@ def load_config(run_dir: Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     return values
+
+
+def going_on(config: ConfigT, experiment: str) -> ConfigT:
+    """The same configuration, to be resumed if its directory was given and holds its run, which is not finished.
+
+    So a command that was stopped, by whatever, can simply be given again.
+
+    Raises:
+      InputError: if the run there is another: of another experiment, or configured otherwise.
+    """
+    path = config.run_dir
+    if config.resume or path is None or not (path / "config.json").exists() or (path / "summary.json").exists():
+        return config
+    saved = load_config(path)
+    theirs = saved.pop("experiment", experiment)
+    other = "or give another directory: this one holds a run that is not finished"
+    require(experiment == theirs, "experiment", experiment, f"{theirs}, {other}")
+    require_same(config, from_json(type(config), saved), other)
+    return dataclasses.replace(config, resume=True)
+
+
+def require_same(config: Run, saved: Run, where: str = "as in the run being resumed") -> None:
+    """A run goes on as it began; but it may be made longer.
+
+    Args:
+      config: how it is to go on.
+      saved: how it began.
+      where: that was, for the error.
+
+    Raises:
+      InputError: naming the first field that differs.
+    """
+    for field in dataclasses.fields(config):
+        name, ours, theirs = field.name, getattr(config, field.name), getattr(saved, field.name)
+        if name == "total_steps":
+            require(ours >= theirs, name, ours, f"at least {theirs}, {where}")
+        elif name == "population":
+            require(ours == theirs, name, f"{len(ours)} members", f"the {len(theirs)} members there, {where}")
+        elif name not in SESSION_FIELDS:
+            require(ours == theirs, name, ours, f"{theirs!r}, {where}")

@@ -86,6 +86,13 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
     return tuple(bool(gathered.reshape(-1, len(flags))[:, i].any()) for i in range(len(flags)))
 
 
+def agreed(count: int) -> int:
+    """The least of a number on all hosts; all hosts must ask."""
+    if jax.process_count() == 1:
+        return count
+    return int(np.asarray(multihost_utils.process_allgather(np.array(count))).min())
+
+
 def require_agreement(config: Run) -> None:
     """Check that all processes were given the same configuration.
 

@@ -1,6 +1,7 @@
 """From a configuration to the training of its members: as one program, or as several."""
 
 import contextlib
+import contextvars
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -100,6 +101,12 @@ class Renumbering:
         self._build: Build[Any] = build
         self._config, self._training = config, training
         self._known: dict[str, dict[str, float] | None] = {}
+
+    def apart(self) -> Training:
+        """The training of the run once more, with environments that are not the run's."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)
+            return contextvars.Context().run(self._build, self._config)
 
     def allows(self, setting: Mapping[str, Any]) -> bool:
         """Whether a member can have this setting."""

@@ -12,21 +12,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax
+
 from jaxq import envs, platforms
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
 from jaxq.runs.devices import spread, state_shape, use_device
-from jaxq.runs.directory import load_config, provenance, to_json, write_json
+from jaxq.runs.directory import going_on, load_config, provenance, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, require_agreement
+from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
 from jaxq.runs.population import Renumbering, assemble
 from jaxq.runs.session import Session
-from jaxq.runs.sinks import require_tracker
+from jaxq.runs.sinks import Sink, require_tracker
 from jaxq.training import Plan, Training
 from jaxq.types import PyTree
 
 ConfigT = TypeVar("ConfigT", bound=Run)
+
+# Who is to be told of a program's metrics, by its configuration.
+Watch = Callable[[Run], Sink]
 
 PLAN = "plan.json"  # of a run that was made longer: the steps for which it was cut into chunks
 
@@ -38,13 +44,18 @@ def default_run_dir(config: Run, experiment: str) -> Path:
     return Path("runs") / f"{experiment}_{environment}_s{config.seed}_{now}"
 
 
-def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]:
+def run(build: Callable[[ConfigT], Training], config: ConfigT, watch: Watch | None = None) -> dict[str, Any]:
     """Train by an experiment's configuration, or go on with a run begun earlier.
+
+    Told to stop (SIGTERM, SIGINT), a run writes a last checkpoint; the same configuration with the same `run_dir` goes
+    on from it.
 
     Args:
       build: puts the training together from the configuration; its file is kept in the run directory, so that
         `jaxq video` can put the same agent together again.
       config: of the experiment, all of whose members are trained as one program.
+      watch: makes what is told of the metrics besides the run directory and the trackers, if anything is; whatever it
+        raises ends the run.
 
     Returns:
       The values of summary.json.
@@ -56,13 +67,19 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]
     """
     connect(config.coordinator, config.num_processes, config.process_id)
     require_agreement(config)
-    with envs.shared():  # those of members whose numbers change are the same
-        return _run(build, config)
+    alone = jax.process_count() == 1
+    require(alone or not config.profile, "profile", config.profile, "left out where there are several processes")
+    # The environments of members whose numbers change are the same.
+    with Interruption() as told, envs.shared():
+        return _run(build, config, told, watch)
 
 
-def _run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any]:
+def _run(
+    build: Callable[[ConfigT], Training], config: ConfigT, told: Interruption, watch: Watch | None
+) -> dict[str, Any]:
     script = Path(inspect.getfile(inspect.unwrap(build)))
     experiment = script.stem
+    config = going_on(config, experiment)
     use_device(config.device)
     if config.resume and config.run_dir:
         config = dataclasses.replace(config, resumption=load_config(config.run_dir).get("resumption", 0) + 1)
@@ -75,7 +92,7 @@ def _run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any
     config = dataclasses.replace(config, run_dir=path)
     shape = state_shape(assembly, config)
     require_tracker(config.track)
-    if config.init_from is not None:
+    if config.init_from is not None and not config.resume:
         learned_by(config.init_from, shape.agent)
     parts, device = parts_of(training, shape), platforms.device()
     free = free_bytes(device)
@@ -92,7 +109,8 @@ def _run(build: Callable[[ConfigT], Training], config: ConfigT) -> dict[str, Any
                 write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
             elif writes:
                 _note_resumption(path, config)
-        with contextlib.closing(Session(config, script, assembly, plan, directory, shape, renumbering)) as session:
+        session = Session(config, script, assembly, plan, directory, shape, renumbering, told, watch and watch(config))
+        with contextlib.closing(session):
             session.display.say(f"memory  {described(parts, device, free)}")
             return session.train()
     except Exception as error:

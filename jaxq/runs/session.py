@@ -1,8 +1,9 @@
 """One process's share of a run: dispatch chunks ahead of reading their metrics, log, checkpoint, resume, finish."""
 
+import contextlib
+import dataclasses
 import json
 import math
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,18 @@ from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
-from jaxq.runs.hosts import Follower, any_of, first, is_first, noticing_lost_hosts
+from jaxq.runs.hosts import Follower, agreed, any_of, first, is_first, noticing_lost_hosts
+from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, readable
+from jaxq.runs.pace import Pace
 from jaxq.runs.plots import load_curves, merge, plot_curves
 from jaxq.runs.population import Assembly, Renumbering, member_keys
+from jaxq.runs.profile import EVALUATION_SECONDS, Profiler, Report, alone, with_names_kept
+from jaxq.runs.profile import FOLDER as PROFILE
 from jaxq.runs.programs import Programs, compiled, turn_program
 from jaxq.runs.scripts import command_of
 from jaxq.runs.sinks import Sink, open_sinks
-from jaxq.training import Plan
+from jaxq.training import ChunkState, Plan, TrainState
 from jaxq.training.controllers import Turn
 from jaxq.types import Metrics, PyTree
 
@@ -36,6 +41,30 @@ Values = dict[str, list[float]]  # a metric of each member
 
 def _on_the_host(metrics: Metrics) -> Values:
     return {name: np.asarray(value, np.float64).tolist() for name, value in metrics.items()}
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run is.
+
+    Attributes:
+      state: of everything.
+      chunk: chunks done.
+      under_way: the next one, if it is begun.
+      done: iterations of it.
+      unlogged: the last one's metrics, until the evaluation after it is done.
+    """
+
+    state: TrainState
+    chunk: int = 0
+    under_way: ChunkState | None = None
+    done: int = 0
+    unlogged: Values | None = None
+
+    @property
+    def place(self) -> tuple[int, int, bool]:
+        """What of the run is done and written, to compare by."""
+        return self.chunk, self.done, self.unlogged is None
 
 
 def _first_of(values: jax.Array) -> int:
@@ -55,22 +84,26 @@ class Session:
         directory: RunDirectory | Follower,
         state_shape: PyTree,
         renumbering: Renumbering,
+        told: Interruption,
+        watch: Sink | None,
     ):
         self.config, self.assembly, self.plan = config, assembly, plan
         self.training = assembly.training
         self.script = script
         self.experiment = script.stem
-        self.directory, self.state_shape = directory, state_shape
+        self.directory, self.state_shape, self.told = directory, state_shape, told
         self.display = Display(f"{script.stem} {config.env}", plan.total_steps, quiet=not is_first())
         self.checkpoints = Checkpoints(directory.path)
         self.sinks: list[Sink] = []
+        self.watch = watch
         self.begun = time.monotonic()
         self.compile_seconds = 0.0
         self.earlier_seconds = 0.0
         self.chunk_seconds: list[float] = []
         self.evaluation_seconds = 0.0
         self.since = self.begun  # when the last metrics were there, or whatever came after them was done
-        self.stop_signal: int | None = None
+        self.profiler: Profiler | None = None
+        self.pace, self.evaluation_pace = Pace(self.training.block(plan.iterations)), Pace()
         self.stopped = False  # this process or another
         self.diverged: list[int | None] = [None] * config.num_members  # the step at which each member was found so
         self.renumbering, self.controller = renumbering, config.make_controller()
@@ -88,109 +121,156 @@ class Session:
         """The whole session."""
         track = self.config.track if is_first() else "none"
         self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
+        self.sinks += [self.watch] if self.watch else []
+        self.told.before_leaving.append(self._leave_at_once)
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         begun = time.monotonic()
-        programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
+        with with_names_kept() if self.config.profile else contextlib.nullcontext():
+            programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
         if self.controller is not None:
             self.turn_program = turn_program(self.assembly, self.state_shape)
         self.compile_seconds = time.monotonic() - begun
-        state, chunk, unread = self._resume(programs) if self.config.resume else self._start(programs)
-        self.display.start(self.plan.steps_after(chunk))
-        previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            with noticing_lost_hosts(f"to go on, start all again as before, with --resume: {self.directory.path}"):
-                self._loop(programs, state, chunk, unread)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        progress = self._resume(programs) if self.config.resume else self._start(programs)
+        jax.block_until_ready(progress.state)
+        self.told.hold()
+        if self.config.profile:
+            folder, unit = self.directory.path / PROFILE, self.training.block(self.plan.iterations)
+            self.profiler = Profiler(folder, programs.advance_chunk.as_text(), unit)
+        self.display.start(self._step(progress))
+        with noticing_lost_hosts(f"to go on, give the same commands again: {self.directory.path}"):
+            self._loop(programs, progress)
         with first() as writes:
             if writes:
                 self._finish()
         return json.loads((self.directory.path / "summary.json").read_text())
 
-    def _start(self, programs: Programs) -> tuple[PyTree, int, Values | None]:
+    def _leave_at_once(self) -> None:
+        """Told to stop before there was anything to save."""
+        for sink in self.sinks:
+            sink.close()
+        self.display.say(
+            f"stopped by {self.told.name} before anything new was learned; the same command goes on: "
+            f"python {self.script} --run-dir {self.directory.path} --resume"
+        )
+
+    def _start(self, programs: Programs) -> Progress:
         def learned(state: PyTree) -> PyTree:
             if self.config.init_from is None:
                 return state
             return state.replace(agent=learned_by(self.config.init_from, state.agent))
 
-        return programs.start(member_keys(self.config), learned), 0, None
+        return Progress(programs.start(member_keys(self.config), learned))
 
-    def _resume(self, programs: Programs) -> tuple[PyTree, int, Values | None]:
+    def _resume(self, programs: Programs) -> Progress:
         if self.checkpoints.empty:
             self.directory.rewind(-1)
             self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
             return self._start(programs)
-        state, notes = self.checkpoints.restore(self.state_shape)
-        chunk, unlogged = int(notes["chunk"]), notes["unlogged"]
+        state, under_way, notes = self.checkpoints.restore(self.state_shape, programs.chunk_shape)
+        progress = Progress(state, int(notes["chunk"]), under_way, int(notes["done"]), notes["unlogged"])
         members = tuple(Member.from_json(member) for member in notes["members"])
         same = self.controller is not None or members == self.members
         require(same, "run_dir", str(self.directory.path), "of this population: its checkpoint is of another")
         self.earlier_seconds, self.diverged = notes["wall_seconds"], notes["diverged"]
         self.members, self.remembered = members, notes["controller"]
-        self.directory.rewind(self.plan.steps_after(chunk) - (unlogged is not None))
-        self.display.say(f"{self.directory.path}: resumed at step {self.plan.steps_after(chunk):,}")
-        if not self.training.environment.resumable and chunk < self.plan.chunks:
+        self.directory.rewind(self.plan.steps_after(progress.chunk) - (progress.unlogged is not None))
+        self.display.say(f"{self.directory.path}: resumed at step {self._step(progress):,}")
+        if not self.training.environment.resumable and progress.chunk < self.plan.chunks:
             self.display.say(f"{self.config.env} cannot save its state: fresh episodes begin here")
-            state = jax.jit(self.training.with_fresh_episodes, donate_argnums=0)(state)
-        return state, chunk, unlogged
+            progress.state = jax.jit(self.training.with_fresh_episodes, donate_argnums=0)(state)
+        return progress
 
-    def _loop(self, programs: Programs, state: PyTree, chunk: int, unlogged: Values | None) -> None:
+    def _step(self, progress: Progress) -> int:
+        """Steps of each member so far."""
+        of_chunk = self.plan.steps_per_chunk * progress.done // self.plan.iterations
+        return self.plan.steps_after(progress.chunk) + of_chunk
+
+    def _loop(self, programs: Programs, now: Progress) -> None:
         """Dispatch the chunks that are left; the metrics of one are read while the next one runs.
 
-        Args:
-          programs: compiled.
-          state: after so many chunks.
-          chunk: chunks done.
-          unlogged: the last one's metrics, if the run was stopped in the evaluation after it.
+        A chunk that takes long is dispatched in parts, so that a run that is told to stop can save soon. What is
+        learned and logged is the same, however it is cut.
         """
         saved_at = self.since = time.monotonic()
-        last_saved = chunk if chunk else None
+        saved: tuple[int, int, bool] | None = now.place if now.place != (0, 0, True) else None
         pending: tuple[int, Metrics] | None = None
-        while not self._told_to_stop() and (chunk < self.plan.chunks or unlogged is not None):
-            if unlogged is None:
-                state, metrics = programs.chunk(state)
-                chunk += 1
-                if pending is not None:
-                    self._log(pending[0], self._take(pending[1]))
-                pending = (chunk, metrics)
-                if self.plan.evaluates(chunk):
-                    pending, unlogged = None, self._take(metrics)
-            if unlogged is not None:
-                evaluated = self._evaluate(programs, state)
+        while not self._told_to_stop() and (now.chunk < self.plan.chunks or now.unlogged is not None):
+            if now.unlogged is None:
+                metrics = self._advance(programs, now, pending)
+                pending = None if metrics is None else (now.chunk, metrics)
+                if metrics is not None and self.plan.evaluates(now.chunk):
+                    pending, now.unlogged = None, self._take(metrics)
+            if now.unlogged is not None:
+                evaluated = self._evaluate(programs, now.state)
                 if evaluated is None:  # told to stop in the middle of it
                     break
-                turn = self._decided(chunk, {**unlogged, **evaluated})
-                self._log(chunk, {**unlogged, **evaluated}, turn)
-                state = self._turned(state, turn)
-                unlogged, last_saved = None, None if last_saved == chunk else last_saved
+                values = {**now.unlogged, **evaluated}
+                turn = self._decided(now.chunk, values)
+                self._log(now.chunk, values, turn)
+                now.state, now.unlogged = self._turned(now.state, turn), None
             (due,) = any_of(time.monotonic() - saved_at >= 60.0 * self.config.checkpoint_minutes)
             if due:
                 # The metrics come first: a checkpoint is never ahead of them, nor of a NaN in them.
                 if pending is not None:
                     self._log(pending[0], self._take(pending[1]))
                     pending = None
-                self._save(chunk, state)
-                last_saved, saved_at = chunk, time.monotonic()
+                self._save(now)
+                saved, saved_at = now.place, time.monotonic()
                 self.since = saved_at
         if pending is not None:
             self._log(pending[0], self._take(pending[1]))
-        if last_saved != chunk:
-            self._save(chunk, state, unlogged)
+        if saved != now.place:
+            self._save(now)
         self.checkpoints.wait()
-        if self.stopped and (chunk < self.plan.chunks or unlogged is not None):
+        if self.stopped and (now.chunk < self.plan.chunks or now.unlogged is not None):
             self.display.stop()
-            by = f" by {signal.Signals(self.stop_signal).name}" if self.stop_signal else ""
+            by = f" by {self.told.name}" if self.told else ""
             self.display.say(
-                f"stopped{by} at step {self.plan.steps_after(chunk):,}, "
-                f"checkpoint written; to go on: {command_of(self.script)} --run-dir {self.directory.path} --resume"
+                f"stopped{by} at step {self._step(now):,}, checkpoint written; "
+                f"the same command goes on: {command_of(self.script)} --run-dir {self.directory.path} --resume"
             )
             raise SystemExit(0)
 
+    def _advance(self, programs: Programs, now: Progress, pending: tuple[int, Metrics] | None) -> Metrics | None:
+        """Go on for about as long as one may be kept waiting; the metrics of the chunk if that was its end.
+
+        Args:
+          programs: compiled.
+          now: goes on.
+          pending: the metrics of the chunk before, to be logged once there is other work under way.
+        """
+        if now.under_way is None:
+            now.under_way = programs.begin_chunk(now.state)
+        left = self.plan.iterations - now.done
+        wanted = self.profiler.count if self.profiler else None
+        count = agreed(min(wanted or self.pace.count, left))
+
+        def advance() -> Any:
+            return programs.advance_chunk(now.state, now.under_way, np.int32(count))
+
+        if self.profiler and wanted:
+            jax.block_until_ready(now.under_way)
+            now.state, now.under_way, done = self.profiler.watch(count, advance)
+        else:
+            now.state, now.under_way, done = advance()
+        if pending is not None:
+            self._log(pending[0], self._take(pending[1]))
+        if self.profiler and wanted and self.profiler.shares:
+            self._tell_profile(programs, now.state)
+        if count < left:
+            begun = time.monotonic()
+            jax.block_until_ready(done)
+            self.pace.took(count, time.monotonic() - begun)
+            now.done += count
+            return None
+        now.state, metrics = programs.end_chunk(now.state, now.under_way)
+        now.under_way, now.done, now.chunk = None, 0, now.chunk + 1
+        return metrics
+
     def _told_to_stop(self) -> bool:
         """Whether this or another process of the run was."""
-        (self.stopped,) = any_of(self.stop_signal is not None)
+        (self.stopped,) = any_of(bool(self.told))
         return self.stopped
 
     def _decided(self, chunk: int, values: Values) -> Turn | None:
@@ -220,6 +300,34 @@ class Session:
         numbers = self.renumbering.numbers(self.members)
         return self.turn_program(state, np.array(turn.source, np.int32), numbers)
 
+    def _tell_profile(self, programs: Programs, state: TrainState) -> None:
+        """Where the time goes, and what parts take alone; the state is left as it is."""
+        assert self.profiler is not None
+        assert self.profiler.shares is not None
+        begun = time.monotonic()
+        evaluation, more = programs.begin_evaluation(state), True
+        while more and not self.told and time.monotonic() - begun < EVALUATION_SECONDS:
+            evaluation, unfinished = programs.evaluate(state, evaluation, np.int32(self.evaluation_pace.count))
+            more = bool(unfinished)
+        seconds = time.monotonic() - begun
+        if self.told:
+            return
+        steps = self.plan.steps_per_chunk // self.plan.iterations * self.config.num_members
+        program, unit = programs.advance_chunk.as_text(), self.training.block(self.plan.iterations)
+        products, environment = alone(program, unit, self.renumbering.apart(), steps)
+        report = Report(
+            self.profiler.shares,
+            self.profiler.slowdown,
+            self.plan.iterations,
+            (seconds, not more),
+            self.plan.chunks_per_evaluation,
+            products,
+            environment,
+        )
+        write_json(self.directory.path / "profile.json", report.to_json())
+        self.display.say(f"{report}\ntrace  {self.directory.path / PROFILE}, for ui.perfetto.dev")
+        self.since = time.monotonic()
+
     def _evaluate(self, programs: Programs, state: PyTree) -> Values | None:
         """Test the members, part by part; None if the run is told to stop before the end."""
         begun = time.monotonic()
@@ -227,8 +335,11 @@ class Session:
         while more:
             if self._told_to_stop():
                 return None
-            evaluation, unfinished = programs.evaluate(state, evaluation)
+            since, count = time.monotonic(), agreed(self.evaluation_pace.count)
+            evaluation, unfinished = programs.evaluate(state, evaluation, np.int32(count))
             more = bool(unfinished)
+            if more:  # and not cut short by the end of all episodes
+                self.evaluation_pace.took(count, time.monotonic() - since)
             self.display.evaluating(_first_of(evaluation.time), self.training.evaluation.longest)
         self.since = time.monotonic()
         self.evaluation_seconds += self.since - begun
@@ -238,6 +349,7 @@ class Session:
         """Wait for a chunk's metrics."""
         values = _on_the_host(metrics)
         now = time.monotonic()
+        self.pace.took(self.plan.iterations, now - self.since)
         self.chunk_seconds.append(now - self.since)
         self.since = now
         return values
@@ -295,17 +407,18 @@ class Session:
         """A member in words."""
         return ", ".join(f"{name} {value}" for name, value in self.members[member].to_json().items())
 
-    def _save(self, chunk: int, state: PyTree, unlogged: Values | None = None) -> None:
+    def _save(self, now: Progress) -> None:
         self.directory.sync()
         notes = {
-            "chunk": chunk,
+            "chunk": now.chunk,
+            "done": now.done,
             "wall_seconds": self._wall_seconds(time.monotonic()),
-            "unlogged": unlogged,
+            "unlogged": now.unlogged,
             "diverged": self.diverged,
             "members": [member.to_json() for member in self.members],
             "controller": self.remembered,
         }
-        self.checkpoints.save(chunk, state, notes)
+        self.checkpoints.save(now.state, notes, now.under_way)
 
     def _finish(self) -> None:
         """Write down and say what has come of the run."""
@@ -352,12 +465,6 @@ class Session:
         self.display.say(
             f"score  {score}\nspeed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\ncurve  {picture}"
         )
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        del frame
-        if self.stop_signal is not None:  # told twice: stop at once
-            raise KeyboardInterrupt
-        self.stop_signal = number
 
     def _chunk_steps(self) -> int:
         return self.plan.steps_per_chunk * self.config.num_members

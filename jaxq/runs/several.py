@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from jaxq.configs import SESSION_FIELDS
-from jaxq.runs.directory import to_json, write_json
+from jaxq.runs.directory import going_on, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, is_first, require_agreement
 from jaxq.runs.population import Build, ConfigT, programs
-from jaxq.runs.run import default_run_dir, run
+from jaxq.runs.run import Watch, default_run_dir, run
 
 
-def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
+def train(build: Build[ConfigT], config: ConfigT, watch: Watch | None = None) -> dict[str, Any]:
     """Train all members of a configuration, or go on with it.
 
     Where they differ in what is compiled in (widths, atoms, batches) there is a run for each program. The directory of
@@ -21,7 +21,7 @@ def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
     named after what it has otherwise.
 
     Args:
-      build, config: as of `run`.
+      build, config, watch: as of `run`.
 
     Returns:
       The values of summary.json.
@@ -33,8 +33,9 @@ def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
     require_agreement(config)
     parts = programs(build, config)
     if len(parts) == 1:
-        return run(build, parts[0])
+        return run(build, parts[0], watch)
     experiment = Path(inspect.getfile(inspect.unwrap(build))).stem
+    config = going_on(config, experiment)
     path = config.run_dir or default_run_dir(config, experiment)
     directory = claimed(path, resume=config.resume)
     try:
@@ -51,11 +52,7 @@ def train(build: Build[ConfigT], config: ConfigT) -> dict[str, Any]:
             begun = (place / "config.json").exists()
             if is_first():
                 print(f"program {len(summaries) + 1} of {len(parts)}: {name}")
-            try:
-                summaries.append(run(build, dataclasses.replace(part, run_dir=place, resume=begun)))
-            except SystemExit:
-                print(f"to go on with all programs: --run-dir {path} --resume")
-                raise
+            summaries.append(run(build, dataclasses.replace(part, run_dir=place, resume=begun), watch))
         members = [
             {**row, "setting": {**shared, **row["setting"]}, "run_dir": name}
             for name, shared, summary in zip(_names(parts), _apart(parts), summaries, strict=True)

@@ -1,4 +1,4 @@
-"""Evaluation: the exploiting policy, one full episode in each of its own environments, in parts of limited length.
+"""Evaluation: the exploiting policy, one full episode in each of its own environments, in parts of any length.
 
 In parts, because one evaluation can take longer than the training around it (an untrained agent on an Atari game that
 waits to be started), and a run that is told to stop must not have to wait for its end.
@@ -48,16 +48,13 @@ class Evaluation:
     Attributes:
       environment: of N times the episodes of each member.
       max_steps: an episode that is longer counts with its return so far; the environment's own limit unless given.
-      part_steps: steps of every environment in one part.
     """
 
     environment: Environment
     max_steps: int | None = None
-    part_steps: int = 1_000
 
     def __post_init__(self) -> None:
         require(self.max_steps is None or self.max_steps >= 1, "eval_max_steps", self.max_steps, "at least 1")
-        require(self.part_steps >= 1, "part_steps", self.part_steps, "at least 1")
 
     @property
     def longest(self) -> int:
@@ -84,17 +81,18 @@ class Evaluation:
         """[] bool: whether an episode is still played and within the limit."""
         return state.playing.any() & (state.time < self.longest).all()
 
-    def advance(self, agent: Actor, agent_state: PyTree, state: EvaluationState) -> EvaluationState:
-        """One part: `part_steps` steps, or fewer if all episodes end.
+    def advance(self, agent: Actor, agent_state: PyTree, state: EvaluationState, steps: jax.Array) -> EvaluationState:
+        """One part: so many steps, or fewer if all episodes end. How an evaluation is cut changes no bit.
 
         Args:
           agent: whose `exploit` acts.
           agent_state: of all members, [N, ...].
           state: so far.
+          steps: [] int32, of every environment.
         """
         members = state.key.shape[0]
         exploit = over_lanes(agent.exploit, members)
-        until = state.time + self.part_steps
+        until = state.time + steps
 
         def step(now: EvaluationState) -> EvaluationState:
             step_keys = jax.vmap(jax.random.fold_in)(now.key, now.time)
@@ -124,7 +122,4 @@ class Evaluation:
 
     def __call__(self, agent: Actor, agent_state: PyTree, keys: jax.Array) -> dict[str, Any]:
         """A whole evaluation in one program; arguments as of `begin` and `advance`, result as of `result`."""
-        state = self.begin(agent, keys)
-        return self.result(
-            jax.lax.while_loop(self.unfinished, lambda now: self.advance(agent, agent_state, now), state)
-        )
+        return self.result(self.advance(agent, agent_state, self.begin(agent, keys), jnp.int32(self.longest)))

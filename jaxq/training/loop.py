@@ -24,6 +24,9 @@ from jaxq.training.numbers import with_numbers
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import Metrics, PyTree, TimeStep
 
+# An accelerator waits for its host whenever a loop asks how much longer it is: once in so many iterations.
+LONGEST_BLOCK = 16
+
 
 class TrainState(struct.PyTreeNode):
     """All of a run that changes, and the members' keys, which do not; saving it is saving the run.
@@ -46,6 +49,20 @@ class TrainState(struct.PyTreeNode):
     key: jax.Array
     frozen: jax.Array
     iteration: jax.Array
+
+
+class ChunkState(struct.PyTreeNode):
+    """A chunk under way: what is reported at its end is collected here.
+
+    Attributes:
+      metrics: [N, iterations] of each iteration, zero where it is still to come.
+      done: int32, iterations done.
+      before: agents and memories when it began, to which a member that diverges returns, [N, ...].
+    """
+
+    metrics: Metrics
+    done: jax.Array
+    before: PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +144,25 @@ class Training(Protocol):
     def train_chunk(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """Run so many iterations; every metric is [N]."""
 
+    def block(self, iterations: int) -> int:
+        """In multiples of how many iterations a chunk of so many is advanced."""
+
+    def begin_chunk(self, state: TrainState, iterations: int) -> ChunkState:
+        """Start a chunk of so many iterations, of which nothing is done."""
+
+    def advance_chunk(self, state: TrainState, chunk: ChunkState, count: jax.Array) -> tuple[TrainState, ChunkState]:
+        """Go on with it for `count` iterations, [] int32, whole blocks of them. How a chunk is cut changes no bit."""
+
+    def end_chunk(self, state: TrainState, chunk: ChunkState) -> tuple[TrainState, Metrics]:
+        """Report a chunk that is done; every metric is [N]."""
+
     def begin_evaluation(self, state: TrainState) -> EvaluationState:
         """Start testing the members as they are."""
 
-    def evaluate(self, state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
-        """Go on with it for one part; also whether there is more to do, [] bool."""
+    def evaluate(
+        self, state: TrainState, evaluation: EvaluationState, steps: jax.Array
+    ) -> tuple[EvaluationState, jax.Array]:
+        """Go on with it for so many steps of every environment, [] int32; also whether there is more to do, [] bool."""
 
     def evaluated(self, evaluation: EvaluationState) -> Metrics:
         """What came of a finished evaluation; every metric is [N]."""
@@ -204,25 +235,56 @@ class Loop:
         return self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, self.envs_per_member))(keys)))
 
     def train_chunk(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
-        """See `Training.train_chunk`."""
-        start = state.iteration
-        before, (state, metrics) = state, self._members(state, iterations)
-        state, metrics = _with_diverged_frozen(before, state, metrics)
+        """See `Training.train_chunk`: `begin_chunk`, `advance_chunk` and `end_chunk` as one program."""
+        before = (state.agent, state.memory)
+        state, metrics = self._members(state, jnp.int32(0), jnp.int32(iterations), iterations)
+        return self.end_chunk(state, ChunkState(metrics, jnp.int32(iterations), before))
+
+    def block(self, iterations: int) -> int:
+        """See `Training.block`."""
+        if platforms.on_cpu():
+            return 1
+        return max(size for size in range(1, LONGEST_BLOCK + 1) if iterations % size == 0)
+
+    def begin_chunk(self, state: TrainState, iterations: int) -> ChunkState:
+        """See `Training.begin_chunk`."""
+        part = functools.partial(self._members, iterations=iterations)
+        _, metrics = jax.eval_shape(part, state, jnp.int32(0), jnp.int32(0))
+        metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics)
+        return ChunkState(metrics, jnp.int32(0), (state.agent, state.memory))
+
+    def advance_chunk(self, state: TrainState, chunk: ChunkState, count: jax.Array) -> tuple[TrainState, ChunkState]:
+        """See `Training.advance_chunk`."""
+        iterations = jax.tree.leaves(chunk.metrics)[0].shape[-1]
+        state, metrics = self._members(state, chunk.done, count, iterations)
+        # Each iteration is in one part and zero in the others.
+        metrics = jax.tree.map(jnp.add, chunk.metrics, metrics)
+        return state, chunk.replace(metrics=metrics, done=chunk.done + count)
+
+    def end_chunk(self, state: TrainState, chunk: ChunkState) -> tuple[TrainState, Metrics]:
+        """See `Training.end_chunk`."""
+        metrics = jax.tree.map(lambda leaf: jax.lax.map(lambda own: own.mean(axis=-1), leaf), chunk.metrics)
+        state, metrics = _with_diverged_frozen(chunk.before, state, metrics)
         statistics, episodes = state.statistics.report(self.num_members)
-        state = state.replace(statistics=statistics, iteration=start + iterations)
-        return state, {**metrics, **episodes}
+        return state.replace(statistics=statistics), {**metrics, **episodes}
 
-    def _members(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
-        """Some iterations of every member; metrics are their means, [N].
+    def _members(
+        self, state: TrainState, done: jax.Array, count: jax.Array, iterations: int
+    ) -> tuple[TrainState, Metrics]:
+        """Some iterations of every member; arguments and results as of `_iterate`.
 
-        On the CPU one member after the other, each for the whole chunk: side by side its matrix products are slower
+        On the CPU one member after the other, each for all of them: side by side its matrix products are slower
         (`over_lanes`), and taking turns in every iteration would copy each member's parameters out and in again.
         Environments whose state is elsewhere only step all together.
         """
+        start = state.iteration
         if self.num_members == 1 or not platforms.on_cpu() or not self.environment.resumable:
-            return self._iterate(state, iterations)
-        alone = self.share(self.num_members)
-        return in_turn(lambda own: alone._iterate(own, iterations), self.num_members, self.member_axes, state)
+            state, metrics = self._iterate(state, done, count, iterations)
+        else:
+            alone = self.share(self.num_members)
+            part = functools.partial(alone._iterate, done=done, count=count, iterations=iterations)
+            state, metrics = in_turn(part, self.num_members, self.member_axes, state)
+        return state.replace(iteration=start + count), metrics
 
     def share(self, parts: int) -> Self:
         """The training of one of so many equal parts of the members."""
@@ -248,14 +310,53 @@ class Loop:
         """Samples that an update learns from."""
         raise NotImplementedError
 
-    def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
-        """The loop itself, from `state.iteration` on, which it leaves; metrics are means over the iterations, [N]."""
+    def _iterate(
+        self, state: TrainState, done: jax.Array, count: jax.Array, iterations: int
+    ) -> tuple[TrainState, Metrics]:
+        """Iterations of a chunk, from `state.iteration` on, which it leaves.
+
+        Args:
+          state: of all members.
+          done: [] int32, how many of the chunk are done.
+          count: [] int32, how many to do, a multiple of `block`.
+          iterations: of the whole chunk.
+
+        Returns:
+          The new state, and the metrics of these iterations in their places of the chunk, [N, iterations].
+        """
+        size = self.block(iterations)
+        keys = self._keys(state, iterations)
+        iteration = jax.jit(self._iteration, inline=True)  # so that it is traced once
+        shapes = jax.eval_shape(iteration, state, jax.tree.map(lambda leaf: leaf[0], keys))[1]
+        metrics = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape, iterations), leaf.dtype), shapes)
+
+        def one(now: tuple[TrainState, Metrics], index: jax.Array) -> tuple[tuple[TrainState, Metrics], None]:
+            state, metrics = now
+            state, values = iteration(state, jax.tree.map(lambda leaf: leaf[index], keys))
+            put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=done + index, axis=-1)
+            return (state, jax.tree.map(put, metrics, values)), None
+
+        def block(now: tuple[jax.Array, tuple[TrainState, Metrics]]) -> tuple[jax.Array, tuple[TrainState, Metrics]]:
+            index, inner = now
+            if size == 1:
+                return index + 1, one(inner, index)[0]
+            return index + size, jax.lax.scan(one, inner, index + jnp.arange(size))[0]
+
+        return jax.lax.while_loop(lambda now: now[0] < count, block, (jnp.int32(0), (state, metrics)))[1]
+
+    def _keys(self, state: TrainState, iterations: int) -> PyTree:
+        """The keys of so many iterations from `state.iteration` on, [iterations, ...]."""
+        raise NotImplementedError
+
+    def _iteration(self, state: TrainState, keys: PyTree) -> tuple[TrainState, Metrics]:
+        """One iteration of all members by its keys; each metric is [N]."""
         raise NotImplementedError
 
     def _observed(self, agent: PyTree, memory: PyTree, timestep: TimeStep) -> tuple[PyTree, PyTree]:
         """The members' states and memories after a time step [N, E, ...] was shown to those that look."""
         observe = functools.partial(observed, self.agent)
-        return over_lanes(observe, self.num_members)(agent, memory, timestep)
+        with jax.named_scope("learning"):
+            return over_lanes(observe, self.num_members)(agent, memory, timestep)
 
     def evaluated(self, evaluation: EvaluationState) -> Metrics:
         """See `Training.evaluated`."""
@@ -265,13 +366,15 @@ class Loop:
         """See `Training.begin_evaluation`."""
         return self.evaluation.begin(self.agent, counted_streams(state.key, "evaluations", state.iteration))
 
-    def evaluate(self, state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
+    def evaluate(
+        self, state: TrainState, evaluation: EvaluationState, steps: jax.Array
+    ) -> tuple[EvaluationState, jax.Array]:
         """See `Training.evaluate`."""
-        evaluation = self.evaluation.advance(self.agent, state.agent, evaluation)
+        evaluation = self.evaluation.advance(self.agent, state.agent, evaluation, steps)
         return evaluation, self.evaluation.unfinished(evaluation)
 
 
-def _with_diverged_frozen(before: TrainState, after: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:
+def _with_diverged_frozen(before: PyTree, after: TrainState, metrics: Metrics) -> tuple[TrainState, Metrics]:
     """What a chunk has made of members that still learn, and those that do not as they were before it.
 
     A member no longer learns when a metric of its is not finite, or something of its agent no number any more. It goes
@@ -283,8 +386,8 @@ def _with_diverged_frozen(before: TrainState, after: TrainState, metrics: Metric
         for leaf in jax.tree.leaves((after.agent, after.memory))
         if jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
-    learning = functools.reduce(jnp.logical_and, [*finite, *numbers], ~before.frozen)
-    agent, memory = select(learning, (after.agent, after.memory), (before.agent, before.memory))
+    learning = functools.reduce(jnp.logical_and, [*finite, *numbers], ~after.frozen)
+    agent, memory = select(learning, (after.agent, after.memory), before)
     metrics = {name: jnp.where(learning, value, jnp.nan) for name, value in metrics.items()}
     return after.replace(agent=agent, memory=memory, frozen=~learning), metrics
 

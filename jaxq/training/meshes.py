@@ -14,7 +14,7 @@ from jaxq.envs.base import Environment
 from jaxq.errors import require
 from jaxq.meshes import DATA, POPULATION
 from jaxq.training.evaluation import Evaluation, EvaluationState
-from jaxq.training.loop import Plan, TrainState
+from jaxq.training.loop import ChunkState, Plan, TrainState
 from jaxq.training.off_policy import OffPolicy
 from jaxq.training.on_policy import OnPolicy
 from jaxq.types import Metrics, PyTree
@@ -113,21 +113,47 @@ class Spread:
         state, metrics = self._over_members(chunk, (self._state,), (self._state, _MEMBERS))(state)
         return state, self._everywhere(metrics)
 
+    def block(self, iterations: int) -> int:
+        """See `Training.block`."""
+        return self._local.block(iterations)
+
+    def begin_chunk(self, state: TrainState, iterations: int) -> ChunkState:
+        """See `Training.begin_chunk`."""
+
+        def begin(local: Loop) -> Callable[..., Any]:
+            return lambda state: local.begin_chunk(state, iterations)
+
+        return self._over_members(begin, (self._state,), _CHUNK)(state)
+
+    def advance_chunk(self, state: TrainState, chunk: ChunkState, count: jax.Array) -> tuple[TrainState, ChunkState]:
+        """See `Training.advance_chunk`."""
+        takes, gives = (self._state, _CHUNK, _SHARED), (self._state, _CHUNK)
+        return self._over_members(lambda local: local.advance_chunk, takes, gives)(state, chunk, count)
+
+    def end_chunk(self, state: TrainState, chunk: ChunkState) -> tuple[TrainState, Metrics]:
+        """See `Training.end_chunk`."""
+        takes, gives = (self._state, _CHUNK), (self._state, _MEMBERS)
+        state, metrics = self._over_members(lambda local: local.end_chunk, takes, gives)(state, chunk)
+        return state, self._everywhere(metrics)
+
     def begin_evaluation(self, state: TrainState) -> EvaluationState:
         """See `Training.begin_evaluation`."""
         return self._over_members(lambda local: local.begin_evaluation, (self._state,), _MEMBERS)(state)
 
-    def evaluate(self, state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
+    def evaluate(
+        self, state: TrainState, evaluation: EvaluationState, steps: jax.Array
+    ) -> tuple[EvaluationState, jax.Array]:
         """See `Training.evaluate`."""
 
         def part(local: Loop) -> Callable[..., Any]:
-            def run(state: TrainState, evaluation: EvaluationState) -> tuple[EvaluationState, jax.Array]:
-                evaluation, more = local.evaluate(state, evaluation)
+            def run(state: TrainState, evaluation: EvaluationState, steps: jax.Array) -> tuple[EvaluationState, Any]:
+                evaluation, more = local.evaluate(state, evaluation, steps)
                 return evaluation, more[None]
 
             return run
 
-        evaluation, more = self._over_members(part, (self._state, _MEMBERS), _MEMBERS)(state, evaluation)
+        takes = (self._state, _MEMBERS, _SHARED)
+        evaluation, more = self._over_members(part, takes, _MEMBERS)(state, evaluation, steps)
         return evaluation, self._everywhere(more.any())
 
     def evaluated(self, evaluation: EvaluationState) -> Metrics:
@@ -194,6 +220,7 @@ class Spread:
 
 
 _MEMBERS, _SHARED = PartitionSpec(POPULATION), PartitionSpec()
+_CHUNK = ChunkState(metrics=_MEMBERS, done=_SHARED, before=_MEMBERS)  # type: ignore[arg-type]
 
 
 def _is_none(leaf: Any) -> bool:

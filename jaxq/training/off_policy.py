@@ -121,39 +121,41 @@ class OffPolicy(Loop):
         """See `Loop.batch_size`."""
         return self.replay.batch_size
 
-    def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
+    def _keys(self, state: TrainState, iterations: int) -> PyTree:
         def keys(name: str, each: int) -> jax.Array:
             over_time = keys_over_time(state.key, name, state.iteration * each, iterations * each)
             return over_time.reshape(iterations, each, -1)
 
-        def iteration(state: TrainState, keys: tuple[jax.Array, Any]) -> tuple[TrainState, Metrics]:
-            act_keys, learn_keys = keys
-            state, _ = jax.lax.scan(lambda s, k: (self._collect(s, self._act, k), None), state, act_keys)
-            (agent, replay), metrics = jax.lax.scan(self._update, (state.agent, state.replay), learn_keys)
-            return state.replace(agent=agent, replay=replay), jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+        return keys("act", self.collect_steps), (keys("sample", self.updates), keys("update", self.updates))
 
-        over_time = keys("act", self.collect_steps), (keys("sample", self.updates), keys("update", self.updates))
-        state, metrics = jax.lax.scan(iteration, state, over_time)
-        return state, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+    def _iteration(self, state: TrainState, keys: PyTree) -> tuple[TrainState, Metrics]:
+        act_keys, learn_keys = keys
+        state, _ = jax.lax.scan(lambda s, k: (self._collect(s, self._act, k), None), state, act_keys)
+        (agent, replay), metrics = jax.lax.scan(self._update, (state.agent, state.replay), learn_keys)
+        return state.replace(agent=agent, replay=replay), jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
 
     def _act(self, state: TrainState, keys: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
         act = over_lanes(self.agent.act, self.num_members)
-        return act(state.agent, state.memory, by_lane(state.timestep, self.num_members), keys)
+        with jax.named_scope("acting"):
+            return act(state.agent, state.memory, by_lane(state.timestep, self.num_members), keys)
 
     def _collect(self, state: TrainState, choose: Any, keys: Any) -> TrainState:
         """One step of every environment with what `choose(state, keys)` has each member do, remember and record."""
         action, memory, record = choose(state, keys)
-        env, following = self.environment.step(state.env, flat(action))
+        with jax.named_scope("environment"):
+            env, following = self.environment.step(state.env, flat(action))
         axes = self.replay.population_axes
         add = over_lanes(self.replay.add, self.num_members, (axes, 0, 0, 0, 0), axes)
         timestep, arrived = by_lane((state.timestep, following), self.num_members)
         agent, memory = self._observed(state.agent, memory, arrived)
+        with jax.named_scope("replay"):
+            replay = add(state.replay, timestep, action, record, arrived)
         return state.replace(
             agent=agent,
             memory=memory,
             env=env,
             timestep=following,
-            replay=add(state.replay, timestep, action, record, arrived),
+            replay=replay,
             statistics=state.statistics.observe(state.timestep, following, self.environment.over(env, following)),
         )
 
@@ -162,9 +164,13 @@ class OffPolicy(Loop):
         agent, replay = learner
         axes, members = self.replay.population_axes, self.num_members
         sample_keys, update_keys = keys
-        batch = over_lanes(self._sample, members, (axes, 0))(replay, sample_keys)
-        agent, metrics, priority = over_lanes(self.agent.update, members, heavy=True)(agent, batch, update_keys)
-        replay = over_lanes(self.replay.update_priorities, members, (axes, 0, 0), axes)(replay, batch.index, priority)
+        with jax.named_scope("replay"):
+            batch = over_lanes(self._sample, members, (axes, 0))(replay, sample_keys)
+        with jax.named_scope("learning"):
+            agent, metrics, priority = over_lanes(self.agent.update, members, heavy=True)(agent, batch, update_keys)
+        update = over_lanes(self.replay.update_priorities, members, (axes, 0, 0), axes)
+        with jax.named_scope("replay"):
+            replay = update(replay, batch.index, priority)
         return (agent, replay), metrics
 
     def _sample(self, replay: PyTree, key: jax.Array) -> Any:

@@ -51,41 +51,42 @@ class OnPolicy(Loop):
         """See `Training.warm_up`: nothing."""
         return state
 
-    def _iterate(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
-        def iteration(state: TrainState, keys: tuple[jax.Array, jax.Array]) -> tuple[TrainState, Metrics]:
-            act_keys, update_keys = keys
-            memory = state.memory
-            state, (timesteps, actions, records) = jax.lax.scan(self._collect, state, act_keys)
-            rollout = Rollout(timesteps, actions, records, by_lane(state.timestep, self.num_members), memory)
-            cut = broken_off(timesteps, timesteps.replace(first=rollout.arrived("first")))
-            rollout = rollout.replace(timestep=timesteps.replace(truncated=timesteps.truncated | cut))
-            # The rollout's leaves have time before members, and the members' axis is where vmap looks for it.
-            axes = Rollout(1, 1, 1, 0, 0)  # type: ignore[arg-type]
-            rollout = jax.tree.map(
-                lambda axis, tree: jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), tree), axes, rollout
-            )
-            update = over_lanes(self.agent.update, self.num_members, heavy=True)
+    def _keys(self, state: TrainState, iterations: int) -> PyTree:
+        steps = self.rollout_steps
+        act_keys = keys_over_time(state.key, "act", state.iteration * steps, iterations * steps)
+        return act_keys.reshape(iterations, steps, -1), keys_over_time(state.key, "update", state.iteration, iterations)
+
+    def _iteration(self, state: TrainState, keys: PyTree) -> tuple[TrainState, Metrics]:
+        act_keys, update_keys = keys
+        memory = state.memory
+        state, (timesteps, actions, records) = jax.lax.scan(self._collect, state, act_keys)
+        rollout = Rollout(timesteps, actions, records, by_lane(state.timestep, self.num_members), memory)
+        cut = broken_off(timesteps, timesteps.replace(first=rollout.arrived("first")))
+        rollout = rollout.replace(timestep=timesteps.replace(truncated=timesteps.truncated | cut))
+        # The rollout's leaves have time before members, and the members' axis is where vmap looks for it.
+        axes = Rollout(1, 1, 1, 0, 0)  # type: ignore[arg-type]
+        rollout = jax.tree.map(
+            lambda axis, tree: jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), tree), axes, rollout
+        )
+        update = over_lanes(self.agent.update, self.num_members, heavy=True)
+        with jax.named_scope("learning"):
             agent, metrics = update(state.agent, rollout, update_keys)
-            (agent, memory), _ = jax.lax.scan(show, (agent, state.memory), timesteps)
-            return state.replace(agent=agent, memory=memory), metrics
 
         def show(now: tuple[PyTree, PyTree], timestep: TimeStep) -> tuple[tuple[PyTree, PyTree], None]:
             return self._observed(*now, timestep), None
 
-        steps = self.rollout_steps
-        act_keys = keys_over_time(state.key, "act", state.iteration * steps, iterations * steps)
-        update_keys = keys_over_time(state.key, "update", state.iteration, iterations)
-        over_time = act_keys.reshape(iterations, steps, -1), update_keys
-        state, metrics = jax.lax.scan(iteration, state, over_time)
-        return state, jax.tree.map(lambda leaf: leaf.mean(axis=0), metrics)
+        (agent, memory), _ = jax.lax.scan(show, (agent, state.memory), timesteps)
+        return state.replace(agent=agent, memory=memory), metrics
 
     def _collect(self, state: TrainState, keys: jax.Array) -> tuple[TrainState, Any]:
         """One step of every environment; also what was seen, done and recorded, by member."""
         timestep = by_lane(state.timestep, self.num_members)
         act = over_lanes(self.agent.act, self.num_members)
-        action, memory, record = act(state.agent, state.memory, timestep, keys)
-        env, following = self.environment.step(state.env, flat(action))
-        over = self.environment.over(env, following)
+        with jax.named_scope("acting"):
+            action, memory, record = act(state.agent, state.memory, timestep, keys)
+        with jax.named_scope("environment"):
+            env, following = self.environment.step(state.env, flat(action))
+            over = self.environment.over(env, following)
         statistics = state.statistics.observe(state.timestep, following, over)
         state = state.replace(memory=memory, env=env, timestep=following, statistics=statistics)
         return state, (timestep, action, record)
