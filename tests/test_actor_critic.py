@@ -11,7 +11,7 @@ import pytest
 import scipy.linalg
 import scipy.stats
 
-from jaxq import envs
+from jaxq import envs, platforms
 from jaxq.agents import (
     ActorCritic,
     ActorCriticHyperparameters,
@@ -478,8 +478,12 @@ def test_links_learn_the_backup_of_the_link_before():
         now = agent.critic.apply(ours, batch.observation, batch.action)[0, :, 0]
         then = agent.critic.apply(theirs, batch.next_observation, action)[0, :, 0]
         losses.append(0.5 * np.mean((now - batch.rewards[:, 0] - 0.99 * then) ** 2))
-    _, metrics, _ = agent._improve_critic(state, batch, key)
+    one_by_one, metrics, _ = agent._improve_critic(state, batch, key)
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-4)
+    with platforms.assume("gpu"):
+        together, _, _ = agent._improve_critic(state, batch, key)
+    for ours, theirs in zip(jax.tree.leaves(one_by_one.critic), jax.tree.leaves(together.critic), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_a_soft_window_by_hand():
