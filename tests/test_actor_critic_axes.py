@@ -773,6 +773,8 @@ def test_scalar_critics_have_no_quantiles_to_be_pessimistic_about():
         ("maxinforl", ["--num-models", "1"], "num_models is 1"),
         ("maxinforl", ["--model-noise", "0"], "model_noise is 0"),
         ("mrq", ["--num-bins", "1"], "num_bins is 1"),
+        ("mrq", ["--target-noise", "-1"], "target_noise is -1"),
+        ("hyper_critic", ["--largest-target-noise", "-1"], "largest_target_noise is -1"),
     ],
 )
 def test_numbers_that_a_script_cannot_use_are_named_by_their_flags(name, flags, named):

@@ -492,3 +492,33 @@ def test_environments_are_registered_by_name(tmp_path):
     lacking = type("Lacking", (), {"reset_env": None, "step_env": lambda *a: None})()
     with pytest.raises(InputError, match="Lacking without reset_env"):
         envs.from_object(lacking, 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ({"action_space": lambda self, params: 2}, "action_space of Wrong is 2, but must be an object with n"),
+        (
+            {"reset_env": lambda self, key, params: jnp.zeros(1)},
+            r"Wrong.reset_env is '1 values', .*\(observation, state\)",
+        ),
+        ({"reset_env": lambda self, key: None}, "Wrong.reset_env cannot be called with 2 arguments"),
+        (
+            {"step_env": lambda self, key, state, action, params: (jnp.zeros(1), state, 0.0, False)},
+            r"Wrong.step_env is '4 values', .*\(observation, state, reward, done, info\)",
+        ),
+        (
+            {"step_env": lambda self, key, state, action, params: (jnp.zeros(3), state, 0.0, False, {})},
+            r"observation of Wrong.step_env is '\(3,\)', but must be of the shape that reset_env gives: \(1,\)",
+        ),
+        (
+            {"step_env": lambda self, key, state, action, params: (jnp.zeros(1), jnp.ones(2), 0.0, False, {})},
+            "state of Wrong.step_env",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_environment_of_one_s_own_is_one_line(method, said):
+    namespace = {}
+    exec(OWN_ENVIRONMENT, namespace)
+    with pytest.raises(InputError, match=said):
+        envs.from_object(type("Wrong", (namespace["Corridor"],), method)(), 2)

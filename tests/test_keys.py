@@ -158,7 +158,7 @@ class Drawing:
         return jnp.full(self.shape, jax.random.uniform(key)), state + 1, 1.0, state == 1, {}
 
     def action_space(self, params):
-        return Box(-1.0, 1.0, (self.size,)) if self.size else Discrete(2)
+        return Box(-1.0, 1.0, (self.size,)) if self.size else Discrete(3)
 
 
 envs.register("Drawing", Drawing)
@@ -167,11 +167,7 @@ envs.register("DrawingMotors", functools.partial(Drawing, size=1))
 
 # One of each kind of loop in every run of the tests; `make test-slow` looks at all scripts.
 QUICK = ("iqn", "pqn", "sac")
-ELSEWHERE = {
-    "bbf": "own/DrawingImages",
-    "action_q_transformer": "own/DrawingImages",
-    "minimax_dqn": "tabular/MarkovGame",
-}
+ELSEWHERE = {"bbf": "own/DrawingImages", "action_q_transformer": "own/DrawingImages"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in SCRIPTS])

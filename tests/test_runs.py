@@ -490,6 +490,27 @@ def test_a_run_s_own_code_is_run_only_if_that_is_allowed(whole_run, tmp_path, ca
     assert "about to be executed" in capsys.readouterr().err
 
 
+def test_a_film_of_an_environment_of_one_s_own(tmp_path):
+    """It has a policy, a film and a run that can be gone on with, as any other."""
+    from test_environments import OWN_ENVIRONMENT
+
+    import jaxq
+    from jaxq.runs.video import record
+
+    mine, picture = tmp_path / "mine.py", "\n    def picture(self, state):\n        import numpy as np\n"
+    mine.write_text(OWN_ENVIRONMENT + picture + "        return np.full((8, 8, 3), 60 * int(state), np.uint8)\n")
+    flags = ["--env", f"{mine}:Corridor", "--run-dir", str(tmp_path / "run"), *SMALL, "--eval-max-steps", "20"]
+    jaxq.run(dqn.build, parse(dqn.Config, dqn.PRESETS, flags))
+    film = record(tmp_path / "run", tmp_path / "film.gif", max_steps=5, run_code=False)
+    assert film.read_bytes()[:4] == b"GIF8"
+    assert jaxq.load(tmp_path / "run")(np.zeros(1, np.float32)) in (0, 1)
+    mine.write_text(OWN_ENVIRONMENT.replace("Corridor", "Hallway"))
+    flags = ["--env", f"{mine}:Hallway", "--run-dir", str(tmp_path / "dark"), *SMALL, "--eval-max-steps", "20"]
+    jaxq.run(dqn.build, parse(dqn.Config, dqn.PRESETS, flags))
+    with pytest.raises(InputError, match=r"own/Hallway.*picture\(state\)"):
+        record(tmp_path / "dark", None)
+
+
 def test_runs_that_differ_in_seed_alone_are_one_curve(whole_run, recwarn):
     (curve,) = load_curves(whole_run[0])
     assert curve.returns.shape == (3, 2)

@@ -12,7 +12,7 @@ import optax
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Temperature, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import BatchNormalizedMLP, GaussianPolicyNetwork
+from jaxq.networks import BatchNormalizedMLP, GaussianPolicyNetwork, after_convolutions
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -38,7 +38,10 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, _ = config.make_environments()
     require(0 <= config.adam_momentum < 1, "adam_momentum", config.adam_momentum, "in [0, 1)")
     representation, widths, critic_widths = Scalar(), config.hidden_widths, config.critic_widths
-    actor = GaussianPolicyNetwork(lambda mode: BatchNormalizedMLP(mode, widths), action_size(training))
+    spec = training.observation_spec
+    actor = GaussianPolicyNetwork(
+        lambda mode: after_convolutions(spec, BatchNormalizedMLP(mode, widths)), action_size(training)
+    )
     critics = config.make_critics(training, representation, lambda mode: BatchNormalizedMLP(mode, critic_widths))
     agent = config.make_actor_critic(
         training,

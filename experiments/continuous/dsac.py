@@ -12,7 +12,7 @@ from jaxq.agents import FixedTemperature, PolicySample
 from jaxq.bellman import IntervalQuantile, Minimum, Pessimistic
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, QuantileHuber, presets
 from jaxq.errors import require
-from jaxq.networks import ImplicitQuantileCritics
+from jaxq.networks import ImplicitQuantileCritics, encoder_maker
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -38,10 +38,11 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, _ = config.make_environments()
     require(config.temperature >= 0, "temperature", config.temperature, "0 or more")
     representation, targets = IntervalQuantile(config.huber_threshold), config.make_targets()
+    encoder = encoder_maker(training.observation_spec)
     agent = config.make_actor_critic(
         training,
         config.make_gaussian_actor(training),
-        ImplicitQuantileCritics(config.num_critics, config.critic_width, config.num_fractions),
+        ImplicitQuantileCritics(config.num_critics, config.critic_width, config.num_fractions, make_encoder=encoder),
         representation,
         hyper={
             "target": targets,

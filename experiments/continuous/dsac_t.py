@@ -16,7 +16,7 @@ from jaxq.agents import LinearSchedule
 from jaxq.bellman import Minimum, ScaledGaussian
 from jaxq.configs import CONTROL, ActorCriticLearner, DelayedActor, Temperature, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import MLP, Ensemble, GaussianCritic, GaussianPolicyNetwork
+from jaxq.networks import MLP, Ensemble, GaussianCritic, GaussianPolicyNetwork, encoder_maker, torso_for
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -31,7 +31,7 @@ class Config(Temperature, DelayedActor, ActorCriticLearner):
     initial_temperature: float = math.e
     warmup_steps: int = 10_000
     hidden_widths: tuple[int, ...] = (256, 256, 256)
-    """Hidden layers of actor and critics."""
+    """Hidden layers of actor and critics; images go through the convolutions of their size first."""
     num_critics: int = 2
     """Critics, each a network of its own."""
 
@@ -46,9 +46,12 @@ def build(config: Config) -> OffPolicy:
     rate = config.temperature_learning_rate
     require(rate >= 0, "temperature_learning_rate", rate, "0 or more")
     entropy = config.make_entropy(actions).replace(learning_rate=LinearSchedule.constant(rate))
-    actor = GaussianPolicyNetwork(lambda mode: MLP(widths, nn.gelu), action_size(training), log_std_range=(-20.0, 0.5))
-    follow = config.target_rate
-    critics = Ensemble(lambda: GaussianCritic(lambda mode: MLP(widths, nn.gelu), follow), config.num_critics)
+    spec, follow = training.observation_spec, config.target_rate
+    actor = GaussianPolicyNetwork(
+        lambda mode: torso_for(spec, widths, activation=nn.gelu), action_size(training), log_std_range=(-20.0, 0.5)
+    )
+    encoder = encoder_maker(spec)
+    critics = Ensemble(lambda: GaussianCritic(lambda mode: MLP(widths, nn.gelu), follow, encoder), config.num_critics)
     agent = config.make_actor_critic(
         training,
         actor,

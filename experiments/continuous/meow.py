@@ -14,8 +14,7 @@ import dataclasses
 from jaxq.agents import EnergyFlowHyperparameters, EnergyFlowLearning
 from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import AdditiveCoupling, ConditionalFlow, EnergyFlow, torso_for
-from jaxq.networks.observations import has_images
+from jaxq.networks import AdditiveCoupling, ConditionalFlow, EnergyFlow, encoder_maker
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -57,7 +56,7 @@ def build(config: Config) -> OffPolicy:
     flow = ConditionalFlow(
         size, lambda even: AdditiveCoupling(size, even, widths, dropout), config.couplings, widths, (low, high)
     )
-    encoder = (lambda: torso_for(spec)) if has_images(spec) else None
+    encoder = encoder_maker(spec)
     agent = EnergyFlowLearning(
         EnergyFlow(flow, config.num_shifts, config.shift_widths, encoder),
         spec,

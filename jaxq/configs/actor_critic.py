@@ -28,7 +28,17 @@ from jaxq.configs.rewards import Discount
 from jaxq.configs.targets import Averaging
 from jaxq.envs import Continuous, Environment
 from jaxq.errors import require
-from jaxq.networks import ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, Mode, PolicyNetwork, Torso, torso_for
+from jaxq.networks import (
+    ActionCritic,
+    Dense,
+    Ensemble,
+    GaussianPolicyNetwork,
+    Mode,
+    PolicyNetwork,
+    Torso,
+    encoder_maker,
+    torso_for,
+)
 from jaxq.networks.observations import has_images
 from jaxq.networks.torsos import MLP
 from jaxq.types import Network
@@ -153,13 +163,12 @@ class ActorCriticLayers(Axis):
         make_head: Callable[..., nn.Module] = Dense,
     ) -> Callable[[], ActionCritic]:
         """What makes one of the critics; arguments as of `make_critics`."""
-        spec, widths = environment.observation_spec, self.hidden_widths
+        widths, encoder = self.hidden_widths, encoder_maker(environment.observation_spec)
 
         def plain(mode: Mode) -> MLP:
             del mode
             return MLP(widths)
 
-        encoder = (lambda mode: torso_for(spec, widths)) if has_images(spec) else None
         return lambda: ActionCritic(layers or plain, representation.width, encoder, make_head)
 
 

@@ -15,7 +15,7 @@ from jaxq.envs.brax_backend import BraxEnvironment
 from jaxq.envs.envpool_backend import EnvPoolEnvironment, family
 from jaxq.envs.frame_stack import FrameStack
 from jaxq.envs.stock import WithStock
-from jaxq.errors import InputError
+from jaxq.errors import InputError, require
 from jaxq.runs.raycast import RayCaster
 from jaxq.types import PyTree, TimeStep
 
@@ -48,6 +48,9 @@ def renderer_for(environment: Environment) -> tuple[Renderer, float]:
     if isinstance(inner, EnvPoolEnvironment):
         return _envpool(inner), 15.0 if isinstance(environment, FrameStack) else 50.0
     if isinstance(inner, Batched):
+        own = getattr(inner.single, "environment", inner.single)
+        if callable(getattr(own, "picture", None)):
+            return _pictured(own), 15.0
         if inner.name.endswith("-MinAtar"):
             return _minatar, 15.0
         if isinstance(inner.single, BraxEnvironment):
@@ -55,7 +58,28 @@ def renderer_for(environment: Environment) -> tuple[Renderer, float]:
         task = inner.name.partition("/")[2]
         if task in CLASSIC:
             return _classic(CLASSIC[task]), 30.0
-    raise InputError(f"env is {environment.name!r}, of which no pictures can be made")
+    own = environment.name.startswith("own/")
+    hint = ": give it picture(state), an RGB image [H, W, 3] of bytes" if own else ""
+    raise InputError(f"env is {environment.name!r}, of which no pictures can be made{hint}")
+
+
+def _pictured(own: Any) -> Renderer:
+    """By an environment's own `picture(state)`."""
+    import jax
+
+    def draw(state: PyTree, timestep: TimeStep) -> np.ndarray:
+        del timestep
+        picture = np.asarray(own.picture(jax.tree.map(lambda leaf: np.asarray(leaf)[0], _own_state(state))))
+        good = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+        require(good, "picture", f"{picture.dtype} of shape {picture.shape}", "an image [H, W, 3] of uint8")
+        return picture
+
+    return draw
+
+
+def _own_state(state: PyTree) -> PyTree:
+    """An environment's own state in that of its batch."""
+    return (state.episode if hasattr(state, "episode") else state).inner
 
 
 def _minatar(state: PyTree, timestep: TimeStep) -> np.ndarray:
