@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -223,18 +222,19 @@ def test_a_long_evaluation_is_told_of_where_there_is_no_bar(monkeypatch, capsys)
     assert "evaluating, step 2,000 of at most 27,000" in capsys.readouterr().out
 
 
-def test_the_score_is_the_last_evaluation_s_though_it_is_not_finite(tmp_path, capsys):
-    from jaxq.training import Evaluation
+def test_the_score_is_the_last_evaluation_s_though_it_is_not_finite(tmp_path, monkeypatch, capsys):
+    from jaxq.runs import session as module
 
-    class Fails(Evaluation):
-        played: ClassVar[list] = []
+    played, on_the_host = [], module._on_the_host
 
-        def result(self, state):
-            self.played.append(state)
-            found = super().result(state)
-            return found if len(self.played) < 3 else {**found, "eval_return": found["eval_return"] * np.nan}
+    def fails(metrics):
+        found = on_the_host(metrics)
+        played.extend(["eval_return"] if "eval_return" in found else [])
+        return {**found, "eval_return": [float("nan")]} if played[2:] and "eval_return" in found else found
 
-    summary = in_process(tmp_path, "run", with_evaluation(Fails))
+    monkeypatch.setattr(module, "_on_the_host", fails)
+    summary = in_process(tmp_path, "run", dqn.build)
+    assert len(played) == 3
     assert (summary["returns"], summary["return_mean"], summary["return_iqm"]) == ([None], None, None)
     assert "the last evaluation is not finite" in capsys.readouterr().out
     assert read_metrics(tmp_path / "run")[3]["eval_return"][0] is not None, "an earlier one was"
