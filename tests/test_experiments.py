@@ -19,7 +19,11 @@ from jaxq.runs.population import member_keys
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-FOLDERS = {p.stem: p.parent.name for p in (ROOT / "experiments").glob("*/*.py") if p.stem != "__init__"}
+FOLDERS = {
+    p.stem: p.parent.name
+    for p in (ROOT / "experiments").glob("*/*.py")
+    if p.stem != "__init__" and p.parent.name != "launch"
+}
 SCRIPTS = sorted(FOLDERS)
 SMALL = {
     "num_seeds": 2, "num_envs": 2, "replay_capacity": 1000, "warmup_steps": 256, "batch_size": 8, "total_steps": 2000,

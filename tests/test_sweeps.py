@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -327,20 +328,15 @@ POSTGRES = shutil.which("initdb") or next(iter(map(str, Path("/usr/lib/postgresq
 
 
 @pytest.fixture
-def postgres(tmp_path):
+def postgres():
     """A PostgreSQL server of the test's own, from Debian's package `postgresql`; its URL."""
     if POSTGRES is None:
         pytest.skip("initdb is not there: apt-get install postgresql")
     programs = Path(POSTGRES).resolve().parent
-    data = tmp_path / "postgres"
-    data.mkdir()
-    # It refuses to run as root; the package brings a user for it.
-    other = {}
+    # Not below pytest's own folder, into which nobody else may look. It refuses to run as root, so as its own user.
+    data, other = Path(tempfile.mkdtemp()), {}
     if os.geteuid() == 0:
         shutil.chown(data, "postgres")
-        for path in (tmp_path, *tmp_path.parents):
-            if path != Path("/tmp") and path != Path("/"):
-                path.chmod(path.stat().st_mode | 0o011)
         other = {"user": "postgres"}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -352,19 +348,19 @@ def postgres(tmp_path):
     subprocess.run([*server, "-o", options, "start"], **quiet)
     yield f"postgresql://jaxq@127.0.0.1:{port}/postgres"
     subprocess.run([*server, "-m", "immediate", "stop"], **quiet)
+    shutil.rmtree(data)
 
 
 def test_two_workers_on_one_study_in_postgresql_of_which_one_is_killed(postgres, tmp_path):
     spaced(tmp_path)
     args = command(tmp_path, "--population", 2, "--storage", postgres, "--resume", trials=6)
-    workers = [launch(args)]
+    workers = [launch(args), launch(args)]
     for line in workers[0].stdout:
         if "of 6 in" in line:
             break
-    workers.append(launch(args))
-    for line in workers[1].stdout:
-        if "of 6 in" in line:
-            break
+    place = tmp_path / "sweeps" / "s" / line.split("/")[-1].strip()
+    while workers[0].poll() is None and not any(read_metrics(path.parent) for path in place.rglob("config.json")):
+        time.sleep(0.01)
     workers[0].kill()
     workers[0].communicate()
     out, _ = workers[1].communicate(timeout=400)

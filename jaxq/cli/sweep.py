@@ -132,7 +132,7 @@ def script_of(experiment: str) -> Path:
     if experiment.endswith(".py"):
         require(Path(experiment).is_file(), "experiment", experiment, "a file that is there")
         return Path(experiment)
-    known = {path.stem: path for path in experiments_directory().glob("*/*.py")}
+    known = {path.stem: path for path in experiments_directory().glob("*/*.py") if path.parent.name != "launch"}
     near = difflib.get_close_matches(experiment, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     require(experiment in known, "experiment", experiment, f"one that jaxq agents lists, or a file{hint}")

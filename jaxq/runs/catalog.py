@@ -42,7 +42,9 @@ def catalog(directory: Path | None = None) -> list[dict[str, str]]:
     """
     directory = directory or experiments_directory()
     require(directory.is_dir(), "directory", str(directory), "a directory of experiments")
-    scripts = sorted(path for path in directory.rglob("*.py") if path.stem != "__init__")
+    scripts = sorted(
+        path for path in directory.rglob("*.py") if path.stem != "__init__" and path.parent.name != "launch"
+    )
     require(bool(scripts), "directory", str(directory), "a directory with experiments in it")
     return [describe(script) for script in scripts]
 
