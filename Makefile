@@ -6,7 +6,7 @@ ENV ?= gymnax/Breakout-MinAtar
 ARGS ?=
 RUN_DIR ?= runs/train-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: train test test-slow lint format bench clean
+.PHONY: train test test-slow lint format bench docs dist test-dist clean
 
 train: $(VENV)/.train
 	$(BIN)/python experiments/discrete/pqn.py --env $(ENV) --total-steps 2500000 --epsilon-steps 250000 \
@@ -30,20 +30,33 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.throughput $(if $(SBX),--sbx-python $(SBX))
 	$(BIN)/python -m benchmarks.report
 
+# The documentation site, for any web server: python -m http.server -d build/site
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# A wheel and an sdist, with the scripts in them.
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+# The wheel in environments of its own: the oldest and the newest Python, and what goes with them, that are here.
+test-dist: dist
+	.ci/try-wheels
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # An environment with every CPU back end and the tools also serves to train.
-$(VENV)/.train: pyproject.toml
+$(VENV)/.train: pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -e $(VENV)/.dev || $(BIN)/python -m pip install -q -e ".[gymnax]"
 	touch $@
 
-$(VENV)/.dev: pyproject.toml
+$(VENV)/.dev: pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e ".[all,dev]"
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

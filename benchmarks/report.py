@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.runs import KeptRun, kept
+from benchmarks.runs import kept
 from benchmarks.timing import RESULTS, cells
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
+from jaxq.runs.results import Result
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,7 +66,7 @@ def learning_table() -> str:
         "| environment | agent | seeds | steps of each | IQM | 95% interval | mean | lowest | steps/s | command |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
-    for run in kept(but=("minatar-", "family-", "million-", "before-")):
+    for run in kept(but=("minatar-", "family-", "million-", "before-", "control-")):
         summary, returns, command = run.summary, run.returns, run.command.split(" --run-dir")[0]
         low, high = stratified_bootstrap_interval(returns[None])
         interval = f"{low:,.1f} to {high:,.1f}" if len(returns) > 1 else ""
@@ -84,7 +85,7 @@ PUBLISHED = {"Asterix": 15, "Breakout": 28, "Freeway": 58, "SpaceInvaders": 131}
 LAST = 0.25  # of a run: the episodes that count while exploring
 
 
-def exploring_returns(run: KeptRun) -> np.ndarray:
+def exploring_returns(run: Result) -> np.ndarray:
     """Mean return of the episodes that ended in the last quarter of a run, exploring, by seed."""
     step = np.array(run.curve["step"])
     counted = step > (1.0 - LAST) * step[-1]
@@ -178,6 +179,83 @@ def commands_of(runs: list[MinAtarRun]) -> list[str]:
     """How they were run, once for all games."""
     commands = sorted({(run.steps, run.agent, run.command) for run in runs})
     return ["The commands:", "\n".join(f"    {command}" for _, _, command in commands)]
+
+
+# Of ten seeds each, at 100,000 steps: TD3 on version 1 of the tasks from the learning curves in its authors' repository
+# (sfujim/TD3), MR.Q on version 4 from the results in its authors' (facebookresearch/MRQ).
+PUBLISHED_CONTROL = {
+    "TD3, its authors": {"HalfCheetah-v4": (5514, 554), "Hopper-v4": (659, 752), "Walker2d-v4": (770, 586)},
+    "MR.Q, its authors": {"HalfCheetah-v4": (7872, 1155), "Hopper-v4": (2249, 864), "Walker2d-v4": (3127, 1103)},
+}
+CONTROL = (
+    "### Continuous control at 100,000 steps\n\n"
+    "Interquartile mean over seeds, with 95% bootstrap intervals, of the last evaluation's mean return, in each "
+    "script's own defaults. Published figures are means of ten seeds with their standard deviations."
+)
+
+
+def control_section() -> str:
+    """Actor-critics on MuJoCo's tasks, i-SAC against SAC, and the commands; empty where nothing was run."""
+    runs = {(run.summary["agent"], run.summary["env"].partition("/")[2]): run for run in kept("control-")}
+    if not runs:
+        return ""
+    agents, tasks = (list(dict.fromkeys(key[i] for key in runs)) for i in (0, 1))
+
+    def cell(agent: str, task: str) -> str:
+        run = runs.get((agent, task))
+        if run is None:
+            return ""
+        low, high = stratified_bootstrap_interval(run.returns[None])
+        return f"{interquartile_mean(run.returns):,.0f} ({low:,.0f} to {high:,.0f})"
+
+    lines = [f"| agent | seeds | {' | '.join(tasks)} |", "| --- | ---: |" + " ---: |" * len(tasks)]
+    for agent in agents:
+        seeds = max(len(run.returns) for (name, _), run in runs.items() if name == agent)
+        lines.append(f"| {agent} | {seeds} | {' | '.join(cell(agent, task) for task in tasks)} |")
+    for source, figures in PUBLISHED_CONTROL.items():
+        published = [f"{figures[t][0]:,} ± {figures[t][1]:,}" if t in figures else "" for t in tasks]
+        lines.append(f"| *published: {source}* | 10 | {' | '.join(published)} |")
+    parts = [CONTROL, "\n".join(lines)]
+    pairs = [t for t in tasks if ("i_sac", t) in runs and ("sac", t) in runs]
+    if pairs:
+        chain, base = ([runs[agent, task].returns for task in pairs] for agent in ("i_sac", "sac"))
+        mean, low, high = probability_of_improvement(chain, base)
+        parts.append(
+            f"A run of i_sac has a higher return than one of sac, at equal samples, with probability {mean:.2f} "
+            f"({low:.2f} to {high:.2f}), over {len(pairs)} tasks."
+        )
+    parts.append("The commands:\n\n" + "\n".join(f"    {run.command.split(' --run-dir')[0]}" for run in runs.values()))
+    return "\n\n".join(parts)
+
+
+def time_to_return_section(results: dict[str, Any]) -> str:
+    """Seconds from starting each program to a return."""
+    lines = [
+        "| task and return | program | seconds, by seed | median | jaxq is faster by |",
+        "| --- | --- | --- | ---: | ---: |",
+    ]
+    for setting in results.values():
+        seconds: dict[str, list[float | None]] = {}
+        for run in setting["runs"]:
+            seconds.setdefault(run["contender"], []).append(run["seconds"])
+        ours = None
+        for i, (name, values) in enumerate(seconds.items()):
+            shown = ", ".join("not reached" if v is None else f"{v:,.0f}" for v in values)
+            median = float(np.median([np.inf if v is None else v for v in values]))
+            ours = ours or median
+            measured = f"{median:,.0f} | {median / ours:.1f}" if np.isfinite(median) else "- | -"
+            lines.append(f"| {setting['title'] if i == 0 else ''} | {name} | {shown} | {measured} |")
+    commands = dict.fromkeys(run["command"] for setting in results.values() for run in setting["runs"])
+    return "\n\n".join(
+        [
+            "### Time to a return",
+            f"Measured by `python -m benchmarks.time_to_return` on: {machine(results)}. Wall-clock from starting a "
+            "program to the first test of five episodes with that mean return; imports, compilation (with whatever a "
+            "cache holds from before) and tests count. Each seed's programs ran one after the other.",
+            "\n".join(lines),
+            "\n".join(f"    {command}" for command in commands),
+        ]
+    )
 
 
 def million_section() -> str:
@@ -306,6 +384,42 @@ def products_section(results: dict[str, Any]) -> str:
     ) + timing_table(results, "layer | rows | inputs | units", described)
 
 
+def resets_section(results: dict[str, Any]) -> str:
+    """What resets cost."""
+
+    def described(setting: str, measured: dict[str, Any]) -> str:
+        name = setting.removesuffix(f"-{measured['environments']}")
+        return f"{name} | {measured['environments']:,} | {100 * measured['share_ended']:.2g}%"
+
+    return (
+        "## Resets\n\n"
+        "Measured by `python -m benchmarks.resets`: a step of all environments under random actions on the CPU, with a "
+        "pool of first states, with resets of the whole batch whenever an episode ends, and with every episode of an "
+        "environment beginning in the one state it first had; medians of rounds in turn, and in brackets how many "
+        "times longer than with a pool.\n\n"
+    ) + timing_table(results, "environment | environments | ended in a step", described)
+
+
+def reset_returns_section(results: dict[str, Any]) -> str:
+    """What cached first states cost in returns."""
+    rows = []
+    for name, measured in results.items():
+        config = measured["config"]
+        cells = []
+        for kind in ("pool", "full", "cached"):
+            found = measured[kind]["returns"]
+            cells.append(f"{np.mean(found):,.0f} ({min(found):,.0f} to {max(found):,.0f})")
+        sizes = f"{config['num_envs']} | {config['total_steps']:,} | {config['updates']}"
+        rows.append(f"| {name} | {sizes} | {len(found)} | {' | '.join(cells)} |")
+    return (
+        "### Returns of SAC by resets\n\n"
+        "Measured by `python -m benchmarks.resets --returns`: the mean over seeds, and from the worst to the best, of "
+        "evaluations with full resets after training with each.\n\n"
+        "| environment | environments | steps | updates | seeds | pool | full | cached |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    ) + "\n".join(rows)
+
+
 def replay_section(results: dict[str, Any]) -> str:
     """Prioritized replay against flashbax's."""
     return (
@@ -402,11 +516,15 @@ def page() -> str:
         LEARNING + learning_table(),
         minatar_section(),
         million_section(),
+        *filter(None, [control_section()]),
+        *section("time_to_return.json", time_to_return_section),
         *section("pqn_returns.json", returns_section),
         FAMILY + family_table(),
         *section("backups.json", backups_section),
         *section("convolutions.json", convolutions_section),
         *section("products.json", products_section),
+        *section("resets.json", resets_section),
+        *section("reset_returns.json", reset_returns_section),
         *section("replay.json", replay_section),
         *section("memory.json", memory_section),
         *section("mutations.json", mutations_section),

@@ -1,10 +1,11 @@
 """Resets: of the whole batch whenever an episode ends, from a pool of first states, and of one that is cached.
 
     python -m benchmarks.resets [--rounds 5] [--only brax/hopper-256]
-    python -m benchmarks.resets --returns [--env brax/hopper] [--total-steps 100000] [--num-envs 256] [--seeds 3]
+    python -m benchmarks.resets --returns [--env brax/hopper] [--total-steps 200000] [--num-envs 64] [--updates 16]
 
-Seconds of a step of the whole batch under random actions, in turn; or the returns of SAC trained with each. Caching is
-what Brax's and Playground's own training do: every episode of an environment begins in its one first state.
+Seconds of a step of the whole batch under random actions, in turn; or the returns of SAC trained with each, and tested
+with full resets. Caching is what Brax's and Playground's own training do: every episode of an environment begins in its
+one first state.
 Writes benchmarks/results/resets.json, and of returns benchmarks/results/reset_returns.json.
 """
 
@@ -94,13 +95,14 @@ def speeds(only: list[str] | None, rounds: int) -> None:
         measure("resets.json", setting, {kind: segment for kind, (segment, _) in contenders.items()}, rounds, **noted)
 
 
-def returns(name: str, total_steps: int, num_envs: int, seeds: int) -> None:
-    """Train SAC with resets of each kind, and write what came of it."""
+def returns(name: str, total_steps: int, num_envs: int, updates: int, seeds: int) -> None:
+    """Train SAC with resets of each kind, so many updates for each step of the batch, and write what came of it."""
     from experiments.continuous import sac
     from jaxq.runs.population import member_keys
 
-    config = sac.Config(env=name, total_steps=total_steps, num_envs=num_envs, num_seeds=seeds, eval_episodes=32)
-    results: dict[str, Any] = {"config": {"env": name, "total_steps": total_steps, "num_envs": num_envs}}
+    asked: dict[str, Any] = {"env": name, "total_steps": total_steps, "num_envs": num_envs, "updates": updates}
+    config = sac.Config(**asked, num_seeds=seeds, eval_episodes=32)
+    results: dict[str, Any] = {"config": asked}
     for kind in KINDS:
         training: Any = sac.build(config)
         environment = made(kind, name, num_envs * seeds)
@@ -129,12 +131,13 @@ def main() -> None:
     parser: argparse.ArgumentParser = arguments(__doc__, SETTINGS)
     parser.add_argument("--returns", action="store_true", help="train SAC with each, in place of timing steps")
     parser.add_argument("--env", default="brax/hopper")
-    parser.add_argument("--total-steps", type=int, default=100_000)
-    parser.add_argument("--num-envs", type=int, default=256)
+    parser.add_argument("--total-steps", type=int, default=200_000)
+    parser.add_argument("--num-envs", type=int, default=64)
+    parser.add_argument("--updates", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     if args.returns:
-        returns(args.env, args.total_steps, args.num_envs, args.seeds)
+        returns(args.env, args.total_steps, args.num_envs, args.updates, args.seeds)
     else:
         speeds(args.only, args.rounds)
 

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 import jaxq
-from experiments.discrete import dqn
 from jaxq import envs
 
 LENGTH = 5
@@ -42,6 +41,7 @@ class Corridor:
 def main() -> None:
     """Train, load, walk."""
     envs.register("Corridor", Corridor)
+    dqn = jaxq.experiment("dqn")
     with tempfile.TemporaryDirectory() as directory:
         run_dir = Path(directory) / "corridor"
         flags = ["--env", "own/Corridor", "--total-steps", "6000", "--epsilon-steps", "3000", "--eval-max-steps", "50"]

@@ -19,14 +19,19 @@ Platform = Literal["cpu", "gpu", "tpu"]
 _assumed = jax.make_user_context(default_value=None)
 
 
+def device() -> jax.Device:
+    """The first that everything runs on: JAX's default device, which `--device` sets, one of this process's own."""
+    chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
+    return chosen if isinstance(chosen, jax.Device) else jax.local_devices(backend=chosen)[0]
+
+
 def current() -> Platform:
-    """The platform that whatever is traced now is meant for: of `assume`, else of JAX's default device."""
+    """The platform that whatever is traced now is meant for: of `assume`, else that of `device`."""
     assumed: Platform | None = _assumed.value
     if assumed is not None:
         return assumed
-    device = jax.config.jax_default_device  # type: ignore[attr-defined]
-    platform = getattr(device, "platform", device) or jax.default_backend()
-    return "gpu" if platform in ("cuda", "rocm") else platform  # type: ignore[return-value]
+    platform = device().platform
+    return "gpu" if platform in ("cuda", "rocm") else platform
 
 
 def on_cpu() -> bool:

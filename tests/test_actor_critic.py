@@ -1,6 +1,7 @@
 """Actor-critics: densities, reductions, batch statistics, schedules, and a linear-quadratic problem solved exactly."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +11,16 @@ import pytest
 import scipy.linalg
 import scipy.stats
 
-from jaxq import envs
+from jaxq import envs, platforms
 from jaxq.agents import (
     ActorCritic,
     ActorCriticHyperparameters,
+    BellmanRank,
     DelayedPolyakUpdate,
     Deterministic,
     EpsilonGreedy,
     FixedTemperature,
+    FlowPolicy,
     GaussianNoise,
     IteratedActorCritic,
     LambdaQHyperparameters,
@@ -39,12 +42,15 @@ from jaxq.bellman import (
     First,
     Gaussian,
     HLGauss,
+    IntervalQuantile,
     Mean,
     Minimum,
+    Pessimistic,
     Quantile,
     RandomSubset,
     RiskSensitive,
     Scalar,
+    ScaledGaussian,
     Support,
     Truncated,
 )
@@ -56,10 +62,15 @@ from jaxq.networks import (
     ActionCritic,
     ActionValueHead,
     ActionValueNetwork,
+    AffineCoupling,
     BatchNormalizedMLP,
+    ConditionalFlow,
     DropoutMLP,
     Ensemble,
+    FlowPolicyNetwork,
+    GaussianCritic,
     GaussianPolicyNetwork,
+    ImplicitQuantileCritics,
     PolicyNetwork,
 )
 from jaxq.networks.normalization import BatchRenorm
@@ -75,6 +86,7 @@ def plain(mode):
 
 
 SCALAR = Scalar()
+FLOW = ConditionalFlow(1, lambda even: AffineCoupling(1, even, (16,)), 2, (16,), (-5.0, 0.5))
 
 
 def agent_of(
@@ -92,16 +104,19 @@ def agent_of(
     network = PolicyNetwork if deterministic else GaussianPolicyNetwork
     numbers = {"entropy": FixedTemperature() if deterministic else TUNED, **dict(hyper)}
     rates = dict.fromkeys(("actor_learning_rate", "critic_learning_rate"), LinearSchedule.constant(3e-3))
+    parts = {
+        "actor": network(plain, size),
+        "critic": Ensemble(lambda: ActionCritic(layers, representation.width), critics),
+        "policy": Deterministic() if deterministic else SquashedGaussian(),
+        **choices,
+    }
     return kind(
-        actor=network(plain, size),
-        critic=Ensemble(lambda: ActionCritic(layers, representation.width), critics),
         observation_spec=ArraySpec((2,)),
         action_spec=Continuous(size),
         optimizer=flatten_small(optax.scale_by_adam()),
         hyper=ActorCriticHyperparameters(**{**rates, **numbers}),
         representation=representation,
-        policy=Deterministic() if deterministic else SquashedGaussian(),
-        **choices,
+        **parts,
     )
 
 
@@ -149,12 +164,26 @@ def test_squashed_gaussian_density_is_that_of_a_change_of_variables():
     assert inside.sum() > 400
 
 
-def test_squashed_gaussian_density_integrates_to_one():
-    outputs = jnp.full((200_000, 1), 0.4), jnp.full((200_000, 1), -0.3)
-    action, log_density = SquashedGaussian().sample(outputs, jax.random.key(0))
-    # E[1/p(a)] over samples is the length of the support, 2.
-    inside = np.abs(action[:, 0]) < 0.9
-    np.testing.assert_allclose(np.mean(np.where(inside, np.exp(-log_density.sum(axis=1)), 0)), 1.8, rtol=0.02)
+@pytest.mark.parametrize("name", ["gaussian", "flow"])
+def test_squashed_densities_by_quadrature(name):
+    """Of densities at samples, in order: their integral is one, their moments are those of the samples."""
+    if name == "gaussian":
+        policy, outputs = SquashedGaussian(), (jnp.full((50_000, 1), 0.4), jnp.full((50_000, 1), -0.3))
+    else:
+        network, policy = FlowPolicyNetwork(plain, FLOW), FlowPolicy(FLOW)
+        params = network.init(jax.random.key(0), jnp.ones((1, 2)))
+        leaves, tree = jax.tree.flatten(params)
+        rng = np.random.default_rng(0)
+        params = tree.unflatten([leaf + jnp.asarray(rng.normal(0, 0.15, leaf.shape), leaf.dtype) for leaf in leaves])
+        outputs = network.apply(params, jnp.ones((50_000, 2)))
+    action, log_densities = jax.jit(policy.sample)(outputs, jax.random.key(0))
+    action = np.asarray(action[:, 0], np.float64)
+    order = np.argsort(action)
+    action, density = action[order], np.exp(np.asarray(log_densities, np.float64).sum(axis=1))[order]
+    assert action.std() > 0.1
+    for moment in range(3):
+        found = np.trapezoid(density * action**moment, action)
+        np.testing.assert_allclose(found, (action**moment).mean(), atol=0.01)
 
 
 def test_squashed_gaussian_density_is_finite_far_out():
@@ -282,6 +311,58 @@ def test_a_target_is_the_smaller_target_critic_and_the_entropy_of_the_action_dra
     np.testing.assert_allclose(priority, np.abs(found - expected).mean(axis=0), rtol=1e-3, atol=1e-5)
 
 
+def after_other_targets(agent, seed=7):
+    """A state whose target critics are not the critics, and a batch, a key and the next actions to learn with."""
+    state, other = agent.init(jax.random.key(0)), agent.init(jax.random.key(seed))
+    state = state.replace(critic=state.critic.replace(target=other.critic.variables))
+    batch, key = bandit_batch(jax.random.key(1), 8, terminated=False), jax.random.key(2)
+    observation, following = 3.0 * jax.random.normal(key, (2, 8, 2))
+    return state, batch.replace(observation=observation, next_observation=following), key
+
+
+def test_truncated_targets_and_their_loss_by_brute_force():
+    alpha, atoms = 0.3, 5
+    reductions = {"target_reduction": Truncated(2), "actor_reduction": Mean()}
+    agent = agent_of(Quantile(atoms), critics=3, hyper={"entropy": FixedTemperature(alpha)}, **reductions)
+    state, batch, key = after_other_targets(agent)
+    action, log_densities = agent._next_action(state, batch, key)
+    then = np.asarray(agent.critic.apply(state.critic.target, batch.next_observation, action))
+    now = np.asarray(agent.critic.apply(state.critic.variables, batch.observation, batch.action))
+    loss = 0.0
+    for b in range(8):
+        kept = sorted(z for critic in then[:, b] for z in critic)[: 3 * (atoms - 2)]
+        soft = -alpha * float(log_densities[b].sum())
+        targets = [float(batch.rewards[b, 0]) + 0.99 * (z + soft) for z in kept]
+        for critic in now[:, b]:
+            for i, z in enumerate(critic):
+                tau = (2 * i + 1) / (2 * atoms)
+                errors = [y - z for y in targets]
+                huber = [0.5 * u * u if abs(u) <= 1 else abs(u) - 0.5 for u in errors]
+                loss += np.mean([abs(tau - (u < 0)) * h for u, h in zip(errors, huber, strict=True)]) / 8
+    _, metrics, _ = agent._improve_critic(state, batch, key)
+    np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-4)
+
+
+def test_redq_s_targets_are_the_smaller_of_a_pair_drawn_for_each_batch():
+    reductions = {"target_reduction": RandomSubset(2), "actor_reduction": Mean()}
+    agent = agent_of(critics=4, hyper={"entropy": FixedTemperature(0.0)}, **reductions)
+    state, batch, _ = after_other_targets(agent)
+    losses = jax.jit(
+        lambda key: (agent._next_action(state, batch, key)[0], agent._improve_critic(state, batch, key)[1])
+    )
+    now = np.asarray(agent.critic.apply(state.critic.variables, batch.observation, batch.action))[..., 0]
+    seen = set()
+    for seed in range(12):
+        action, metrics = losses(jax.random.key(seed))
+        then = np.asarray(agent.critic.apply(state.critic.target, batch.next_observation, action))[..., 0]
+        pairs = list(itertools.combinations(range(4), 2))
+        targets = [batch.rewards[:, 0] + 0.99 * then[list(pair)].min(axis=0) for pair in pairs]
+        of_pairs = [0.5 * ((now - target) ** 2).mean(axis=1).sum() for target in targets]
+        (found,) = np.flatnonzero(np.isclose(of_pairs, metrics["loss"], rtol=1e-5))
+        seen.add(pairs[found])
+    assert len(seen) > 2
+
+
 @pytest.mark.parametrize("target", [None, PolyakUpdate(0.5)])
 def test_in_a_joint_pass_what_is_and_what_follows_are_normalized_together(target):
     layers = lambda mode: BatchNormalizedMLP(mode, (8,))  # noqa: E731
@@ -364,8 +445,14 @@ def test_noises():
 # Chains.
 
 
-def test_a_chain_of_one_is_its_base_bit_for_bit():
-    base, chain = agent_of(), agent_of(kind=IteratedActorCritic, links=1, hyper={"target": SoftWindow(0.005, 1)})
+@pytest.mark.parametrize(
+    "choices",
+    [{}, dict(deterministic=True, actor_reduction=First(), actor_period=2), dict(regularizer=BellmanRank(0.5))],
+    ids=["sac", "td3", "beer"],
+)
+def test_a_chain_of_one_is_its_base_bit_for_bit(choices):
+    window = {"target": SoftWindow(0.005, 1)}
+    base, chain = agent_of(**choices), agent_of(kind=IteratedActorCritic, links=1, hyper=window, **choices)
     base_state, chain_state = learned(base, bandit_batch, 20)[0], learned(chain, bandit_batch, 20)[0]
     assert_same(base_state.actor, chain_state.actor)
     for name in ("variables", "target"):
@@ -391,8 +478,12 @@ def test_links_learn_the_backup_of_the_link_before():
         now = agent.critic.apply(ours, batch.observation, batch.action)[0, :, 0]
         then = agent.critic.apply(theirs, batch.next_observation, action)[0, :, 0]
         losses.append(0.5 * np.mean((now - batch.rewards[:, 0] - 0.99 * then) ** 2))
-    _, metrics, _ = agent._improve_critic(state, batch, key)
+    one_by_one, metrics, _ = agent._improve_critic(state, batch, key)
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-4)
+    with platforms.assume("gpu"):
+        together, _, _ = agent._improve_critic(state, batch, key)
+    for ours, theirs in zip(jax.tree.leaves(one_by_one.critic), jax.tree.leaves(together.critic), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_a_soft_window_by_hand():
@@ -432,9 +523,25 @@ def exact_q(x, u):
 
 
 SUPPORT = Support(-8.0, 2.0, 101)
+TARGET = PolyakUpdate(0.02)
+DELAYED = DelayedPolyakUpdate(0.04, 2)
 SOLVERS = {
-    "td3": dict(deterministic=True, actor_reduction=First(), actor_period=2),
+    "ddpg": dict(deterministic=True, critics=1, actor_reduction=First(), hyper={"actor_target": TARGET}),
+    "td3": dict(
+        deterministic=True, actor_reduction=First(), actor_period=2,
+        target=DELAYED, hyper={"actor_target": DELAYED, "smoothing": Smoothing(0.1, 0.2)},
+    ),
     "sac": {},
+    "flow": dict(actor=FlowPolicyNetwork(plain, FLOW), policy=FlowPolicy(FLOW)),
+    "dsac": dict(
+        representation=IntervalQuantile(), critic=ImplicitQuantileCritics(2, 32, 8, 16),
+        target_reduction=Pessimistic(1.0), hyper={"actor_target": TARGET},
+    ),
+    "dsac_t": dict(
+        representation=ScaledGaussian(), critic=Ensemble(lambda: GaussianCritic(lambda mode: MLP((64, 64))), 2),
+        actor_period=2, actor_first=True, target=DELAYED, hyper={"actor_target": DELAYED},
+    ),
+    "droq": dict(layers=lambda mode: DropoutMLP(mode, (64, 64), 0.01), actor_reduction=Mean()),
     "c51": dict(representation=Categorical(SUPPORT), deterministic=True),
     "hl_gauss": dict(representation=HLGauss(SUPPORT)),
     "gaussian": dict(representation=Gaussian()),
@@ -442,23 +549,30 @@ SOLVERS = {
     "redq": dict(critics=4, target_reduction=RandomSubset(2), actor_reduction=Mean()),
     "crossq": dict(layers=lambda mode: BatchNormalizedMLP(mode, (64,)), target=None, joint=True),
     "i_sac": dict(kind=IteratedActorCritic, links=2, target=SoftWindow(0.02, 1)),
-}
+}  # fmt: skip
+
+
+def solver(name, batch_of, **numbers):
+    """An agent of these choices, with what it learned of a problem."""
+    choices = dict(SOLVERS[name])
+    rates = dict.fromkeys(("actor_learning_rate", "critic_learning_rate"), LinearSchedule(3e-3, 1e-4, 2500.0))
+    hyper = {"target": choices.pop("target", TARGET), "discount": GAMMA, **rates, **choices.pop("hyper", {}), **numbers}
+    choices.setdefault("layers", lambda mode: MLP((64, 64)))
+    agent = agent_of(hyper=hyper, **choices)
+    return agent, learned(agent, batch_of, 2500)[0]
+
+
+def values_of(agent, state, observation, action):
+    """What its critics think on average, [B]."""
+    key = jax.random.key(0)
+    predictions, _ = agent._critic(agent._climbed(state, key), observation, action, "exploit", key)
+    return np.asarray(agent.representation.value(predictions).mean(axis=0))
 
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_linear_quadratic_problem_is_solved(name):
     """Value and policy of every representation and reduction against Riccati's."""
-    choices = dict(SOLVERS[name])
-    schedule = {"target": choices.pop("target", PolyakUpdate(0.02))}
-    hyper = {
-        **schedule,
-        "discount": GAMMA,
-        "entropy": FixedTemperature(0.0),
-        **dict.fromkeys(("actor_learning_rate", "critic_learning_rate"), LinearSchedule(3e-3, 1e-4, 2500.0)),
-    }
-    choices.setdefault("layers", lambda mode: MLP((64, 64)))
-    agent = agent_of(hyper=hyper, **choices)
-    state, _ = learned(agent, quadratic_batch, 2500)
+    agent, state = solver(name, quadratic_batch, entropy=FixedTemperature(0.0))
     x = jnp.asarray(np.random.default_rng(0).uniform(-0.9, 0.9, (200, 2)), jnp.float32)
     timestep = TimeStep(x, *(jnp.zeros(200),) * 4)
     action = np.asarray(agent.exploit(state, (), timestep, jax.random.key(0))[0])
@@ -469,9 +583,7 @@ def test_a_linear_quadratic_problem_is_solved(name):
     idle = exact_q(x, best) - exact_q(x, np.zeros_like(best))
     assert regret.mean() < 0.15 * idle.mean()
     u = jnp.asarray(np.random.default_rng(1).uniform(-0.8, 0.8, (200, 1)), jnp.float32)
-    variables = agent._climbed(state, jax.random.key(0))
-    values = agent.representation.value(agent.critic.apply(variables, x, u, "act")).mean(axis=0)
-    error = np.asarray(values) - exact_q(x, u)
+    error = values_of(agent, state, x, u) - exact_q(x, u)
     assert np.sqrt((error**2).mean()) < 0.25 * np.std(exact_q(x, u))
 
 
@@ -487,7 +599,7 @@ def soft_control(alpha, points=401):
     return x, q
 
 
-@pytest.mark.parametrize("name", ["sac", "hl_gauss", "crossq", "i_sac"])
+@pytest.mark.parametrize("name", ["sac", "flow", "hl_gauss", "dsac_t", "crossq", "i_sac"])
 def test_a_soft_control_problem_is_solved(name):
     """Values, the mode and the entropy of a policy whose entropy has a price, against the exact soft values."""
     alpha = 0.05
@@ -501,16 +613,7 @@ def test_a_soft_control_problem_is_solved(name):
             next_observation=jnp.repeat(jnp.clip(x + 0.5 * a, -1.0, 1.0), 2, axis=1),
         )
 
-    choices = dict(SOLVERS[name])
-    hyper = {
-        "target": choices.pop("target", PolyakUpdate(0.02)),
-        "discount": GAMMA,
-        "entropy": FixedTemperature(alpha),
-        **dict.fromkeys(("actor_learning_rate", "critic_learning_rate"), LinearSchedule(3e-3, 1e-4, 2500.0)),
-    }
-    choices.setdefault("layers", lambda mode: MLP((64, 64)))
-    agent = agent_of(hyper=hyper, **choices)
-    state, _ = learned(agent, batch_of, 2500)
+    agent, state = solver(name, batch_of, entropy=FixedTemperature(alpha))
     grid, q = soft_control(alpha)
     x = np.linspace(-0.9, 0.9, 61)
     density = np.exp((q - q.max(axis=1, keepdims=True)) / alpha)
@@ -524,9 +627,7 @@ def test_a_soft_control_problem_is_solved(name):
     assert abs(float(-many[1].mean()) - np.interp(x, grid, entropy).mean()) < 0.15
     a = np.random.default_rng(0).uniform(-0.9, 0.9, 61)
     exact = np.array([np.interp(a[i], grid, q[np.argmin(np.abs(grid - x[i]))]) for i in range(61)])
-    variables = agent._climbed(state, jax.random.key(0))
-    actions = jnp.asarray(a[:, None], jnp.float32)
-    found = agent.representation.value(agent.critic.apply(variables, seen, actions, "act")).mean(axis=0)
+    found = values_of(agent, state, seen, jnp.asarray(a[:, None], jnp.float32))
     assert np.sqrt(((found - exact) ** 2).mean()) < 0.25 * exact.std()
 
 
@@ -581,6 +682,20 @@ def test_running_statistics_are_those_of_all_that_was_seen():
     np.testing.assert_allclose(statistics.mean["state"], everything.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(statistics.variance["state"], everything.var(axis=0), rtol=1e-4)
     np.testing.assert_array_equal(statistics.mean["image"], 0.0)
+
+
+def test_statistics_may_forget_what_is_old():
+    """A step of the mean is then the share of the new, whatever the count was, and a change is followed."""
+    statistics = RunningStatistics.start(ArraySpec(()))
+    for batch in [jnp.zeros(8), jnp.zeros(8), jnp.zeros(8)]:
+        statistics = statistics.after(batch, largest_count=16.0)
+    assert float(statistics.count) == 16.0
+    statistics = statistics.after(jnp.full(8, 3.0), largest_count=16.0)
+    np.testing.assert_allclose(statistics.mean, 3.0 * 8 / 24, rtol=1e-5)
+    np.testing.assert_allclose(statistics.variance, np.var([0.0] * 16 + [3.0] * 8), rtol=1e-4)
+    for _ in range(40):
+        statistics = statistics.after(jnp.full(8, 3.0), largest_count=16.0)
+    np.testing.assert_allclose(statistics.mean, 3.0, rtol=1e-5)
 
 
 def pendulums(agent, members):

@@ -3,6 +3,7 @@
 import dataclasses
 from types import SimpleNamespace
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ import optax
 import pytest
 import scipy.stats
 from test_actor_critic import agent_of, bandit_batch
+from test_experiments import load, small
 
 from jaxq import platforms
 from jaxq.agents import (
@@ -21,6 +23,7 @@ from jaxq.agents import (
     DormancyResets,
     FullResets,
     InformationGain,
+    IteratedActorCritic,
     LinearSchedule,
     MixedPrecision,
     Normalized,
@@ -30,6 +33,7 @@ from jaxq.agents import (
     PolyakUpdate,
     RepeatedNoise,
     ScaledRewards,
+    SoftWindow,
     SquashedGaussian,
     TunedTemperature,
     WeightedTemperature,
@@ -37,13 +41,15 @@ from jaxq.agents import (
 from jaxq.agents.causality import causal_order, effects_on_last
 from jaxq.agents.optimistic import Tuned
 from jaxq.agents.resets import dormant_share
-from jaxq.bellman import Categorical, ImplicitQuantile, Own, Pessimistic, Quantile, Scalar, ScaledGaussian, Support
+from jaxq.bellman import Categorical, IntervalQuantile, Own, Pessimistic, Quantile, Scalar, ScaledGaussian, Support
 from jaxq.configs import Privileged, seeing
 from jaxq.envs import ArraySpec, Continuous
 from jaxq.errors import InputError
+from jaxq.keys import streams
 from jaxq.networks import (
     MLP,
     ActionCritic,
+    BroNet,
     DynamicsModel,
     Ensemble,
     FlashNet,
@@ -51,10 +57,12 @@ from jaxq.networks import (
     ImplicitQuantileCritics,
     LowPass,
     OptimisticPolicyNetwork,
+    SimBaNet,
     SimBaV2Net,
     UnitHead,
     on_spheres,
 )
+from jaxq.runs import parse
 from jaxq.schedules import CosineSchedule
 from jaxq.types import TimeStep
 
@@ -138,16 +146,56 @@ def test_critics_at_sampled_fractions_have_them_in_common():
     x, a = jax.random.normal(KEY, (4, 2)), jnp.zeros((4, 1))
     variables = critics.init({"params": KEY, "samples": KEY}, x, a)
     out = critics.apply(variables, x, a, "learn", rngs={"samples": jax.random.key(1)})
-    values, fractions = np.split(out, 2, axis=-1)
-    assert out.shape == (2, 4, 16)
+    values, fractions, lengths = np.split(out, 3, axis=-1)
+    assert out.shape == (2, 4, 24)
     np.testing.assert_array_equal(fractions[0], fractions[1])
+    np.testing.assert_allclose(np.cumsum(lengths, axis=-1) - 0.5 * lengths, fractions, rtol=1e-5)
+    np.testing.assert_allclose(lengths.sum(axis=-1), 1.0, rtol=1e-5)
+    assert lengths.max() < 11 * lengths.min()
     assert (np.abs(values[0] - values[1]) > 1e-6).all()
     assert (np.diff(fractions[0], axis=-1) > 0).all()
     assert ((fractions > 0) & (fractions < 1)).all()
-    reduced, _ = Pessimistic(1.0)(ImplicitQuantile(), jnp.moveaxis(out, 0, 1), KEY)
-    np.testing.assert_allclose(reduced[:, 0], np.concatenate([values.min(axis=0), fractions[0]], axis=-1), atol=1e-6)
+    reduced, _ = Pessimistic(1.0)(IntervalQuantile(), jnp.moveaxis(out, 0, 1), KEY)
+    smaller = np.concatenate([values.min(axis=0), fractions[0], lengths[0]], axis=-1)
+    np.testing.assert_allclose(reduced[:, 0], smaller, atol=1e-6)
     exploited = critics.apply(variables, x, a, "exploit")
-    np.testing.assert_allclose(exploited[0, 0, 8:], (np.arange(8) + 0.5) / 8, atol=1e-6)
+    np.testing.assert_allclose(exploited[0, 0, 8:16], (np.arange(8) + 0.5) / 8, atol=1e-6)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_quantiles_count_by_the_intervals_that_they_stand_for(platform):
+    """DSAC's value and loss, pair by pair."""
+    rng = np.random.default_rng(0)
+    representation = IntervalQuantile()
+
+    def drawn(size):
+        lengths = rng.uniform(0.1, 1.1, size=(3, size))
+        lengths /= lengths.sum(axis=1, keepdims=True)
+        return rng.normal(scale=3.0, size=(3, size)), np.cumsum(lengths, axis=1) - 0.5 * lengths, lengths
+
+    def joined(parts):
+        return jnp.asarray(np.concatenate(parts, axis=1), jnp.float32)
+
+    now, then = drawn(6), drawn(5)
+    np.testing.assert_allclose(representation.value(joined(now)), (now[0] * now[2]).sum(axis=1), rtol=1e-5)
+    reward, discount = rng.normal(size=3), np.array([0.9, 0.9, 0.0])
+    target = representation.target(jnp.asarray(reward), jnp.asarray(discount), joined(then)[:, None], jnp.ones((3, 1)))
+    loss, slope, priority = np.zeros(3), np.zeros((3, 6)), np.zeros(3)
+    for b in range(3):
+        for i in range(6):
+            for j in range(5):
+                u = reward[b] + discount[b] * then[0][b, j] - now[0][b, i]
+                weight = then[2][b, j] * abs(now[1][b, i] - (u < 0))
+                loss[b] += weight * (0.5 * u**2 if abs(u) < 1 else abs(u) - 0.5)
+                slope[b, i] -= weight * np.clip(u, -1, 1)
+                priority[b] += then[2][b, j] * abs(u)
+    with platforms.assume(platform):
+        found = jax.jit(representation.loss)(joined(now), target)
+        gradient = jax.grad(lambda p: representation.loss(p, target).sum())(joined(now))
+    np.testing.assert_allclose(found, loss, rtol=1e-4)
+    np.testing.assert_allclose(gradient[:, :6], slope, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(gradient[:, 6:], 0.0)
+    np.testing.assert_allclose(representation.priority(joined(now), target), priority, rtol=1e-4)
 
 
 def test_every_critic_may_have_targets_of_its_own():
@@ -163,8 +211,9 @@ def test_every_critic_may_have_targets_of_its_own():
     np.testing.assert_allclose(priority, np.abs(now - expected).mean(axis=0), rtol=1e-3, atol=1e-5)
 
 
-def test_a_temperature_may_be_tuned_by_the_actions_of_targets():
-    agent = agent_of(tuned_by_targets=True, actor_period=2)
+@pytest.mark.parametrize("chain", [{}, dict(kind=IteratedActorCritic, links=2, hyper={"target": SoftWindow(0.1, 1)})])
+def test_a_temperature_may_be_tuned_by_the_actions_of_targets(chain):
+    agent = agent_of(tuned_by_targets=True, actor_period=2, **chain)
     state, batch = agent.init(KEY), bandit_batch(jax.random.key(1), 8)
     for count in (1, 2):
         before = state.entropy.log_temperature
@@ -190,7 +239,9 @@ def test_a_low_pass_filter_takes_high_frequencies_off_targets_and_leaves_the_res
         np.testing.assert_allclose(critic.apply({}, a, a, mode)[:, 1], np.sin(5 * a[:, 0]), atol=1e-6)
 
 
-def test_the_rank_regularizer_is_that_of_the_bellman_equation():
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_rank_regularizer_is_that_of_the_bellman_equation(steps):
+    """Of transitions, and of windows of two steps; half of it, beside half the squared error."""
     target = PolyakUpdate(0.3)
     agent = agent_of(deterministic=True, critics=2, hyper={"target": target}, regularizer=BellmanRank(0.5))
     state, batch, key = agent.init(KEY), bandit_batch(jax.random.key(1), 6, False), jax.random.key(2)
@@ -198,9 +249,11 @@ def test_the_rank_regularizer_is_that_of_the_bellman_equation():
     batch = batch.replace(
         observation=jax.random.normal(key, (6, 2)),
         next_observation=jax.random.normal(KEY, (6, 2)),
-        rewards=10.0 * batch.rewards,
+        rewards=jnp.tile(10.0 * batch.rewards, (1, steps)),
+        steps=jnp.full(6, steps),
     )
     state, _, _ = agent.update(state, batch, key)
+    returns, discount = batch.rewards[:, 0] * (1.0 if steps == 1 else 1.99), 0.99**steps
     action, _ = agent._next_action(state, batch, key)
     found = BellmanRank(0.5)(agent, state, state.critic.params, batch, action)
     own = np.tanh(agent.actor.apply(state.actor.variables, batch.next_observation))
@@ -218,13 +271,123 @@ def test_the_rank_regularizer_is_that_of_the_bellman_equation():
         w = np.ravel(state.critic.variables["params"][f"ActionCritic_{k}"]["Dense_0"]["kernel"])
         for b in range(6):
             lengths = np.linalg.norm(now[b]) * np.linalg.norm(then[b])
-            numerator = now[b] @ now[b] + 0.99**2 * online[b] @ online[b] - batch.rewards[b, 0] ** 2 / (w @ w)
-            total += 0.5 / 6 * max(now[b] @ then[b] / lengths - numerator / (2 * 0.99 * lengths), 0.0)
+            numerator = now[b] @ now[b] + discount**2 * online[b] @ online[b] - returns[b] ** 2 / (w @ w)
+            excess = now[b] @ then[b] / lengths - numerator / (2 * discount * lengths)
+            total += 0.5 * 0.5 / 6 * max(excess, 0.0)
     assert total > 0
     np.testing.assert_allclose(found, total, rtol=1e-4)
     plain = dataclasses.replace(agent, regularizer=None)
     charged, uncharged = (each._improve_critic(state, batch, key)[1]["loss"] for each in (agent, plain))
     np.testing.assert_allclose(charged - uncharged, found, rtol=1e-3)
+
+
+def test_residual_networks_by_hand():
+    """Blocks of BRO and of SimBa, in numpy from the authors' descriptions; layers begin as there."""
+    x = np.asarray(jax.random.normal(KEY, (5, 3)), np.float64)
+
+    def shaken(net):
+        params = net.init(KEY, jnp.asarray(x, jnp.float32))["params"]
+        leaves, tree = jax.tree.flatten(params)
+        keys = jax.random.split(KEY, len(leaves))
+        return tree.unflatten(
+            [leaf + 0.3 * jax.random.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)]
+        )
+
+    def parts_of(params):
+        dense, norm = (
+            iter([params[f"{kind}_{i}"] for i in range(9) if f"{kind}_{i}" in params])
+            for kind in ("Dense", "LayerNorm")
+        )
+
+        def linear(y):
+            layer = next(dense)
+            return y @ np.asarray(layer["kernel"], np.float64).T + layer["bias"]
+
+        def normal(y):
+            layer = next(norm)
+            return (y - y.mean(1, keepdims=True)) / np.sqrt(y.var(1, keepdims=True) + 1e-6) * layer["scale"] + layer[
+                "bias"
+            ]
+
+        return linear, normal
+
+    params = shaken(BroNet(8, 2))
+    linear, normal = parts_of(params)
+    expected = np.maximum(normal(linear(x)), 0)
+    for _ in range(2):
+        expected = expected + normal(linear(np.maximum(normal(linear(expected)), 0)))
+    np.testing.assert_allclose(BroNet(8, 2).apply({"params": params}, x), expected, rtol=1e-3, atol=1e-3)
+
+    params = shaken(SimBaNet(8, 2))
+    linear, normal = parts_of(params)
+    expected = linear(x)
+    for _ in range(2):
+        expected = expected + linear(np.maximum(linear(normal(expected)), 0))
+    np.testing.assert_allclose(SimBaNet(8, 2).apply({"params": params}, x), normal(expected), rtol=1e-3, atol=1e-3)
+    assert params["Dense_1"]["kernel"].shape == (32, 8)
+
+    begun = {kind: kind(64, 1).init(KEY, jnp.ones((1, 16)))["params"] for kind in (BroNet, SimBaNet)}
+    for kind, gain in ((BroNet, 2.0), (SimBaNet, 1.0)):
+        kernel = np.asarray(begun[kind]["Dense_0"]["kernel"])
+        np.testing.assert_allclose(kernel.T @ kernel, gain * np.eye(16), atol=1e-4)
+    np.testing.assert_allclose(np.std(begun[SimBaNet]["Dense_1"]["kernel"]), (2 / 64) ** 0.5, rtol=0.05)
+
+
+def test_a_network_on_spheres_by_hand():
+    """SimBaV2's embedding, blocks and head in numpy, from the authors' description."""
+
+    class Whole(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return UnitHead(3, hidden=1)(SimBaV2Net(8, 2)(x))
+
+    x = jax.random.normal(KEY, (5, 3))
+    params = Whole().init(KEY, x)["params"]
+    net, head = params["SimBaV2Net_0"], params["UnitHead_0"]
+    size = np.sqrt(2 / 8)
+    begin = {"Scaler_0": size, "Scaler_1": size / 2, "Scaler_2": 8**-0.5, "Scaler_3": size / 2, "Scaler_4": 8**-0.5}
+    for name, value in begin.items():
+        np.testing.assert_allclose(net[name]["scale"], value, rtol=1e-6)
+    # A step of each scale, by which what it begins at and what it learns as can be told apart.
+    net = {name: {"scale": leaf["scale"] + 0.1} if "Scaler" in name else leaf for name, leaf in net.items()}
+    head = {**head, "bias": jnp.arange(3.0)}
+
+    def unit(y):
+        return y / np.linalg.norm(y, axis=-1, keepdims=True)
+
+    def weights(k, of=net):
+        return np.asarray(of[f"UnitDense_{k}"]["kernel"], np.float64).T
+
+    features = unit(np.concatenate([np.asarray(x, np.float64), np.full((5, 1), 3.0)], axis=1))
+    features = unit((size + 0.1) * (features @ weights(0)))
+    for block in range(2):
+        hidden = np.maximum((size / 2 + 0.1) * (features @ weights(1 + 2 * block)), 0)
+        moved = unit(hidden @ weights(2 + 2 * block))
+        alpha = (8**-0.5 + 0.1) / 8**-0.5 / 3
+        features = unit(features + alpha * (moved - features))
+    expected = (1.0 * (features @ weights(0, head))) @ weights(1, head) + np.arange(3.0)
+    found = Whole().apply({"params": {"SimBaV2Net_0": net, "UnitHead_0": head}}, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_of_ace_are_its_authors():
+    """An ELU and then ReLUs; kernels uniform within √(6 / (inputs + outputs))."""
+    module, presets = load("ace")
+    flags = ["--env", "gymnax/Pendulum-v1", *small(module.Config), "--hidden-widths", "64", "32", "32"]
+    agent = module.build(parse(module.Config, presets, flags)).agent
+    state = agent.init(KEY)
+    x, a = jax.random.normal(KEY, (4, 3)), jax.random.uniform(KEY, (4, 1))
+    found = agent.critic.apply(state.critic.variables, x, a)[0, :, 0]
+    net = state.critic.params["params"]["ActionCritic_0"]
+    hidden = np.concatenate([x, a], axis=1)
+    for k, layer in enumerate([net["MLP_0"], net["MLP_1"], net]):
+        for name in sorted(key for key in layer if "Dense" in key):
+            kernel = np.asarray(layer[name]["kernel"])
+            limit = (6 / sum(kernel.shape)) ** 0.5
+            assert 0.8 * limit < np.abs(kernel).max() <= limit
+            out = hidden @ kernel.T
+            hidden = (np.where(out > 0, out, np.expm1(out)), np.maximum(out, 0), out)[k]
+    np.testing.assert_allclose(found, hidden[:, 0], rtol=1e-4, atol=1e-5)
 
 
 # Spheres
@@ -351,6 +514,35 @@ def test_optimism_falls_and_its_price_rises_while_the_divergence_is_above_its_ta
     assert metrics["divergence"] > 0
 
 
+def test_the_optimist_climbs_what_critics_may_be_worth_less_its_divergence():
+    """One step against the authors' loss, whose divergence is that of two whole Gaussians."""
+    agent = optimistic(initial_optimism=1.7, initial_price=0.6)
+    state, batch, key = agent.init(KEY), two_dimensional(bandit_batch(jax.random.key(1), 16)), jax.random.key(2)
+    batch = batch.replace(observation=jax.random.normal(KEY, (16, 2)))
+    after, metrics, _ = jax.jit(agent.update)(state, batch, key)
+    mean, log_std = agent.actor.apply(after.actor.variables, batch.observation)
+    std = np.exp(log_std)
+    noise = jax.random.normal(streams(key, "optimist's action")[0], mean.shape)
+
+    def divergence_and_loss(params):
+        own_mean, own_std = mean + agent.optimist.apply(params, batch.observation, mean), 0.75 * std
+        first, second = agent.critic.apply(
+            after.critic.variables, batch.observation, jnp.tanh(own_mean + own_std * noise)
+        )
+        wide = own_std / 0.75
+        kl = (jnp.log(std / wide) + (wide**2 + (own_mean - mean) ** 2) / (2 * std**2) - 0.5).sum(axis=1).mean()
+        value = ((first + second) / 2 + 1.7 * jnp.abs(first - second) / 2).mean()
+        return 0.6 * kl - value, kl
+
+    gradient, divergence = jax.grad(divergence_and_loss, has_aux=True)(state.optimist.params)
+    np.testing.assert_allclose(metrics["divergence"], divergence, rtol=1e-3)
+    nets = (after.optimist.params, state.optimist.params, gradient)
+    for new, old, slope in zip(*map(jax.tree.leaves, nets), strict=True):
+        clear = np.abs(slope) > 1e-4  # Adam's first step is the slope's sign
+        assert clear.any()
+        np.testing.assert_allclose((new - old)[clear], -3e-3 * np.sign(slope)[clear], rtol=2e-2)
+
+
 def test_the_optimist_acts_and_the_first_actor_is_evaluated():
     agent = optimistic()
     state = agent.init(KEY)
@@ -398,6 +590,35 @@ def test_models_learn_what_actions_do_and_there_is_less_to_know():
     assert losses[-1] < 0.1 * losses[5]
     assert gains[-1] < gains[5] - 1.0
     assert np.isfinite(state.curiosity.price.log_temperature)
+
+
+def test_information_is_normalized_by_what_is_gained_now():
+    """Statistics of very long runs still move: two millions of numbers count as one (the authors' code)."""
+    agent, batch = curious(), bandit_batch(jax.random.key(1), 64)
+    state, names = agent.init(KEY), ("gains", "inputs", "outputs")
+    old = {name: getattr(state.curiosity, name).replace(count=jnp.float32(2e6)) for name in names}
+    after, _, _ = jax.jit(agent.update)(state.replace(curiosity=state.curiosity.replace(**old)), batch, KEY)
+    assert [float(getattr(after.curiosity, name).count) for name in names] == [1e6] * 3
+
+
+def test_the_price_of_information_rises_while_a_copy_of_the_actor_would_gain_more():
+    agent, batch = curious(), bandit_batch(jax.random.key(1), 64)
+    state = agent.init(KEY)
+    plain = state.actor.variables
+    last = plain["params"]["Dense_1"]  # of the log standard deviation
+    bold = {"params": {**plain["params"], "Dense_1": {**last, "bias": last["bias"] + 3.0}}}
+
+    def gain(variables):
+        action, _ = agent.policy.sample(agent.actor.apply(variables, batch.observation), KEY)
+        return float(agent.gain(state.curiosity, batch.observation, action).mean())
+
+    update, difference = jax.jit(agent.update), gain(bold) - gain(plain)
+    assert abs(difference) > 0.05
+    for own, copied, rises in ((plain, bold, difference > 0), (bold, plain, difference < 0)):
+        curiosity = state.curiosity.replace(actor=copied)
+        actor = state.actor.replace(variables=own)
+        after, _, _ = update(state.replace(actor=actor, curiosity=curiosity), batch, KEY)
+        assert (float(after.curiosity.price.log_temperature) > 0) == rises
 
 
 # Causes
@@ -543,3 +764,20 @@ def test_a_deterministic_policy_has_no_density():
 def test_scalar_critics_have_no_quantiles_to_be_pessimistic_about():
     with pytest.raises(InputError, match="representation is 'Scalar'"):
         agent_of(Scalar(), target_reduction=Pessimistic())
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "named"),
+    [
+        ("simba_v2", ["--v-min", "0"], "v_min is 0"),
+        ("maxinforl", ["--num-models", "1"], "num_models is 1"),
+        ("maxinforl", ["--model-noise", "0"], "model_noise is 0"),
+        ("mrq", ["--num-bins", "1"], "num_bins is 1"),
+        ("mrq", ["--target-noise", "-1"], "target_noise is -1"),
+        ("hyper_critic", ["--largest-target-noise", "-1"], "largest_target_noise is -1"),
+    ],
+)
+def test_numbers_that_a_script_cannot_use_are_named_by_their_flags(name, flags, named):
+    module, presets = load(name)
+    with pytest.raises(InputError, match=named):
+        module.build(parse(module.Config, presets, ["--env", "gymnax/Pendulum-v1", *flags]))

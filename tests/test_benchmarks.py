@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from benchmarks import report
-from benchmarks.runs import KEPT, keep, load
+from jaxq.runs.results import KEPT, keep, load
 
 
 def test_a_kept_run_loses_nothing_that_the_page_shows(tmp_path):
@@ -39,3 +39,13 @@ def test_a_kept_run_loses_nothing_that_the_page_shows(tmp_path):
 def test_the_page_is_what_the_kept_results_make():
     """Whoever changes a raw result or the report makes the page anew."""
     assert report.page() == (report.ROOT / "docs" / "results.md").read_text()
+
+
+def test_sections_of_resets():
+    seconds = {"pool": [1e-4, 2e-4], "full": [2e-4, 4e-4], "cached": [1e-4, 1e-4]}
+    section = report.resets_section({"a/b-c-16": {"environments": 16, "share_ended": 0.025, "seconds": seconds}})
+    assert "\n| a/b-c | 16 | 2.5% | 150 | 300 (× 2.0) |" in section
+    measured = {kind: {"returns": [1.0, 5.0]} for kind in ("pool", "full", "cached")}
+    config = {"num_envs": 64, "total_steps": 2000, "updates": 16}
+    section = report.reset_returns_section({"a/b": {**measured, "config": config}})
+    assert section.endswith("| a/b | 64 | 2,000 | 16 | 2 | 3 (1 to 5) | 3 (1 to 5) | 3 (1 to 5) |")

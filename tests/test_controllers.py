@@ -195,7 +195,8 @@ def test_a_controlled_run_stopped_in_the_middle_goes_on_to_the_same_end(controll
     def lines(path):
         return [{k: v for k, v in line.items() if k != "wall_seconds"} for line in read_metrics(path)]
 
-    whole = train(dqn.build, config_of("--controller", controller, "--run-dir", str(tmp_path / "whole")))
+    flags = ["--controller", controller, "--turn-fraction", "0.5"]
+    whole = train(dqn.build, config_of(*flags, "--run-dir", str(tmp_path / "whole")))
     sources = [line["source"] for line in lines(tmp_path / "whole") if "source" in line]
     assert len(sources) == 5
     assert any(source != [0, 1, 2, 3] for source in sources)
@@ -215,7 +216,7 @@ def test_a_controlled_run_stopped_in_the_middle_goes_on_to_the_same_end(controll
             stopped.append(True)
             self.stop_signal = 15
 
-    begun = config_of("--controller", controller, "--run-dir", str(tmp_path / "stopped"))
+    begun = config_of(*flags, "--run-dir", str(tmp_path / "stopped"))
     monkeypatch.setattr(Session, "_log", stop_at_the_third)
     with pytest.raises(SystemExit):
         train(dqn.build, begun)

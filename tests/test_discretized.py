@@ -16,7 +16,6 @@ from jaxq.agents import (
     AutoRegressiveSoftQLearning,
     Bernoulli,
     CoarseToFineQLearning,
-    CommonTargetQLearning,
     EachDimension,
     EnsembleQLearning,
     EpsilonByUse,
@@ -27,6 +26,7 @@ from jaxq.agents import (
     IteratedQLearning,
     LinearSchedule,
     MeanOfParts,
+    MeanTargetQLearning,
     QLearning,
     QLearningHyperparameters,
     REValueD,
@@ -271,16 +271,18 @@ def test_a_chain_of_one_and_an_ensemble_of_one_are_their_base():
 # One target for several networks.
 
 
-def test_a_pair_learns_the_mean_of_its_double_backups_and_acts_on_the_larger_value():
-    agent = decomposed(kind=CommonTargetQLearning, members=2, numbers=hyper(operator=operators.Double()))
+def test_a_pair_backs_up_its_mean_at_each_one_s_best_action_and_acts_on_the_larger_value():
+    agent = decomposed(kind=MeanTargetQLearning, members=2, numbers=hyper(operator=operators.Double()))
     state = jax.jit(agent.init)(jax.random.key(0))
     state = state.replace(target_params=jax.jit(agent.init)(jax.random.key(1)).params)
     batch = transitions()
     ask = lambda params, x: np.asarray(agent.predict(params, x, "learn", jax.random.key(0))[..., 0])  # noqa: E731
     online, target = ask(state.params, batch.next_observation), ask(state.target_params, batch.next_observation)
-    assert np.abs(online[0] - online[1]).max() > 0.01, "members differ"
-    own = np.take_along_axis(target, online.argmax(axis=-1)[..., None], -1)[..., 0].mean(axis=-1)  # [2, B]
-    y = np.asarray(batch.rewards[:, 0]) + 0.9 * ~np.asarray(batch.terminated) * own.mean(axis=0)
+    best = online.argmax(axis=-1)
+    assert (best[0] != best[1]).any(), "members differ"
+    mean = np.broadcast_to(target.mean(axis=0), target.shape)
+    following = np.take_along_axis(mean, best[..., None], -1)[..., 0].mean(axis=-1)  # [2, B]
+    y = np.asarray(batch.rewards[:, 0]) + 0.9 * ~np.asarray(batch.terminated) * following
     taken = np.take_along_axis(
         ask(state.params, batch.observation), np.asarray(BINS.choice(batch.action))[None, ..., None], -1
     )[..., 0].mean(axis=-1)
@@ -661,11 +663,20 @@ PAIR = Bins(2, 5)
     "agent",
     [
         decomposed(bins=PAIR),
-        decomposed(Quantile(8), CommonTargetQLearning, 2, PAIR),
+        decomposed(Quantile(8), MeanTargetQLearning, 2, PAIR),
         decomposed(kind=REValueD, members=3, bins=PAIR),
         IteratedQLearning(decomposed(bins=PAIR), 2, WindowShift(20, 5), True),
+        IteratedQLearning(
+            decomposed(
+                Categorical(Support(-6, 1, 29)),
+                bins=PAIR,
+                numbers=hyper(operator=operators.Munchausen(0.03, 0.9, -1.0)),
+            ),
+            2,
+            WindowShift(20, 5),
+        ),
     ],
-    ids=["scalar", "quantile pair", "revalued", "chain"],
+    ids=["scalar", "quantile pair", "revalued", "chain", "chain of atoms by Munchausen"],
 )
 def test_decomposed_values_find_the_nearest_bins_of_a_bandit(agent):
     found = bandit(agent, lambda key: PAIR.sample(key, 64), 600)

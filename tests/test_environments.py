@@ -1,6 +1,7 @@
 """The Environment contract on one environment of every family; each adapter against its backend's own interface."""
 
 import functools
+from types import SimpleNamespace
 from typing import ClassVar
 
 import jax
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from jaxq import envs
-from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack
+from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack, envpool_backend
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
+from jaxq.training.statistics import EpisodeStatistics
 
 STEPS = 1000
 FAMILIES = [
@@ -225,6 +227,39 @@ def test_atari_lives_and_full_games():
     assert ends(episodic_life=True) > 2 * max(ends(), 1)
 
 
+def test_returns_of_training_are_of_whole_games_though_lives_end_episodes():
+    """By EnvPool's Python interface, which says of each end whether the game is over."""
+    import envpool
+
+    environment = envs.make("envpool/Breakout-v5", 4, seed=1, episodic_life=True)
+    actions = np.random.default_rng(0).integers(0, 4, (500, 4)).astype(np.int32)
+
+    def step(carry, action):
+        state, timestep, statistics = carry
+        state, following = environment.step(state, action)
+        statistics = statistics.observe(timestep, following, environment.over(state, following))
+        return (state, following, statistics), following.last
+
+    def play(key):
+        state, timestep = environment.reset(jax.random.split(key, 4))
+        carry, last = jax.lax.scan(step, (state, timestep, EpisodeStatistics.start(4)), jnp.asarray(actions))
+        return carry[2].report(1)[1], last.sum()
+
+    report, lives = jax.jit(play)(jax.random.key(0))
+    pool = envpool.make("Breakout-v5", env_type="gymnasium", num_envs=4, seed=1, episodic_life=True, stack_num=1)
+    pool.reset()
+    running, games = np.zeros(4), []
+    for action in actions:
+        _, reward, _, _, info = pool.step(action)
+        running += reward
+        over = info["terminated"] == 1
+        games += running[over].tolist()
+        running[over] = 0
+    assert 4 <= len(games) < lives / 3
+    assert report["episodes"] == len(games)
+    np.testing.assert_allclose(report["episode_return"], np.mean(games), rtol=1e-6)
+
+
 def test_frame_stack_shows_the_last_frames_of_its_episode():
     _, (first, _, timesteps) = trajectory("envpool/Pong-v5")
     stacks = np.concatenate([first.observation[None], timesteps.observation])
@@ -346,6 +381,15 @@ def test_users_own_environments():
         envs.from_object(object(), 1)
 
 
+def test_actions_without_bounds_are_refused():
+    space = SimpleNamespace(low=np.array([-1.0, -np.inf]), high=np.array([1.0, np.inf]), shape=(2,))
+    unbounded = type("Unbounded", (GymnaxStyle,), {"action_space": lambda self, params: space})
+    with pytest.raises(InputError, match="Walk has actions without bounds"):
+        envs.from_object(unbounded(), 1)
+    with pytest.raises(InputError, match=r"envpool/Own-v0 takes actions .*bounded"):
+        envpool_backend._action_spec("Own-v0", space)
+
+
 @pytest.mark.parametrize(
     ("name", "named"),
     [
@@ -448,3 +492,33 @@ def test_environments_are_registered_by_name(tmp_path):
     lacking = type("Lacking", (), {"reset_env": None, "step_env": lambda *a: None})()
     with pytest.raises(InputError, match="Lacking without reset_env"):
         envs.from_object(lacking, 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ({"action_space": lambda self, params: 2}, "action_space of Wrong is 2, but must be an object with n"),
+        (
+            {"reset_env": lambda self, key, params: jnp.zeros(1)},
+            r"Wrong.reset_env is '1 values', .*\(observation, state\)",
+        ),
+        ({"reset_env": lambda self, key: None}, "Wrong.reset_env cannot be called with 2 arguments"),
+        (
+            {"step_env": lambda self, key, state, action, params: (jnp.zeros(1), state, 0.0, False)},
+            r"Wrong.step_env is '4 values', .*\(observation, state, reward, done, info\)",
+        ),
+        (
+            {"step_env": lambda self, key, state, action, params: (jnp.zeros(3), state, 0.0, False, {})},
+            r"observation of Wrong.step_env is '\(3,\)', but must be of the shape that reset_env gives: \(1,\)",
+        ),
+        (
+            {"step_env": lambda self, key, state, action, params: (jnp.zeros(1), jnp.ones(2), 0.0, False, {})},
+            "state of Wrong.step_env",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_environment_of_one_s_own_is_one_line(method, said):
+    namespace = {}
+    exec(OWN_ENVIRONMENT, namespace)
+    with pytest.raises(InputError, match=said):
+        envs.from_object(type("Wrong", (namespace["Corridor"],), method)(), 2)

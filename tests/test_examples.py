@@ -12,7 +12,11 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("own_environment", "the end after 5 steps"), ("embedding", "return 1.00 in 5.0 steps")],
+    [
+        ("own_environment", "the end after 5 steps"),
+        ("embedding", "return 1.00 in 5.0 steps"),
+        ("sweep", "the best step size is 0.001, with returns of [1.0, 1.0]"),
+    ],
 )
 def test_examples_run(name, said):
     command = [sys.executable, str(ROOT / "examples" / f"{name}.py")]

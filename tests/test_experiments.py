@@ -8,6 +8,7 @@ import typing
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from jaxq.configs import DRIVER_FIELDS, build_and_tell
@@ -15,15 +16,13 @@ from jaxq.errors import InputError
 from jaxq.runs import parse, run
 from jaxq.runs.attention import draw_attention
 from jaxq.runs.catalog import catalog
+from jaxq.runs.command_line import flags_of
 from jaxq.runs.population import member_keys
+from jaxq.runs.scripts import scripts
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-FOLDERS = {
-    p.stem: p.parent.name
-    for p in (ROOT / "experiments").glob("*/*.py")
-    if p.stem != "__init__" and p.parent.name != "launch"
-}
+FOLDERS = {name: path.parent.name for name, path in scripts().items()}
 SCRIPTS = sorted(FOLDERS)
 SMALL = {
     "num_seeds": 2, "num_envs": 2, "replay_capacity": 1000, "warmup_steps": 256, "batch_size": 8, "total_steps": 2000,
@@ -64,6 +63,17 @@ def test_training_traces_for_two_seeds(name):
     assert all(value.shape == (2,) for value in metrics.values())
 
 
+@pytest.mark.parametrize("name", ["bro", "simba_v2", "maxinforl", "meow", "ppo"])
+def test_two_seeds_begin_without_batches_of_lapack(name):
+    """On the CPU several batched factorizations at once wait for each other's threads; on two cores for ever."""
+    module, presets = load(name)
+    config = parse(module.Config, presets, ["--env", "gymnax/Pendulum-v1", *small(module.Config)])
+    lowered = jax.jit(module.build(config).init).lower(member_keys(config)).as_text()
+    factorized = re.findall(r"@lapack_sgeqrf_ffi\(.*?\) .*?: \(tensor<([0-9x]+)xf32>\)", lowered)
+    assert factorized
+    assert all(len(shape.split("x")) == 2 for shape in factorized), factorized
+
+
 # Numbers that all choices allow.
 ALLOWED = {"temperature": 0.5, "risk_level": 0.5, "epsilon_final": 0.01}
 
@@ -101,13 +111,44 @@ def test_every_flag_is_explained(name, capsys):
     with pytest.raises(SystemExit) as stop:
         parse(module.Config, presets, ["--help"])
     assert stop.value.code == 0
+    assert "--resumption" not in flags_of(module.Config)
     text = " ".join(capsys.readouterr().out.split())
-    for field in dataclasses.fields(module.Config):
-        flag = "--" + field.name.replace("_", "-")
+    for name in flags_of(module.Config):
+        flag = "--" + name.replace("_", "-")
         assert flag in text
         # Between a flag and its default there is a sentence.
         explained = text.split(flag, 1)[1].split("(default", 1)[0]
         assert len(explained.split()) >= 3, flag
+
+
+def test_i_sac_with_one_link_is_sac_bit_for_bit():
+    """The scripts, with whatever is their default, on the same batches."""
+    learners = []
+    for name, flags in (("sac", []), ("i_sac", ["--links=1"])):
+        module, presets = load(name)
+        args = ["--env", "gymnax/Pendulum-v1", *small(module.Config), "--num-seeds=1", "--hidden-widths=8", *flags]
+        training = module.build(parse(module.Config, presets, args))
+
+        def learn(key, training=training):
+            state = training.warm_up(training.init(key[None]))
+            return training.train_chunk(state, 5)[0].agent
+
+        learners.append(jax.jit(learn)(jax.random.key(0)))
+    sac, chain = learners
+    one = jax.tree.map(lambda leaf: leaf[:, 0], (chain.critic.variables, chain.critic.target))
+    for ours, theirs in (
+        (sac.actor, chain.actor),
+        (sac.entropy, chain.entropy),
+        ((sac.critic.variables, sac.critic.target), one),
+    ):
+        jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_continuous_agents_refuse_discrete_actions_and_the_reverse():
+    for name, env, needed in (("sac", "gymnax/CartPole-v1", "continuous"), ("dqn", "gymnax/Pendulum-v1", "discrete")):
+        module, presets = load(name)
+        with pytest.raises(InputError, match=rf"env is '{env}'.* needs {needed}"):
+            module.build(parse(module.Config, presets, ["--env", env]))
 
 
 def test_the_catalog_reads_every_experiment_s_choices_from_what_it_builds():
@@ -122,6 +163,20 @@ def test_the_catalog_reads_every_experiment_s_choices_from_what_it_builds():
     assert rows["minimax_dqn"]["operator"] == "Minimax"
     assert rows["redq"]["operator"] == "RandomSubset"
     assert rows["simba"]["agent"] == "Normalized of ActorCritic"
+    assert {name: row["group"] for name, row in rows.items()} == FOLDERS
+
+
+def test_a_script_without_a_description_is_one_all_the_same(tmp_path, capsys):
+    from jaxq.cli.main import Agents
+
+    plain = (ROOT / "experiments" / "discrete" / "dqn.py").read_text().split('"""', 2)[2]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "plain.py").write_text(plain)
+    Agents(directory=tmp_path)()
+    assert capsys.readouterr().out.startswith("mine\nplain  without a description\n")
+    with pytest.raises(SystemExit):
+        parse(sys.modules["jaxq_catalog_plain"].Config, {}, ["--help"])
+    assert "--learning-rate" in capsys.readouterr().out
 
 
 def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):
@@ -131,6 +186,10 @@ def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):
     run(module.build, parse(module.Config, presets, [*config, *flags]))
     picture = draw_attention(tmp_path / "run", None, frames=2, every=2)
     assert picture.stat().st_size > 5_000
+    script = tmp_path / "run" / "experiment.py"
+    script.write_text(script.read_text() + "\n# changed\n")
+    with pytest.raises(InputError, match="may not be executed"):
+        draw_attention(tmp_path / "run", None, run_code=False)
     other, presets = load("dqn")
     plain = ["--env", "gymnax/Breakout-MinAtar", "--run-dir", str(tmp_path / "other"), *small(other.Config)]
     run(other.build, parse(other.Config, presets, [*plain, "--num-seeds=1", "--total-steps=400"]))
@@ -161,12 +220,25 @@ def test_a_risk_level_that_the_measure_does_not_allow_is_named_by_its_flag():
         ("fqf", "fraction_rate", "-1"),
         ("bbf", "shift", "-1"),
         ("recurrent_pqn", "burn_in", "-1"),
+        ("tqc", "dropped_atoms", "-1"),
+        ("tqc", "dropped_atoms", "25"),
+        ("redq", "subset", "11"),
+        ("redq", "updates", "1002"),
+        ("td3", "target_noise", "-1"),
+        ("td3", "largest_target_noise", "-1"),
+        ("i_td3", "target_noise", "-1"),
+        ("dsac", "temperature", "-1"),
+        ("dsac_t", "temperature_learning_rate", "-1"),
+        ("sac", "initial_temperature", "0"),
+        ("sac", "target_entropy_per_dimension", "0.5"),
+        ("reppo", "target_entropy_per_dimension", "0.5"),
+        ("bang_bang", "target_entropy_per_dimension", "-1"),
     ],
 )
 def test_sizes_and_numbers_that_cannot_be_are_named_before_anything_starts(name, field, value):
     module, presets = load(name)
     env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
-    with pytest.raises(InputError, match=rf"{field} is .*{value}"):
+    with pytest.raises(InputError, match=rf"^{field} is .*{value}"):
         module.build(parse(module.Config, presets, ["--env", env, f"--{field.replace('_', '-')}", value]))
 
 
@@ -181,8 +253,14 @@ def test_every_agent_checks_its_discount_its_step_size_and_its_bound_on_rewards(
                 module.build(parse(module.Config, presets, ["--env", env, f"--{field.replace('_', '-')}", value]))
 
 
-def test_no_burn_in_and_no_shift_are_allowed():
+def test_no_burn_in_no_shift_and_no_dropped_atom_are_allowed():
     """Zero is out of the question only where nothing says otherwise."""
-    for name, flag in (("recurrent_pqn", "--burn-in"), ("bbf", "--shift"), ("dqn", "--seed")):
+    for name, flag in (
+        ("recurrent_pqn", "--burn-in"),
+        ("bbf", "--shift"),
+        ("dqn", "--seed"),
+        ("tqc", "--dropped-atoms"),
+    ):
         module, presets = load(name)
-        parse(module.Config, presets, ["--env", "gymnax/Breakout-MinAtar", flag, "0"])
+        env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
+        module.build(parse(module.Config, presets, ["--env", env, flag, "0"]))

@@ -2,22 +2,23 @@
 
 import ast
 import collections
+import dataclasses
+import functools
 import zlib
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
-from test_training import cart_pole
+from gymnax.environments.spaces import Box, Discrete
+from jax.extend import core
+from test_experiments import FOLDERS, SCRIPTS, load, small
 
 from jaxq import envs
-from jaxq.agents import EpsilonZGreedy, LambdaQHyperparameters, LambdaQLearning, LinearSchedule
-from jaxq.bellman import ImplicitQuantile, Scalar
 from jaxq.keys import streams
-from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, ImplicitQuantileHead
-from jaxq.training import Evaluation, OnPolicy
+from jaxq.runs import parse
+from jaxq.runs.population import member_keys
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,74 +50,164 @@ def test_the_names_of_all_streams_differ_as_numbers_too():
     assert min(numbers) > 100_000
 
 
+DRAWS, PARENTS = {"random_bits", "random_gamma"}, {"random_fold_in", "random_split"}
+
+
+class Later:
+    """A value that is computed when it is asked for."""
+
+    def __init__(self, make):
+        self.make, self.value = make, None
+
+    def now(self):
+        if self.make is not None:
+            self.value, self.make = self.make(), None
+        return self.value
+
+
+def now(value):
+    return value.now() if isinstance(value, Later) else value
+
+
 class Ledger:
-    """Writes down every key that is used to draw, and every one that is a parent, of what runs outside of `jit`."""
+    """Runs a program for its keys alone: writes down each that is drawn from, and each that others are made of.
 
-    def __init__(self, monkeypatch):
+    Everything else is computed only if a key, or whether one is used, depends on it: no network learns here.
+    """
+
+    def __init__(self):
         self.drawn, self.parents = collections.Counter(), collections.Counter()
-        for name in ("uniform", "normal", "randint", "bits", "categorical", "permutation", "bernoulli"):
-            self._watch(monkeypatch, name, self.drawn)
-        self._watch(monkeypatch, "split", self.parents)
-        self.depth = 0
 
-    def _watch(self, monkeypatch, name, ledger):
-        original = getattr(jax.random, name)
+    def run(self, program, *args):
+        closed = jax.make_jaxpr(program)(*args)
+        return [now(out) for out in self._run(closed.jaxpr, closed.consts, jax.tree.leaves(args)) if out is not None]
 
-        def watched(key, *args, **kwargs):
-            if not self.depth and not isinstance(key, jax.core.Tracer):
-                for data in np.asarray(jax.random.key_data(key)).reshape(-1, 2):
-                    ledger[tuple(data)] += 1
-            self.depth += 1
-            try:
-                return original(key, *args, **kwargs)
-            finally:
-                self.depth -= 1
+    def _write(self, counter, keys):
+        for data in np.asarray(jax.random.key_data(keys)).reshape(-1, 2):
+            counter[tuple(data.tolist())] += 1
 
-        monkeypatch.setattr(jax.random, name, watched)
+    @functools.cache  # noqa: B019
+    def _uses_keys(self, jaxpr):
+        names = {eqn.primitive.name for eqn in jaxpr.eqns}
+        inner = (sub for eqn in jaxpr.eqns for sub in core.jaxprs_in_params(eqn.params))
+        return bool(names & (DRAWS | PARENTS)) or any(self._uses_keys(sub) for sub in inner)
+
+    def _run(self, jaxpr, consts, args):
+        """The outputs of a program, of which some are for `Later`."""
+        known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
+        for eqn in jaxpr.eqns:
+            operands = [v.val if isinstance(v, core.Literal) else known[v] for v in eqn.invars]
+            known.update(zip(eqn.outvars, self._results(eqn, operands), strict=True))
+        return [v.val if isinstance(v, core.Literal) else known[v] for v in jaxpr.outvars]
+
+    def _results(self, eqn, operands):
+        name, params = eqn.primitive.name, eqn.params
+        if name in DRAWS | PARENTS:
+            self._write(self.drawn if name in DRAWS else self.parents, now(operands[0]))
+        if any(map(self._uses_keys, core.jaxprs_in_params(params))):
+            return self._inside(name, params, operands)
+
+        def compute():
+            found = eqn.primitive.bind(*map(now, operands), **eqn.primitive.get_bind_params(params))
+            return found if eqn.primitive.multiple_results else [found]
+
+        whole = Later(compute)
+        return [Later(lambda i=i: whole.now()[i]) for i in range(len(eqn.outvars))]
+
+    def _inside(self, name, params, operands):
+        def call(closed, args):
+            return self._run(closed.jaxpr, closed.consts, args)
+
+        if name == "scan":
+            consts = operands[: params["num_consts"]]
+            carry = operands[len(consts) : len(consts) + params["num_carry"]]
+            over = operands[len(consts) + len(carry) :]
+            steps = []
+            for i in range(params["length"])[:: -1 if params["reverse"] else 1]:
+                rows = [Later(lambda x=x, i=i: now(x)[i]) for x in over]
+                found = call(params["jaxpr"], [*consts, *carry, *rows])
+                carry = found[: len(carry)]
+                steps.append(found[len(carry) :])
+            steps = steps[:: -1 if params["reverse"] else 1]
+            stacked = [Later(lambda rows=rows: jnp.stack([now(row) for row in rows])) for rows in zip(*steps)]
+            return [*carry, *stacked]
+        if name == "while":
+            of_test, of_body = params["cond_nconsts"], params["body_nconsts"]
+            test, body = operands[:of_test], operands[of_test : of_test + of_body]
+            carry = operands[of_test + of_body :]
+            while now(call(params["cond_jaxpr"], [*test, *carry])[0]):
+                carry = call(params["body_jaxpr"], [*body, *carry])
+            return carry
+        if name == "cond":
+            return call(params["branches"][int(now(operands[0]))], operands[1:])
+        (inner,) = (params[field] for field in ("jaxpr", "call_jaxpr", "fun_jaxpr") if field in params)
+        closed = inner if isinstance(inner, core.ClosedJaxpr) else core.ClosedJaxpr(inner, ())
+        return call(closed, operands)
 
 
-def unrolled(monkeypatch):
-    """`scan`, `map`, `vmap` and `cond` as Python, so that every key has a value."""
+class Drawing:
+    """Every step draws, and no reset, which a batch computes for all of its environments when it needs one."""
 
-    def scan(f, init, xs, length=None, reverse=False, **_):
-        count = length if xs is None else len(jax.tree.leaves(xs)[0])
-        outs, carry = [None] * count, init
-        for i in reversed(range(count)) if reverse else range(count):
-            carry, outs[i] = f(carry, None if xs is None else jax.tree.map(lambda x: x[i], xs))  # noqa: B023
-        return carry, jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)
+    def __init__(self, shape=(3,), size=0):
+        self.shape, self.size = shape, size
 
-    monkeypatch.setattr(jax.lax, "scan", scan)
+    def reset_env(self, key, params):
+        return jnp.zeros(self.shape), jnp.int32(0)
+
+    def step_env(self, key, state, action, params):
+        return jnp.full(self.shape, jax.random.uniform(key)), state + 1, 1.0, state == 1, {}
+
+    def action_space(self, params):
+        return Box(-1.0, 1.0, (self.size,)) if self.size else Discrete(3)
 
 
-@pytest.mark.parametrize("kind", ["off-policy", "on-policy"])
-def test_a_chunk_hands_out_no_key_twice(kind, monkeypatch):
-    if kind == "off-policy":
-        network = ActionValueNetwork(MLP((4,)), ImplicitQuantileHead(2, 4, 3, 3, 2))
-        training = cart_pole(collect_steps=2, updates=2)
-        agent = training.agent
-        explore = EpsilonZGreedy.decaying(1.0, 1.0, 10)
-        agent = type(agent)(network, agent.observation_spec, agent.optimizer,
-                            agent.hyper.replace(exploration=explore), ImplicitQuantile())  # fmt: skip
-        training = cart_pole(collect_steps=2, updates=2, replay=training.replay)
-        training = type(training)(**{**vars(training), "agent": agent})
-    else:
-        environment = envs.make("tabular/Chain", 2)
-        agent = LambdaQLearning(
-            ActionValueNetwork(MLP((4,)), ActionValueHead(2)), environment.observation_spec, optax.scale_by_adam(),
-            LambdaQHyperparameters(LinearSchedule.constant(1e-3), EpsilonZGreedy.decaying(1.0, 1.0, 10)), Scalar(),
-            minibatches=2, epochs=2,
-        )  # fmt: skip
-        evaluation = Evaluation(envs.make("tabular/Chain", 1))
-        training = OnPolicy(agent=agent, environment=environment, evaluation=evaluation, rollout_steps=4)
-    state = jax.jit(training.warm_up)(jax.jit(training.init)(jax.random.key(3)[None]))
-    ledger = Ledger(monkeypatch)
-    unrolled(monkeypatch)
-    with jax.disable_jit():
-        state, _ = training.train_chunk(state, 3)
-        training.train_chunk(state, 3)
+envs.register("Drawing", Drawing)
+envs.register("DrawingImages", functools.partial(Drawing, (10, 10, 4)))
+envs.register("DrawingMotors", functools.partial(Drawing, size=1))
+
+# One of each kind of loop in every run of the tests; `make test-slow` looks at all scripts.
+QUICK = ("iqn", "pqn", "sac")
+ELSEWHERE = {"bbf": "own/DrawingImages", "action_q_transformer": "own/DrawingImages"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in SCRIPTS])
+def test_a_run_hands_out_no_key_twice(name):
+    """Of two seeds: warm-up, two chunks, and the beginning of an evaluation."""
+    module, presets = load(name)
+    env = ELSEWHERE.get(name, "own/DrawingMotors" if FOLDERS[name] == "continuous" else "own/Drawing")
+    fields = {field.name for field in dataclasses.fields(module.Config)}
+    flags = [*small(module.Config), "--warmup-steps=64", "--batch-size=2", "--eval-max-steps=2"]
+    flags += ["--exploration=epsilon_z"] if name == "iqn" else []
+    flags = [flag for flag in flags if flag.split("=")[0].lstrip("-").replace("-", "_") in fields]
+    config = parse(module.Config, presets, ["--env", env, *flags])
+    training = module.build(config)
+
+    def whole(keys):
+        state = training.warm_up(training.init(keys))
+        for _ in range(2):
+            state, _ = training.train_chunk(state, 2)
+        evaluation, _ = training.evaluate(state, training.begin_evaluation(state))
+        return evaluation.time
+
+    ledger = Ledger()
+    ledger.run(whole, member_keys(config))
     assert sum(ledger.drawn.values()) > 20
     assert {key: count for key, count in ledger.drawn.items() if count > 1} == {}
     assert set(ledger.drawn) & set(ledger.parents) == set(), "a key that was drawn from is no parent"
+
+
+def test_the_ledger_sees_what_is_used_twice():
+    def program(key):
+        def step(carry, x):
+            return carry, jax.vmap(jax.random.uniform)(jax.random.split(carry, 2)) + x
+
+        _, drawn = jax.lax.scan(step, key, jnp.arange(3.0))
+        return jax.lax.cond(drawn.sum() > 0, lambda: jax.random.normal(key), lambda: 0.0)
+
+    ledger = Ledger()
+    ledger.run(program, jax.random.key(0))
+    assert sorted(ledger.drawn.values()) == [1, 3, 3]
+    assert len(set(ledger.drawn) & set(ledger.parents)) == 1
 
 
 def test_streams_are_unlike_each_other_and_unlike_numbers_folded_in():

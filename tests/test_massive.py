@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 
+from benchmarks.resets import Cached
 from jaxq import envs
 from jaxq.agents import (
     EpsilonGreedy,
@@ -83,6 +84,18 @@ def test_a_pool_changes_nothing_of_real_environments(name):
     assert (ours.first.sum(axis=0) > 1).all()
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_the_benchmark_s_cached_resets_begin_every_episode_alike():
+    """What a pool is measured against is what it says."""
+    environment = Cached(KeyShowing(), 6)
+    keys, actions = jax.random.split(jax.random.key(0), 6), jnp.zeros((60, 6), jnp.int32)
+    _, timesteps = jax.jit(functools.partial(played, environment))(actions, keys)
+    first = np.asarray(timesteps.first)
+    assert (first.sum(axis=0) > 5).all()
+    for b in range(6):
+        starts = np.asarray(timesteps.observation)[first[:, b], b]
+        np.testing.assert_array_equal(starts, np.broadcast_to(starts[0], starts.shape))
 
 
 class Counting(KeyShowing):
@@ -323,12 +336,16 @@ def test_statistics_of_broken_episodes():
     _, timesteps = played(environment, jnp.zeros((15, 4), jnp.int32), jax.random.split(jax.random.key(0), 4))
     statistics = EpisodeStatistics.start(4)
     for t in range(15):
-        statistics = statistics.observe(*(jax.tree.map(lambda x, t=t: x[t], timesteps) for t in (t, t + 1)))
+        before, after = (jax.tree.map(lambda x, t=t: x[t], timesteps) for t in (t, t + 1))
+        statistics = statistics.observe(before, after, after.last)
     _, report = statistics.report(2)
     for name, value in {"episode_return": 6, "episode_length": 6, "episodes": 4, "non_finite_steps": 4}.items():
         np.testing.assert_array_equal(report[name], value, err_msg=name)
     timestep = TimeStep(None, jnp.zeros(2), *[jnp.zeros(2, bool)] * 2, jnp.ones(2, bool))
-    _, report = EpisodeStatistics.start(2).observe(timestep, timestep).observe(timestep, timestep).report(1)
+    statistics = EpisodeStatistics.start(2)
+    for _ in range(2):
+        statistics = statistics.observe(timestep, timestep, timestep.last)
+    _, report = statistics.report(1)
     assert (report["episodes"], report["non_finite_steps"]) == (0, 4), "an episode of no steps is none"
 
 

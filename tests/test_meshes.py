@@ -3,6 +3,7 @@
 Each test is a process of its own with eight devices made of the CPU, as JAX is told how many there are only once.
 """
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,12 +13,17 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
-from test_runs import final_arrays, learning_metrics
+from test_runs import learning_metrics
 
 from jaxq.errors import InputError
+from jaxq.runs.checkpoints import Checkpoints
+from jaxq.runs.devices import state_shape
 from jaxq.runs.directory import read_metrics
+from jaxq.runs.population import assemble
+from jaxq.runs.restore import load_experiment
 from jaxq.training import mesh_of, most_devices
 
 ROOT = Path(__file__).parent.parent
@@ -124,6 +130,16 @@ def alone(tmp_path_factory):
     return run_dir
 
 
+def final_state(run_dir):
+    """The last checkpoint's, on this process's one device."""
+    module, config = load_experiment(run_dir)
+    config = dataclasses.replace(config, devices=1)
+    checkpoints = Checkpoints(run_dir)
+    state, _ = checkpoints.restore(state_shape(assemble(module.build, config), config))
+    checkpoints.close()
+    return state
+
+
 def assert_close(one, other):
     for ours, theirs in zip(learning_metrics(one), learning_metrics(other), strict=True):
         assert set(ours) == set(theirs)
@@ -131,9 +147,10 @@ def assert_close(one, other):
             np.testing.assert_allclose(
                 np.array(value, float), np.array(theirs[name], float), rtol=1e-3, atol=1e-4, err_msg=name
             )
-    expected, found = final_arrays(one), final_arrays(other)
-    for name, array in expected.items():
-        np.testing.assert_allclose(array, found[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    ours, theirs = final_state(one), final_state(other)
+    for (path, leaf), same in zip(jax.tree_util.tree_leaves_with_path(ours), jax.tree.leaves(theirs), strict=True):
+        if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            np.testing.assert_allclose(leaf, same, rtol=1e-3, atol=1e-4, err_msg=jax.tree_util.keystr(path))
 
 
 def test_a_checkpoint_of_many_devices_goes_on_on_fewer(alone, tmp_path):

@@ -28,6 +28,7 @@ from jaxq.agents import (
     SelfPrediction,
     SquashedGaussian,
     clipped_squared,
+    generalized_from_next,
 )
 from jaxq.agents.base import RecordsNothing
 from jaxq.agents.hyperparameters import as_leaves
@@ -310,6 +311,40 @@ def test_generalized_advantages_with_episodes_cut_off():
     np.testing.assert_array_equal(lessons.weight.reshape(12, 4), 1.0 - rollout.timestep.last)
 
 
+def brax_advantages(reward, value, terminated, truncated, discount, trace):
+    """As Brax's `compute_gae`; but where an episode is cut off its final value follows, and so nothing is left out."""
+    steps, accumulated, returns = len(reward), 0.0, np.zeros(len(reward) + 1)
+    returns[-1] = value[-1]
+    for t in reversed(range(steps)):
+        delta = reward[t] + discount * (1 - terminated[t]) * value[t + 1] - value[t]
+        accumulated = delta + discount * (1 - terminated[t]) * (1 - truncated[t]) * trace * accumulated
+        returns[t] = value[t] + accumulated
+    then = np.where(truncated, value[1:], returns[1:])
+    return reward + discount * (1 - terminated) * then - value[:-1]
+
+
+def test_advantages_in_which_the_step_itself_counts_in_full():
+    network = PolicyAndValueNetwork(SharedStdPolicyNetwork(plain(4), 2), plain(4))
+    agent = PPO(
+        network, ArraySpec((3,)), optax.identity(), policy=ClippedGaussian(), advantage=generalized_from_next,
+        hyper=PPOHyperparameters(LinearSchedule.constant(1e-3), discount=0.9, trace=0.6),
+    )  # fmt: skip
+    state, rollout = jax.jit(agent.init)(jax.random.key(0)), made_up_rollout(0, steps=12)
+    record = jax.jit(jax.vmap(lambda t, k: agent.act(state, (), t, k)[2]))(
+        rollout.timestep, jax.random.split(jax.random.key(1), 12)
+    )
+    lessons = jax.jit(agent.lessons)(state, rollout.replace(record=record), jax.random.key(2))
+    values = np.concatenate([record.value, network.apply(state.params, rollout.following.observation)[1][None]])
+    arrived = [np.asarray(rollout.arrived(n), float) for n in ("reward", "terminated", "truncated")]
+    counts = ~np.asarray(rollout.timestep.last)
+    assert arrived[2][:-1].any() and (~counts).any()  # noqa: PT018
+    for b in range(4):
+        reward, terminated, truncated = (x[:, b] for x in arrived)
+        expected = brax_advantages(reward, values[:, b], terminated, truncated, 0.9, 0.6)
+        found = np.asarray(lessons.advantage).reshape(12, 4)[:, b]
+        np.testing.assert_allclose(found[counts[:, b]], expected[counts[:, b]], rtol=1e-3, atol=1e-4)
+
+
 def test_clipped_values_count_by_the_larger_error():
     value, before, target = (np.random.default_rng(i).normal(size=50) for i in range(3))
     near = np.clip(value, before - 0.2, before + 0.2)
@@ -413,6 +448,27 @@ def test_a_policy_beyond_its_bound_turns_back_and_the_price_of_that_rises():
             assert (after.actor.variables["params"][tuned] > state.actor.variables["params"][tuned]) == rises
         assert float(metrics["divergence"]) > 1e-6
         assert int(after.updates) == 4
+
+
+def test_what_was_seen_where_actions_are_ignored_teaches_nothing():
+    """Final observations are no place to climb from: of those the critic knows nothing."""
+    agent, rollout = reppo(KLBound(0.1), SelfPrediction()), made_up_rollout(6, steps=8)
+    state, lessons = jax.jit(agent.init)(jax.random.key(0)), jax.jit(agent.lessons)
+    lesson = lessons(state, rollout, jax.random.key(1))
+    ignored = np.asarray(rollout.timestep.last).ravel()
+    assert 0 < ignored.sum() < ignored.size
+
+    def slopes(lesson):
+        key = jax.random.key(2)
+        critic = jax.grad(agent.critic_loss, has_aux=True)(state.critic.params, state.hyper, lesson, key)
+        behaviour = jax.tree.map(lambda leaf: leaf + 0.01, state.actor.variables)
+        others = behaviour, state.critic.variables, state.hyper, lesson, key
+        actor = jax.grad(agent.actor_loss, has_aux=True)(state.actor.params, *others)
+        return critic[0], actor[0], actor[1]["entropy"], actor[1]["divergence"]
+
+    elsewhere = lesson.observation + jnp.where(ignored[:, None], 3.0, 0.0)
+    found, other = (jax.jit(slopes)(x) for x in (lesson, lesson.replace(observation=elsewhere)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, other)
 
 
 # AVG.

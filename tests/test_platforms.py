@@ -1,5 +1,8 @@
 """Programs for platforms that are not at hand: they are lowered, and their ways give the CPU's numbers."""
 
+import re
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from jaxq import platforms
 from jaxq.runs import parse
 from jaxq.runs.population import member_keys
 
+ROOT = Path(__file__).parent.parent
 # One of each kind in every run of the tests; `make test-slow` lowers them all.
 QUICK = ("c51", "i_dqn", "iqn", "pqn", "sac")
 PARAMETERS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SCRIPTS]
@@ -43,6 +47,26 @@ def test_members_side_by_side_equal_members_in_turn():
         np.testing.assert_array_equal(ours, theirs)
     for name, value in measured.items():
         np.testing.assert_allclose(value, again[name], rtol=1e-4)
+
+
+def test_the_platform_is_asked_for_in_one_place():
+    asked = re.compile(r"jax\.(default_backend|devices|local_devices)\(")
+    rooms = {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "jaxq").rglob("*.py") if asked.search(path.read_text())
+    }
+    assert rooms == {"jaxq/platforms.py", "jaxq/runs/devices.py"}, "and where `--device` is looked for"
+
+
+def test_the_chosen_device_is_the_one_that_is_told_of(monkeypatch):
+    """Also where JAX would rather have another."""
+    from jaxq.runs.directory import provenance
+
+    (cpu,) = jax.devices("cpu")[:1]
+    with jax.default_device(cpu):
+        monkeypatch.setattr(jax, "devices", lambda platform=None: [])
+        assert platforms.device() is cpu
+        assert platforms.on_cpu()
+        assert provenance()["device"].startswith("cpu")
 
 
 def test_an_unknown_platform_is_named():

@@ -316,7 +316,7 @@ def test_a_file_lists_members(tmp_path):
         ("[", "must be a JSON list"),
         ('[{"learning_rat": 1}]', "did you mean learning_rate?"),
         ('[{"learning_rate": "fast"}]', "learning_rate is 'fast', but must be a number"),
-        ('[{"epsilon_steps": 1.5}]', "epsilon_steps is 1.5, but must be a whole number"),
+        ('[{"target_period": 1.5}]', "target_period is 1.5, but must be a whole number"),
         ('[{"seed": -1}]', "seed of member 0 is -1"),
         ('[{"num_seeds": 2}]', "member 0 is 'num_seeds'"),
         ('[{"operator": "doubly"}]', "operator is 'doubly'"),

@@ -9,6 +9,7 @@ import rlax
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from representations import CASES
 
 from jaxq import platforms
 from jaxq.bellman import (
@@ -27,7 +28,6 @@ from jaxq.bellman import (
     Mapped,
     Particles,
     Quantile,
-    RiskSensitive,
     Scalar,
     SignedHyperbolic,
     StockAugmented,
@@ -46,39 +46,7 @@ from jaxq.errors import InputError
 from jaxq.tabular import matrix_game_value
 
 SUPPORT = Support(-4.0, 6.0, 21)
-REPRESENTATIONS = {
-    "scalar": Scalar(),
-    "huber": Scalar(1.0),
-    "categorical": Categorical(SUPPORT),
-    "two-hot": TwoHot(SUPPORT),
-    "hl-gauss": HLGauss(SUPPORT),
-    "quantile": Quantile(7),
-    "implicit": ImplicitQuantile(),
-    "expectile": Expectile(5),
-    "mapped": Mapped(Scalar(), Symlog()),
-    "averaged": Mapped(Scalar(), SignedHyperbolic(), averaging_rate=0.3),
-    "gaussian": Gaussian(),
-    "particles": Particles(6),
-    "fully parameterized": FullyParameterizedQuantile(4),
-    "itakura-saito": ItakuraSaito(0.5),
-    "risk-sensitive": RiskSensitive(Quantile(7), risk.CPW()),
-}
-
-
-def predictions(name, shape, key=None):
-    """Predictions [*shape, W] such as a network gives: zeros, or small random numbers."""
-    representation = REPRESENTATIONS[name]
-
-    def draw(width):
-        return jnp.zeros((*shape, width)) if key is None else 0.3 * jax.random.normal(key, (*shape, width))
-
-    if name == "implicit":
-        fractions = jnp.full((*shape, 6), 0.5) if key is None else jax.random.uniform(key, (*shape, 6))
-        return jnp.concatenate([draw(6), fractions], axis=-1)
-    if name == "fully parameterized":
-        ends = jnp.broadcast_to(jnp.arange(1, 5) / 4, (*shape, 4))
-        return jnp.concatenate([draw(4), ends, draw(3)], axis=-1)
-    return draw(representation.width)
+EVERY = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 
 
 def brute_force_projection(support, values, probabilities):
@@ -210,41 +178,35 @@ def test_regression_finds_the_statistics_of_a_sample(representation, reference):
     np.testing.assert_allclose(fit(), expected, atol=0.05)
 
 
-@pytest.mark.parametrize("name", list(REPRESENTATIONS))
+@EVERY
 @pytest.mark.parametrize(("reward", "discount"), [(0.0, 0.0), (1e4, 0.9), (-1e4, 1.0), (0.3, 1.0)])
-def test_gradients_are_finite_at_the_edges(name, reward, discount):
-    representation = REPRESENTATIONS[name]
-    following = predictions(name, (2, 3))  # equal quantiles, uniform atoms
+def test_gradients_are_finite_at_the_edges(case, reward, discount):
+    representation = case.representation
+    following = case.prediction((2, 3))  # equal quantiles, uniform atoms
     weights = jnp.full((2, 3), 1 / 3)
     target = representation.target(jnp.full(2, reward), jnp.full(2, discount), following, weights)
-    value, gradient = jax.value_and_grad(lambda p: representation.loss(p, target).sum())(predictions(name, (2,)))
+    value, gradient = jax.value_and_grad(lambda p: representation.loss(p, target).sum())(case.prediction((2,)))
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("name", list(REPRESENTATIONS))
-def test_the_mean_is_backed_up(name):
+@EVERY
+def test_the_mean_is_backed_up(case):
     """mean(target) = r + γ Σ w mean(next), for all that stays inside the support: the Bellman equation itself."""
-    representation = REPRESENTATIONS[name]
-    following = predictions(name, (5, 3), jax.random.key(0))
+    representation = case.representation
+    following = case.prediction((5, 3), jax.random.key(0))
     weights = jnp.asarray(masses(1, 5, 3))
     reward = 0.2 * jax.random.normal(jax.random.key(2), (5,))
     target = representation.target(reward, jnp.full(5, 0.5), following, weights)
-    neutral = representation.representation if name == "risk-sensitive" else representation
-    expected = reward + 0.5 * jnp.sum(weights * neutral.value(following), axis=1)
-    if name in ("categorical", "two-hot", "hl-gauss"):
-        found = target @ SUPPORT.atoms
-    elif name in ("mapped", "averaged", "gaussian"):
-        found = target[:, 0]  # mapped by the loss; of a Gaussian the mean
-    else:
-        found = target.mean(axis=1)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3 if name == "hl-gauss" else 1e-4)
+    expected = reward + 0.5 * jnp.sum(weights * (case.backed_up or representation).value(following), axis=1)
+    atol = 2e-3 if isinstance(representation, HLGauss) else 1e-4
+    np.testing.assert_allclose(case.target_mean(target), expected, rtol=1e-3, atol=atol)
 
 
-@pytest.mark.parametrize("name", list(REPRESENTATIONS))
-def test_representations_work_under_vmap_and_in_bfloat16(name):
-    representation = REPRESENTATIONS[name]
-    following = predictions(name, (4, 5, 3), jax.random.key(0))
+@EVERY
+def test_representations_work_under_vmap_and_in_bfloat16(case):
+    representation = case.representation
+    following = case.prediction((4, 5, 3), jax.random.key(0))
     weights = jnp.full((5, 3), 1 / 3)
     reward, discount = jnp.zeros(5), jnp.full(5, 0.9)
     batched = jax.vmap(representation.target, (None, None, 0, None))(reward, discount, following, weights)
@@ -458,13 +420,14 @@ def test_risk_measures_by_their_definitions():
     np.testing.assert_allclose(squares, -(probabilities * values**2).sum(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["categorical", "quantile", "implicit", "fully parameterized", "gaussian"])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if hasattr(case.representation, "distribution")])
 def test_distributions_have_mass_one_and_the_representation_s_mean(name):
-    representation = REPRESENTATIONS[name]
-    prediction = predictions(name, (5,), jax.random.key(3))
+    case = CASES[name]
+    representation = case.backed_up or case.representation
+    prediction = case.prediction((5,), jax.random.key(3))
     values, probabilities = representation.distribution(prediction)
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0, rtol=1e-5)
-    if name != "implicit":  # whose mean is over the fractions as they were drawn
+    if not isinstance(representation, ImplicitQuantile):  # whose mean is over the fractions as they were drawn
         np.testing.assert_allclose((values * probabilities).sum(axis=-1), representation.value(prediction), atol=1e-4)
 
 

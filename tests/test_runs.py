@@ -1,6 +1,7 @@
 """The host side: configuration, run directory, resume after kills, aggregates, plots, videos and the command line."""
 
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -275,6 +277,82 @@ def test_saving_needs_no_second_copy(tmp_path):
     assert float(done.stdout) < 200
 
 
+def in_process(tmp_path, name, build, *flags):
+    from jaxq.runs import run
+
+    args = ["--run-dir", str(tmp_path / name), *flags] if "--resume" in flags else [
+        *("--run-dir", str(tmp_path / name)), *SMALL, *flags]  # fmt: skip
+    return run(build, parse(dqn.Config, dqn.PRESETS, args))
+
+
+def with_evaluation(kind, **changes):
+    """The script's own `build`, but for how its agents are tested."""
+
+    @functools.wraps(dqn.build)
+    def build(config):
+        training = dqn.build(config)
+        evaluation = kind(training.evaluation.environment, training.evaluation.max_steps, **changes)
+        return dataclasses.replace(training, evaluation=evaluation)
+
+    return build
+
+
+def test_a_run_that_is_told_to_stop_in_an_evaluation_goes_on_with_it(tmp_path, monkeypatch, capsys):
+    """Evaluations are cut into parts, here of two steps; after the first of them the signal comes."""
+    from jaxq.runs import display, session
+    from jaxq.training import Evaluation
+
+    build = with_evaluation(Evaluation)
+    in_process(tmp_path, "whole", build)
+    with monkeypatch.context() as patch:
+        told = []
+        paces = iter((Stopping(1000, None), Stopping(2, None)))
+        patch.setattr(session, "Pace", lambda unit=1: next(paces))
+
+        def evaluating(self, steps, longest):
+            told.append((steps, longest))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        patch.setattr(display.Display, "evaluating", evaluating)
+        with pytest.raises(SystemExit) as stop:
+            in_process(tmp_path, "stopped", build)
+    assert (stop.value.code, told) == (0, [(2, 500)])
+    assert "stopped by SIGTERM" in capsys.readouterr().out
+    seen = len(read_metrics(tmp_path / "stopped"))
+    in_process(tmp_path, "stopped", build, "--resume")
+    assert learning_metrics(tmp_path / "stopped") == learning_metrics(tmp_path / "whole")
+    assert read_metrics(tmp_path / "stopped")[seen]["eval_return"][0] is not None
+    compare_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_long_evaluation_is_told_of_where_there_is_no_bar(monkeypatch, capsys):
+    from jaxq.runs import display
+
+    shown = display.Display("dqn", 100)
+    shown.evaluating(1000, 27_000)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(display, "SILENCE", -1.0)
+    shown.evaluating(2000, 27_000)
+    assert "evaluating, step 2,000 of at most 27,000" in capsys.readouterr().out
+
+
+def test_the_score_is_the_last_evaluation_s_though_it_is_not_finite(tmp_path, capsys):
+    from jaxq.training import Evaluation
+
+    class Fails(Evaluation):
+        played: ClassVar[list] = []
+
+        def result(self, state):
+            self.played.append(state)
+            found = super().result(state)
+            return found if len(self.played) < 3 else {**found, "eval_return": found["eval_return"] * np.nan}
+
+    summary = in_process(tmp_path, "run", with_evaluation(Fails))
+    assert (summary["returns"], summary["return_mean"], summary["return_iqm"]) == ([None], None, None)
+    assert "the last evaluation is not finite" in capsys.readouterr().out
+    assert read_metrics(tmp_path / "run")[3]["eval_return"][0] is not None, "an earlier one was"
+
+
 def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
     args = ["--env", "envpool/CartPole-v1", "--run-dir", tmp_path / "pool", *SMALL, "--checkpoint-minutes", 0]
     process = launch(*args, "--num-seeds", 2)
@@ -286,9 +364,26 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
     code, out, err = finish("--run-dir", tmp_path / "pool", "--resume")
     assert code == 0, err
     assert "fresh episodes" in out
+    code, _, err = finish("--run-dir", tmp_path / "pool", "--resume", "--total-steps", 3300)
+    assert code == 0, err
+    assert json.loads((tmp_path / "pool" / "config.json").read_text())["resumption"] == 2
     steps = [line["step"] for line in read_metrics(tmp_path / "pool")]
     assert steps == sorted(set(steps))
-    assert len(steps) == 12
+    assert len(steps) == 13
+
+
+def test_no_resumption_of_a_run_replays_another_s_episodes(monkeypatch, tmp_path):
+    """The pools of each are made with seeds of their own."""
+    from jaxq import envs
+
+    seeds, make = [], envs.make
+    monkeypatch.setattr(
+        envs, "make", lambda *args, seed, **options: seeds.extend(seed) or make(*args, seed=seed, **options)
+    )
+    for resumption in range(3):
+        config = parse(dqn.Config, dqn.PRESETS, ["--env", "envpool/CartPole-v1", "--num-envs", "2"])
+        dqn.build(dataclasses.replace(config, resumption=resumption))
+    assert len(set(seeds)) == len(seeds) == 3 * (2 + config.eval_episodes)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +395,9 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
         (["--batch-size", "0"], "batch_size is 0"),
         (["--num-seeds", "-1"], "num_seeds is -1"),
         (["--batch-size", "5000"], "warmup_steps"),
-        (["--batch-size", "many"], "invalid literal"),
+        (["--batch-size", "many"], "batch_size is 'many', but must be a whole number"),
+        (["--discount", "half"], "discount is 'half', but must be a number"),
+        (["--learning-rate"], "learning_rate"),
         (["--bach-size", "5"], "--batch-size"),
         (["--discount", "1.5"], "discount is 1.5"),
         (["--device", "gpu"], "only: cpu"),
@@ -311,7 +408,9 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
         (["--temperature", "3.0"], "temperature is 3.0, but must be left out"),
         (["--exploration", "boltzmann", "--ladder-base", "0.3"], "ladder_base"),
         (["--life-loss"], "life_loss"),
-        (["--operator", "duoble"], "operator"),
+        (["--operator", "duoble"], "operator is 'duoble', but must be one of max, double, expected"),
+        (["--operator", "duoble"], "did you mean double?"),
+        (["--exploration", "boltzmann", "--epsilon-final", "0"], "epsilon_final is 0.0"),
         (["--init-from", "/nonexistent/run"], "init_from"),
     ],
 )
@@ -447,16 +546,30 @@ def test_resuming_with_another_configuration_is_refused(whole_run):
 
 def test_exploration_longer_than_the_run_is_warned_of(recwarn):
     args = ["--total-steps", "20000", "--epsilon-steps", "40000"]
-    with pytest.warns(InputWarning, match="exploration ends at 0.55 and not at 0.1"):
+    with pytest.warns(InputWarning, match="exploration ends at 0.573 and not at 0.1"):
         dqn.build(parse(dqn.Config, dqn.PRESETS, args))
-    dqn.build(parse(dqn.Config, dqn.PRESETS, ["--total-steps", "40000"]))
+    dqn.build(parse(dqn.Config, dqn.PRESETS, ["--total-steps", "41000"]))
     assert not recwarn.list
+
+
+def test_exploration_may_fall_over_a_share_of_the_run(recwarn):
+    def falls_over(given):
+        args = ["--total-steps", "20000", "--warmup-steps", "2000", "--epsilon-steps", given]
+        return dqn.build(parse(dqn.Config, dqn.PRESETS, args)).agent.hyper.exploration.epsilon.steps
+
+    assert (falls_over("0.25"), falls_over("1.0"), falls_over("300")) == (4500, 18_000, 300)
+    assert not recwarn.list
+    for given in ("1.5", "0.0", "nan"):
+        with pytest.raises(InputError, match=f"epsilon_steps is {given}"):
+            falls_over(given)
+    config = dqn.Config(epsilon_steps=1.0)
+    assert isinstance(from_json(dqn.Config, json.loads(json.dumps(to_json(config)))).epsilon_steps, float)
 
 
 def test_a_warning_is_one_line(tmp_path):
     code, _, err = finish("--run-dir", tmp_path / "run", *SMALL, "--epsilon-steps", "4000", "--num-evaluations", 1)
     assert (code, err.count("\n")) == (0, 1)
-    assert err.startswith("warning: epsilon_steps is 4,000, more than the run's 3,000 steps")
+    assert err.startswith("warning: epsilon_steps is 4,000, more than the run's 2,800 steps after its warm-up")
 
 
 def test_presets_follow_the_environment():
@@ -566,6 +679,27 @@ def test_a_run_s_own_code_is_run_only_if_that_is_allowed(whole_run, tmp_path, ca
     assert "about to be executed" in capsys.readouterr().err
 
 
+def test_a_film_of_an_environment_of_one_s_own(tmp_path):
+    """It has a policy, a film and a run that can be gone on with, as any other."""
+    from test_environments import OWN_ENVIRONMENT
+
+    import jaxq
+    from jaxq.runs.video import record
+
+    mine, picture = tmp_path / "mine.py", "\n    def picture(self, state):\n        import numpy as np\n"
+    mine.write_text(OWN_ENVIRONMENT + picture + "        return np.full((8, 8, 3), 60 * int(state), np.uint8)\n")
+    flags = ["--env", f"{mine}:Corridor", "--run-dir", str(tmp_path / "run"), *SMALL, "--eval-max-steps", "20"]
+    jaxq.run(dqn.build, parse(dqn.Config, dqn.PRESETS, flags))
+    film = record(tmp_path / "run", tmp_path / "film.gif", max_steps=5, run_code=False)
+    assert film.read_bytes()[:4] == b"GIF8"
+    assert jaxq.load(tmp_path / "run")(np.zeros(1, np.float32)) in (0, 1)
+    mine.write_text(OWN_ENVIRONMENT.replace("Corridor", "Hallway"))
+    flags = ["--env", f"{mine}:Hallway", "--run-dir", str(tmp_path / "dark"), *SMALL, "--eval-max-steps", "20"]
+    jaxq.run(dqn.build, parse(dqn.Config, dqn.PRESETS, flags))
+    with pytest.raises(InputError, match=r"own/Hallway.*picture\(state\)"):
+        record(tmp_path / "dark", None)
+
+
 def test_runs_that_differ_in_seed_alone_are_one_curve(whole_run, recwarn):
     (curve,) = load_curves(whole_run[0])
     assert curve.returns.shape == (3, 2)
@@ -615,7 +749,7 @@ def test_command_line(whole_run, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "film.gif").read_bytes()[:4] == b"GIF8"
     for args, said in (
-        (("plots",), "envs, plot, video"),
+        (("plots",), "copy, envs, plot"),
         (("plot", tmp_path), "config.json"),
         (("envs", "--match", "NoSuchGame"), "NoSuchGame"),
         (("video", run_dir, "--member", 7), "0 .. 1"),

@@ -26,7 +26,7 @@ from jaxq.errors import InputError  # noqa: E402
 from jaxq.runs import parse  # noqa: E402
 from jaxq.runs.directory import read_metrics  # noqa: E402
 from jaxq.sweeps.plans import default_storage  # noqa: E402
-from jaxq.sweeps.report import best_of, command_of, importance_of, plot_study, status_of  # noqa: E402
+from jaxq.sweeps.report import best_of, importance_of, plot_study, status_of, training_command  # noqa: E402
 from jaxq.sweeps.space import grid, read_space  # noqa: E402
 from jaxq.sweeps.studies import Worker, give_back, open_storage, open_study, superseded, take_over  # noqa: E402
 from jaxq.sweeps.worker import AllPruned, _Watch, results  # noqa: E402
@@ -233,7 +233,7 @@ def test_a_command_says_every_field_that_is_not_the_default():
         dqn.PRESETS,
         ["--env", "gymnax/CartPole-v1", "--hidden-widths", "8", "4", "--layer-norm", "--huber-threshold", "None"],
     )
-    words = command_of(Path("dqn.py"), default, vars(config)).split()
+    words = training_command(Path("dqn.py"), default, vars(config)).split()
     assert words[:2] == ["python", "dqn.py"]
     assert parse(dqn.Config, dqn.PRESETS, words[2:]) == config
 

@@ -9,16 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from representations import CASES, SUPPORT
 
 from jaxq import envs, tabular
 from jaxq.agents import EpsilonGreedy, HardUpdate, LinearSchedule, QLearning, QLearningHyperparameters, except_for
 from jaxq.bellman import (
     Categorical,
     Decomposed,
-    Expectile,
     FullyParameterizedQuantile,
     Gaussian,
-    HLGauss,
     ImplicitQuantile,
     ItakuraSaito,
     Logarithmic,
@@ -27,9 +26,6 @@ from jaxq.bellman import (
     Quantile,
     RiskSensitive,
     Scalar,
-    Support,
-    Symlog,
-    TwoHot,
     by_sign,
     operators,
     risk,
@@ -141,37 +137,20 @@ OPERATORS = {
     ),
     "mellowmax": (operators.Mellowmax(3.0), {"value": lambda q: np.log(np.exp(3.0 * q).mean(axis=1)) / 3.0}),
 }
-SUPPORT = Support(-6.0, 6.0, 49)
-# Representations and how close they come to the exact values, whose range is about 4.
-TOLERANCE = {
-    "scalar": (Scalar(), 0.01),
-    "huber": (Scalar(1.0), 0.01),
-    "categorical": (Categorical(SUPPORT), 0.03),
-    "two-hot": (TwoHot(SUPPORT), 0.03),
-    "hl-gauss": (HLGauss(SUPPORT), 0.03),
-    "quantile": (Quantile(5), 0.02),
-    "implicit": (ImplicitQuantile(), 0.06),
-    "fully parameterized": (FullyParameterizedQuantile(6), 0.06),
-    "expectile": (Expectile(3), 0.02),
-    "gaussian": (Gaussian(0.05), 0.02),
-    "particles": (Particles(4), 0.02),
-    "symlog": (Mapped(Scalar(), Symlog()), 0.02),
-}
 
 
-@pytest.mark.parametrize("name", list(TOLERANCE))
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.tolerance is not None])
 def test_every_operator_converges_to_its_exact_values(name):
     """On an MDP whose moves are sure, so that the mean of every representation is exact."""
-    representation, tolerance = TOLERANCE[name]
+    case = CASES[name]
+    representation = case.representation
     mdp = small_garnet(3, actions=3, branching=1)
-    # Those whose fractions pass through a network learn by smaller steps than a table does.
-    rate = 0.01 if name in ("implicit", "fully parameterized") else 0.05
-    agents = [table_agent(mdp, representation, operator, rate) for operator, _ in OPERATORS.values()]
+    agents = [table_agent(mdp, representation, operator, case.rate) for operator, _ in OPERATORS.values()]
     for (operator, (_, equation)), prediction in zip(OPERATORS.items(), learn(agents, mdp), strict=True):
         exact = tabular.optimal_values(mdp, DISCOUNT, **equation)
         found = np.asarray(representation.value(prediction))
         going_on = ~mdp.terminal
-        np.testing.assert_allclose(found[going_on], exact[going_on], atol=tolerance, err_msg=f"{name}, {operator}")
+        np.testing.assert_allclose(found[going_on], exact[going_on], atol=case.tolerance, err_msg=f"{name}, {operator}")
 
 
 @functools.cache

@@ -346,8 +346,9 @@ def test_evaluation_plays_whole_episodes_of_each_member():
 
 
 def test_episode_statistics_equal_sums_by_hand():
+    """Of whole episodes: of those that end some are lives, after which their game goes on."""
     rng = np.random.default_rng(0)
-    batch, steps = 4, 60
+    batch, steps = 4, 200
     statistics = EpisodeStatistics.start(batch)
     running, expected = np.zeros((batch, 2)), [[] for _ in range(2)]
     last = np.zeros(batch, bool)
@@ -356,11 +357,13 @@ def test_episode_statistics_equal_sums_by_hand():
     for _ in range(steps):
         first, reward = last, np.where(last, 0, rng.normal(size=batch)).astype(np.float32)
         last = (rng.random(batch) < 0.2) & ~first
-        running = np.where(first[:, None], 0, running + np.stack([reward, np.ones(batch)], 1))
-        for e in np.flatnonzero(last):
+        running += np.stack([reward, ~first], 1)
+        over = last & (rng.random(batch) < 0.6)
+        for e in np.flatnonzero(over):
             expected[e // 2].append(running[e].copy())
+        running = np.where(over[:, None], 0, running)
         now = TimeStep(None, *map(jnp.asarray, (reward, last, no, first)))
-        statistics, before = statistics.observe(before, now), now
+        statistics, before = statistics.observe(before, now, jnp.asarray(over)), now
     statistics, report = statistics.report(2)
     for member in range(2):
         assert report["episodes"][member] == len(expected[member])
@@ -388,6 +391,7 @@ def test_over_lanes_of_one_equals_vmap():
         ({"warmup_steps": 10}, "warmup_steps is 10"),
         ({"warmup_steps": 5000}, "warmup_steps is 5000"),
         ({"updates": 0}, "updates"),
+        ({"updates": 100_000}, "updates is 100000, but must be at most"),
         ({"collect_steps": 0}, "collect_steps"),
     ],
 )

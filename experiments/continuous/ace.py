@@ -1,10 +1,14 @@
 """ACE (Ji et al., Off-Policy Actor-Critic with Causality-Aware Entropy Regularization, 2024), on SAC.
 
 Dimensions of the action count towards the entropy by their effect on the reward, and networks move towards fresh ones
-by how many of the actor's units are dormant. Actor, temperature and targets move once in two updates.
+by how many of the actor's units are dormant. Actor, temperature and targets move once in two updates. The first layers
+have ELUs, the others ReLUs, and all begin uniformly by Glorot and Bengio (2010), as in the authors' code.
 """
 
 import dataclasses
+import functools
+
+import flax.linen as nn
 
 from jaxq.agents import CausalActorCritic, DormancyResets, WeightedTemperature
 from jaxq.bellman import Minimum, Scalar
@@ -17,6 +21,7 @@ from jaxq.configs import (
     action_size,
     presets,
 )
+from jaxq.networks import MLP, Dense, GaussianPolicyNetwork, Mode
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -48,14 +53,20 @@ PRESETS = presets(
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
-    representation = Scalar()
-    tuned = config.make_entropy(actions)
+    representation, size, widths = Scalar(), action_size(training), config.hidden_widths
+    glorot = nn.initializers.glorot_uniform(in_axis=-1, out_axis=-2)
+    head = functools.partial(Dense, kernel_init=glorot)
+
+    def layers(mode: Mode) -> nn.Module:
+        del mode
+        return nn.Sequential([MLP(widths[:1], nn.elu, kernel_init=glorot), MLP(widths[1:], kernel_init=glorot)])
+
     agent = config.make_actor_critic(
         training,
-        config.make_gaussian_actor(training),
-        config.make_critics(training, representation),
+        GaussianPolicyNetwork(config.actor_torso(training, layers), size, make_head=head),
+        config.make_critics(training, representation, layers, head),
         representation,
-        hyper={"entropy": WeightedTemperature(tuned, action_size(training))},
+        hyper={"entropy": WeightedTemperature(config.make_entropy(actions), size)},
         kind=CausalActorCritic,
         samples=config.causal_samples,
         period=config.causal_period,

@@ -1,7 +1,8 @@
 """ARSQ (Liu et al., Learning from Suboptimal Data in Continuous Control via Auto-Regressive Soft Q-Network, 2025).
 
 Online and without demonstrations: the authors' term for these, and the half of a batch that is drawn from them, are
-left out, as there are none. Numbers are those of their code for D4RL's cheetah and walker: one level of 41 bins.
+left out, as there are none. Numbers are those of their code for D4RL's cheetah and walker: one level of 41 bins. An
+update comes with every step, where theirs come after every episode, as many as it had steps.
 """
 
 import dataclasses
@@ -13,8 +14,7 @@ from jaxq.agents import AutoRegressiveHyperparameters, AutoRegressiveSoftQLearni
 from jaxq.configs import CONTROL, Adam, Averaging, ContinuousEnvironments, Discount, FromReplay, NStep, presets
 from jaxq.configs.discretized import encoder_of
 from jaxq.envs import Cells, with_actions
-from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, Ensemble, UtilityNetwork, torso_for
-from jaxq.networks.observations import has_images
+from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, Ensemble, UtilityNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -52,21 +52,20 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
     cells = Cells(actions.size, config.levels, config.num_bins)
-    spec, widths = training.observation_spec, config.hidden_widths
-    layers = MLP(widths, nn.tanh, kernel_init=hidden_init)
+    layers = MLP(config.hidden_widths, nn.tanh, kernel_init=hidden_init)
 
     def value() -> nn.Module:
-        torso = torso_for(spec, widths) if has_images(spec) else layers.clone()
+        torso = encoder_of(training) or layers.clone()
         return ActionValueNetwork(torso, ActionValueHead(1, kernel_init=last_init))
 
     def utility() -> nn.Module:
-        encoder = encoder_of(training, widths)
+        encoder = encoder_of(training)
         return UtilityNetwork(layers.clone(), cells.levels * cells.size, cells.bins, encoder, last_init)
 
     agent = AutoRegressiveSoftQLearning(
         value=Ensemble(value, config.num_critics),
         utility=Ensemble(utility, config.num_critics),
-        observation_spec=spec,
+        observation_spec=training.observation_spec,
         optimizer=config.make_optimizer(),
         hyper=AutoRegressiveHyperparameters(
             learning_rate=config.make_step_sizes(config.total_updates),

@@ -2,8 +2,8 @@
 
 Every step is learned from once, as it is taken. Defaults are those of the authors' code (avg.py) for Hopper and
 Walker2d; for Ant, HalfCheetah and Humanoid they have 0.0063, 0.0087 and a temperature of 0.07. An observation joins the
-running statistics here when it has been acted on, there before. Several environments are not theirs: gradients are
-averaged.
+running statistics here when it has been acted on, there before. Actions in [-1, 1] are stretched to the environment's
+bounds, to which theirs are clipped (Humanoid's are ± 0.4). Several environments are not theirs: gradients are averaged.
 """
 
 import dataclasses

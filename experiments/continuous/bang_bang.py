@@ -25,16 +25,17 @@ class Config(Temperature, Averaging, ActorCriticLayers, ActorCriticLearner):
     target_entropy_per_dimension: float = 0.2
     """Target entropy in nats, for each action dimension; a fair coin has 0.69."""
 
+    def check_target_entropy(self) -> None:
+        """Raise `InputError` for a target that no coin's entropy can have."""
+        target, allowed = self.target_entropy_per_dimension, "between 0 and log 2, that of a fair coin"
+        require(0 < target < math.log(2), "target_entropy_per_dimension", target, allowed)
+
 
 PRESETS = presets(Config, CONTROL, classic={"hidden_widths": (128, 128), "batch_size": 128})
 
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    target = config.target_entropy_per_dimension
-    require(
-        0 < target < math.log(2), "target_entropy_per_dimension", target, "between 0 and log 2, that of a fair coin"
-    )
     training, evaluation, actions = config.make_environments()
     training = envs.with_actions(training, Bins(actions.size, 2))
     representation = Scalar()

@@ -3,7 +3,7 @@
 A squashed Gaussian whose deviation depends on the state, swish networks, normalized observations; where observations
 have parts, the policy can do without what its critic is told. Defaults are Playground's for the quadruped Go1.
 Minibatches are of single steps, where Brax's are of whole unrolls whose advantages are computed anew in each; the
-running statistics move after learning and not before it.
+running statistics move after learning and not before it; evaluated is the policy's mode, where Brax draws.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 
-from jaxq.agents import Normalized, SquashedGaussian
+from jaxq.agents import Normalized, SquashedGaussian, generalized_from_next
 from jaxq.configs import ContinuousEnvironments, PPOLearner, Privileged, action_size, presets
 from jaxq.networks import Dense, GaussianPolicyNetwork, Mode, PolicyAndValueNetwork, Torso, by_softplus, torso_for
 from jaxq.runs import main
@@ -82,6 +82,7 @@ def build(config: Config) -> OnPolicy:
         PolicyAndValueNetwork(policy, layers(config.value_widths, config.seen_by_critic(training)), head),
         hyper={"reward_scale": config.reward_scale},
         policy=SquashedGaussian(),
+        advantage=generalized_from_next,
     )
     return config.make_training(Normalized(agent), training, evaluation)
 

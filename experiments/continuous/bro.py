@@ -23,7 +23,17 @@ from jaxq.configs import (
     action_size,
     presets,
 )
-from jaxq.networks import ActionCritic, BroNet, Dense, Ensemble, GaussianPolicyNetwork, OptimisticPolicyNetwork, by_tanh
+from jaxq.networks import (
+    ActionCritic,
+    BroNet,
+    Dense,
+    Ensemble,
+    GaussianPolicyNetwork,
+    OptimisticPolicyNetwork,
+    after_convolutions,
+    by_tanh,
+    encoder_maker,
+)
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -63,10 +73,11 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, actions = config.make_environments()
     representation = Quantile(config.num_quantiles, config.huber_threshold)
     actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
+    spec, encoder = training.observation_spec, encoder_maker(training.observation_spec)
     size = action_size(training)
     head = functools.partial(Dense, kernel_init=nn.initializers.orthogonal(2.0**0.5))
     actor = GaussianPolicyNetwork(
-        lambda mode: BroNet(*actor_sizes),
+        lambda mode: after_convolutions(spec, BroNet(*actor_sizes)),
         size,
         log_std_range=(-10.0, 2.0),
         bound=by_tanh,
@@ -74,7 +85,7 @@ def build(config: Config) -> OffPolicy:
         make_std_head=functools.partial(Dense, kernel_init=nn.initializers.orthogonal(1.0)),
     )
     critics = Ensemble(
-        lambda: ActionCritic(lambda mode: BroNet(*critic_sizes), representation.width, make_head=head),
+        lambda: ActionCritic(lambda mode: BroNet(*critic_sizes), representation.width, encoder, make_head=head),
         config.num_critics,
     )
     after_warmup = (step - config.warmup_steps for step in config.reset_steps)
@@ -87,7 +98,7 @@ def build(config: Config) -> OffPolicy:
         optimizer=config.make_adamw(),
         hyper={"entropy": config.make_entropy(actions).replace(optimizer=optax.scale_by_adam(b1=0.5))},
         kind=OptimisticActorCritic,
-        optimist=OptimisticPolicyNetwork(lambda mode: BroNet(*actor_sizes), size),
+        optimist=OptimisticPolicyNetwork(lambda mode: BroNet(*actor_sizes), size, encoder),
         target_reduction=Pessimistic(config.pessimism),
         actor_reduction=Pessimistic(config.pessimism),
         resets=FullResets(reset_updates),

@@ -1,7 +1,8 @@
 """CQN-AS (Seo and Abbeel, Coarse-to-fine Q-Network with Action Sequence, 2024).
 
 CQN with values of sequences of four actions, a recurrent core along them, and a temporal ensemble of what past plans
-have for now. Numbers are those of the authors' code for HumanoidBench's states.
+have for now. Numbers are those of the authors' code for HumanoidBench's states, but for a replay of a tenth of theirs.
+Layers before the core have biases here, and the core begins as other recurrent networks of this library do.
 """
 
 import dataclasses

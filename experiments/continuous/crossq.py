@@ -1,7 +1,8 @@
 """CrossQ (Bhatt et al., CrossQ: Batch Normalization in Deep Reinforcement Learning, 2024).
 
 Batch renormalization in actor and critics, wide critics, no target networks: a critic sees what is and what follows in
-one pass. The actor moves once in three updates. Adam's first momentum is 0.5.
+one pass. The actor moves once in three updates. Adam's first momentum is 0.5, but for the temperature's. Its loss
+is in log α, in the authors' code in α, which Adam hardly sees. On Swimmer they discount by 0.9999.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import optax
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Temperature, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import BatchNormalizedMLP, GaussianPolicyNetwork
+from jaxq.networks import BatchNormalizedMLP, GaussianPolicyNetwork, after_convolutions
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -37,7 +38,10 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, _ = config.make_environments()
     require(0 <= config.adam_momentum < 1, "adam_momentum", config.adam_momentum, "in [0, 1)")
     representation, widths, critic_widths = Scalar(), config.hidden_widths, config.critic_widths
-    actor = GaussianPolicyNetwork(lambda mode: BatchNormalizedMLP(mode, widths), action_size(training))
+    spec = training.observation_spec
+    actor = GaussianPolicyNetwork(
+        lambda mode: after_convolutions(spec, BatchNormalizedMLP(mode, widths)), action_size(training)
+    )
     critics = config.make_critics(training, representation, lambda mode: BatchNormalizedMLP(mode, critic_widths))
     agent = config.make_actor_critic(
         training,

@@ -2,7 +2,7 @@
 
 One critic, a target actor, an update of all at every step. Sizes and step sizes are those of the latter's authors' code
 (`OurDDPG`), which differs from the paper in them, in Gaussian noise for correlated noise and in no normalization; of
-its 25,000 random steps 5,000 are taken here, 1,000 in classic control.
+its 25,000 random steps 5,000 are taken here, 1,000 in classic control. Layers begin as all here do, not as PyTorch's.
 """
 
 import dataclasses

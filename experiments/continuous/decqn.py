@@ -1,13 +1,14 @@
 """DecQN (Seyde et al., Solving Continuous Control via Q-Learning, 2023): a value for each dimension's bins, averaged.
 
-With two bins, as here, it is bang-bang control by Q-learning (`bang_bang` is that of a policy). A pair of critics
-learns the mean of their double backups, and acts on the larger value. Numbers are the authors' code's: an update every
-eighth step, prioritized replay, and hard copies to the targets.
+With two bins, as here, it is bang-bang control by Q-learning (`bang_bang` is that of a policy). Each of a pair of
+critics backs up the mean of both targets at its own best action, and the larger value is acted on. Numbers are the
+authors' code's: an update every eighth step, prioritized replay, and hard copies to the targets. Here the steps before
+learning are random, which theirs are by ε, and a new transition has the largest priority so far, where theirs has one.
 """
 
 import dataclasses
 
-from jaxq.agents import CommonTargetQLearning
+from jaxq.agents import MeanTargetQLearning
 from jaxq.configs import CONTROL, DecomposedQLearner, EachDimensionEpsilon, Huber, Operator, Targets, presets
 from jaxq.networks import Ensemble
 from jaxq.runs import main
@@ -38,7 +39,7 @@ def build(config: Config) -> OffPolicy:
     critics = Ensemble(config.binned_network(training, bins, representation), config.num_critics)
     exploration = config.make_dimensions_exploration(bins)
     agent = config.make_decomposed(
-        training, critics, representation, bins, kind=CommonTargetQLearning, exploration=exploration
+        training, critics, representation, bins, kind=MeanTargetQLearning, exploration=exploration
     )
     return config.make_training(agent, training, evaluation, n_step=config.n_step)
 

@@ -1,7 +1,8 @@
 """DroQ (Hiraoka et al., Dropout Q-Functions for Doubly Efficient Reinforcement Learning, 2022).
 
 Two critics with dropout and layer normalization, in targets too, twenty updates a step, and one of the actor, on their
-mean, at the last of them (the authors draw another batch for it). Their dropout differs by task, from 0.0001 to 0.1.
+mean, at the last of them (the authors draw another batch for it). Their dropout differs by task, from 0.0001 to 0.1,
+and so does their target entropy, as of REDQ; here it is SAC's. Layers begin as all here do.
 """
 
 import dataclasses

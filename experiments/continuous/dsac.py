@@ -1,17 +1,18 @@
 """DSAC (Ma et al., DSAC: Distributional Soft Actor Critic for Risk-Sensitive Reinforcement Learning, 2020).
 
 Critics of quantiles at sampled fractions, the smaller of every two as the target, with a target actor. The temperature
-is fixed, 0.2 for the MuJoCo tasks (0.05 for Humanoid). Risk-neutral; risk_averse_sac distorts. Where the authors
-weight a target's quantiles by the intervals that they stand for, all count alike here, and target networks begin as
-copies, as the paper has them, where their code begins them anew. Layers begin as all here do.
+is fixed, 0.2 for the MuJoCo tasks (0.05 for Humanoid). Risk-neutral; risk_averse_sac distorts. Every quantile
+counts by the interval of fractions that it stands for. Target networks begin as copies, as the paper has them, where
+the authors' code begins them anew. Layers begin as all here do.
 """
 
 import dataclasses
 
 from jaxq.agents import FixedTemperature, PolicySample
-from jaxq.bellman import ImplicitQuantile, Minimum, Pessimistic
+from jaxq.bellman import IntervalQuantile, Minimum, Pessimistic
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, QuantileHuber, presets
-from jaxq.networks import ImplicitQuantileCritics
+from jaxq.errors import require
+from jaxq.networks import ImplicitQuantileCritics, encoder_maker
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -35,11 +36,13 @@ PRESETS = presets(Config, CONTROL)
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
-    representation, targets = ImplicitQuantile(config.huber_threshold), config.make_targets()
+    require(config.temperature >= 0, "temperature", config.temperature, "0 or more")
+    representation, targets = IntervalQuantile(config.huber_threshold), config.make_targets()
+    encoder = encoder_maker(training.observation_spec)
     agent = config.make_actor_critic(
         training,
         config.make_gaussian_actor(training),
-        ImplicitQuantileCritics(config.num_critics, config.critic_width, config.num_fractions),
+        ImplicitQuantileCritics(config.num_critics, config.critic_width, config.num_fractions, make_encoder=encoder),
         representation,
         hyper={
             "target": targets,

@@ -3,7 +3,8 @@
 Two critics of a Gaussian return: the mean learns from the mean of the one whose mean is smaller, the deviation from a
 sample of it, and gradients are scaled by the running deviation. Actor, temperature and all targets move once in two
 updates, the actor by the critics before their step. Sizes are those of the authors' code, which takes 20 environment
-steps to an update; here there is one to an update, and the warm-up is random, as of the other scripts.
+steps to an update; here there is one to an update, and the warm-up is random, as of the other scripts. Targets have the
+temperature just tuned, theirs the one before. Layers begin as all here do.
 """
 
 import dataclasses
@@ -14,7 +15,8 @@ import flax.linen as nn
 from jaxq.agents import LinearSchedule
 from jaxq.bellman import Minimum, ScaledGaussian
 from jaxq.configs import CONTROL, ActorCriticLearner, DelayedActor, Temperature, action_size, presets
-from jaxq.networks import MLP, Ensemble, GaussianCritic, GaussianPolicyNetwork
+from jaxq.errors import require
+from jaxq.networks import MLP, Ensemble, GaussianCritic, GaussianPolicyNetwork, encoder_maker, torso_for
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -29,7 +31,7 @@ class Config(Temperature, DelayedActor, ActorCriticLearner):
     initial_temperature: float = math.e
     warmup_steps: int = 10_000
     hidden_widths: tuple[int, ...] = (256, 256, 256)
-    """Hidden layers of actor and critics."""
+    """Hidden layers of actor and critics; images go through the convolutions of their size first."""
     num_critics: int = 2
     """Critics, each a network of its own."""
 
@@ -41,10 +43,15 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
     representation, targets, widths = ScaledGaussian(), config.make_targets(), config.hidden_widths
-    entropy = config.make_entropy(actions)
-    actor = GaussianPolicyNetwork(lambda mode: MLP(widths, nn.gelu), action_size(training), log_std_range=(-20.0, 0.5))
-    rate = config.target_rate
-    critics = Ensemble(lambda: GaussianCritic(lambda mode: MLP(widths, nn.gelu), rate), config.num_critics)
+    rate = config.temperature_learning_rate
+    require(rate >= 0, "temperature_learning_rate", rate, "0 or more")
+    entropy = config.make_entropy(actions).replace(learning_rate=LinearSchedule.constant(rate))
+    spec, follow = training.observation_spec, config.target_rate
+    actor = GaussianPolicyNetwork(
+        lambda mode: torso_for(spec, widths, activation=nn.gelu), action_size(training), log_std_range=(-20.0, 0.5)
+    )
+    encoder = encoder_maker(spec)
+    critics = Ensemble(lambda: GaussianCritic(lambda mode: MLP(widths, nn.gelu), follow, encoder), config.num_critics)
     agent = config.make_actor_critic(
         training,
         actor,
@@ -53,7 +60,7 @@ def build(config: Config) -> OffPolicy:
         hyper={
             "target": targets,
             "actor_target": targets,
-            "entropy": entropy.replace(learning_rate=LinearSchedule.constant(config.temperature_learning_rate)),
+            "entropy": entropy,
         },
         target_reduction=Minimum(),
         actor_reduction=Minimum(),

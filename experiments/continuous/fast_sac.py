@@ -4,7 +4,9 @@ SAC for thousands of environments: large batches, layer-normalized networks, cri
 its own targets and whose mean the actor climbs, a temperature that is tuned with every update of the critics,
 normalized observations, critics that see what is privileged. Numbers are those of the authors' code for locomotion,
 where the target entropy is zero. Their actions are scaled to the joints' limits; here those of the environment stand.
-A batch of random steps precedes, and batches are not doubled by symmetry.
+A batch of random steps precedes, and batches are not doubled by symmetry; they are drawn uniformly and not by
+environment; running statistics are of every step once, where theirs are of what is replayed; hidden layers begin as all
+of ours do and not as PyTorch's.
 """
 
 import dataclasses
@@ -37,7 +39,7 @@ from jaxq.training import OffPolicy
 class Config(Precision, Privileged, WeightDecay, Temperature, Atoms, Averaging, ActorCriticLearner):
     """The axes of fast_sac."""
 
-    total_steps: int = 100_000_000
+    total_steps: int = 204_800_000
     num_envs: int = 4096
     batch_size: int = 8_192
     updates: int = 8
@@ -88,7 +90,9 @@ def build(config: Config) -> OffPolicy:
     )
     require(0 <= config.second_momentum < 1, "second_momentum", config.second_momentum, "in [0, 1)")
     optimizer = config.make_adamw(b2=config.second_momentum)
-    entropy = config.make_entropy(actions).replace(optimizer=optax.scale_by_adam(b2=config.second_momentum))
+    # Of the temperature they say nothing of decay, and PyTorch's own is in force.
+    tuning = optax.chain(optax.scale_by_adam(b2=config.second_momentum), optax.add_decayed_weights(1e-2))
+    entropy = config.make_entropy(actions).replace(optimizer=tuning)
     base = config.make_actor_critic(
         training,
         seeing(config.seen_by_actor(training), actor),

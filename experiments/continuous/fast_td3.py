@@ -3,10 +3,13 @@
 TD3 for a thousand environments: large batches, few updates a step, critics over atoms, of which that with the smaller
 value makes targets, no target actor, noise of a size for each environment, normalized observations, critics that see
 what is privileged. Numbers are those of the authors' code for MuJoCo Playground's humanoids; for its Go1 they take
-`--updates 8 --target-noise 0.2 --smallest-noise 0.2 --largest-noise 0.8`, and for the control suite `--n-step 3 --v-min
--500 --v-max 500 --discount 0.99`. Here the actions that were executed are learned from, which are clipped, where theirs
-are learned from as they were before; a batch of random steps precedes, where the policy's own noise begins theirs;
-batches are drawn uniformly and not by environment; running statistics see every step once.
+`--updates 8 --target-noise 0.2 --smallest-noise 0.2 --largest-noise 0.8 --total-steps 51200000`, and for the control
+suite `--n-step 3 --v-min -500 --v-max 500 --smallest-noise 0.1 --target-noise 0.1`. A falling step size follows a
+cosine. Here the actions that were executed are learned from, which are clipped, where theirs are learned from as they
+were before; a batch of random steps precedes, where the policy's own noise begins theirs; batches are drawn uniformly
+and not by environment; running statistics see every step once, where theirs see what is replayed too; hidden layers
+begin as all of ours do and not as PyTorch's; and the smaller of two critics is found by their values before they are
+backed up and not after.
 """
 
 import dataclasses
@@ -81,6 +84,7 @@ def build(config: Config) -> OffPolicy:
     critics = Ensemble(
         lambda: seeing(seen, ActionCritic(lambda mode: MLP(critic_widths), representation.width)), config.num_critics
     )
+    rate = config.make_cosine_step_sizes(config.total_updates)
     base = config.make_actor_critic(
         training,
         seeing(config.seen_by_actor(training), actor),
@@ -89,6 +93,8 @@ def build(config: Config) -> OffPolicy:
         policy=Deterministic(),
         optimizer=config.make_adamw(),
         hyper={
+            "actor_learning_rate": rate,
+            "critic_learning_rate": rate,
             "exploration": NoiseByEnvironment(config.smallest_noise, config.largest_noise),
             "smoothing": Smoothing(config.target_noise, config.largest_target_noise),
         },

@@ -4,7 +4,8 @@ SAC for a thousand environments with few updates: residual networks of unit weig
 and what follows together, critics over atoms on one support, to which rewards are scaled by the returns seen, a
 target entropy that is that of a small Gaussian, and noise that is held for some steps. Numbers are those for MuJoCo
 Playground; for one environment on a CPU they take `--num-envs 1 --updates 1 --batch-size 512 --discount 0.99
---replay-capacity 1000000 --warmup-steps 10000`. The target entropy is `½ log 2πe σ²` a dimension with σ = 0.15.
+--replay-capacity 1000000 --warmup-steps 10000`. The target entropy is `½ log 2πe σ²` a dimension with σ = 0.15. Actor
+and temperature are learned with the last of every two updates of the critics, theirs with the first.
 """
 
 import dataclasses
@@ -83,15 +84,17 @@ def build(config: Config) -> OffPolicy:
         config.num_critics,
     )
     rate = config.make_cosine_step_sizes(config.total_updates)
+    # Theirs of actor and temperature goes on with these, and so only as far along the cosine as they are updated.
+    slower = config.make_cosine_step_sizes(config.total_updates * config.actor_period)
     agent = config.make_actor_critic(
         training,
         seeing(config.seen_by_actor(training), actor),
         critics,
         representation,
         hyper={
-            "actor_learning_rate": rate,
+            "actor_learning_rate": slower,
             "critic_learning_rate": rate,
-            "entropy": config.make_entropy(actions).replace(learning_rate=rate),
+            "entropy": config.make_entropy(actions).replace(learning_rate=slower),
             "exploration": RepeatedNoise(size, longest=config.longest_noise),
         },
         target_reduction=Minimum(),

@@ -7,17 +7,16 @@ the actor's layers begin as all here do, not as PyTorch's.
 
 import dataclasses
 
-from jaxq.agents import Deterministic, LinearSchedule, Smoothing
+from jaxq.agents import Deterministic, LinearSchedule
 from jaxq.bellman import First, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, DelayedActor, Noise, presets
-from jaxq.networks import Ensemble, HyperCritic, torso_for
-from jaxq.networks.observations import has_images
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, DelayedActor, Noise, TargetNoise, presets
+from jaxq.networks import Ensemble, HyperCritic, encoder_maker
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
     """The axes of hyper_critic."""
 
     batch_size: int = 100
@@ -30,10 +29,6 @@ class Config(Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
     """Residual blocks of each stage."""
     dynamic_width: int = 256
     """Units of the layer between action and value, whose weights the state makes."""
-    target_noise: float = 0.2
-    """Standard deviation of the noise on the actions of targets."""
-    largest_target_noise: float = 0.5
-    """To plus or minus this that noise is clipped."""
 
 
 PRESETS = presets(
@@ -45,9 +40,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
     representation, targets = Scalar(), config.make_targets()
-    spec, widths = training.observation_spec, config.hidden_widths
     sizes = (config.primary_widths, config.primary_blocks, config.dynamic_width)
-    encoder = (lambda mode: torso_for(spec, widths)) if has_images(spec) else None
+    encoder = encoder_maker(training.observation_spec)
     agent = config.make_actor_critic(
         training,
         config.make_deterministic_actor(training),
@@ -58,7 +52,6 @@ def build(config: Config) -> OffPolicy:
             "target": targets,
             "actor_target": targets,
             "critic_learning_rate": LinearSchedule.constant(config.critic_learning_rate),
-            "smoothing": Smoothing(config.target_noise, config.largest_target_noise),
         },
         target_reduction=Minimum(),
         actor_reduction=First(),

@@ -5,22 +5,18 @@ With one link it is TD3, but that the target critics follow at every update by h
 
 import dataclasses
 
-from jaxq.agents import Deterministic, IteratedActorCritic, PolyakUpdate, Smoothing
+from jaxq.agents import Deterministic, IteratedActorCritic, PolyakUpdate
 from jaxq.bellman import First, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Noise, SoftChain, presets
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Noise, SoftChain, TargetNoise, presets
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Noise, SoftChain, ActorCriticLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, SoftChain, ActorCriticLayers, ActorCriticLearner):
     """The axes of i_td3."""
 
     target_rate: float = 0.0025
-    target_noise: float = 0.2
-    """Standard deviation of the noise on the actions of targets."""
-    largest_target_noise: float = 0.5
-    """To plus or minus this that noise is clipped."""
     actor_period: int = 2
     """Updates of the critics to one of the actor."""
 
@@ -41,7 +37,6 @@ def build(config: Config) -> OffPolicy:
         hyper={
             "target": config.make_window(),
             "actor_target": PolyakUpdate.at_rate(config.target_rate),
-            "smoothing": Smoothing(config.target_noise, config.largest_target_noise),
         },
         target_reduction=Minimum(),
         actor_reduction=First(),

@@ -1,15 +1,20 @@
 """MaxInfoRL (Sukhija et al., Boosting Exploration through Information Gain Maximization, 2025), on SAC.
 
 An ensemble models what actions do, and what it does not know is worth something to actor and critics, at a price that
-is tuned. Where the authors act and learn from the first step, random steps precede.
+is tuned. Layers begin orthogonally, as in the authors' code. Where they act and learn from the first step, random steps
+precede.
 """
 
 import dataclasses
+import functools
+
+import flax.linen as nn
 
 from jaxq.agents import CuriousActorCritic, InformationGain, PolyakUpdate
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, action_size, presets
-from jaxq.networks import DynamicsModel, Ensemble, GaussianPolicyNetwork
+from jaxq.errors import require
+from jaxq.networks import MLP, Dense, DynamicsModel, Ensemble, GaussianPolicyNetwork, Mode
 from jaxq.networks.observations import size_of
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -33,15 +38,29 @@ PRESETS = presets(Config, CONTROL, classic={"model_widths": (64, 64)})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
-    representation, widths = Scalar(), config.model_widths
+    require(config.num_models >= 2, "num_models", config.num_models, "at least 2, which can disagree")
+    require(0 < config.model_noise < float("inf"), "model_noise", config.model_noise, "positive and finite")
+    representation, widths, model_widths = Scalar(), config.hidden_widths, config.model_widths
     outputs = size_of(training.observation_spec) + 1
+    gain, unit = nn.initializers.orthogonal(2.0**0.5), nn.initializers.orthogonal(1.0)
+
+    def layers(mode: Mode) -> MLP:
+        del mode
+        return MLP(widths, kernel_init=gain)
+
+    actor = GaussianPolicyNetwork(
+        config.actor_torso(training, layers),
+        action_size(training),
+        log_std_range=(-10.0, 2.0),
+        make_head=functools.partial(Dense, kernel_init=unit),
+    )
     agent = config.make_actor_critic(
         training,
-        GaussianPolicyNetwork(config.actor_torso(training), action_size(training), log_std_range=(-10.0, 2.0)),
-        config.make_critics(training, representation),
+        actor,
+        config.make_critics(training, representation, layers, functools.partial(Dense, kernel_init=gain)),
         representation,
         kind=CuriousActorCritic,
-        model=Ensemble(lambda: DynamicsModel(widths, outputs), config.num_models),
+        model=Ensemble(lambda: DynamicsModel(model_widths, outputs), config.num_models),
         information=InformationGain(
             noise=config.model_noise,
             learning_rate=config.make_step_sizes(config.total_updates),

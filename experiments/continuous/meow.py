@@ -3,9 +3,10 @@
 One flow of four additive couplings is the policy and, with two learned shifts, two soft action values; of their state
 values, which are exact, the smaller makes targets. There is no actor's loss. Layers, dropout, step size and clipping
 are those of the authors' code; temperature, rate of the target and range of the prior, which they set for each task,
-are those for Hopper: HalfCheetah has `--target-rate 0.003 --largest-log-std 2`, Walker2d `--temperature 0.1`,
-Ant `--temperature 0.05 --target-rate 0.0001`, Humanoid `--temperature 0.125 --target-rate 0.0005`. Evaluations take
-the flow's mode, where the authors' sample. Losses that are not numbers, which they leave out, do not arise.
+are those for Hopper: HalfCheetah has `--target-rate 0.003 --largest-log-std 2 --warmup-steps 10000`, Walker2d
+`--temperature 0.1 --warmup-steps 10000`, Ant `--temperature 0.05 --target-rate 0.0001`, Humanoid `--temperature 0.125
+--target-rate 0.0005`. Evaluations take the flow's mode, where the authors' sample. Losses that are not numbers, which
+they leave out, do not arise.
 """
 
 import dataclasses
@@ -13,8 +14,7 @@ import dataclasses
 from jaxq.agents import EnergyFlowHyperparameters, EnergyFlowLearning
 from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import AdditiveCoupling, ConditionalFlow, EnergyFlow, torso_for
-from jaxq.networks.observations import has_images
+from jaxq.networks import AdditiveCoupling, ConditionalFlow, EnergyFlow, encoder_maker
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -56,7 +56,7 @@ def build(config: Config) -> OffPolicy:
     flow = ConditionalFlow(
         size, lambda even: AdditiveCoupling(size, even, widths, dropout), config.couplings, widths, (low, high)
     )
-    encoder = (lambda: torso_for(spec)) if has_images(spec) else None
+    encoder = encoder_maker(spec)
     agent = EnergyFlowLearning(
         EnergyFlow(flow, config.num_shifts, config.shift_widths, encoder),
         spec,

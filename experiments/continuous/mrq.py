@@ -11,9 +11,9 @@ import dataclasses
 import flax.linen as nn
 import optax
 
-from jaxq.agents import HardUpdate, LinearSchedule, ModelBasedActorCritic, ModelBasedHyperparameters, Smoothing
+from jaxq.agents import HardUpdate, LinearSchedule, ModelBasedActorCritic, ModelBasedHyperparameters
 from jaxq.bellman import Scalar, SymexpSupport, TwoHot
-from jaxq.configs import CONTROL, ActorCriticLearner, Noise, action_size, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Noise, TargetNoise, action_size, presets
 from jaxq.errors import require
 from jaxq.networks import Ensemble, LatentCritic, ModelBasedEncoder, NormalizedLayers, split_torso, torso_for
 from jaxq.networks.observations import has_images
@@ -22,7 +22,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Noise, ActorCriticLearner):
+class Config(TargetNoise, Noise, ActorCriticLearner):
     """The axes of mrq."""
 
     n_step: int = 3
@@ -33,10 +33,7 @@ class Config(Noise, ActorCriticLearner):
     importance_exponent: float = 0.0
     importance_exponent_final: float = 0.0
     noise: float = 0.2
-    target_noise: float = 0.2
-    """Standard deviation of the noise on the actions of targets."""
     largest_target_noise: float = 0.3
-    """To plus or minus this that noise is clipped."""
     encoder_learning_rate: float = 1e-4
     """Step size of the encoder's optimizer."""
     weight_decay: float = 1e-4
@@ -70,6 +67,7 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
     require(0 <= config.weight_decay < float("inf"), "weight_decay", config.weight_decay, "0 or more")
+    require(config.num_bins >= 2, "num_bins", config.num_bins, "at least 2")
     spec, size, units = training.observation_spec, action_size(training), config.latent_size
     representation, reward = Scalar(huber_threshold=1.0), TwoHot(SymexpSupport(-10.0, 10.0, config.num_bins))
     torso = (lambda: split_torso(torso_for(spec))[0]) if has_images(spec) else None
@@ -89,7 +87,7 @@ def build(config: Config) -> OffPolicy:
             learning_rate=config.make_step_sizes(config.total_updates),
             target=HardUpdate.every(2 * config.target_period),
             exploration=config.make_noise(),
-            smoothing=Smoothing(config.target_noise, config.largest_target_noise),
+            smoothing=config.make_smoothing(),
             discount=config.discount,
             dynamics_weight=config.dynamics_weight,
             reward_weight=config.reward_weight,

@@ -2,7 +2,8 @@
 
 Defaults are those of CleanRL (ppo_continuous_action.py) for MuJoCo: a Gaussian whose deviation is the same in all
 states and whose numbers are clipped to the actions; observations normalized and rewards scaled by running statistics.
-Here these move after each rollout and not within it, and returns that are cut off end in a value.
+Here these move after each rollout and not within it, the discounted sums that scale rewards are forgotten at every end
+and not at terminal states alone, and returns that are cut off end in a value.
 """
 
 import dataclasses

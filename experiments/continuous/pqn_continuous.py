@@ -11,8 +11,7 @@ import dataclasses
 from jaxq.agents import Normalized
 from jaxq.bellman import Scalar
 from jaxq.configs import LambdaActorCriticLearner, RAdam, action_size, presets
-from jaxq.networks import ActionCritic, GaussianPolicyNetwork, torso_for
-from jaxq.networks.observations import has_images
+from jaxq.networks import ActionCritic, GaussianPolicyNetwork, encoder_maker, torso_for
 from jaxq.networks.torsos import MLP
 from jaxq.runs import main
 from jaxq.training import OnPolicy
@@ -50,9 +49,8 @@ def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
     spec, widths = training.observation_spec, config.hidden_widths
-    encoder = (lambda mode: torso_for(spec, widths, layer_norm=True)) if has_images(spec) else None
     actor = GaussianPolicyNetwork(lambda mode: torso_for(spec, widths, layer_norm=True), action_size(training))
-    critic = ActionCritic(lambda mode: MLP(widths, layer_norm=True), make_encoder=encoder)
+    critic = ActionCritic(lambda mode: MLP(widths, layer_norm=True), make_encoder=encoder_maker(spec, layer_norm=True))
     agent = config.make_lambda_actor_critic(training, actor, critic, Scalar())
     return config.make_training(Normalized(agent), training, evaluation)
 

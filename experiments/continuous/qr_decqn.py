@@ -5,7 +5,7 @@ The quantile function of an action is the mean of its dimensions'. All else is `
 
 import dataclasses
 
-from jaxq.agents import CommonTargetQLearning
+from jaxq.agents import MeanTargetQLearning
 from jaxq.bellman import Quantile
 from jaxq.configs import CONTROL, DecomposedQLearner, EachDimensionEpsilon, Operator, QuantileHuber, Targets, presets
 from jaxq.networks import Ensemble
@@ -39,7 +39,7 @@ def build(config: Config) -> OffPolicy:
     critics = Ensemble(config.binned_network(training, bins, representation), config.num_critics)
     exploration = config.make_dimensions_exploration(bins)
     agent = config.make_decomposed(
-        training, critics, representation, bins, kind=CommonTargetQLearning, exploration=exploration
+        training, critics, representation, bins, kind=MeanTargetQLearning, exploration=exploration
     )
     return config.make_training(agent, training, evaluation, n_step=config.n_step)
 

@@ -1,8 +1,9 @@
 """REDQ (Chen et al., Randomized Ensembled Double Q-Learning, 2021).
 
 Ten critics, targets of the smallest of two drawn anew, twenty updates a step, and one of the actor, on the mean of all,
-at the last of them. The target entropy is that of SAC; the authors' is the same for Hopper and the like and half of it
-for HalfCheetah (-3).
+at the last of them. It follows the critics' step, as the paper has it; in the authors' code its gradient precedes that.
+The target entropy is that of SAC; the authors have -1 for Hopper, -3 for HalfCheetah and Walker2d, -4 for Ant, and -2
+for Humanoid. Layers begin as all here do.
 """
 
 import dataclasses

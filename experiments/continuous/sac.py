@@ -1,6 +1,7 @@
 """SAC with a tuned temperature (Haarnoja et al., Soft Actor-Critic Algorithms and Applications, 2018).
 
-Defaults are the paper's for MuJoCo (table 1 of its appendix), on every backend; classic control needs fewer steps.
+Defaults are the paper's for MuJoCo (table 1 of its appendix), on every backend; classic control needs fewer steps. Of
+random steps before the first update that table says nothing; 5,000 are taken.
 """
 
 import dataclasses

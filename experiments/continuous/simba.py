@@ -13,7 +13,16 @@ import flax.linen as nn
 from jaxq.agents import Normalized
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Temperature, WeightDecay, action_size, presets
-from jaxq.networks import ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, SimBaNet, by_tanh
+from jaxq.networks import (
+    ActionCritic,
+    Dense,
+    Ensemble,
+    GaussianPolicyNetwork,
+    SimBaNet,
+    after_convolutions,
+    by_tanh,
+    encoder_maker,
+)
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -45,8 +54,9 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, _ = config.make_environments()
     representation = Scalar()
     actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
+    spec, encoder = training.observation_spec, encoder_maker(training.observation_spec)
     actor = GaussianPolicyNetwork(
-        lambda mode: SimBaNet(*actor_sizes),
+        lambda mode: after_convolutions(spec, SimBaNet(*actor_sizes)),
         action_size(training),
         log_std_range=(-10.0, 2.0),
         bound=by_tanh,
@@ -56,6 +66,7 @@ def build(config: Config) -> OffPolicy:
         lambda: ActionCritic(
             lambda mode: SimBaNet(*critic_sizes),
             representation.width,
+            encoder,
             make_head=functools.partial(Dense, kernel_init=nn.initializers.orthogonal(1.0)),
         ),
         config.num_critics,

@@ -12,7 +12,18 @@ import functools
 from jaxq.agents import Normalized, ScaledRewards
 from jaxq.bellman import Categorical, Minimum
 from jaxq.configs import CONTROL, ActorCriticLearner, Atoms, Averaging, Temperature, action_size, presets
-from jaxq.networks import ActionCritic, Ensemble, GaussianPolicyNetwork, SimBaV2Net, UnitHead, by_tanh, on_spheres
+from jaxq.errors import require
+from jaxq.networks import (
+    ActionCritic,
+    Ensemble,
+    GaussianPolicyNetwork,
+    SimBaV2Net,
+    UnitHead,
+    after_convolutions,
+    by_tanh,
+    encoder_maker,
+    on_spheres,
+)
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -46,18 +57,21 @@ PRESETS = presets(Config, CONTROL, classic={"critic_width": 128})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
+    for name, value in (("v_min", -config.v_min), ("v_max", config.v_max)):
+        require(value > 0, name, getattr(config, name), "on its side of zero, since scaled returns may be on either")
     representation = Categorical(config.make_support())
     actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
+    spec, encoder = training.observation_spec, encoder_maker(training.observation_spec)
     head = functools.partial(UnitHead, hidden=1)
     actor = GaussianPolicyNetwork(
-        lambda mode: SimBaV2Net(*actor_sizes),
+        lambda mode: after_convolutions(spec, SimBaV2Net(*actor_sizes)),
         action_size(training),
         log_std_range=(-10.0, 2.0),
         bound=by_tanh,
         make_head=head,
     )
     critics = Ensemble(
-        lambda: ActionCritic(lambda mode: SimBaV2Net(*critic_sizes), representation.width, make_head=head),
+        lambda: ActionCritic(lambda mode: SimBaV2Net(*critic_sizes), representation.width, encoder, make_head=head),
         config.num_critics,
     )
     agent = config.make_actor_critic(

@@ -7,21 +7,16 @@ Sizes are those of the authors' code, which differ from the paper's; of its 25,0
 
 import dataclasses
 
-from jaxq.agents import Deterministic, Smoothing
+from jaxq.agents import Deterministic
 from jaxq.bellman import First, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, DelayedActor, Noise, presets
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, DelayedActor, Noise, TargetNoise, presets
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
     """The axes of td3."""
-
-    target_noise: float = 0.2
-    """Standard deviation of the noise on the actions of targets."""
-    largest_target_noise: float = 0.5
-    """To plus or minus this that noise is clipped."""
 
 
 PRESETS = presets(Config, CONTROL)
@@ -30,18 +25,14 @@ PRESETS = presets(Config, CONTROL)
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
-    representation, targets = Scalar(), config.make_targets()
+    representation = Scalar()
     agent = config.make_actor_critic(
         training,
         config.make_deterministic_actor(training),
         config.make_critics(training, representation),
         representation,
         policy=Deterministic(),
-        hyper={
-            "target": targets,
-            "actor_target": targets,
-            "smoothing": Smoothing(config.target_noise, config.largest_target_noise),
-        },
+        hyper={"actor_target": config.make_targets()},
         target_reduction=Minimum(),
         actor_reduction=First(),
         actor_period=config.actor_period,

@@ -2,10 +2,12 @@
 
 Five critics of 25 quantiles; targets are their atoms together without the largest ones, 2 for each critic (the authors
 drop 0 on HalfCheetah, 5 on Hopper). The actor climbs the mean of all. The loss is summed over the quantiles of a
-critic, where the authors take the mean, which Adam does not see; random steps precede, where theirs begins at once.
+critic, where the authors take the mean, which Adam does not see; random steps precede, where theirs begins at once; the
+actor climbs the critics after their step, where theirs climbs them before it. Layers begin as all here do.
 """
 
 import dataclasses
+from typing import ClassVar
 
 from jaxq.bellman import Mean, Quantile, Truncated
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, QuantileHuber, Temperature, presets
@@ -18,13 +20,15 @@ from jaxq.training import OffPolicy
 class Config(Temperature, Averaging, QuantileHuber, ActorCriticLayers, ActorCriticLearner):
     """The axes of tqc."""
 
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("dropped_atoms",)
+
     num_critics: int = 5
     critic_widths: tuple[int, ...] = (512, 512, 512)
     """Hidden layers of a critic."""
     num_quantiles: int = 25
     """Quantiles of a critic."""
     dropped_atoms: int = 2
-    """The largest atoms, for each critic, that targets go without."""
+    """The largest atoms, for each critic, that targets go without; 0 for none."""
 
 
 PRESETS = presets(Config, CONTROL, classic={"critic_widths": (256, 256)})

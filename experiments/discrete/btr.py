@@ -2,7 +2,8 @@
 
 IQN with Munchausen targets, an IMPALA network with spectral normalization and adaptive pooling, dueling noisy streams,
 prioritized replay and three-step returns. The Munchausen bonus is that of the first action, by the target network; in
-the authors' code it is the learner's.
+the authors' code it is the learner's. ε falls linearly, where in the code every step takes from it its distance from
+the end divided by `epsilon_steps`.
 """
 
 import dataclasses

@@ -8,7 +8,6 @@ from jaxq.agents.avg import AVG, AVGHyperparameters
 from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.causality import CausalActorCritic
 from jaxq.agents.coarse_to_fine import CoarseToFineQLearning, SequenceCoarseToFineQLearning
-from jaxq.agents.common_target import CommonTargetQLearning, REValueD
 from jaxq.agents.decompositions import MeanOfParts, Undivided
 from jaxq.agents.direct_advantage import DirectAdvantage, DirectAdvantageHyperparameters
 from jaxq.agents.energy_flow import EnergyFlowHyperparameters, EnergyFlowLearning
@@ -34,6 +33,7 @@ from jaxq.agents.lambda_actor_critic import (
     SelfPrediction,
 )
 from jaxq.agents.lambda_q_learning import LambdaQHyperparameters, LambdaQLearning
+from jaxq.agents.mean_target import MeanTargetQLearning, REValueD
 from jaxq.agents.model_based import ModelBasedActorCritic, ModelBasedHyperparameters
 from jaxq.agents.noise import (
     GaussianNoise,
@@ -53,7 +53,7 @@ from jaxq.agents.policies import (
     FlowPolicy,
     SquashedGaussian,
 )
-from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters, clipped_squared
+from jaxq.agents.ppo import PPO, PGRainbow, PPOHyperparameters, clipped_squared, generalized, generalized_from_next
 from jaxq.agents.precision import MixedPrecision
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
@@ -86,7 +86,6 @@ __all__ = [
     "CausalActorCritic",
     "ClippedGaussian",
     "CoarseToFineQLearning",
-    "CommonTargetQLearning",
     "CuriousActorCritic",
     "DelayedPolyakUpdate",
     "Deterministic",
@@ -119,6 +118,7 @@ __all__ = [
     "LambdaQLearning",
     "LinearSchedule",
     "MeanOfParts",
+    "MeanTargetQLearning",
     "MixedPrecision",
     "ModelBasedActorCritic",
     "ModelBasedHyperparameters",
@@ -158,6 +158,8 @@ __all__ = [
     "clipped_squared",
     "except_for",
     "flatten_small",
+    "generalized",
+    "generalized_from_next",
     "random_indicators",
     "random_intensity",
     "random_rewards",

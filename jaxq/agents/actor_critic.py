@@ -286,8 +286,7 @@ class ActorCritic(RecordsNothing):
         next_action, log_densities = self._next_action(state, batch, key)
 
         def loss(params: PyTree) -> tuple[jax.Array, Any]:
-            variables = {**params, **state.critic.statistics}
-            return self._critic_loss(state, variables, state.critic.target, batch, next_action, log_densities, key)
+            return self._loss(state, params, batch, next_action, log_densities, key)
 
         (_, (statistics, metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
         rate = state.hyper.critic_learning_rate.at(state.updates)
@@ -296,6 +295,19 @@ class ActorCritic(RecordsNothing):
         if self.tuned_by_targets:
             state = self._tune(state, log_densities)
         return state, metrics, priority
+
+    def _loss(
+        self,
+        state: ActorCriticState,
+        params: PyTree,
+        batch: Transition,
+        next_action: jax.Array,
+        log_densities: jax.Array,
+        key: jax.Array,
+    ) -> tuple[jax.Array, Any]:
+        """What the critics' parameters descend; results as of `_critic_loss`."""
+        variables = {**params, **state.critic.statistics}
+        return self._critic_loss(state, variables, state.critic.target, batch, next_action, log_densities, key)
 
     def _critic_loss(
         self,

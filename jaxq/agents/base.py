@@ -206,9 +206,10 @@ def init_params(network: Network, key: jax.Array, *args: Any, **kwargs: Any) -> 
     return network.init({"params": params_key, SAMPLES: samples_key}, *args, **kwargs)
 
 
-def example_action(spec: ActionSpec) -> jax.Array:
-    """A batch of one action."""
-    return jnp.zeros_like(spec.sample(jax.random.key(0), 1))
+def example_action(spec: ActionSpec, batch: int = 1) -> jax.Array:
+    """Actions such as there are, [batch, ...], all zero."""
+    like = jax.eval_shape(lambda: spec.sample(jax.random.key(0), batch))
+    return jnp.zeros(like.shape, like.dtype)
 
 
 def minibatches_of(tree: PyTree, count: int, key: jax.Array) -> PyTree:

@@ -69,7 +69,7 @@ class EnsembleQLearning(RecordsNothing):
     def init(self, key: jax.Array) -> EnsembleState:
         """See `Actor.init`."""
         members_key, mask_key = streams(key, "members", "masks")
-        members = jax.vmap(self.base.init)(jax.random.split(members_key, self.members))
+        members = over_lanes(self.base.init, self.members, heavy=True)(jax.random.split(members_key, self.members))
         members = members.replace(hyper=members.hyper.replace(reward_shift=jnp.asarray(self.reward_shifts)))
         return EnsembleState(members, mask_key)
 

@@ -21,8 +21,9 @@ from jaxq.networks.observations import flattened
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Transition
 
-# Between these a deviation is kept that something is divided by.
-_SMALLEST_STD = 1e-3
+# As in the authors' code: a deviation that something is divided by is at least this, and statistics are of about so
+# many of the newest numbers, so that gains are normalized by what they are now and not by what they were at first.
+_SMALLEST_STD, _LARGEST_COUNT = 1e-3, 1e6
 
 
 class InformationGain(Hyperparameters):
@@ -140,7 +141,8 @@ class CuriousActorCritic(ActorCritic):
             return self.gain(curiosity, batch.observation, action)
 
         own, copied = gains(state.actor.variables, own_key), gains(curiosity.actor, copy_key)
-        curiosity = curiosity.replace(gains=curiosity.gains.after(jnp.concatenate([own, copied])))
+        both = jnp.concatenate([own, copied])
+        curiosity = curiosity.replace(gains=curiosity.gains.after(both, largest_count=_LARGEST_COUNT))
         improved, metrics = super()._improve_actor(state.replace(curiosity=curiosity), batch, key)
         target = jnp.mean(_normal(curiosity.gains, copied))
         tuner = self._price(curiosity.numbers, target)
@@ -157,7 +159,10 @@ class CuriousActorCritic(ActorCritic):
         seen = jnp.concatenate([flattened(batch.observation), batch.action], axis=-1)
         change = flattened(batch.next_observation) - flattened(batch.observation)
         came = jnp.concatenate([change, batch.rewards[:, :1]], axis=-1)
-        curiosity = curiosity.replace(inputs=curiosity.inputs.after(seen), outputs=curiosity.outputs.after(came))
+        curiosity = curiosity.replace(
+            inputs=curiosity.inputs.after(seen, largest_count=_LARGEST_COUNT),
+            outputs=curiosity.outputs.after(came, largest_count=_LARGEST_COUNT),
+        )
         inputs, outputs = _normal(curiosity.inputs, seen), _normal(curiosity.outputs, came)
 
         def loss(params: PyTree) -> jax.Array:

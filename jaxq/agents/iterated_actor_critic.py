@@ -14,7 +14,7 @@ from jaxq import platforms
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.errors import require
 from jaxq.keys import stream
-from jaxq.types import Metrics, PyTree, Transition
+from jaxq.types import PyTree, Transition
 
 
 class SoftWindow(struct.PyTreeNode):
@@ -86,27 +86,28 @@ class IteratedActorCritic(ActorCritic):
         link = 0 if self.links == 1 else jax.random.randint(stream(key, "link"), (), 0, self.links)
         return jax.tree.map(lambda leaf: leaf[link], state.critic.variables)
 
-    def _improve_critic(
-        self, state: ActorCriticState, batch: Transition, key: jax.Array
-    ) -> tuple[ActorCriticState, Metrics, jax.Array]:
-        next_action, log_densities = self._next_action(state, batch, key)
+    def _loss(
+        self,
+        state: ActorCriticState,
+        params: PyTree,
+        batch: Transition,
+        next_action: jax.Array,
+        log_densities: jax.Array,
+        key: jax.Array,
+    ) -> tuple[jax.Array, Any]:
+        """The sum of the links' losses, and the means of what there is to log and of priorities."""
         keys = key[None] if self.links == 1 else jax.random.split(stream(key, "links"), self.links)
 
-        def loss(params: PyTree) -> tuple[jax.Array, Any]:
-            def link(params: PyTree, statistics: PyTree, target: PyTree, key: jax.Array) -> Any:
-                variables = {**params, **statistics}
-                return self._critic_loss(state, variables, target, batch, next_action, log_densities, key)
+        learner = state.critic
 
-            losses, (statistics, metrics, priority) = self._each(
-                link, params, state.critic.statistics, state.critic.target, keys
-            )
-            means = jax.tree.map(lambda each: jnp.mean(each, axis=0), (metrics, priority))
-            return jnp.sum(losses), (statistics, *means)
+        def link(params: PyTree, statistics: PyTree, target: PyTree, key: jax.Array) -> Any:
+            variables = {**params, **statistics}
+            alone = state.replace(critic=learner.replace(variables=variables, target=target))
+            return self._critic_loss(alone, variables, target, batch, next_action, log_densities, key)
 
-        (_, (statistics, metrics, priority)), gradient = jax.value_and_grad(loss, has_aux=True)(state.critic.params)
-        rate = state.hyper.critic_learning_rate.at(state.updates)
-        critic = self._descend(state.critic, self.critic_optimizer or self.optimizer, gradient, statistics, rate)
-        return state.replace(critic=critic), metrics, priority
+        losses, (statistics, *logged) = self._each(link, params, learner.statistics, learner.target, keys)
+        means = jax.tree.map(lambda each: jnp.mean(each, axis=0), logged)
+        return jnp.sum(losses), (statistics, *means)
 
     def _each(self, link: Any, *stacked: PyTree) -> Any:
         """`link` of the slices of its arguments, stacked."""

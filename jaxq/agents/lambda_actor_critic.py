@@ -53,10 +53,9 @@ class KLBound(Hyperparameters):
 
     def held(self, loss: jax.Array, divergence: jax.Array, log_price: jax.Array) -> jax.Array:
         """A policy's loss [B] where it is within the bound, its way back where it is not, and the price's own loss."""
-        price = jnp.exp(log_price)
-        within = jax.lax.stop_gradient(divergence) < self.bound
-        held = jnp.where(within, loss, jax.lax.stop_gradient(price) * divergence)
-        return held - price * (jax.lax.stop_gradient(jnp.mean(divergence)) - self.bound)
+        price, seen = jnp.exp(log_price), jax.lax.stop_gradient(divergence)
+        held = jnp.where(seen < self.bound, loss, jax.lax.stop_gradient(price) * divergence)
+        return held - price * (seen - self.bound)
 
 
 class SelfPrediction(Hyperparameters):
@@ -282,7 +281,7 @@ class LambdaActorCritic:
             )
             critic = state.critic.descend(self.optimizer, gradient, {}, rate)
             gradient, of_actor = jax.grad(self.actor_loss, has_aux=True)(
-                state.actor.params, behaviour, critic.variables, state.hyper, lesson.observation, actor_key
+                state.actor.params, behaviour, critic.variables, state.hyper, lesson, actor_key
             )
             actor = state.actor.descend(self.optimizer, gradient, {}, rate)
             return state.replace(actor=actor, critic=critic, updates=state.updates + 1), {**metrics, **of_actor}
@@ -309,24 +308,29 @@ class LambdaActorCritic:
         behaviour: PyTree,
         critic: PyTree,
         hyper: LambdaActorCriticHyperparameters,
-        observation: PyTree,
+        lesson: Lesson,
         key: jax.Array,
     ) -> tuple[jax.Array, Metrics]:
-        """Of the policy, which climbs the soft value as far as its constraint lets it, and of what is tuned."""
+        """Of the policy, which climbs the soft value as far as its constraint lets it, and of what is tuned.
+
+        Where an action was ignored the critic has learned nothing, and so there is nothing to climb: only those that
+        count are averaged.
+        """
         sample_key, critic_key, divergence_key = streams(key, "action", "critic of actor", "divergence")
+        observation, share = lesson.observation, lesson.weight / jnp.maximum(jnp.sum(lesson.weight), 1.0)
         outputs = self._policy(params, observation, "learn")
         action, log_densities = self.policy.sample(outputs, sample_key)
         log_density = jnp.sum(log_densities, axis=-1)
         prediction = self._critic(critic, observation, action, "act", key=critic_key)
         temperature = jnp.exp(params["params"]["log_temperature"])
         losses = jax.lax.stop_gradient(temperature) * log_density - self.representation.value(prediction)
-        entropy = -jax.lax.stop_gradient(jnp.mean(log_density))
+        entropy = -jax.lax.stop_gradient(jnp.sum(share * log_density))
         metrics = {"entropy": entropy, "temperature": temperature}
         if hyper.constraint is not None:
             old = self._policy(behaviour, observation, "act")
             divergence = hyper.constraint.divergence(self.policy, old, outputs, divergence_key)
             log_price = params["params"]["log_price"]
             losses = hyper.constraint.held(losses, divergence, log_price)
-            metrics |= {"divergence": jnp.mean(divergence), "divergence_price": jnp.exp(log_price)}
-        loss = jnp.mean(losses) + temperature * (entropy - hyper.target_entropy)
+            metrics |= {"divergence": jnp.sum(share * divergence), "divergence_price": jnp.exp(log_price)}
+        loss = jnp.sum(share * losses) + temperature * (entropy - hyper.target_entropy)
         return loss, {"actor_loss": loss, **metrics}

@@ -33,12 +33,15 @@ class RunningStatistics(struct.PyTreeNode):
         zeros = jax.tree.map(lambda array: jnp.zeros(array.shape), spec)
         return cls(jnp.float32(1e-4), zeros, jax.tree.map(jnp.ones_like, zeros))
 
-    def after(self, batch: PyTree, counts: jax.Array | None = None) -> "RunningStatistics":
+    def after(
+        self, batch: PyTree, counts: jax.Array | None = None, largest_count: float = float("inf")
+    ) -> "RunningStatistics":
         """With a batch of observations more (Chan et al., 1983, eq. 2.1: the moments of a union).
 
         Args:
           batch: [B, ...].
           counts: [B] bool, those that are to count; all unless given.
+          largest_count: what has been seen counts for at most so many observations, so that what is old fades.
         """
         if counts is None:
             counts = jnp.ones(jax.tree.leaves(batch)[0].shape[0], bool)
@@ -58,7 +61,7 @@ class RunningStatistics(struct.PyTreeNode):
 
         both = jax.tree.map(moments, self.mean, self.variance, batch)
         mean, variance = jax.tree.transpose(jax.tree.structure(self.mean), jax.tree.structure((0, 0)), both)
-        return RunningStatistics(count, mean, variance)
+        return RunningStatistics(jnp.minimum(count, largest_count), mean, variance)
 
 
 @dataclasses.dataclass(frozen=True)

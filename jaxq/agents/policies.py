@@ -166,16 +166,20 @@ class Bernoulli:
 
     def sample(self, outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Policy.sample`."""
-        probability = jax.nn.sigmoid(outputs)
-        drawn = (outputs + jax.random.logistic(key, outputs.shape) >= 0).astype(outputs.dtype)
-        up = drawn + probability - jax.lax.stop_gradient(probability)
-        log_probability = up * jax.nn.log_sigmoid(outputs) + (1.0 - up) * jax.nn.log_sigmoid(-outputs)
-        return 2.0 * up - 1.0, log_probability
+        return self._at(outputs, jax.random.logistic(key, outputs.shape))
 
     def relaxed(self, outputs: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Policy`: the same samples between the ends, with their log-densities as of `sample`."""
         noise = jax.random.logistic(key, outputs.shape)
-        return jnp.tanh(0.5 * (outputs + noise)), self.sample(outputs, key)[1]
+        return jnp.tanh(0.5 * (outputs + noise)), self._at(outputs, noise)[1]
+
+    def _at(self, outputs: jax.Array, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Samples and their log-probabilities, of given logistic noise [B, size]."""
+        probability = jax.nn.sigmoid(outputs)
+        drawn = (outputs + noise >= 0).astype(outputs.dtype)
+        up = drawn + probability - jax.lax.stop_gradient(probability)
+        log_probability = up * jax.nn.log_sigmoid(outputs) + (1.0 - up) * jax.nn.log_sigmoid(-outputs)
+        return 2.0 * up - 1.0, log_probability
 
 
 @dataclasses.dataclass(frozen=True)

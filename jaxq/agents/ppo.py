@@ -112,6 +112,28 @@ def clipped_squared(clip: float) -> ValueLoss:
     return loss
 
 
+Advantage = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def generalized(value: jax.Array, returns: jax.Array, reward: jax.Array, then: jax.Array) -> jax.Array:
+    """Generalized advantages (Schulman et al., 2016, eq. 16): of the λ-return over the value, each [T, E].
+
+    Args:
+      value: of the state.
+      returns: the λ-return from it.
+      reward: of the step.
+      then: the λ-return from the next state, discounted; its value where nothing was seen of what came after.
+    """
+    del reward, then
+    return returns - value
+
+
+def generalized_from_next(value: jax.Array, returns: jax.Array, reward: jax.Array, then: jax.Array) -> jax.Array:
+    """As of `generalized`, but the step itself counts in full, and λ from the next one on: so Brax has it."""
+    del returns
+    return reward + then - value
+
+
 def normalized(advantage: jax.Array, weight: jax.Array) -> jax.Array:
     """Advantages [B] of a minibatch with the mean and deviation of those that count taken out.
 
@@ -140,6 +162,7 @@ class PPO:
       epochs: how often each part is learned from.
       policy: what the outputs mean.
       value_loss: (values, what they were when acting, targets), each [B] -> [B].
+      advantage: of actions, as `generalized`.
     """
 
     network: Network
@@ -150,6 +173,7 @@ class PPO:
     epochs: int = 4
     policy: StochasticPolicy = dataclasses.field(default_factory=CategoricalPolicy)
     value_loss: ValueLoss = squared
+    advantage: Advantage = generalized
 
     def __post_init__(self) -> None:
         require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
@@ -200,13 +224,15 @@ class PPO:
         discount = hyper.discount * (1.0 - rollout.arrived("terminated"))
         trace = hyper.trace * (1.0 - rollout.arrived("truncated"))
         returns = lambda_return(reward, discount, next_value, trace)
+        later = jnp.concatenate([returns[1:], next_value[-1:]])
+        then = discount * jnp.where(rollout.arrived("truncated"), next_value, later)
         lesson = Lesson(
             observation=rollout.timestep.observation,
             drawn=acted.drawn,
             weight=1.0 - rollout.timestep.last,
             log_probability=self.policy.log_probability(acted.outputs, acted.drawn),
             value=acted.value,
-            advantage=returns - acted.value,
+            advantage=self.advantage(acted.value, returns, reward, then),
             value_target=returns,
             reward=reward,
             discount=discount,

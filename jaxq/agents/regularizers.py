@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
+from jaxq.bellman import n_step_return
 from jaxq.errors import require
 from jaxq.networks.critics import FEATURES, LAST
 from jaxq.types import PyTree, Transition
@@ -23,9 +24,12 @@ class BellmanRank:
     (their theorem on the upper bound), and what is above it is charged. φ(s', a') of the cosine and of the denominator
     is the target critics' at the target's action, that of the numerator the critics' own at the actor's, as in the
     authors' code; only φ(s, a) of the cosine has a gradient. For critics of one output, as the bound is about values.
+    Of windows of several steps r is their return and γ the discount of the value after it; as in the authors' code the
+    bound is the same where an episode terminates.
 
     Attributes:
-      weight: of what is charged.
+      weight: of what is charged beside the squared error, as in the paper. Critics here learn by half of that error,
+        and so half is charged.
     """
 
     weight: float = 1e-3
@@ -37,8 +41,9 @@ class BellmanRank:
         self, agent: ActorCritic, state: ActorCriticState, params: PyTree, batch: Transition, next_action: jax.Array
     ) -> jax.Array:
         """See `Regularizer`: the mean over the batch, summed over critics."""
-        discount = state.hyper.discount
-        following = batch.next_observation
+        hyper, following = state.hyper, batch.next_observation
+        no_end = jnp.zeros_like(batch.terminated)
+        reward, discount = n_step_return(hyper.reward_scale * batch.rewards, batch.steps, no_end, hyper.discount)
         now = _features(agent, params, batch.observation, batch.action)
         then = _features(agent, state.critic.following, following, next_action)
         action = agent.policy.mode(agent.actor.apply(state.actor.variables, following, "act"))
@@ -49,13 +54,13 @@ class BellmanRank:
         def squared(x: jax.Array) -> jax.Array:
             return jnp.sum(x**2, axis=-1)
 
-        reward = batch.rewards[:, 0] ** 2 / squared(weights)[:, None]
+        rewards = reward**2 / squared(weights)[:, None]
         lengths = jnp.sqrt(squared(now) * squared(then))
-        bound = (squared(now) + discount**2 * squared(own) - reward) / (2.0 * discount * lengths + 1e-6)
+        bound = (squared(now) + discount**2 * squared(own) - rewards) / (2.0 * discount * lengths + 1e-6)
         bound, then = jax.lax.stop_gradient((bound, then))
         cosine = jnp.sum(now * then, axis=-1) / jnp.maximum(jnp.sqrt(squared(now) * squared(then)), 1e-6)
         excess = jax.nn.relu(cosine - bound)
-        return self.weight * jnp.sum(jnp.mean(batch.weight * excess, axis=-1))
+        return 0.5 * self.weight * jnp.sum(jnp.mean(batch.weight * excess, axis=-1))
 
 
 def _features(agent: ActorCritic, variables: Any, observation: PyTree, action: jax.Array) -> jax.Array:

@@ -27,7 +27,8 @@ class SaddlePointQLearning(ActsByQLearning):
     along `c(δ) ∇q(s, a) - γ c(h) ∇v(s')`: the correction is what plain Q-learning leaves out. h regresses δ; it is a
     linear function of the value network's last features, into which it sends no gradient, begins at zero, and has a
     penalty β/2 |θ_h|² on its weights: that is QRC (Ghiassian et al., Gradient Temporal-Difference Learning with
-    Regularized Corrections, 2020, section 4) and what its authors' code does with deep networks. Of the Huber and the
+    Regularized Corrections, 2020, section 4) and what its authors' code does with deep networks, but that there the
+    weights of each action learn from the mean over its own samples of a batch, and have no bias. Of the Huber and the
     absolute error no code of the authors is known to us: their updates here are those of the conjugate form.
 
     Attributes:

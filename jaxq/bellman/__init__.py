@@ -18,7 +18,7 @@ from jaxq.bellman.games import solve_matrix_game
 from jaxq.bellman.gaussian import Gaussian, ScaledGaussian
 from jaxq.bellman.mappings import Identity, Logarithmic, Mapped, SignedHyperbolic, Symlog
 from jaxq.bellman.particles import Particles
-from jaxq.bellman.quantile import Expectile, FullyParameterizedQuantile, ImplicitQuantile, Quantile
+from jaxq.bellman.quantile import Expectile, FullyParameterizedQuantile, ImplicitQuantile, IntervalQuantile, Quantile
 from jaxq.bellman.reductions import First, Mean, Minimum, Own, Pessimistic, RandomSubset, Reduction, Truncated
 from jaxq.bellman.returns import (
     cut_at_end,
@@ -48,6 +48,7 @@ __all__ = [
     "HybridReward",
     "Identity",
     "ImplicitQuantile",
+    "IntervalQuantile",
     "ItakuraSaito",
     "Logarithmic",
     "Mapped",

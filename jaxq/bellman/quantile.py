@@ -50,19 +50,33 @@ ErrorLoss = _Huber | _Square
 _BLOCK = 4
 
 
-def _asymmetric_loss(values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss) -> jax.Array:
+def _asymmetric_loss(
+    values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss, weights: jax.Array | None = None
+) -> jax.Array:
     """`E_j Σ_i |τ_i - 1{u_ij < 0}| loss(u_ij)`, [B]; arguments as of `quantile_huber_loss`."""
-    return _summed(values, fractions, target, loss, platforms.on_cpu())
+    return _summed(values, fractions, target, weights, loss, platforms.on_cpu())
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _summed(values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss, in_blocks: bool) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _summed(
+    values: jax.Array,
+    fractions: jax.Array,
+    target: jax.Array,
+    weights: jax.Array | None,
+    loss: ErrorLoss,
+    in_blocks: bool,
+) -> jax.Array:
     # How it is summed is an argument: JAX may trace a function with derivatives of its own after its caller is done.
-    return _loss_and_slope(values, fractions, target, loss, in_blocks)[0]
+    return _loss_and_slope(values, fractions, target, weights, loss, in_blocks)[0]
 
 
 def _loss_and_slope(
-    values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss, in_blocks: bool
+    values: jax.Array,
+    fractions: jax.Array,
+    target: jax.Array,
+    weights: jax.Array | None,
+    loss: ErrorLoss,
+    in_blocks: bool,
 ) -> tuple[jax.Array, jax.Array]:
     """The loss [B] and its gradient by the values [B, N], in one pass over the pairs.
 
@@ -71,6 +85,8 @@ def _loss_and_slope(
     """
     batch, size = values.shape
     count = target.shape[1]
+    # How often each target counts, once in the mean.
+    times = None if weights is None else count * weights
     fractions = jnp.broadcast_to(fractions, values.shape)
 
     def pair(error: jax.Array, fractions: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -80,11 +96,20 @@ def _loss_and_slope(
 
     if not in_blocks:
         value, slope = pair(target[:, None, :] - values[:, :, None], fractions[:, :, None])
+        if times is not None:
+            value, slope = value * times[:, None, :], slope * times[:, None, :]
         return jnp.sum(jnp.mean(value, axis=2), axis=1), jnp.mean(slope, axis=2)
 
     blocks = -(-count // _BLOCK)
-    padded = jnp.pad(target, ((0, 0), (0, blocks * _BLOCK - count))).reshape(batch, blocks, _BLOCK)
-    counts = (jnp.arange(blocks * _BLOCK) < count).astype(values.dtype).reshape(blocks, _BLOCK)
+
+    def in_turn(x: jax.Array) -> jax.Array:  # [B, M] -> [blocks, B, _BLOCK], padded with zeros
+        padded = jnp.pad(x, ((0, 0), (0, blocks * _BLOCK - count))).reshape(batch, blocks, _BLOCK)
+        return jnp.moveaxis(padded, 1, 0)
+
+    if times is None:
+        counts = (jnp.arange(blocks * _BLOCK) < count).astype(values.dtype).reshape(blocks, _BLOCK)
+    else:
+        counts = jnp.moveaxis(in_turn(times), 2, 1)[..., None]  # [blocks, _BLOCK, B, 1]
 
     def step(sums: tuple[jax.Array, jax.Array], block: tuple[jax.Array, jax.Array]) -> Any:
         total, slopes = sums
@@ -95,35 +120,45 @@ def _loss_and_slope(
         return (total, slopes), None
 
     zeros = jnp.zeros((batch, size), jnp.result_type(values, target, fractions))
-    (total, slopes), _ = jax.lax.scan(step, (zeros, zeros), (jnp.moveaxis(padded, 1, 0), counts))
+    (total, slopes), _ = jax.lax.scan(step, (zeros, zeros), (in_turn(target), counts))
     return jnp.sum(total, axis=1) / count, slopes / count
 
 
-def _forward(values: jax.Array, fractions: jax.Array, target: jax.Array, loss: ErrorLoss, in_blocks: bool) -> Any:
-    value, slope = _loss_and_slope(values, fractions, target, loss, in_blocks)
-    return value, (slope.astype(values.dtype), fractions, target)
+def _forward(
+    values: jax.Array,
+    fractions: jax.Array,
+    target: jax.Array,
+    weights: jax.Array | None,
+    loss: ErrorLoss,
+    in_blocks: bool,
+) -> Any:
+    value, slope = _loss_and_slope(values, fractions, target, weights, loss, in_blocks)
+    return value, (slope.astype(values.dtype), (fractions, target, weights))
 
 
 def _backward(loss: ErrorLoss, in_blocks: bool, kept: Any, cotangent: jax.Array) -> Any:
     del loss, in_blocks
-    slope, fractions, target = kept
-    return (slope * cotangent[:, None]).astype(slope.dtype), jnp.zeros_like(fractions), jnp.zeros_like(target)
+    slope, data = kept
+    return (slope * cotangent[:, None]).astype(slope.dtype), *jax.tree.map(jnp.zeros_like, data)
 
 
 _summed.defvjp(_forward, _backward)
 
 
-def quantile_huber_loss(values: jax.Array, fractions: jax.Array, target: jax.Array, threshold: float) -> jax.Array:
+def quantile_huber_loss(
+    values: jax.Array, fractions: jax.Array, target: jax.Array, threshold: float, weights: jax.Array | None = None
+) -> jax.Array:
     """Quantile Huber loss over all pairs (Dabney et al., 2018a, eq. 10): `E_j Σ_i |τ_i - 1{u_ij < 0}| L_κ(u_ij) / κ`.
 
     With threshold zero the plain quantile loss `u (τ - 1{u < 0})`. Here `u_ij = target_j - values_i`. Only the values
-    have a gradient: fractions and target are data, and theirs is zero.
+    have a gradient: all else is data, and its own is zero.
 
     Args:
       values: [B, N] quantiles predicted.
       fractions: [B, N] or [N], their τ in (0, 1).
       target: [B, M] samples of the target.
       threshold: κ.
+      weights: [B, M] of the samples, which sum to one; all count alike unless given.
 
     Returns:
       [B].
@@ -135,7 +170,7 @@ def quantile_huber_loss(values: jax.Array, fractions: jax.Array, target: jax.Arr
         outside = np.asarray(fractions)
         outside = outside[~((outside > 0) & (outside < 1))]
         require(outside.size == 0, "fractions", float(outside.flat[0]) if outside.size else None, "in (0, 1)")
-    return _asymmetric_loss(values, jnp.asarray(fractions, values.dtype), target, _Huber(threshold))
+    return _asymmetric_loss(values, jnp.asarray(fractions, values.dtype), target, _Huber(threshold), weights)
 
 
 def _pointwise_backup(reward: jax.Array, discount: jax.Array, next_values: jax.Array, weights: jax.Array) -> jax.Array:
@@ -235,6 +270,47 @@ class ImplicitQuantile(Averages, Distributional):
 
     def _values(self, prediction: jax.Array) -> jax.Array:
         return prediction[..., : prediction.shape[-1] // 2]
+
+
+@dataclasses.dataclass(frozen=True)
+class IntervalQuantile(ImplicitQuantile):
+    """Quantiles at the midpoints of random intervals, each counting by its interval's length (DSAC, Ma et al., 2020).
+
+    Predictions are [..., 3N]: values, midpoints τ̂, and the lengths of the N intervals, which fill [0, 1]. The value is
+    `Σ_i (τ_i - τ_{i-1}) F⁻¹(τ̂_i)`, and so are the samples of a target weighted in the loss.
+    """
+
+    def value(self, prediction: jax.Array) -> jax.Array:
+        """See `Representation.value`."""
+        values, probabilities = self.distribution(prediction)
+        return jnp.sum(values * probabilities, axis=-1)
+
+    def target(
+        self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array
+    ) -> jax.Array:
+        """See `Representation.target`: samples and their weights, [B, 2N']; actions have their intervals in common."""
+        lengths = next_prediction[:, 0, 2 * next_prediction.shape[-1] // 3 :]
+        return jnp.concatenate([super().target(reward, discount, next_prediction, weights), lengths], axis=-1)
+
+    def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.loss`: quantile Huber."""
+        values, fractions, _ = jnp.split(prediction, 3, axis=-1)
+        samples, weights = jnp.split(target, 2, axis=-1)
+        return quantile_huber_loss(values, fractions, samples, self.huber_threshold, weights)
+
+    def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
+        """See `Representation.priority`: as of `ImplicitQuantile`, targets weighted."""
+        samples, weights = jnp.split(target, 2, axis=-1)
+        errors = jnp.abs(samples[:, None, :] - self._values(prediction)[:, :, None])
+        return jnp.einsum("bij,bj->b", errors, weights)
+
+    def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Distributional.distribution`."""
+        values, _, lengths = jnp.split(prediction, 3, axis=-1)
+        return values, lengths
+
+    def _values(self, prediction: jax.Array) -> jax.Array:
+        return prediction[..., : prediction.shape[-1] // 3]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The `jaxq` command: thin."""
+"""The `jaxq` command: thin, over the rooms below."""

@@ -1,4 +1,4 @@
-"""`jaxq agents | attention | envs | plot | sweep | video`: thin commands over the rooms below."""
+"""`jaxq train | copy | agents | attention | envs | plot | report | sweep | video`: thin, over the rooms below."""
 
 import dataclasses
 import fnmatch
@@ -105,6 +105,26 @@ class Plot:
 
 
 @dataclasses.dataclass(frozen=True)
+class Report:
+    """Write one page of several runs: curves, aggregates, speeds, configurations and films; it needs no network."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Run directories, kept results (benchmarks/results/runs/*.json), or folders of them."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
+    """The page to write."""
+    title: str = "Runs"
+    """What stands at its head."""
+    by: str | None = None
+    """Tell runs apart by this field alone, whatever else differs."""
+
+    def __call__(self) -> None:
+        """Write the page."""
+        from jaxq.runs.report import write_report
+
+        print(write_report(self.runs, self.out, title=self.title, by=self.by))
+
+
+@dataclasses.dataclass(frozen=True)
 class Video:
     """Play the trained policy of a run and write it as a film."""
 
@@ -113,7 +133,7 @@ class Video:
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The film to write, .mp4 or .gif; RUN_DIR/video.mp4 unless given, or .gif where the extra `video` is missing."""
     member: int = 0
-    """Which of the run's seeds plays, counted from 0."""
+    """Which of the run's members plays, counted from 0."""
     seed: int = 0
     """Seed of the episode."""
     max_steps: int = 1_000
@@ -131,12 +151,12 @@ class Video:
 
 @dataclasses.dataclass(frozen=True)
 class Agents:
-    """List the experiments, each with its choice along every axis and its paper."""
+    """List the experiments by group, each with its choice along every axis and its paper."""
 
     match: str | None = None
     """Only those with this in a name, choice or paper, in any case."""
     directory: Path | None = None
-    """Where the experiments are; beside the package unless given."""
+    """Where the experiments are; those that came with jaxq unless given."""
 
     def __call__(self) -> None:
         """Print the table."""
@@ -150,7 +170,11 @@ class Agents:
         require(
             bool(rows), "match", self.match, "part of an experiment's name, choices or paper (jaxq agents lists all)"
         )
+        group = None
         for row in rows:
+            if row["group"] != group:
+                group = row["group"]
+                console.print(f"[underline]{group}[/underline]", highlight=False)
             console.print(f"[bold]{row['experiment']}[/bold]  ", end="", highlight=False)
             console.print(row["paper"], markup=False, highlight=False, soft_wrap=True)
             choices = "; ".join(f"{axis}: {row[axis]}" for axis in AXES)
@@ -166,20 +190,53 @@ class Attention:
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The picture to write: png, pdf or svg; RUN_DIR/attention.png unless given."""
     member: int = 0
-    """Which of the run's seeds plays, counted from 0."""
+    """Which of the run's members plays, counted from 0."""
     seed: int = 0
     """Seed of the episode."""
     frames: int = 4
     """Rows of the picture."""
     every: int = 10
     """Steps between them."""
+    run_code: bool = True
+    """Whether the run's own experiment.py may be executed, where it is not the installed script."""
 
     def __call__(self) -> None:
         """Write the picture."""
         from jaxq.runs.attention import draw_attention
 
         settings = {"member": self.member, "seed": self.seed, "frames": self.frames, "every": self.every}
-        print(draw_attention(self.run_dir, self.out, **settings))
+        print(draw_attention(self.run_dir, self.out, **settings, run_code=self.run_code))
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train an experiment: `jaxq train dqn --env gymnax/CartPole-v1`. Its flags: `jaxq train dqn --help`."""
+
+    experiment: Annotated[str, tyro.conf.Positional]
+    """Its name, of those that `jaxq agents` lists, or the path of a script; then the experiment's own flags."""
+
+    def __call__(self, *flags: str) -> None:
+        """Run the script by its own flags."""
+        from jaxq.runs import experiment, main
+
+        script = experiment(self.experiment)
+        main(script.Config, script.PRESETS, script.build, flags, prog=f"jaxq train {self.experiment}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """Copy an experiment's script, to edit it and run it by `python`."""
+
+    experiment: Annotated[str, tyro.conf.Positional]
+    """Its name, of those that `jaxq agents` lists."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """The file to write, or a directory; nothing is overwritten."""
+
+    def __call__(self) -> None:
+        """Write the script."""
+        from jaxq.runs.scripts import copy_script
+
+        print(copy_script(self.experiment, self.out))
 
 
 def main() -> None:
@@ -187,9 +244,12 @@ def main() -> None:
     commands: dict[str, Any] = {
         "agents": Agents,
         "attention": Attention,
+        "copy": Copy,
         "envs": Envs,
         "plot": Plot,
+        "report": Report,
         "sweep": sweep.Sweep,
+        "train": Train,
         "video": Video,
     }
     with clean_errors():
@@ -198,6 +258,8 @@ def main() -> None:
                 sweep.main(sys.argv[2:])
                 return
             require(sys.argv[1] in commands, "command", sys.argv[1], f"one of {', '.join(commands)}")
+        if sys.argv[1:2] == ["train"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
+            return Train(sys.argv[2])(*sys.argv[3:])  # whose flags are the script's, and not for this parser
         command = tyro.extras.subcommand_cli_from_dict(commands, prog="jaxq", description=__doc__)
         command()
 

@@ -1,7 +1,6 @@
 """`jaxq sweep EXPERIMENT ...`, `jaxq sweep status | plot | best STUDY`."""
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxq.errors import missing_extra, require
-from jaxq.runs.restore import experiments_directory
+from jaxq.runs.scripts import find_script
 from jaxq.sweeps.plans import Plan, Pruner, Sampler, default_storage
 
 
@@ -105,7 +104,7 @@ def main(args: Sequence[str]) -> None:
         return
     asked, flags = tyro.cli(Sweep, args=list(args), prog="jaxq sweep", return_unknown_args=True)
     plan = Plan(
-        script=script_of(asked.experiment),
+        script=find_script(asked.experiment),
         study=asked.study,
         space=asked.space,
         trials=asked.trials,
@@ -123,23 +122,6 @@ def main(args: Sequence[str]) -> None:
     print(f"next   jaxq sweep best {asked.study}{where}; jaxq sweep plot {asked.study}{where}")
 
 
-def script_of(experiment: str) -> Path:
-    """The file of an experiment.
-
-    Raises:
-      InputError: if there is none of this name.
-    """
-    if experiment.endswith(".py"):
-        require(Path(experiment).is_file(), "experiment", experiment, "a file that is there")
-        return Path(experiment)
-    known = {path.stem: path for path in experiments_directory().glob("*/*.py") if path.parent.name != "launch"}
-    near = difflib.get_close_matches(experiment, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    require(experiment in known, "experiment", experiment, f"one that jaxq agents lists, or a file{hint}")
-    path = known[experiment]
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 def _about(command: Any) -> None:
     from jaxq.sweeps.report import best_of, plot_study
 
@@ -151,7 +133,7 @@ def _about(command: Any) -> None:
         plot_study(study, command.out)
         print(command.out)
     else:
-        best, words = best_of(study, script_of(study.user_attrs["experiment"]))
+        best, words = best_of(study, find_script(study.user_attrs["experiment"]))
         print(f"# trial {best.number}: {best.value:.4g} (mean return of the last evaluation)")
         print(words)
 

@@ -9,6 +9,7 @@ from jaxq.configs.actor_critic import (
     ActorCriticLearner,
     DelayedActor,
     Noise,
+    TargetNoise,
     Temperature,
     action_size,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Sequences",
     "SoftChain",
     "StepSize",
+    "TargetNoise",
     "Targets",
     "Temperature",
     "Track",

@@ -13,6 +13,7 @@ from jaxq.agents import (
     DelayedPolyakUpdate,
     GaussianNoise,
     PolicySample,
+    Smoothing,
     SquashedGaussian,
     TunedTemperature,
 )
@@ -27,10 +28,22 @@ from jaxq.configs.rewards import Discount
 from jaxq.configs.targets import Averaging
 from jaxq.envs import Continuous, Environment
 from jaxq.errors import require
-from jaxq.networks import ActionCritic, Ensemble, GaussianPolicyNetwork, Mode, PolicyNetwork, Torso, torso_for
+from jaxq.networks import (
+    ActionCritic,
+    Dense,
+    Ensemble,
+    GaussianPolicyNetwork,
+    Mode,
+    PolicyNetwork,
+    Torso,
+    encoder_maker,
+    torso_for,
+)
 from jaxq.networks.observations import has_images
 from jaxq.networks.torsos import MLP
 from jaxq.types import Network
+
+Layers = Callable[[Mode], nn.Module]  # what makes hidden layers for a mode
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,7 +88,8 @@ class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironmen
         own: Any = self
         rate = self.make_step_sizes(self.total_updates)
         given = dict(hyper or {})
-        for name, maker in (("target", "make_targets"), ("exploration", "make_noise")):
+        makers = {"target": "make_targets", "exploration": "make_noise", "smoothing": "make_smoothing"}
+        for name, maker in makers.items():
             if name not in given and hasattr(own, maker):
                 given[name] = getattr(own, maker)()
         if "entropy" not in given and hasattr(own, "make_entropy"):
@@ -113,8 +127,8 @@ class ActorCriticLayers(Axis):
         """One action."""
         return PolicyNetwork(self.actor_torso(environment), action_size(environment))
 
-    def actor_torso(self, environment: Environment) -> Any:
-        """What makes the actor's torso for a mode."""
+    def actor_torso(self, environment: Environment, layers: Layers | None = None) -> Any:
+        """What makes the actor's torso for a mode, which is `layers` unless there are images; plain unless given."""
 
         spec, widths = environment.observation_spec, self.hidden_widths
 
@@ -122,13 +136,14 @@ class ActorCriticLayers(Axis):
             del mode
             return torso_for(spec, widths)
 
-        return make
+        return make if layers is None or has_images(spec) else layers
 
     def make_critics(
         self,
         environment: Environment,
         representation: Representation,
-        layers: Callable[[Mode], nn.Module] | None = None,
+        layers: Layers | None = None,
+        make_head: Callable[..., nn.Module] = Dense,
     ) -> Ensemble:
         """The critics.
 
@@ -136,24 +151,25 @@ class ActorCriticLayers(Axis):
           environment: whose observations they see.
           representation: of the return.
           layers: what makes a critic's torso for a mode; plain layers unless given.
+          make_head: the last layer, of so many outputs.
         """
-        return Ensemble(self.critic_maker(environment, representation, layers), self.num_critics)
+        return Ensemble(self.critic_maker(environment, representation, layers, make_head), self.num_critics)
 
     def critic_maker(
         self,
         environment: Environment,
         representation: Representation,
-        layers: Callable[[Mode], nn.Module] | None = None,
+        layers: Layers | None = None,
+        make_head: Callable[..., nn.Module] = Dense,
     ) -> Callable[[], ActionCritic]:
         """What makes one of the critics; arguments as of `make_critics`."""
-        spec, widths = environment.observation_spec, self.hidden_widths
+        widths, encoder = self.hidden_widths, encoder_maker(environment.observation_spec)
 
         def plain(mode: Mode) -> MLP:
             del mode
             return MLP(widths)
 
-        encoder = (lambda mode: torso_for(spec, widths)) if has_images(spec) else None
-        return lambda: ActionCritic(layers or plain, representation.width, encoder)
+        return lambda: ActionCritic(layers or plain, representation.width, encoder, make_head)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,15 +185,21 @@ class Temperature(Axis):
         """The price.
 
         Raises:
-          InputError: for a temperature that is not positive.
+          InputError: for a temperature that is not positive, or a target that the policy's entropy cannot have.
         """
         own: Any = self
+        self.check_target_entropy()
+        require(self.initial_temperature > 0, "initial_temperature", self.initial_temperature, "positive")
         return TunedTemperature(
             target=self.target_entropy_per_dimension * actions.size,
             learning_rate=own.make_step_sizes(own.total_updates),
             initial=self.initial_temperature,
             optimizer=own.make_optimizer(),
         )
+
+    def check_target_entropy(self) -> None:
+        """Raise `InputError` for a target of the wrong sign: that of a density on [-1, 1], whose entropy is small."""
+        require_target_entropy(self.target_entropy_per_dimension)
 
     def make_noise(self) -> PolicySample:
         """The policy is its own exploration."""
@@ -215,6 +237,36 @@ class Noise(Axis):
         """
         require(self.noise >= 0, "noise", self.noise, "0 or more")
         return GaussianNoise(self.noise)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetNoise(Axis):
+    """Clipped Gaussian noise on the actions of targets."""
+
+    target_noise: float = 0.2
+    """Standard deviation of the noise on the actions of targets."""
+    largest_target_noise: float = 0.5
+    """To plus or minus this that noise is clipped."""
+
+    def make_smoothing(self) -> Smoothing:
+        """The noise.
+
+        Raises:
+          InputError: for a negative number.
+        """
+        require(self.target_noise >= 0, "target_noise", self.target_noise, "0 or more")
+        require(self.largest_target_noise >= 0, "largest_target_noise", self.largest_target_noise, "0 or more")
+        return Smoothing(self.target_noise, self.largest_target_noise)
+
+
+def require_target_entropy(target: float) -> None:
+    """Check a target entropy in nats, for each dimension of actions with a density.
+
+    Raises:
+      InputError: if it is positive. Uniform actions in [-1, 1] have log 2, which is the most there is.
+    """
+    allowed = "0 or less: of actions in [-1, 1] the entropy is at most log 2 a dimension, and -1 is customary"
+    require(target <= 0, "target_entropy_per_dimension", target, allowed)
 
 
 def action_size(environment: Environment) -> int:

@@ -16,8 +16,7 @@ from jaxq.configs.replay import NStep
 from jaxq.configs.rewards import Discount
 from jaxq.envs import Bins, Cells, Environment
 from jaxq.errors import require
-from jaxq.networks import ActionValueHead, ActionValueNetwork, FactoredHead, ResidualMLP, Torso, torso_for
-from jaxq.networks.observations import has_images
+from jaxq.networks import ActionValueHead, ActionValueNetwork, FactoredHead, ResidualMLP, Torso, encoder_maker
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,13 +57,12 @@ class DecomposedQLearner(NStep, Discount, QLearnerOfAny, ContinuousEnvironments)
           representation: of the return.
           settings: of the torso of vectors, a `ResidualMLP`: DecQN's unless given. The head begins as it does.
         """
-        spec, torso = environment.observation_spec, ResidualMLP(self.hidden_width, **settings)
+        encoder, torso = encoder_maker(environment.observation_spec), ResidualMLP(self.hidden_width, **settings)
         outputs, width = bins.size * bins.bins, representation.width
 
         def make() -> ActionValueNetwork:
             head = ActionValueHead(outputs, width, kernel_init=torso.kernel_init)
-            sees = torso_for(spec) if has_images(spec) else torso.clone()
-            return ActionValueNetwork(sees, FactoredHead(head, bins.size))
+            return ActionValueNetwork(encoder() if encoder else torso.clone(), FactoredHead(head, bins.size))
 
         return make
 
@@ -133,7 +131,7 @@ class ZoomingQLearner(NStep, Discount, QLearnerOfAny, ContinuousEnvironments):
 
     def make_encoder(self, environment: Environment) -> Torso | None:
         """Of images; none where there are none."""
-        return encoder_of(environment, self.hidden_widths)
+        return encoder_of(environment)
 
     def make_noise(self) -> GaussianNoise:
         """The strategy.
@@ -154,7 +152,7 @@ class ZoomingQLearner(NStep, Discount, QLearnerOfAny, ContinuousEnvironments):
         return optax.chain(self.make_optimizer(), optax.add_decayed_weights(self.weight_decay))
 
 
-def encoder_of(environment: Environment, widths: tuple[int, ...]) -> Torso | None:
+def encoder_of(environment: Environment) -> Torso | None:
     """What turns an observation's images into features; None where it has none."""
-    spec = environment.observation_spec
-    return torso_for(spec, widths) if has_images(spec) else None
+    encoder = encoder_maker(environment.observation_spec)
+    return encoder() if encoder else None

@@ -26,7 +26,7 @@ class Environments(Run):
 
         def make(each: int, purpose: str, **options: Any) -> Environment:
             members = [member.seed for member in self.all_members]
-            seeds = envs.environment_seeds(members, each, purpose=purpose, resumption=int(self.resume))
+            seeds = envs.environment_seeds(members, each, purpose=purpose, resumption=self.resumption)
             return envs.make(self.env, each * self.num_members, seed=seeds, **options)
 
         return make(self.num_envs, "training", **(training or {}), **both), make(
@@ -43,7 +43,7 @@ class DiscreteEnvironments(Environments):
     """Environments with discrete actions."""
 
     life_loss: bool = False
-    """Atari: a lost life ends the episode in training; evaluation always plays full games."""
+    """Atari: a lost life ends the episode in training; evaluations play, and returns are told of, whole games."""
 
     def make_environments(self) -> tuple[Environment, Environment, int]:
         """Training and evaluation environments, and the number of their actions.

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from jaxq.agents import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.exploration import Exploration as Strategy
 from jaxq.configs.axis import Axis
-from jaxq.errors import warn
+from jaxq.errors import require, warn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,20 +17,28 @@ class Epsilon(Axis):
     """Exploration after the warm-up; of boltzmann the temperature."""
     epsilon_final: float = 0.05
     """Exploration in the end; of boltzmann the temperature."""
-    epsilon_steps: int = 10_000
-    """Steps of each seed over which exploration falls."""
+    epsilon_steps: int | float = 10_000
+    """Steps of each seed over which exploration falls; as a fraction (0.1, 1.0) a share of those after the warm-up."""
 
-    def falling(self) -> tuple[float, float, int]:
-        """From where, to where, and in how many steps; of a run that is shorter than that it warns."""
+    def falling(self) -> tuple[float, float, float]:
+        """From where, to where, and in how many steps; of a run that has fewer it warns.
+
+        Raises:
+          InputError: for a fraction that is none.
+        """
         own: Any = self
-        if self.epsilon_steps > own.total_steps and self.epsilon_initial != self.epsilon_final:
-            share = own.total_steps / self.epsilon_steps
-            end = self.epsilon_initial + share * (self.epsilon_final - self.epsilon_initial)
+        after_warmup = max(own.total_steps - getattr(own, "warmup_steps", 0), 1)
+        steps = self.epsilon_steps
+        if isinstance(steps, float):
+            require(0 < steps <= 1, "epsilon_steps", steps, "a whole number of steps, or a share of the run in (0, 1]")
+            return self.epsilon_initial, self.epsilon_final, max(steps * after_warmup, 1.0)
+        if steps > after_warmup and self.epsilon_initial != self.epsilon_final:
+            end = self.epsilon_initial + after_warmup / steps * (self.epsilon_final - self.epsilon_initial)
             warn(
-                f"epsilon_steps is {self.epsilon_steps:,}, more than the run's {own.total_steps:,} steps: "
+                f"epsilon_steps is {steps:,}, more than the run's {after_warmup:,} steps after its warm-up: "
                 f"exploration ends at {end:.3g} and not at {self.epsilon_final:g}"
             )
-        return self.epsilon_initial, self.epsilon_final, self.epsilon_steps
+        return self.epsilon_initial, self.epsilon_final, steps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,4 +65,6 @@ class Exploration(Epsilon):
             case "epsilon_z":
                 return EpsilonZGreedy.decaying(*decay)
             case "boltzmann":
+                for name, temperature in (("epsilon_initial", decay[0]), ("epsilon_final", decay[1])):
+                    require(temperature > 0, name, temperature, "positive, being a temperature of boltzmann")
                 return Boltzmann.decaying(*decay)

@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxq.agents import LambdaActorCritic, LambdaActorCriticHyperparameters
 from jaxq.bellman import ScalarTarget
-from jaxq.configs.actor_critic import action_size
+from jaxq.configs.actor_critic import action_size, require_target_entropy
 from jaxq.configs.environments import ContinuousEnvironments
 from jaxq.configs.loops import FromRollouts
 from jaxq.configs.rewards import Discount
@@ -42,6 +42,7 @@ class LambdaActorCriticLearner(Discount, FromRollouts, ContinuousEnvironments):
           InputError: for numbers that are not allowed.
         """
         own: Any = self
+        require_target_entropy(self.target_entropy_per_dimension)
         return LambdaActorCritic(
             actor=actor,
             critic=critic,

@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import tyro
 
 from jaxq.configs.controllers import Controlled
 from jaxq.configs.population import Member, Population
@@ -17,7 +19,7 @@ Device = Literal["auto", "cpu", "gpu", "tpu"]
 class Run(Controlled):
     """How a run is driven: read by `jaxq.runs`, whatever the agent."""
 
-    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("seed", "process_id")
+    UNRESTRICTED: ClassVar[tuple[str, ...]] = ("seed", "resumption", "process_id")
 
     env: str = "gymnax/CartPole-v1"
     """Environment, backend/Name; `jaxq envs` lists them."""
@@ -33,6 +35,8 @@ class Run(Controlled):
     """Where the run is written; runs/<experiment>_<env>_s<seed>_<time> unless given."""
     resume: bool = False
     """Continue the run in --run-dir from its last checkpoint; more --total-steps than it had extend it."""
+    resumption: Annotated[int, tyro.conf.Suppress] = 0
+    """How often the run has been gone on with. No flag: it is counted."""
     init_from: Path | None = None
     """Start from the agents of this run: what they have learned, with the numbers given here."""
     track: Track = "none"
@@ -109,7 +113,10 @@ DRIVER_FIELDS = tuple(field.name for field in dataclasses.fields(Run))
 # Where a run is run, of which its continuation knows nothing.
 PLACE_FIELDS = ("devices", "coordinator", "num_processes", "process_id")
 # Fields that may differ between a run and its continuation: they say how it is run, not what is run.
-SESSION_FIELDS = ("resume", "profile", "run_dir", "track", "device", "checkpoint_minutes", *PLACE_FIELDS)
+SESSION_FIELDS = (
+    *("resume", "resumption", "profile", "run_dir", "track", "device", "checkpoint_minutes"),
+    *PLACE_FIELDS,
+)
 # Fields that members share by their nature.
 NOT_BY_MEMBER = (
     *SESSION_FIELDS,

@@ -131,6 +131,15 @@ class Environment(abc.ABC):
             share.environment = self.environment.share(parts)  # type: ignore[attr-defined]
         return share
 
+    def over(self, state: PyTree, timestep: TimeStep) -> jax.Array:
+        """[B] bool: of the episodes that `timestep` ends, which are whole: all, but where they are lives of a game.
+
+        Args:
+          state, timestep: as `step` returned them.
+        """
+        del state
+        return timestep.last
+
     @abc.abstractmethod
     def reset(self, keys: jax.Array) -> tuple[PyTree, TimeStep]:
         """Start an episode everywhere. `keys`: [B] typed keys, one owned by each environment."""

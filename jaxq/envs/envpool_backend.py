@@ -81,12 +81,14 @@ class PoolState(struct.PyTreeNode):
     Attributes:
       handle: uint8, the address of the pool; threading it orders the calls.
       ended: [B] bool, the pool's episode has ended, so that its next step is a reset.
+      over: [B] bool, and it was a whole game, and not a life.
       lost: [B] bool, the pool's episode goes on after it was broken off.
       observation: [B, ...] the last one that was finite.
     """
 
     handle: jax.Array
     ended: jax.Array
+    over: jax.Array
     lost: jax.Array
     observation: PyTree
 
@@ -111,6 +113,7 @@ class EnvPoolEnvironment(Environment):
             raise InputError(f"envpool/{task} could not be made with {options}: {error}") from None
         self.pool = pool
         self._made_of = (task, seed, options, whole)
+        self._lives = bool(options.get("episodic_life"))
         self.name = f"envpool/{task}"
         self.num_envs = num_envs
         self.max_episode_steps = int(pool.config["max_episode_steps"])
@@ -145,7 +148,7 @@ class EnvPoolEnvironment(Environment):
         handle = jax.ShapeDtypeStruct(self._handle.shape, self._handle.dtype)
         handle, observation = io_callback(self._host_reset, (handle, observation))
         no = jnp.zeros(self.num_envs, bool)
-        return PoolState(handle, no, no, observation), zero_reward_timestep(observation, self.num_envs)
+        return PoolState(handle, no, no, no, observation), zero_reward_timestep(observation, self.num_envs)
 
     def _host_reset(self) -> tuple[np.ndarray, PyTree]:
         observation, _ = self.pool.reset()
@@ -157,13 +160,19 @@ class EnvPoolEnvironment(Environment):
         with jax.enable_x64(True):
             if jnp.issubdtype(action.dtype, jnp.floating):
                 action = action.astype(self.pool.spec.action_array_spec["action"].dtype)
-            handle, (observation, reward, terminated, truncated, _) = self._xla_step(state.handle, action)
+            handle, (observation, reward, terminated, truncated, info) = self._xla_step(state.handle, action)
             observation = self._convert(observation, jnp)
             reward = reward.astype(jnp.float32)
+            # The pool's own flag of a lost life is `terminated`, and this one is the game's.
+            over = truncated | (info["terminated"] != 0) if self._lives else terminated | truncated
         timestep = TimeStep(observation, reward, terminated, truncated, state.ended)
         lost = ~state.ended & (state.lost | ~finite(timestep))
         shown = select(lost, zero_reward_timestep(state.observation, self.num_envs), timestep)
-        return PoolState(handle, timestep.last, lost, shown.observation), shown
+        return PoolState(handle, timestep.last, over, lost, shown.observation), shown
+
+    def over(self, state: PoolState, timestep: TimeStep) -> jax.Array:
+        """See `Environment.over`."""
+        return timestep.last & state.over
 
 
 class ObservationConverter:

@@ -38,6 +38,10 @@ class FrameStack(Environment):
         inner, timestep = self.environment.step(inner, action)
         return self._push(inner, select(timestep.first, jax.tree.map(jnp.zeros_like, stacks), stacks), timestep)
 
+    def over(self, state: PyTree, timestep: TimeStep) -> jax.Array:
+        """See `Environment.over`."""
+        return self.environment.over(state[0], timestep)
+
     def _push(self, inner: PyTree, stacks: PyTree, timestep: TimeStep) -> tuple[PyTree, TimeStep]:
         stacks = jax.tree.map(
             lambda stack, frame: jnp.concatenate([stack[..., 1:], frame[..., None]], axis=-1),

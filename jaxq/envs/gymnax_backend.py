@@ -1,5 +1,6 @@
 """gymnax, and any environment object written in its style (`reset_env`, `step_env`, `is_truncated`)."""
 
+import inspect
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, ActionSpec, ArraySpec, Continuous, Discrete, ObservationSpec
-from jaxq.errors import InputError, missing_extra
+from jaxq.errors import InputError, missing_extra, require
 from jaxq.types import PyTree
 
 
@@ -43,9 +44,6 @@ class GymnaxEnvironment:
 
     Observations become one array of `dtype`: those of several parts are joined, discrete ones are one-hot. With `whole`
     they stay the tree that they are.
-
-    Raises:
-      InputError: naming what is missing.
     """
 
     def __init__(
@@ -56,9 +54,6 @@ class GymnaxEnvironment:
         dtype: Any = np.float32,
         whole: bool = False,
     ):
-        for needed in ("reset_env", "step_env", "action_space"):
-            if not callable(getattr(environment, needed, None)):
-                raise InputError(f"environment is a {type(environment).__name__} without {needed}, which it must have")
         self.environment = environment
         self.params = getattr(environment, "default_params", None) if params is None else params
         self.name = name or f"own/{getattr(environment, 'name', type(environment).__name__)}"
@@ -99,10 +94,47 @@ class GymnaxEnvironment:
         return jnp.concatenate([jnp.ravel(jnp.asarray(leaf, jnp.float32)) for leaf in leaves])
 
 
+def own(environment: Any, params: Any = None, **options: Any) -> GymnaxEnvironment:
+    """An environment that somebody wrote: as `GymnaxEnvironment`, gone over once, by shapes alone.
+
+    Raises:
+      InputError: naming what is missing, what returns too little, and what changes its shape in a step.
+    """
+    for needed in ("reset_env", "step_env", "action_space"):
+        if not callable(getattr(environment, needed, None)):
+            raise InputError(f"environment is a {type(environment).__name__} without {needed}, which it must have")
+    kind, key = type(environment).__name__, jax.random.key(0)
+    params = getattr(environment, "default_params", None) if params is None else params
+
+    def called(method: str, returned: tuple[str, ...], *args: Any) -> Any:
+        function = getattr(environment, method)
+        try:
+            inspect.signature(function).bind(*args)
+        except TypeError as error:
+            raise InputError(f"{kind}.{method} cannot be called with {len(args)} arguments: {error}") from None
+        result = function(*args)
+        count = len(result) if isinstance(result, tuple) else 1
+        require(count == len(returned), f"{kind}.{method}", f"{count} values", f"({', '.join(returned)})")
+        return result[:2]
+
+    action_spec, scale = _action_spec(kind, environment.action_space(params))
+    action = jax.eval_shape(lambda: scale(action_spec.sample(key, 1)[0]))
+    reset = jax.eval_shape(lambda: called("reset_env", ("observation", "state"), key, params))
+    names = ("observation", "state", "reward", "done", "info")
+    step = jax.eval_shape(lambda s, a: called("step_env", names, key, s, a, params), reset[1], action)
+    for what, before, after in zip(names, reset, step, strict=False):
+        ours, theirs = (str(jax.tree.map(lambda x: x.shape, tree)) for tree in (after, before))
+        require(ours == theirs, f"{what} of {kind}.step_env", ours, f"of the shape that reset_env gives: {theirs}")
+    return GymnaxEnvironment(environment, params, **options)
+
+
 def _action_spec(name: str, space: Any) -> tuple[ActionSpec, Any]:
     """The contract's spec of a gymnax action space, and the map from the contract's actions to the environment's."""
     if hasattr(space, "n"):
         return Discrete(int(space.n)), lambda action: action
+    bounds = all(hasattr(space, needed) for needed in ("low", "high", "shape"))
+    allowed = "an object with n, so many actions, or with low, high and shape"
+    require(bounds, f"action_space of {name}", space, allowed)
     shape = tuple(space.shape)
     low, high = np.broadcast_to(space.low, shape), np.broadcast_to(space.high, shape)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):

@@ -195,7 +195,8 @@ def from_object(
 ) -> Environment:
     """A batch of your own environment object, written in the style of gymnax or of Brax.
 
-    gymnax style: `reset_env(key, params)`, `step_env(key, state, action, params)` and `action_space(params)`.
+    gymnax style: `reset_env(key, params)`, `step_env(key, state, action, params)` and `action_space(params)`, a space
+    being any object with `n`, or with `low`, `high` and `shape`.
     Brax style: `reset(key)`, `step(state, action)` with `.obs`, `.reward` and `.done` in its state, and `action_size`.
     A `SingleEnvironment` is taken as it is. `resets` is as of `make`. `options` go to `GymnaxEnvironment` or
     `BraxEnvironment`, whose docstrings say what the object needs: `name`, and `max_episode_steps` for the latter.
@@ -209,7 +210,7 @@ def from_object(
 
 def _single(environment: Any, params: Any = None, **options: Any) -> SingleEnvironment:
     if hasattr(environment, "step_env") or hasattr(environment, "reset_env"):
-        return gymnax_backend.GymnaxEnvironment(environment, params, **options)
+        return gymnax_backend.own(environment, params, **options)
     if hasattr(environment, "action_size") and hasattr(environment, "step"):
         return brax_backend.BraxEnvironment(environment, **options)
     if all(hasattr(environment, name) for name in ("observation_spec", "action_spec", "reset", "step")):

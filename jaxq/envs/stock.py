@@ -77,6 +77,10 @@ class WithStock(Environment):
         stock = jnp.where(timestep.first, self.initial, stock)
         return StockState(inner, stock), self._augmented(timestep, stock)
 
+    def over(self, state: StockState, timestep: TimeStep) -> jax.Array:
+        """See `Environment.over`."""
+        return self.environment.over(state.inner, timestep)
+
     def _augmented(self, timestep: TimeStep, stock: jax.Array) -> TimeStep:
         observation: Any = timestep.observation.astype(jnp.float32)
         plane = jnp.broadcast_to(stock.reshape(-1, *(1,) * (observation.ndim - 1)), (*observation.shape[:-1], 1))

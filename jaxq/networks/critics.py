@@ -71,37 +71,40 @@ class LowPass(nn.Module):
 class ImplicitQuantileCritics(nn.Module):
     """Quantiles of the return at sampled fractions, the same for all critics (DSAC, Ma et al., 2020, section 3.2).
 
-    [B, ...], [B, size] -> [M, B, 2N], N values and their fractions, as `bellman.ImplicitQuantile` reads them. The
-    fractions are midpoints of N intervals, whose lengths are uniform in [0.1, 1.1] before they are made to sum to one:
-    so the authors draw them. In evaluations the intervals are equal.
+    [B, ...], [B, size] -> [M, B, 3N], N values, their fractions, and the intervals that they stand for, as
+    `bellman.IntervalQuantile` reads them. The fractions are midpoints of intervals, whose lengths are uniform in
+    [0.1, 1.1] before they are made to sum to one: so the authors draw them. In evaluations the intervals are equal.
 
     Attributes:
       size: M.
       width: units of all layers.
       num_fractions: N.
       num_cosines: of the embedding of a fraction.
+      make_encoder: as of `ActionCritic`.
     """
 
     size: int = 2
     width: int = 256
     num_fractions: int = 32
     num_cosines: int = 64
+    make_encoder: Callable[[Mode], nn.Module] | None = None
 
     @nn.compact
     def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        seen = jnp.concatenate([flattened(observation), action], axis=-1)
-        shape = (seen.shape[0], self.num_fractions)
+        shape = (action.shape[0], self.num_fractions)
         lengths = jnp.ones(shape) if mode == "exploit" else 0.1 + jax.random.uniform(self.make_rng(SAMPLES), shape)
         lengths /= jnp.sum(lengths, axis=-1, keepdims=True)
         fractions = jnp.cumsum(lengths, axis=-1) - 0.5 * lengths
         cosines = jnp.cos(jnp.pi * jnp.arange(1, self.num_cosines + 1) * fractions[..., None])
 
         def critic() -> jax.Array:
+            seen = flattened(observation) if self.make_encoder is None else self.make_encoder(mode)(observation)
+            seen = jnp.concatenate([seen, action], axis=-1)
             features = nn.relu(LayerNorm()(Dense(self.width)(seen)))
             embedding = nn.sigmoid(LayerNorm()(Dense(self.width)(cosines)))
             hidden = nn.relu(LayerNorm()(Dense(self.width)(features[:, None] * embedding)))
-            return jnp.concatenate([Dense(1)(hidden)[..., 0], fractions], axis=-1)
+            return jnp.concatenate([Dense(1)(hidden)[..., 0], fractions, lengths], axis=-1)
 
         return jnp.stack([critic() for _ in range(self.size)])
 

@@ -100,6 +100,8 @@ class Coupling(nn.Module):
 class AdditiveCoupling(Coupling):
     """A coupling that keeps volumes (NICE, Dinh et al., 2015), with the layers of MEow's authors' code.
 
+    Normalization adds 1e-6 to variances, as everywhere here, and not PyTorch's 1e-5.
+
     Attributes:
       widths: of its hidden layers.
       dropout: of them, when learning.

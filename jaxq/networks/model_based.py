@@ -1,6 +1,7 @@
 """Embeddings of states, and of states and actions, that a linear model foresees the next step from: MR.Q.
 
-Fujimoto et al., Towards General-Purpose Model-Free Reinforcement Learning, 2025, with the layers of the authors' code.
+Fujimoto et al., Towards General-Purpose Model-Free Reinforcement Learning, 2025, with the layers of the authors' code,
+but that normalization adds 1e-6 to variances, as everywhere here, and not PyTorch's 1e-5.
 """
 
 from collections.abc import Callable, Sequence

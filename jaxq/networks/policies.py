@@ -107,17 +107,20 @@ class OptimisticPolicyNetwork(nn.Module):
     """How far an optimistic actor moves a policy's mean. [B, ...], [B, size] -> [B, size] (BRO, Nauman et al., 2024).
 
     Attributes:
-      make_torso: for a mode, of the observation's numbers and the mean, side by side.
+      make_torso: for a mode, of the observation's features and the mean, side by side.
       size: of an action.
+      make_encoder: for a mode, of the observation; its numbers as they are unless given.
     """
 
     make_torso: Callable[[Mode], nn.Module]
     size: int
+    make_encoder: Callable[[Mode], nn.Module] | None = None
 
     @nn.compact
     def __call__(self, observation: PyTree, mean: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        features = self.make_torso(mode)(jnp.concatenate([flattened(observation), mean], axis=-1))
+        seen = flattened(observation) if self.make_encoder is None else self.make_encoder(mode)(observation)
+        features = self.make_torso(mode)(jnp.concatenate([seen, mean], axis=-1))
         # Without a bias, and small, so that it begins next to the policy.
         kernel = self.param("kernel", nn.initializers.orthogonal(0.01), (self.size, features.shape[-1]))
         return product(features, kernel)

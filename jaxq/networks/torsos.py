@@ -15,7 +15,16 @@ from jaxq.errors import require
 from jaxq.networks.convolution import Conv, Implementation
 from jaxq.networks.linear import Dense, lecun_normal
 from jaxq.networks.normalization import LayerNorm
-from jaxq.networks.observations import Sees, flattened, is_array, is_image, named_arrays, parts, single_array
+from jaxq.networks.observations import (
+    Sees,
+    flattened,
+    has_images,
+    is_array,
+    is_image,
+    named_arrays,
+    parts,
+    single_array,
+)
 from jaxq.types import PyTree
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -213,11 +222,11 @@ class TreeTorso(nn.Module):
 
     Attributes:
       images: torsos of the images by the names of their places in the tree, without dense layers of their own.
-      joint: the layers that all of it goes through.
+      joint: the layers that all of it goes through, an `MLP` or another torso of vectors.
     """
 
     images: Mapping[str, nn.Module]
-    joint: MLP
+    joint: nn.Module
 
     def __call__(self, observation: PyTree) -> jax.Array:
         """See the class."""
@@ -260,13 +269,32 @@ def torso_for(
 
     if is_array(spec):
         return _convolutions(spec, layer_norm) if is_image(spec) else mlp(widths)
-    arrays = named_arrays(spec)
-    require(bool(arrays), "observation_spec", spec, "a tree with at least one array")
-    images = {name: _convolutions(array, layer_norm) for name, array in arrays.items() if is_image(array)}
+    require(bool(named_arrays(spec)), "observation_spec", spec, "a tree with at least one array")
+    images = _image_torsos(spec, layer_norm)
     if not images:
         return mlp(widths)
-    joint = mlp((max(torso.width for torso in images.values()),))
-    return TreeTorso({name: torso.clone(width=0) for name, torso in images.items()}, joint)
+    return _joined(images, mlp((max(torso.width for torso in images.values()),)))
+
+
+def after_convolutions(spec: ObservationSpec, torso: nn.Module) -> nn.Module:
+    """A torso of vectors whose images go through the convolutions of their size first; itself where there are none.
+
+    For methods with layers of their own, which `torso_for` does not know.
+
+    Args:
+      spec: of one observation, an array's or a tree of them.
+      torso: of vectors and trees of vectors.
+    """
+    images = _image_torsos(spec, layer_norm=False)
+    return _joined(images, torso) if images else torso
+
+
+def encoder_maker(spec: ObservationSpec, layer_norm: bool = False) -> Callable[..., Torso] | None:
+    """What makes, for any mode, the torso of an observation with images; None where its numbers do as they are.
+
+    For networks that are told more than an observation, as critics are told an action.
+    """
+    return (lambda *mode: torso_for(spec, layer_norm=layer_norm)) if has_images(spec) else None
 
 
 def split_torso(torso: Torso) -> tuple[Torso, int]:
@@ -278,12 +306,21 @@ def split_torso(torso: Torso) -> tuple[Torso, int]:
         case MLP(widths=widths):
             return torso.clone(widths=tuple(widths[:-1])), widths[-1] if widths else 0
         case TreeTorso(joint=joint):
-            rest, units = split_torso(joint)
+            rest, units = split_torso(joint)  # type: ignore[arg-type]
             return torso.clone(joint=rest), units
         case Sees(network=network):
             rest, units = split_torso(network)  # type: ignore[arg-type]
             return torso.clone(network=rest), units
     return torso.clone(width=0), torso.width
+
+
+def _image_torsos(spec: ObservationSpec, layer_norm: bool) -> dict[str, NatureCNN | MinAtarCNN]:
+    """The customary torsos of an observation's images, by the names of their places."""
+    return {name: _convolutions(array, layer_norm) for name, array in named_arrays(spec).items() if is_image(array)}
+
+
+def _joined(images: Mapping[str, NatureCNN | MinAtarCNN], joint: nn.Module) -> TreeTorso:
+    return TreeTorso({name: torso.clone(width=0) for name, torso in images.items()}, joint)
 
 
 def _convolutions(image: Any, layer_norm: bool) -> NatureCNN | MinAtarCNN:

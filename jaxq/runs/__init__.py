@@ -4,5 +4,6 @@ from jaxq.errors import DivergedError, clean_errors
 from jaxq.runs.command_line import main, parse
 from jaxq.runs.policy import Policy, load
 from jaxq.runs.run import run
+from jaxq.runs.scripts import experiment
 
-__all__ = ["DivergedError", "Policy", "clean_errors", "load", "main", "parse", "run"]
+__all__ = ["DivergedError", "Policy", "clean_errors", "experiment", "load", "main", "parse", "run"]

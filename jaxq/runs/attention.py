@@ -13,7 +13,14 @@ from jaxq.runs.restore import restore_member
 
 
 def draw_attention(
-    run_dir: Path, out: Path | None, *, member: int = 0, seed: int = 0, frames: int = 4, every: int = 10
+    run_dir: Path,
+    out: Path | None,
+    *,
+    member: int = 0,
+    seed: int = 0,
+    frames: int = 4,
+    every: int = 10,
+    run_code: bool = True,
 ) -> Path:
     """Play with a run's agent, and draw what it saw beside where it looked for each action.
 
@@ -24,6 +31,7 @@ def draw_attention(
       seed: of the episode.
       frames: rows of the picture.
       every: steps between them.
+      run_code: whether the run's own experiment.py may be executed where it is not the installed script.
 
     Returns:
       The path of the picture.
@@ -35,7 +43,7 @@ def draw_attention(
         require(value >= 1, name, value, "at least 1")
     out = out or run_dir / "attention.png"
     require(out.suffix in (".png", ".pdf", ".svg"), "out", str(out), "a name ending in .png, .pdf or .svg")
-    config, training, state = restore_member(run_dir, member)
+    config, training, state = restore_member(run_dir, member, run_code=run_code)
     agent: Any = training.agent
     network: Any = getattr(agent, "network", None)
     attends = isinstance(network, ActionQTransformer)

@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from jaxq.errors import InputError, require
+from jaxq.errors import InputError
 from jaxq.runs.command_line import parse
-from jaxq.runs.restore import experiments_directory, load_script
+from jaxq.runs.scripts import load_script, scripts
 
 # Tried in turn, after the experiment's own environment if that is no classic one.
 ENVIRONMENTS = ("gymnax/Breakout-MinAtar", "gymnax/CartPole-v1", "gymnax/Pendulum-v1")
@@ -28,25 +28,19 @@ def describe(script: Path) -> dict[str, str]:
         except InputError as reason:
             error = error or reason
             continue
-        paper = (module.__doc__ or "").strip().splitlines()[0]
-        return {"experiment": script.stem, **_axes(training), "paper": paper}
+        description = (module.__doc__ or "without a description").strip().splitlines()
+        return {"experiment": script.stem, "group": script.parent.name, **_axes(training), "paper": description[0]}
     assert error is not None
     raise error
 
 
 def catalog(directory: Path | None = None) -> list[dict[str, str]]:
-    """All experiments of a directory, by name.
+    """All experiments of a directory, or the installed ones, by group, which is the folder that they are in, and name.
 
     Raises:
-      InputError: if it is not a directory of experiments.
+      InputError: if there are none.
     """
-    directory = directory or experiments_directory()
-    require(directory.is_dir(), "directory", str(directory), "a directory of experiments")
-    scripts = sorted(
-        path for path in directory.rglob("*.py") if path.stem != "__init__" and path.parent.name != "launch"
-    )
-    require(bool(scripts), "directory", str(directory), "a directory with experiments in it")
-    return [describe(script) for script in scripts]
+    return [describe(script) for script in scripts(directory).values()]
 
 
 def _axes(training: Any) -> dict[str, str]:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from jaxq import platforms
 from jaxq.errors import InputError, require
 from jaxq.types import PyTree
 
@@ -44,7 +45,7 @@ def _shapes(tree: PyTree) -> dict[str, Any]:
     """The shapes of what `_to_saved` makes of a tree, or of its shapes, each with the place it is to lie in."""
 
     def shape(leaf: Any) -> jax.ShapeDtypeStruct:
-        place = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        place = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(platforms.device())
         saved = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
         return jax.ShapeDtypeStruct(saved.shape, saved.dtype, sharding=place)
 

@@ -41,6 +41,7 @@ def parse(
     presets: Mapping[str, Mapping[str, Any]],
     args: Sequence[str] | None = None,
     build: Callable[[ConfigT], Training] | None = None,
+    prog: str | None = None,
 ) -> ConfigT:
     """The Config that a command line asks for.
 
@@ -52,6 +53,7 @@ def parse(
       presets: for each domain, the fields whose defaults differ.
       args: command line; of the process unless given.
       build: of the script, by which --help tells in what members can differ.
+      prog: what --help calls the program; the script's name unless given.
 
     Raises:
       InputError: for unknown flags and values that are not allowed.
@@ -71,8 +73,8 @@ def parse(
         env = given_env or config_class.env
         default = dataclasses.replace(config_class(env=env), **presets.get(envs.domain(env), {}))
     if {"-h", "--help"} & set(args):
-        _tyro(explained(config_class, fields_by_member(build, default) if build else ()), default, args)
-    config = _tyro(config_class, default, args)
+        _tyro(explained(config_class, fields_by_member(build, default) if build else ()), default, args, prog)
+    config = _tyro(config_class, default, args, prog)
     if rows is not None:
         require(not settings, "population", rows, f"left out beside several values of {', '.join(settings)}")
         config = config.with_population(_population_in(Path(rows), config))
@@ -83,7 +85,7 @@ def parse(
     return config
 
 
-def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str]) -> ConfigT:
+def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str], prog: str | None) -> ConfigT:
     """tyro's parser, with its errors as one line."""
     out, err = io.StringIO(), io.StringIO()
     try:
@@ -92,6 +94,7 @@ def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str]) -> Con
                 config_class,
                 default=default,
                 args=args,
+                prog=prog,
                 description=sys.modules[config_class.__module__].__doc__,
                 return_unknown_args=True,
             )
@@ -99,12 +102,9 @@ def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str]) -> Con
         if not stop.code:
             print(out.getvalue(), end="")
             raise
-        text = re.sub(r"[╭╮╰╯─│]+|-{5,}", " ", err.getvalue() or out.getvalue())
-        text = re.sub(r"\s+", " ", text).strip()
-        text = text.removeprefix("Value error Error parsing Config: ")
-        raise InputError(re.split(r" Argument helptext| For full helptext", text)[0]) from None
+        raise InputError(_in_our_words(err.getvalue() or out.getvalue(), args)) from None
     if unknown:
-        flags = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config_class)]
+        flags = ["--" + name.replace("_", "-") for name in flags_of(config_class)]
         near = difflib.get_close_matches(unknown[0].split("=")[0], flags, n=1)
         hint = f"did you mean {near[0]}?" if near else "see --help"
         raise InputError(f"{unknown[0]} is not a flag of this experiment; {hint}")
@@ -224,6 +224,43 @@ def typed(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
     raise InputError(f"{name} is {value!r}, but must be {' or '.join(words)}")
 
 
+def flags_of(config_class: type[Run]) -> list[str]:
+    """The fields of a Config that are flags."""
+    hints = typing.get_type_hints(config_class, include_extras=True)
+    return [
+        field.name
+        for field in dataclasses.fields(config_class)
+        if tyro.conf.Suppress not in getattr(hints[field.name], "__metadata__", ())
+    ]
+
+
+KINDS = {"INT": "a whole number", "FLOAT": "a number", "[INT [INT ...]]": "whole numbers", "{None}": "None"}
+
+
+def _in_our_words(text: str, args: Sequence[str]) -> str:
+    """tyro's page about a value that cannot be, as one line like all others of ours."""
+    text = re.sub(r"\s+", " ", re.sub(r"[╭╮╰╯─│]+|-{5,}", " ", text)).strip()
+    if found := re.search(r"invalid choice '(.*?)' for argument '--(\S+)'\. Expected one of \((.*?)\)", text):
+        value, flag, choices = found.groups()
+        allowed = re.findall(r"'(.*?)'", choices)
+        near = difflib.get_close_matches(value, allowed, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{_field(flag)} is {value!r}, but must be one of {', '.join(allowed)}{hint}"
+    if found := re.search(r"Error parsing --(\S+): .*Argument helptext: --\S+ (\[.*?\]\]|\S+)", text):
+        flag, kind = found.groups()
+        of_kind = kind if kind in KINDS else kind.split("|")
+        allowed = [KINDS.get(one, one) for one in ([of_kind] if isinstance(of_kind, str) else of_kind)]
+        return f"{_field(flag)} is {_value_of(args, flag)!r}, but must be {' or '.join(allowed)}"
+    if found := re.search(r"Missing value for argument '--(\S+)'", text):
+        return f"{_field(found[1])} is not given: --{found[1]} must have a value after it"
+    text = text.removeprefix("Value error Error parsing Config: ")
+    return re.split(r" Argument helptext| For full helptext", text)[0]
+
+
+def _field(flag: str) -> str:
+    return flag.replace("-", "_")
+
+
 def _value_of(args: Sequence[str], flag: str) -> str | None:
     """The value of a flag before the command line is parsed as a whole."""
     for spelling in (f"--{flag}", f"--{flag.replace('-', '_')}"):
@@ -240,17 +277,18 @@ def main(
     presets: Mapping[str, Mapping[str, Any]],
     build: Callable[[ConfigT], Training],
     args: Sequence[str] | None = None,
+    prog: str | None = None,
 ) -> None:
     """The end of a script: train by the command line; errors of the user's are one line.
 
     Args:
-      config_class, presets, args: as of `parse`.
+      config_class, presets, args, prog: as of `parse`.
       build: as of `run`.
     """
     with clean_errors(), leaving_lost_hosts():
         args = list(sys.argv[1:] if args is None else args)
         _connect(args)
-        config = parse(config_class, presets, args, build)
+        config = parse(config_class, presets, args, build, prog)
         train(obeying(build, config, presets), config)
 
 

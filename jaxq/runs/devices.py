@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from jaxq import platforms
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.population import Assembly, member_keys
@@ -29,11 +30,6 @@ def use_device(device: str) -> None:
         available = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise InputError(f"device is {device!r}, but this machine has only: {available}") from None
     jax.config.update("jax_default_device", devices[0])
-
-
-def device_of(config: Run) -> Any:
-    """The first device of a run's kind on this host, by which memory and speed are told."""
-    return jax.local_devices()[0] if config.device == "auto" else jax.local_devices(backend=config.device)[0]
 
 
 def spread(assembly: Assembly, config: Run) -> Assembly:
@@ -65,7 +61,7 @@ def state_shape(assembly: Assembly, config: Run) -> TrainState:
     shape = jax.eval_shape(training.init, member_keys(config), assembly.numbers)
     if isinstance(training, Spread):
         return jax.tree.map(_placed, shape, training.shardings(shape))
-    here = jax.sharding.SingleDeviceSharding(device_of(config))
+    here = jax.sharding.SingleDeviceSharding(platforms.device())
     return jax.tree.map(lambda leaf: _placed(leaf, here), shape)
 
 

@@ -18,8 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
-
+from jaxq import platforms
 from jaxq.configs import SESSION_FIELDS, Member, Run
 from jaxq.errors import InputError, require
 
@@ -54,14 +53,15 @@ def provenance() -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, check=False, close_fds=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
-    device = jax.devices()[0]
-    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
+    device = platforms.device()
+    # An installed package may lie in a repository that is its user's.
+    ours = bool(git("ls-files", Path(__file__).name))
+    dirty = ours and bool(git("status", "--porcelain", "--untracked-files=no"))
     diff = (git("-c", "core.quotePath=off", "diff", "HEAD") or "") if dirty else ""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        # As it would be typed in the repository, wherever that is.
-        "command": " ".join([Path(sys.executable).name, *sys.argv]).replace(f"{Path(__file__).parents[2]}/", ""),
-        "git_revision": git("rev-parse", "HEAD"),
+        "command": _command(),
+        "git_revision": git("rev-parse", "HEAD") if ours else None,
         "git_dirty": dirty,
         # What the revision lacks; of a large change its beginning.
         **({"git_diff": diff[:LONGEST_DIFF]} if dirty else {}),
@@ -71,6 +71,14 @@ def provenance() -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "platform": platform.platform(),
     }
+
+
+def _command() -> str:
+    """What was typed, as it would be in the repository, wherever that is."""
+    program, *arguments = sys.argv
+    if Path(program).name == "jaxq":
+        return " ".join(["jaxq", *arguments])
+    return " ".join([Path(sys.executable).name, program, *arguments]).replace(f"{Path(__file__).parents[2]}/", "")
 
 
 class RunDirectory:

@@ -1,10 +1,13 @@
 """What a run shows on the screen: a progress bar on a terminal, a line for each evaluation elsewhere."""
 
 import sys
+import time
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+SILENCE = 60.0  # seconds of a long evaluation without a word, where there is no bar
 
 
 def _mean(values: list[float | None]) -> float | None:
@@ -24,6 +27,7 @@ class Display:
         self._title = title
         self._total = total_steps
         self._evaluated: float | None = None
+        self._said = time.monotonic()  # when the last line was written
         self._progress: Progress | None = None
         self._task: Any = None
         if sys.stdout.isatty() and not quiet:
@@ -40,6 +44,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """A line above the bar."""
+        self._said = time.monotonic()
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def start(self, step: int) -> None:
@@ -70,9 +75,12 @@ class Display:
             )
 
     def evaluating(self, steps: int, longest: int) -> None:
-        """An evaluation has come so far, of so many steps at the most."""
+        """An evaluation has come so far, of so many steps at the most; without a bar it is said once a minute."""
+        far = f"evaluating, step {steps:,} of at most {longest:,}"
         if self._progress and steps < longest:
-            self._progress.update(self._task, speed=f"evaluating, step {steps:,} of at most {longest:,};")
+            self._progress.update(self._task, speed=f"{far};")
+        elif not self._progress and time.monotonic() - self._said > SILENCE:
+            self.say(f"{self._title}  {far}")
 
     def stop(self) -> None:
         """The loop is over."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxq.configs import SESSION_FIELDS
 from jaxq.errors import require, warn
 from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval
-from jaxq.runs.directory import load_config, read_metrics
+from jaxq.runs.results import Result, read
 
 # Sizes, grid and colours (Okabe and Ito's, told apart by the colour-blind) of every picture.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -24,7 +24,7 @@ OF_A_SESSION = {*SESSION_FIELDS, "seed", "num_seeds", "population", "init_from"}
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Evaluation returns of the seeds of one or more runs of an experiment on an environment.
+    """Returns of the seeds of one or more runs of an experiment on an environment.
 
     Attributes:
       label: what it is called in the legend.
@@ -33,6 +33,8 @@ class Curve:
       returns: [T, seeds].
       setting: the fields of the configuration, but for those of the session, the seeds and the environment.
       seeds: of the columns of `returns`.
+      seconds: [T] that had passed, the mean over runs.
+      runs: that it is of.
     """
 
     label: str
@@ -41,6 +43,8 @@ class Curve:
     returns: np.ndarray
     setting: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seeds: tuple[int, ...] = ()
+    seconds: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    runs: tuple[Result, ...] = ()
 
 
 def load_curves(run_dir: Path) -> list[Curve]:
@@ -52,12 +56,14 @@ def load_curves(run_dir: Path) -> list[Curve]:
     Raises:
       InputError: if it holds no run.
     """
-    config = load_config(run_dir)
-    parts = sorted(path.parent for path in run_dir.glob("*/config.json"))
-    if parts:
-        return [curve for part in parts for curve in load_curves(part)]
-    lines = [line for line in read_metrics(run_dir) if set(line.get("eval_return") or [None]) != {None}]
-    if not lines:
+    return [curve for run in read(run_dir) for curve in curves_of(run)]
+
+
+def curves_of(run: Result, metric: str = "eval_return") -> list[Curve]:
+    """As of `load_curves`, of evaluations, or with `episode_return` of the episodes that ended while exploring."""
+    config, evaluated, returns = run.config, run.curve["eval_return"], run.curve[metric]
+    evaluations = [row for row in evaluated if set(row or [None]) != {None}]
+    if not evaluations:
         return []
     shared = {k: v for k, v in config.items() if k not in OF_A_SESSION and k not in ("env", "experiment")}
     members = config.get("population") or [{"seed": config["seed"] + i} for i in range(config["num_seeds"])]
@@ -69,19 +75,21 @@ def load_curves(run_dir: Path) -> list[Curve]:
         groups.setdefault(json.dumps({**member, "seed": None}, sort_keys=True), []).append(i)
     curves = []
     for group in groups.values():
-        kept = [i for i in group if lines[-1]["eval_return"][i] is not None]
-        if len(kept) < len(group):
-            warn(f"{run_dir}: {len(group) - len(kept)} of {len(group)} members of one setting have no last return")
-        known = [line for line in lines if all(line["eval_return"][i] is not None for i in kept)]
-        if kept:
+        kept = [i for i in group if evaluations[-1][i] is not None]
+        if len(kept) < len(group) and metric == "eval_return":
+            warn(f"{run.name}: {len(group) - len(kept)} of {len(group)} members of one setting have no last return")
+        known = [t for t, row in enumerate(returns) if row and all(row[i] is not None for i in kept)]
+        if kept and known:
             setting = {k: v for k, v in members[kept[0]].items() if k != "seed"}
             curve = Curve(
-                label=config.get("experiment", run_dir.name),
+                label=config.get("experiment", run.name),
                 env=config["env"],
-                steps=np.array([line["step"] for line in known]),
-                returns=np.array([[line["eval_return"][i] for i in kept] for line in known]),
+                steps=np.array([run.curve["step"][t] for t in known]),
+                returns=np.array([[returns[t][i] for i in kept] for t in known]),
                 setting={**shared, **setting},
                 seeds=() if controlled else tuple(members[i]["seed"] for i in kept),
+                seconds=np.array([run.curve["wall_seconds"][t] for t in known], np.float64),
+                runs=(run,),
             )
             curves.append(curve)
     return curves
@@ -90,7 +98,7 @@ def load_curves(run_dir: Path) -> list[Curve]:
 def merge(curves: Sequence[Curve], by: str | None = None) -> list[Curve]:
     """Runs whose configurations differ in seed alone, each group as one curve with all their seeds, at shared steps.
 
-    Groups of one experiment and environment are labelled by the fields in which they differ.
+    Groups of one experiment are labelled by the fields in which those of some environment differ, the same on all.
 
     Args:
       curves: of single runs.
@@ -110,11 +118,16 @@ def merge(curves: Sequence[Curve], by: str | None = None) -> list[Curve]:
     for curve in curves:
         groups.setdefault((curve.label, curve.env, identity(curve)), []).append(curve)
     merged = []
-    for (label, env, _), members in groups.items():
-        rivals = [m for (other, place, _), group in groups.items() if (other, place) == (label, env) for m in group]
-        differing = [by] if by else _differing(rivals)
-        shown = ", ".join(f"{name} {members[0].setting.get(name)}" for name in differing)
-        merged.append(_joined(members, f"{label}, {shown}" if shown and len(rivals) > len(members) else label))
+    for (label, _, _), members in groups.items():
+        rivals: dict[str, list[Curve]] = {}
+        for (other, place, _), group in groups.items():
+            if other == label:
+                rivals.setdefault(place, []).extend(group)
+        several = sum(other == label for other, _, _ in groups) > len(rivals)  # on some environment
+        differing = {name for curves in rivals.values() for name in _differing(curves)} if several else set()
+        names = [by] if by and several else sorted(differing)
+        shown = ", ".join(f"{name} {members[0].setting.get(name)}" for name in names)
+        merged.append(_joined(members, f"{label}, {shown}" if shown else label))
     return merged
 
 
@@ -135,10 +148,18 @@ def _joined(members: Sequence[Curve], label: str) -> Curve:
         warn(f"{label}: seeds {', '.join(map(str, twice))} are counted more than once")
     shared = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in members)))
     require(bool(shared), "run_dirs", label, "runs of one setting with evaluations at the same steps")
-    columns = [curve.returns[np.isin(curve.steps, shared)] for curve in members]
-    seeds = tuple(seed for curve in members for seed in curve.seeds)
-    first = members[0]
-    return Curve(label, first.env, np.array(shared), np.concatenate(columns, axis=1), first.setting, seeds)
+    rows = [np.isin(curve.steps, shared) for curve in members]
+    columns = [curve.returns[kept] for curve, kept in zip(members, rows, strict=True)]
+    timed = [curve.seconds[kept] for curve, kept in zip(members, rows, strict=True) if len(curve.seconds)]
+    return dataclasses.replace(
+        members[0],
+        label=label,
+        steps=np.array(shared),
+        returns=np.concatenate(columns, axis=1),
+        seeds=tuple(seed for curve in members for seed in curve.seeds),
+        seconds=np.mean(timed, axis=0) if len(timed) == len(members) else np.zeros(0),
+        runs=tuple(run for curve in members for run in curve.runs),
+    )
 
 
 def plot_curves(curves: Sequence[Curve], path: Path) -> None:

@@ -73,15 +73,20 @@ def programs(build: Build[ConfigT], config: ConfigT) -> list[ConfigT]:
     Raises:
       InputError: for what `build` refuses.
     """
+    if not config.population:
+        return [config]
     groups: list[tuple[Training, tuple[Any, ...], list[Member]]] = []
-    for member, training in zip(config.all_members, _built(build, config), strict=True):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)  # each run says them when it begins
+        trainings = _built(build, config)
+    for member, training in zip(config.all_members, trainings, strict=True):
         for one, driven, members in groups:
             if driven == _driven(member) and not differences(one, training):
                 members.append(member)
                 break
         else:
             groups.append((training, _driven(member), [member]))
-    return [config.with_population(tuple(members)) for *_, members in groups] if config.population else [config]
+    return [config.with_population(tuple(members)) for *_, members in groups]
 
 
 class Renumbering:

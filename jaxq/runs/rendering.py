@@ -1,5 +1,10 @@
 """Pictures of environments: RGB images [H, W, 3] uint8 of a state and TimeStep, for every backend that has them."""
 
+import ctypes
+import ctypes.util
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -7,14 +12,17 @@ import numpy as np
 
 from jaxq.envs.base import Batched, Environment
 from jaxq.envs.brax_backend import BraxEnvironment
-from jaxq.envs.envpool_backend import EnvPoolEnvironment
+from jaxq.envs.envpool_backend import EnvPoolEnvironment, family
 from jaxq.envs.frame_stack import FrameStack
 from jaxq.envs.stock import WithStock
-from jaxq.errors import InputError
+from jaxq.errors import InputError, require
+from jaxq.runs.raycast import RayCaster
 from jaxq.types import PyTree, TimeStep
 
 Renderer = Callable[[PyTree, TimeStep], np.ndarray]
 
+GRAPHICS = ("EGL", "OSMesa")  # libraries that draw without a screen, the better one first
+HEIGHT, WIDTH = 240, 320  # of pictures of MuJoCo's models
 MINATAR_SCALE = 32
 # One colour a plane; where planes overlap, the later one is seen.
 PLANE_COLOURS = np.array(
@@ -40,6 +48,9 @@ def renderer_for(environment: Environment) -> tuple[Renderer, float]:
     if isinstance(inner, EnvPoolEnvironment):
         return _envpool(inner), 15.0 if isinstance(environment, FrameStack) else 50.0
     if isinstance(inner, Batched):
+        own = getattr(inner.single, "environment", inner.single)
+        if callable(getattr(own, "picture", None)):
+            return _pictured(own), 15.0
         if inner.name.endswith("-MinAtar"):
             return _minatar, 15.0
         if isinstance(inner.single, BraxEnvironment):
@@ -47,7 +58,28 @@ def renderer_for(environment: Environment) -> tuple[Renderer, float]:
         task = inner.name.partition("/")[2]
         if task in CLASSIC:
             return _classic(CLASSIC[task]), 30.0
-    raise InputError(f"env is {environment.name!r}, of which no pictures can be made")
+    own = environment.name.startswith("own/")
+    hint = ": give it picture(state), an RGB image [H, W, 3] of bytes" if own else ""
+    raise InputError(f"env is {environment.name!r}, of which no pictures can be made{hint}")
+
+
+def _pictured(own: Any) -> Renderer:
+    """By an environment's own `picture(state)`."""
+    import jax
+
+    def draw(state: PyTree, timestep: TimeStep) -> np.ndarray:
+        del timestep
+        picture = np.asarray(own.picture(jax.tree.map(lambda leaf: np.asarray(leaf)[0], _own_state(state))))
+        good = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+        require(good, "picture", f"{picture.dtype} of shape {picture.shape}", "an image [H, W, 3] of uint8")
+        return picture
+
+    return draw
+
+
+def _own_state(state: PyTree) -> PyTree:
+    """An environment's own state in that of its batch."""
+    return (state.episode if hasattr(state, "episode") else state).inner
 
 
 def _minatar(state: PyTree, timestep: TimeStep) -> np.ndarray:
@@ -58,7 +90,34 @@ def _minatar(state: PyTree, timestep: TimeStep) -> np.ndarray:
     return picture.repeat(MINATAR_SCALE, 0).repeat(MINATAR_SCALE, 1)
 
 
+def graphics() -> str | None:
+    """Which library of `GRAPHICS` this machine has, as MuJoCo will find it from now on; None for none."""
+    found = next((name for name in GRAPHICS if ctypes.util.find_library(name)), None)
+    # MuJoCo looks for this when it is first imported, which a Brax or Playground environment does.
+    os.environ.setdefault("MUJOCO_GL", found.lower() if found else "disable")
+    return found
+
+
+# A pool of MuJoCo's looks for a graphics library that is already loaded, and ends the process where it finds none.
+_LOAD = "import ctypes, ctypes.util; ctypes.CDLL(ctypes.util.find_library({library!r}), mode=ctypes.RTLD_GLOBAL)"
+_PROBE = (
+    _LOAD + "; import envpool; pool = envpool.make({task!r}, env_type='gymnasium', num_envs=1, render_mode='rgb_array')"
+    "; pool.reset(); pool.render()"
+)
+
+
 def _envpool(environment: EnvPoolEnvironment) -> Renderer:
+    task = environment.name.partition("/")[2]
+    if family(task).startswith("mujoco"):
+        library = graphics()
+        probe = [sys.executable, "-c", _PROBE.format(library=library, task=task)]
+        if library is None or subprocess.run(probe, capture_output=True, check=False, close_fds=False).returncode:
+            raise InputError(
+                f"env is {environment.name!r}, whose pictures need EGL or OSMesa (Debian: libegl1 with "
+                "libgl1-mesa-dri, or libosmesa6); the robots of brax/ and playground/ are drawn without either"
+            )
+        ctypes.CDLL(ctypes.util.find_library(library), mode=ctypes.RTLD_GLOBAL)
+
     def draw(state: PyTree, timestep: TimeStep) -> np.ndarray:
         del state, timestep
         return np.asarray(environment.pool.render())[0]
@@ -67,24 +126,46 @@ def _envpool(environment: EnvPoolEnvironment) -> Renderer:
 
 
 def _mujoco(environment: Batched) -> Renderer:
+    """Pictures by MuJoCo's own renderer, or by casting rays where it has no graphics library."""
     import jax
     import mujoco
 
     inner = environment.single.environment  # type: ignore[attr-defined]
     model = inner.mj_model if hasattr(inner, "mj_model") else inner.sys.mj_model
     data = mujoco.MjData(model)
-    try:
-        renderer = mujoco.Renderer(model, 240, 320)
-    except Exception as error:  # the graphics libraries fail each in their own way
-        raise InputError(f"rendering {environment.name} needs EGL or OSMesa (MUJOCO_GL=osmesa): {error}") from None
-    camera: Any = "track" if any(model.cam(i).name == "track" for i in range(model.ncam)) else -1
-    camera = 0 if camera == -1 and model.ncam else camera
+    camera = next((i for i in range(model.ncam) if model.cam(i).name == "track"), 0 if model.ncam else -1)
+    show = drawer(model, data, camera)
 
     def draw(state: PyTree, timestep: TimeStep) -> np.ndarray:
         del timestep
         physics = jax.tree.map(lambda leaf: np.asarray(leaf[0]), _physics(state.inner))
         data.qpos[:], data.qvel[:] = physics
         mujoco.mj_forward(model, data)
+        return show()
+
+    return draw
+
+
+def drawer(model: Any, data: Any, camera: int) -> Callable[[], np.ndarray]:
+    """What draws a `mujoco.MjModel` with its `MjData`, as they are when it is called, by the best renderer there is.
+
+    Args:
+      model, data: MuJoCo's.
+      camera: its number; -1 for the free camera.
+    """
+    import mujoco
+    from mujoco import gl_context
+
+    # Imported before `graphics` had its say, MuJoCo would take a library that draws on screens, and fall without one.
+    chosen = getattr(getattr(gl_context, "GLContext", None), "__module__", "")
+    try:
+        if not chosen.endswith(tuple(name.lower() for name in GRAPHICS)):
+            raise RuntimeError("no library that draws without a screen")
+        renderer = mujoco.Renderer(model, HEIGHT, WIDTH)
+    except Exception:  # graphics libraries fail each in their own way
+        return RayCaster(model, data, camera, HEIGHT, WIDTH).draw
+
+    def draw() -> np.ndarray:
         renderer.update_scene(data, camera=camera)
         return renderer.render()
 

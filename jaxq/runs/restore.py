@@ -1,44 +1,19 @@
 """Runs read back: the experiment that a run directory keeps, and one of its trained agents."""
 
-import importlib.util
 import sys
 import warnings
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax
 
-import jaxq
 from jaxq.configs import Run
 from jaxq.errors import InputError, InputWarning, require
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.runs.directory import from_json, load_config
 from jaxq.runs.population import member_keys
+from jaxq.runs.scripts import load_script, scripts
 from jaxq.training import Training
-
-
-def load_script(script: Path, name: str) -> ModuleType:
-    """The module of an experiment's file."""
-    spec = importlib.util.spec_from_file_location(name, script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-def experiments_directory() -> Path:
-    """Where the scripts are: beside the package in a checkout, or in the working directory.
-
-    Raises:
-      InputError: if they are in neither place.
-    """
-    for path in (Path(jaxq.__file__).parent.parent / "experiments", Path("experiments")):
-        if path.is_dir():
-            return path
-    raise InputError("experiments is not a directory beside the package or here; give one with --directory")
 
 
 def load_experiment(run_dir: Path, run_code: bool = True) -> tuple[Any, Any]:
@@ -62,7 +37,7 @@ def load_experiment(run_dir: Path, run_code: bool = True) -> tuple[Any, Any]:
         require(
             run_code, "run_dir", str(run_dir), f"a run of an installed script: its own {script} may not be executed"
         )
-        print(f"{script} is not the installed {experiment}: it is about to be executed", file=sys.stderr)
+        print(f"{script} is not an installed script: it is about to be executed", file=sys.stderr)
         installed = script
     module: Any = load_script(installed, "jaxq_run_experiment")
     return module, from_json(module.Config, values)
@@ -70,10 +45,9 @@ def load_experiment(run_dir: Path, run_code: bool = True) -> tuple[Any, Any]:
 
 def _installed(experiment: str | None) -> Path | None:
     try:
-        found = list(experiments_directory().rglob(f"{experiment}.py"))
+        return scripts().get(experiment or "")
     except InputError:
         return None
-    return found[0] if found else None
 
 
 def restore_member(run_dir: Path, member: int, *, run_code: bool = True) -> tuple[Run, Training, Any]:

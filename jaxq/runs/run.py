@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 import jax
 
-from jaxq import envs
+from jaxq import envs, platforms
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
-from jaxq.runs.devices import device_of, spread, state_shape, use_device
+from jaxq.runs.devices import spread, state_shape, use_device
 from jaxq.runs.directory import going_on, load_config, provenance, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, require_agreement
 from jaxq.runs.interruption import Interruption
@@ -81,6 +81,8 @@ def _run(
     experiment = script.stem
     config = going_on(config, experiment)
     use_device(config.device)
+    if config.resume and config.run_dir:
+        config = dataclasses.replace(config, resumption=load_config(config.run_dir).get("resumption", 0) + 1)
     _require_population(config)
     assembly = spread(assemble(build, config), config)
     training = assembly.training
@@ -92,7 +94,7 @@ def _run(
     require_tracker(config.track)
     if config.init_from is not None and not config.resume:
         learned_by(config.init_from, shape.agent)
-    parts, device = parts_of(training, shape), device_of(config)
+    parts, device = parts_of(training, shape), platforms.device()
     free = free_bytes(device)
     require_memory(config, parts, free)
     if not config.resume:
@@ -106,7 +108,7 @@ def _run(
                 # Last, because it is what makes the directory one that holds a run.
                 write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
             elif writes:
-                _note_extension(path, config)
+                _note_resumption(path, config)
         session = Session(config, script, assembly, plan, directory, shape, renumbering, told, watch and watch(config))
         with contextlib.closing(session):
             session.display.say(f"memory  {described(parts, device, free)}")
@@ -128,13 +130,13 @@ def _require_population(config: Run) -> None:
         require(differing, "controller", config.controller, "left out: members differ in no number")
 
 
-def _note_extension(path: Path, config: Run) -> None:
+def _note_resumption(path: Path, config: Run) -> None:
     """A run made longer is so from now on; for how many steps it was cut into chunks at first is kept."""
     saved = load_config(path)
-    if config.total_steps > saved["total_steps"]:
-        if not (path / PLAN).exists():
-            write_json(path / PLAN, {"total_steps": saved["total_steps"]})
-        write_json(path / "config.json", {**saved, "total_steps": config.total_steps})
+    if config.total_steps > saved["total_steps"] and not (path / PLAN).exists():
+        write_json(path / PLAN, {"total_steps": saved["total_steps"]})
+    now = {"total_steps": config.total_steps, "resumption": config.resumption}
+    write_json(path / "config.json", {**saved, **now})
 
 
 def _disk_is_full(error: BaseException) -> bool:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxq import platforms
 from jaxq.configs import Member, Run
 from jaxq.errors import DivergedError, require, warn
 from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
-from jaxq.runs.devices import device_of
 from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
 from jaxq.runs.hosts import Follower, agreed, any_of, first, is_first, noticing_lost_hosts
@@ -28,6 +27,7 @@ from jaxq.runs.population import Assembly, Renumbering, member_keys
 from jaxq.runs.profile import EVALUATION_SECONDS, Profiler, Report, alone, with_names_kept
 from jaxq.runs.profile import FOLDER as PROFILE
 from jaxq.runs.programs import Programs, compiled, turn_program
+from jaxq.runs.scripts import command_of
 from jaxq.runs.sinks import Sink, open_sinks
 from jaxq.training import ChunkState, Plan, TrainState
 from jaxq.training.controllers import Turn
@@ -89,7 +89,7 @@ class Session:
     ):
         self.config, self.assembly, self.plan = config, assembly, plan
         self.training = assembly.training
-        self.script = Path(os.path.relpath(script)) if script.is_relative_to(Path.cwd()) else script
+        self.script = script
         self.experiment = script.stem
         self.directory, self.state_shape, self.told = directory, state_shape, told
         self.display = Display(f"{script.stem} {config.env}", plan.total_steps, quiet=not is_first())
@@ -151,7 +151,7 @@ class Session:
             sink.close()
         self.display.say(
             f"stopped by {self.told.name} before anything new was learned; the same command goes on: "
-            f"python {self.script} --run-dir {self.directory.path} --resume"
+            f"{command_of(self.script)} --run-dir {self.directory.path} --resume"
         )
 
     def _start(self, programs: Programs) -> Progress:
@@ -227,8 +227,8 @@ class Session:
             self.display.stop()
             by = f" by {self.told.name}" if self.told else ""
             self.display.say(
-                f"stopped{by} at step {self._step(now):,}, checkpoint written; "
-                f"the same command goes on: python {self.script} --run-dir {self.directory.path} --resume"
+                f"stopped{by} at step {self._step(now):,}, checkpoint written; the same command goes on: "
+                f"{command_of(self.script)} --run-dir {self.directory.path} --resume"
             )
             raise SystemExit(0)
 
@@ -429,7 +429,7 @@ class Session:
         counted = [score for score, step in zip(returns, self.diverged, strict=True) if step is None]
         finite = None not in counted
         speed = self._steps_per_second()
-        device = device_of(self.config)
+        device = platforms.device()
         summary = {
             "agent": self.experiment,
             "env": self.config.env,

@@ -1,7 +1,6 @@
 """Films of trained policies: `jaxq video`."""
 
 import importlib.util
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from jaxq import envs
 from jaxq.errors import InputError, require
-from jaxq.runs.rendering import renderer_for
+from jaxq.runs.rendering import graphics, renderer_for
 from jaxq.runs.restore import restore_member
 from jaxq.training import Training
 
@@ -35,8 +34,7 @@ def record(
     Raises:
       InputError: if the run cannot be restored, or its environment not be drawn.
     """
-    # MuJoCo looks for this when it is first imported, which a Brax or Playground environment does.
-    os.environ.setdefault("MUJOCO_GL", "egl")
+    graphics()
     require(max_steps >= 1, "max_steps", max_steps, "at least 1")
     out = out or run_dir / ("video.mp4" if importlib.util.find_spec("imageio_ffmpeg") else "video.gif")
     require(out.suffix in (".mp4", ".gif"), "out", str(out), "a name ending in .mp4 or .gif")

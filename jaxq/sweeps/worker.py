@@ -21,7 +21,7 @@ from jaxq.errors import DivergedError, InputError, InputWarning, require
 from jaxq.runs.command_line import obeying, parse
 from jaxq.runs.directory import from_json, load_config, read_metrics, to_json
 from jaxq.runs.fields import fields_by_member
-from jaxq.runs.restore import load_script
+from jaxq.runs.scripts import load_script
 from jaxq.runs.several import train
 from jaxq.sweeps.plans import Plan
 from jaxq.sweeps.space import Space, ends, grid, read_space

@@ -69,8 +69,10 @@ class PopulationBased:
     """Population-based training (Jaderberg et al., Population Based Training of Neural Networks, 2017, section 4.1.1).
 
     Truncation: each of the worst share of the members is replaced by a copy of one of the best share, drawn uniformly,
-    whose numbers are each multiplied or divided by `factor`, a coin deciding (the paper's 1.2 and 0.8). Whole numbers
-    are rounded; a number whose new value is not allowed, such as a discount above 1, stays as it is.
+    whose numbers are each multiplied or divided by `factor`, a coin deciding. The paper multiplies by 1.2 or 0.8, after
+    which numbers drift down; here both ways are as far. Whole numbers are rounded; a number whose new value is not
+    allowed, such as a discount above 1, stays as it is. A replay is copied with its agent, which the paper's agents do
+    not have.
 
     Attributes:
       fraction: the share, 0.2 in the paper; at most half, so that nobody is both.

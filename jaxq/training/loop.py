@@ -210,7 +210,9 @@ class Loop:
             agent = with_numbers(self, numbers).agent
             return agent.init(key), agent.init_memory(self.envs_per_member)
 
-        agent, memory = jax.vmap(member)(_streams(keys, "agent"), numbers)
+        # Heavy not for its products: orthogonal kernels of several members at once are batches of LAPACK's, which wait
+        # for threads of the pool that they run in, and two of them on two cores for ever.
+        agent, memory = over_lanes(member, self.num_members, heavy=True)(_streams(keys, "agent"), numbers)
         return TrainState(
             agent=agent,
             memory=memory,
@@ -301,7 +303,7 @@ class Loop:
     @property
     def environment_axes(self) -> PyTree:
         """Where environments are in each leaf of a member's replay; None where in none."""
-        return ()
+        return None
 
     @property
     def batch_size(self) -> int:

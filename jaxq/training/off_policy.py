@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.base import Agent
+from jaxq.agents.base import Agent, example_action
 from jaxq.errors import require
 from jaxq.lanes import by_lane, flat, over_lanes
 from jaxq.meshes import over_data
@@ -51,6 +51,9 @@ class OffPolicy(Loop):
             self.warmup_steps,
             f"at most the replay's capacity of {self.replay.capacity}",
         )
+        samples = self.warmup_steps + self.collect_steps * self.envs_per_member
+        allowed = f"at most {samples}, the samples that there are before the first update"
+        require(self.updates <= samples, "updates", self.updates, allowed)
 
     @property
     def updates_per_step(self) -> float:
@@ -66,7 +69,7 @@ class OffPolicy(Loop):
         """See `Training.init`."""
         numbers = numbers or {}
         state = self._init(keys, numbers)
-        action = self.environment.action_spec.sample(jax.random.key(0), self.environment.num_envs)
+        action = example_action(self.environment.action_spec, self.environment.num_envs)
         timestep, action = by_lane((state.timestep, action), self.num_members)
         record = jax.eval_shape(over_lanes(self.agent.act, self.num_members), state.agent, state.memory, timestep, keys)
         record = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), record[2])
@@ -153,7 +156,7 @@ class OffPolicy(Loop):
             env=env,
             timestep=following,
             replay=replay,
-            statistics=state.statistics.observe(state.timestep, following),
+            statistics=state.statistics.observe(state.timestep, following, self.environment.over(env, following)),
         )
 
     def _update(self, learner: tuple[PyTree, PyTree], keys: Any) -> tuple[tuple[PyTree, PyTree], Metrics]:

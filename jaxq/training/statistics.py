@@ -12,7 +12,7 @@ class EpisodeStatistics(struct.PyTreeNode):
     """Running episodes of a flat batch, and sums over those that ended since the last report.
 
     Attributes:
-      current_return: [N * E] rewards so far of the running episode.
+      current_return: [N * E] rewards so far of the running episode, which is a whole one: of a game, and not of a life.
       current_length: [N * E] its steps so far.
       finished_return, finished_length, finished: [N * E] sums over ended episodes, and their number; those that were
         broken off count with what they came to.
@@ -31,18 +31,17 @@ class EpisodeStatistics(struct.PyTreeNode):
         """Nothing seen yet."""
         return cls(*(jnp.zeros(batch, jnp.float32) for _ in range(6)))
 
-    def observe(self, timestep: TimeStep, following: TimeStep) -> "EpisodeStatistics":
-        """Take in one step of every environment, from one TimeStep to the next."""
+    def observe(self, timestep: TimeStep, following: TimeStep, over: jax.Array) -> "EpisodeStatistics":
+        """Take in one step of every environment, from one TimeStep to the next; `over` is as of `Environment.over`."""
         lost = broken_off(timestep, following)
-        going_on = 1.0 - following.first
-        current_return = self.current_return * going_on + following.total_reward
-        current_length = (self.current_length + 1.0) * going_on
-        ended = (following.last | (lost & (self.current_length > 0))).astype(jnp.float32)
+        current_return = self.current_return + following.total_reward  # of a first none
+        current_length = self.current_length + ~following.first
+        ended = (over | (lost & (current_length > 0))).astype(jnp.float32)
         return EpisodeStatistics(
-            current_return,
-            current_length,
-            self.finished_return + ended * jnp.where(lost, self.current_return, current_return),
-            self.finished_length + ended * jnp.where(lost, self.current_length, current_length),
+            current_return * (1.0 - ended),
+            current_length * (1.0 - ended),
+            self.finished_return + ended * current_return,
+            self.finished_length + ended * current_length,
             self.finished + ended,
             self.non_finite + lost,
         )

@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxq import platforms
 from jaxq.envs.base import select
-from jaxq.lanes import by_axes
+from jaxq.lanes import by_axes, over_lanes
 from jaxq.training.controllers import NEW
 from jaxq.training.loop import TrainState, counted_streams
 from jaxq.training.numbers import with_numbers
@@ -26,7 +27,9 @@ def leaves_of_numbers(training: Any, keys: jax.Array, numbers: Mapping[str, Any]
       A tree as `(state.agent, state.replay)`, the path of the number that a leaf is, or an empty one; and the numbers
       that have an effect on the state but are no leaf of it.
     """
-    program, shape = jax.make_jaxpr(training.init, return_shape=True)(keys, dict(numbers))
+    # Where members begin side by side, a number that becomes a leaf stays the variable that it was.
+    with platforms.assume("gpu"):
+        program, shape = jax.make_jaxpr(training.init, return_shape=True)(keys, dict(numbers))
     named = {id(variable): path for variable, path in zip(program.jaxpr.invars[1:], sorted(numbers), strict=True)}
     found = jax.tree.unflatten(jax.tree.structure(shape), [named.get(id(leaf), "") for leaf in program.jaxpr.outvars])
     used = {named[id(v)] for equation in program.jaxpr.eqns for v in equation.invars if id(v) in named}
@@ -59,7 +62,8 @@ def turned(
         one = with_numbers(training, numbers).agent
         return one.init(key), one.init_memory(training.envs_per_member)
 
-    fresh = jax.vmap(begun)(counted_streams(state.key, "new agent", state.iteration), numbers)
+    begin = over_lanes(begun, training.num_members, heavy=True)
+    fresh = begin(counted_streams(state.key, "new agent", state.iteration), dict(numbers))
     agent, memory = select(new, fresh, (agent, memory))
     replay = _copied_replay(training, state.replay, taken, copied)
 

@@ -1,4 +1,4 @@
-"""Ensembles of Q-networks that learn one target together: the pair of DecQN, and REValueD.
+"""Ensembles of Q-networks that back up the mean of their targets: the pair of DecQN, and REValueD.
 
 Not those that follow one member for an episode, each with a target of its own: they are in `ensemble.py`.
 """
@@ -11,19 +11,28 @@ import jax.numpy as jnp
 from jaxq.agents.base import LearnerState
 from jaxq.agents.decompositions import MeanOfParts, chosen
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
-from jaxq.bellman import Scalar, huber
+from jaxq.bellman import Averages, Scalar, huber
 from jaxq.errors import require
 from jaxq.keys import streams
+from jaxq.networks import Mode
 from jaxq.types import Metrics, Outcome, PyTree, TimeStep, Transition
 
 
 @dataclasses.dataclass(frozen=True)
-class CommonTargetQLearning(QLearning):
-    """M networks that all learn the mean of their own backups, and act on the largest of their values.
+class MeanTargetQLearning(QLearning):
+    """M networks that all back up the mean of their targets, and act on the largest of their values.
 
-    The pair of critics of DecQN (Seyde et al., Solving Continuous Control via Q-Learning, 2023, their code). The
-    network is an `Ensemble`, whose predictions are [M, B, *parts, A, W]; the loss is the sum of the members'.
+    The pair of critics of DecQN (Seyde et al., Solving Continuous Control via Q-Learning, 2023, their code). Of the
+    next actions a double backup takes each member's own best, so that their targets may differ. The network is an
+    `Ensemble`, whose predictions are [M, B, *parts, A, W]; the loss is the sum of the members'.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        allowed = "one whose predictions can be averaged (Scalar, quantiles, probabilities over atoms)"
+        require(
+            isinstance(self.representation, Averages), "representation", type(self.representation).__name__, allowed
+        )
 
     def behaviour(self, values: jax.Array, key: jax.Array) -> jax.Array:
         """The values [E, ...] that exploration sees, of the members' [M, E, ...]."""
@@ -62,30 +71,37 @@ class CommonTargetQLearning(QLearning):
         predictions = self.predict(params, batch.observation, "learn", learn_key)
         choice = self.actions.choice(batch.action)
         taken = jax.vmap(lambda own: self.actions.taken(representation, own, choice))(predictions)  # [M, B, W]
-        losses = jax.vmap(representation.loss, (0, None))(taken, target)  # [M, B]
+        losses = jax.vmap(representation.loss)(taken, target)  # [M, B]
         losses = losses + self.penalty(target_params, batch, predictions, target, penalty_key)
         loss = jnp.sum(jnp.mean(batch.weight * losses, axis=1))
-        priority = jax.vmap(representation.priority, (0, None))(taken, target).mean(axis=0)
+        priority = jax.vmap(representation.priority)(taken, target).mean(axis=0)
         return loss, ({"loss": loss, "mean_q": jnp.mean(representation.value(taken))}, priority)
 
     def penalty(
         self, target_params: PyTree, batch: Transition, predictions: jax.Array, target: jax.Array, key: jax.Array
     ) -> jax.Array:
-        """What is added to the losses [M, B] of predictions [M, B, *parts, A, W]: nothing."""
+        """What is added to the losses [M, B] of predictions [M, B, *parts, A, W] for targets [M, B, T]: nothing."""
         del target_params, batch, predictions, target, key
         return jnp.float32(0.0)
 
     def backup(
         self, hyper: QLearningHyperparameters, params: PyTree, target_params: PyTree, outcome: Outcome, key: jax.Array
     ) -> jax.Array:
-        """See `QLearning.backup`: each member's own, averaged."""
+        """See `QLearning.backup`: for each member, [M, B, T]."""
         target_key, online_key, bonus_key = streams(key, "target", "next action", "bonus")
-        value, following = self.representation.value, outcome.next_observation
-        choice = self.actions.choice(outcome.action)
+        representation, following = self.representation, outcome.next_observation
+        assert isinstance(representation, Averages)
+        average, choice = representation.averaged, self.actions.choice(outcome.action)
 
-        def own(next_prediction: jax.Array, next_q_online: jax.Array, q_target: jax.Array) -> jax.Array:
+        def mean(observation: PyTree, mode: Mode, key: jax.Array) -> jax.Array:
+            return average(jnp.moveaxis(self.predict(target_params, observation, mode, key), 0, -2))
+
+        next_prediction = mean(following, "target", target_key)
+        q_target = representation.value(mean(outcome.observation, "act", bonus_key))
+
+        def own(next_q_online: jax.Array) -> jax.Array:
             return self.actions.backup(
-                self.representation,
+                representation,
                 hyper.operator,
                 outcome.reward,
                 outcome.discount,
@@ -95,16 +111,11 @@ class CommonTargetQLearning(QLearning):
                 choice,
             )
 
-        each = jax.vmap(own)(
-            self.predict(target_params, following, "target", target_key),
-            value(self.predict(params, following, "act", online_key)),
-            value(self.predict(target_params, outcome.observation, "act", bonus_key)),
-        )
-        return jnp.mean(each, axis=0)
+        return jax.vmap(own)(representation.value(self.predict(params, following, "act", online_key)))
 
 
 @dataclasses.dataclass(frozen=True)
-class REValueD(CommonTargetQLearning):
+class REValueD(MeanTargetQLearning):
     """An ensemble whose mean makes the target, with a regularization of the decomposition.
 
     Ireland and Montana, REValueD: Regularised Ensemble Value-Decomposition for Factorisable Markov Decision Processes,
@@ -113,8 +124,9 @@ class REValueD(CommonTargetQLearning):
 
     The regularization keeps a dimension's value from being moved by what the others explored: with
     `δ_i = y - Q_i(s, a_i)` and `w_i = 1 - exp(-|δ_i|)` it is `1/D Σ_i w_i huber(Q_i(s, a_i) - Q̄_i(s, a_i))`, Q̄ being
-    the mean of the target networks and w a constant. It is the paper's (section 4.2), and absent from the code that
-    the authors released. Losses are summed over the members, as in the paper; that code takes their mean.
+    the mean of the target networks and w a constant. The term and its weights are the paper's (section 4.2); that the
+    distance is Huber's, and that all members have one anchor, is how we read it, and the code that the authors released
+    has no such term to tell. Losses are summed over the members, as in the paper; that code takes their mean.
 
     Attributes:
       regularization: β, its weight; 0.5 in the paper.
@@ -131,44 +143,22 @@ class REValueD(CommonTargetQLearning):
         require(isinstance(self.actions, MeanOfParts), "actions", decomposition, "MeanOfParts, which it regularizes")
 
     def behaviour(self, values: jax.Array, key: jax.Array) -> jax.Array:
-        """See `CommonTargetQLearning.behaviour`: a random member's."""
+        """See `MeanTargetQLearning.behaviour`: a random member's."""
         envs = values.shape[1]
         return values[jax.random.randint(key, (envs,), 0, values.shape[0]), jnp.arange(envs)]
 
     def verdict(self, values: jax.Array) -> jax.Array:
-        """See `CommonTargetQLearning.verdict`: their mean."""
+        """See `MeanTargetQLearning.verdict`: their mean."""
         return jnp.mean(values, axis=0)
-
-    def backup(
-        self, hyper: QLearningHyperparameters, params: PyTree, target_params: PyTree, outcome: Outcome, key: jax.Array
-    ) -> jax.Array:
-        """See `QLearning.backup`: of the mean of the members."""
-        target_key, online_key, bonus_key = streams(key, "target", "next action", "bonus")
-        following = outcome.next_observation
-
-        def mean(params: PyTree, observation: PyTree, mode: str, key: jax.Array) -> jax.Array:
-            return jnp.mean(self.predict(params, observation, mode, key), axis=0)  # type: ignore[arg-type]
-
-        value = self.representation.value
-        return self.actions.backup(
-            self.representation,
-            hyper.operator,
-            outcome.reward,
-            outcome.discount,
-            mean(target_params, following, "target", target_key),
-            value(mean(params, following, "act", online_key)),
-            value(mean(target_params, outcome.observation, "act", bonus_key)),
-            self.actions.choice(outcome.action),
-        )
 
     def penalty(
         self, target_params: PyTree, batch: Transition, predictions: jax.Array, target: jax.Array, key: jax.Array
     ) -> jax.Array:
-        """See `CommonTargetQLearning.penalty`: the regularization, [M, B]."""
+        """See `MeanTargetQLearning.penalty`: the regularization, [M, B]."""
         choice = self.actions.choice(batch.action)
         value = self.representation.value
         parts = value(chosen(predictions, choice))  # [M, B, D]
         anchors = jnp.mean(self.predict(target_params, batch.observation, "target", key), axis=0)
         anchor = jax.lax.stop_gradient(value(chosen(anchors, choice)))  # [B, D]
-        weight = jax.lax.stop_gradient(1.0 - jnp.exp(-jnp.abs(value(target)[:, None] - parts)))
+        weight = jax.lax.stop_gradient(1.0 - jnp.exp(-jnp.abs(value(target)[..., None] - parts)))
         return self.regularization * jnp.mean(weight * huber(parts - anchor, 1.0), axis=-1)

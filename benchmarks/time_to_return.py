@@ -1,0 +1,185 @@
+"""Wall-clock from starting a program to a return: jaxq and its baselines, in turn on one machine.
+
+    python -m benchmarks.time_to_return [--only halfcheetah] [--seeds 3] [--sbx-python sbx/bin/python]
+
+Every contender is a program of its own that trains and tests its agent now and then; importing, compiling and testing
+count. It is ended when a test reaches the return, or after `--longest` minutes. Each seed's contenders run one after
+the other. Writes benchmarks/results/time_to_return.json, from which `python -m benchmarks.report` makes the table.
+"""
+
+import argparse
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxq.runs.directory import provenance, read_metrics, write_json
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results" / "time_to_return.json"
+
+Test = tuple[float, int, float]  # seconds since the start, environment steps, mean return
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """One program.
+
+    Attributes:
+      name: in the table.
+      command: without the seed.
+      kind: `script` of ours, whose tests are read from its metrics, or `printed`, a line of JSON for each test.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    kind: str = "script"
+
+    @property
+    def shown(self) -> str:
+        """The command as a reader would type it."""
+        return " ".join(["python", *self.command])
+
+    def tests(self, seed: int, longest: float) -> Iterator[Test]:
+        """Start the program and yield its tests as they come, until it ends or `longest` seconds are over."""
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            run_dir = Path(directory) / "run"
+            own = ["--run-dir", str(run_dir), "--checkpoint-minutes", "inf"] if self.kind == "script" else []
+            command = [sys.executable, *self.command, "--seed", str(seed), *own]
+            if self.kind == "printed":
+                command = [*self.command, "--seed", str(seed)]
+            output = Path(directory) / "output"
+            with output.open("w") as file:
+                process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+            try:
+                seen = 0
+                while True:
+                    alive = process.poll() is None
+                    lines = _script_tests(run_dir) if self.kind == "script" else _printed_tests(output)
+                    for step, value in lines[seen:]:
+                        yield time.monotonic() - begun, step, value
+                    seen = len(lines)
+                    if not alive:
+                        if process.returncode:
+                            raise SystemExit(f"{self.name} stopped: {output.read_text()[-2000:]}")
+                        return
+                    if time.monotonic() - begun > longest:
+                        return
+                    time.sleep(0.2)
+            finally:
+                process.kill()
+                process.wait()
+
+
+def _script_tests(run_dir: Path) -> list[tuple[int, float]]:
+    lines = [line for line in read_metrics(run_dir) if line["eval_return"][0] is not None]
+    return [(line["step"], float(np.mean(line["eval_return"]))) for line in lines]
+
+
+def _printed_tests(output: Path) -> list[tuple[int, float]]:
+    whole = output.read_text().rpartition("\n")[0].splitlines()
+    tests = [json.loads(line) for line in whole if line.startswith('{"step"')]
+    return [(test["step"], test["return"]) for test in tests]
+
+
+# Five episodes every 5,000 steps, as all contenders are tested.
+TESTED = ("--eval-episodes", "5")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A return to be reached on a task.
+
+    Attributes:
+      title: in the table.
+      target: the mean return of a test.
+      contenders: the first is the one that ratios are of.
+    """
+
+    title: str
+    target: float
+    contenders: tuple[Contender, ...]
+
+
+def settings(sbx_python: str | None) -> dict[str, Setting]:
+    """All settings; without a Python for it Stable-Baselines-Jax is left out."""
+
+    def ours(script: str, env: str, *flags: str) -> Contender:
+        return Contender(f"jaxq {script}", (f"experiments/continuous/{script}.py", "--env", env, *TESTED, *flags))
+
+    def sbx(agent: str) -> Contender:
+        script = str(Path("benchmarks") / "sbx_returns.py")
+        return Contender(f"sbx {agent}", (sbx_python or "sbx/bin/python", script, "--agent", agent), "printed")
+
+    def brax(agent: str) -> Contender:
+        return Contender(
+            f"brax {agent}", (sys.executable, "-m", "benchmarks.brax_returns", "--agent", agent), "printed"
+        )
+
+    baselines = (sbx("SAC"), sbx("TD3"), sbx("CrossQ")) if sbx_python else ()
+    steps = ("--total-steps", "1000000", "--num-evaluations", "200")
+    return {
+        "halfcheetah": Setting(
+            "HalfCheetah-v4 (EnvPool, and Gymnasium for the baselines), 4,000",
+            4_000.0,
+            (ours("sac", "envpool/HalfCheetah-v4", *steps), *baselines),
+        ),
+        "cheetahrun": Setting(
+            "CheetahRun (MuJoCo Playground), 600", 600.0, (ours("sac", "playground/CheetahRun", *steps),)
+        ),
+        "brax-halfcheetah": Setting(
+            "halfcheetah (Brax), 2,000",
+            2_000.0,
+            (ours("sac", "brax/halfcheetah", *steps), brax("sac"), brax("ppo")),
+        ),
+    }
+
+
+def main() -> None:
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=list(settings(None)), action="append", help="may be given again")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--longest", type=float, default=30.0, help="minutes")
+    parser.add_argument("--sbx-python", help="the Python of a virtual environment with sbx-rl and gymnasium[mujoco]")
+    args = parser.parse_args()
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    chosen = settings(args.sbx_python)
+    for name in args.only or chosen:
+        setting = chosen[name]
+        runs: list[dict[str, Any]] = []
+        for seed in range(args.seeds):
+            for contender in setting.contenders:
+                tests: list[Test] = []
+                for test in contender.tests(seed, 60 * args.longest):
+                    tests.append(test)
+                    if test[2] >= setting.target:
+                        break
+                reached = tests[-1][0] if tests and tests[-1][2] >= setting.target else None
+                curve = [[round(seconds, 1), step, round(value, 1)] for seconds, step, value in tests]
+                runs.append(
+                    {
+                        "contender": contender.name,
+                        "command": contender.shown.replace(sys.executable, "python"),
+                        "seed": seed,
+                        "seconds": reached and round(reached, 1),
+                        "tests": curve,
+                    }
+                )
+                said = f"{reached:,.0f} s" if reached else f"not reached, {tests[-1][2]:,.0f} in the end"
+                print(f"{name:18} {contender.name:14} seed {seed}  {said}", flush=True)
+                results[name] = {"title": setting.title, "target": setting.target, "runs": runs}
+                results[name]["provenance"] = provenance()
+                write_json(RESULTS, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Problems of control with exact solutions, solved by the actor-critics whose updates or networks are their own."""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from test_actor_critic import GAIN, GAMMA, agent_of, exact_q, learned, quadratic_batch
+
+from jaxq.agents import (
+    EnergyFlowHyperparameters,
+    EnergyFlowLearning,
+    FixedTemperature,
+    GaussianNoise,
+    HardUpdate,
+    LinearSchedule,
+    ModelBasedActorCritic,
+    ModelBasedHyperparameters,
+    OptimisticActorCritic,
+    PolyakUpdate,
+    Smoothing,
+)
+from jaxq.bellman import Categorical, Pessimistic, Quantile, Scalar, Support, SymexpSupport, TwoHot
+from jaxq.envs import ArraySpec, Continuous
+from jaxq.networks import (
+    MLP,
+    ActionCritic,
+    AdditiveCoupling,
+    BroNet,
+    ConditionalFlow,
+    EnergyFlow,
+    Ensemble,
+    HyperCritic,
+    LatentCritic,
+    ModelBasedEncoder,
+    NormalizedLayers,
+    OptimisticPolicyNetwork,
+    SimBaNet,
+    SimBaV2Net,
+    UnitHead,
+    on_spheres,
+)
+from jaxq.types import Segment, TimeStep
+
+FALLING = LinearSchedule(3e-3, 1e-4, 2500.0)
+
+
+def timesteps(observation):
+    return TimeStep(observation, *(jnp.zeros(len(observation)),) * 4)
+
+
+def assert_near_riccati(agent, state, values):
+    """The agent's actions, and `values` [M, B] of states and actions, against the exact solution."""
+    x = jnp.asarray(np.random.default_rng(0).uniform(-0.9, 0.9, (200, 2)), jnp.float32)
+    action = np.asarray(agent.exploit(state, (), timesteps(x), jax.random.key(0))[0])
+    best = -np.asarray(x) @ GAIN.T
+    # What the policy's actions lose against the best ones, as a share of what doing nothing loses.
+    regret, idle = (exact_q(x, best) - exact_q(x, tried) for tried in (action, np.zeros_like(best)))
+    assert regret.mean() < 0.15 * idle.mean()
+    u = jnp.asarray(np.random.default_rng(1).uniform(-0.8, 0.8, (200, 1)), jnp.float32)
+    error = np.asarray(values(x, u).mean(axis=0)) - exact_q(x, u)
+    assert np.sqrt((error**2).mean()) < 0.25 * np.std(exact_q(x, u))
+
+
+SUPPORT = Support(-3.5, 0.5, 21)
+HEAD = functools.partial(UnitHead, hidden=1)
+SOLVERS = {
+    "bro": dict(
+        representation=Quantile(16),
+        layers=lambda mode: BroNet(32, 1),
+        kind=OptimisticActorCritic,
+        optimist=OptimisticPolicyNetwork(lambda mode: MLP((32,)), 1),
+        target_reduction=Pessimistic(0.0),
+        actor_reduction=Pessimistic(0.0),
+    ),
+    "simba": dict(critics=1, layers=lambda mode: SimBaNet(32, 1), actor_first=True),
+    # Their logits begin within ±1, and become sharp slowly.
+    "simba_v2": dict(
+        representation=Categorical(SUPPORT),
+        critic=Ensemble(lambda: ActionCritic(lambda mode: SimBaV2Net(32, 1), SUPPORT.size, make_head=HEAD), 1),
+        actor_first=True,
+        constraint=on_spheres,
+        rates=LinearSchedule(1e-2, 1e-4, 5000.0),
+    ),
+    "hyper_critic": dict(critic=Ensemble(lambda: HyperCritic(1, (16, 32), 1, 32), 2)),
+}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_linear_quadratic_problem_is_solved(name):
+    choices = dict(SOLVERS[name])
+    critic, rate = choices.pop("critic", None), choices.pop("rates", FALLING)
+    numbers = {"entropy": FixedTemperature(0.0), "target": PolyakUpdate(0.02), "discount": GAMMA}
+    rates = dict.fromkeys(("actor_learning_rate", "critic_learning_rate"), rate)
+    agent = agent_of(hyper={**numbers, **rates}, **choices)
+    agent = agent if critic is None else dataclasses.replace(agent, critic=critic)
+    state, _ = learned(agent, quadratic_batch, int(rate.steps))
+
+    def values(x, u):
+        return agent.representation.value(agent.critic.apply(state.critic.variables, x, u, "act"))
+
+    assert_near_riccati(agent, state, values)
+
+
+def test_learned_embeddings_solve_a_linear_quadratic_problem():
+    """MR.Q on segments of one step; values are in units of rewards, whose mean magnitude is given."""
+
+    class Told(ModelBasedActorCritic):
+        def init(self, key):
+            state = super().init(key)
+            return state.replace(seen=state.seen.replace(magnitude=jnp.float32(0.7)))
+
+    reward = TwoHot(SymexpSupport(-3.0, 3.0, 17))
+    agent = Told(
+        ModelBasedEncoder(reward.width, 32, 16, (32, 32)),
+        Ensemble(lambda: LatentCritic(1, 32), 2),
+        NormalizedLayers(1, (32, 32), nn.relu),
+        ArraySpec((2,)),
+        Continuous(1),
+        optimizer=optax.scale_by_adam(),
+        critic_optimizer=optax.scale_by_adam(),
+        hyper=ModelBasedHyperparameters(
+            encoder_learning_rate=LinearSchedule(1e-3, 1e-4, 5000.0),
+            learning_rate=LinearSchedule(3e-3, 1e-4, 5000.0),
+            target=HardUpdate(100),
+            exploration=GaussianNoise(0.0),
+            smoothing=Smoothing(0.0, 0.3),
+            discount=GAMMA,
+        ),
+        representation=Scalar(huber_threshold=1.0),
+        reward=reward,
+        horizon=1,
+        n_step=1,
+    )
+
+    def segments(key):
+        batch = quadratic_batch(key)
+        no = jnp.zeros((1, 256), bool)
+        return Segment(
+            observation=jnp.stack([batch.observation, batch.next_observation]),
+            action=batch.action[None],
+            reward=batch.rewards.T,
+            terminated=no,
+            truncated=no,
+            final=no,
+            weight=batch.weight,
+            index=batch.index,
+        )
+
+    state, _ = learned(agent, segments, 5000)
+
+    def values(x, u):
+        encoder = state.encoder.variables
+        latent = agent._embed(encoder, x)
+        return state.reward_scale * agent._values(encoder, state.critic.variables, latent, u)[..., 0]
+
+    assert_near_riccati(agent, state, values)
+
+
+def soft_values(alpha, points=401):
+    """x, Q(x, a) and V(x) on a grid: x' = clip(x + a / 4), reward -(x² + a² / 2), entropy at a price."""
+    x = np.linspace(-1, 1, points)
+    reward, following = -(x[:, None] ** 2) - 0.5 * x**2, np.clip(x[:, None] + 0.25 * x, -1, 1)
+    value = np.zeros(points)
+    for _ in range(100):
+        q = reward + GAMMA * np.interp(following, x, value)
+        value = alpha * np.log(np.trapezoid(np.exp(q / alpha), x, axis=1))
+    return x, q, value
+
+
+def test_an_energy_flow_solves_a_soft_control_problem():
+    """MEow's values of states and actions and its mode. Its family has no exact policy, and is near one inside."""
+    alpha = 0.1
+    flow = ConditionalFlow(1, lambda even: AdditiveCoupling(1, even, (32,), 0.0), 2, (32,), (-5.0, 0.5))
+    rate = LinearSchedule(1e-2, 1e-4, 5000.0)
+    hyper = EnergyFlowHyperparameters(temperature=alpha, discount=GAMMA, target=PolyakUpdate(0.02), learning_rate=rate)
+    network = EnergyFlow(flow, 2, (64,))
+    agent = EnergyFlowLearning(network, ArraySpec((2,)), Continuous(1), optax.scale_by_adam(), hyper)
+
+    def batch_of(key):
+        x, a = jnp.split(jax.random.uniform(key, (256, 2), minval=-1.0, maxval=1.0), 2, axis=1)
+        a = 0.8 * a
+        return quadratic_batch(key).replace(
+            observation=jnp.tile(x, (1, 2)),
+            action=a,
+            rewards=-(x**2) - 0.5 * a**2,
+            next_observation=jnp.tile(jnp.clip(x + 0.25 * a, -1.0, 1.0), (1, 2)),
+        )
+
+    state, _ = learned(agent, batch_of, 5000)
+    grid, q, value = soft_values(alpha)
+    x, a = np.random.default_rng(0).uniform(-0.9, 0.9, (2, 61)) * np.array([[1.0], [0.8]])
+    place = [np.argmin(np.abs(grid - each)) for each in x]
+    seen, actions = jnp.asarray(np.stack([x, x], axis=1), jnp.float32), jnp.asarray(a[:, None], jnp.float32)
+    found = agent.values(state.flow.variables, alpha, seen, actions)
+    exact = value[place], np.array([np.interp(action, grid, row) for action, row in zip(a, q[place], strict=True)])
+    for ours, theirs in zip(found, exact, strict=True):
+        assert np.sqrt(((ours.mean(axis=0) - theirs) ** 2).mean()) < 0.2 * theirs.std()
+    mass = np.exp((q[place] - value[place][:, None]) / alpha)
+    mean = np.trapezoid(mass * grid, grid, axis=1)
+    assert np.abs(mean).max() > 0.5
+    mode = agent.exploit(state, (), timesteps(seen), jax.random.key(0))[0][:, 0]
+    np.testing.assert_allclose(mode, mean, atol=0.2)

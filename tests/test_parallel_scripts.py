@@ -1,0 +1,100 @@
+"""What the scripts for thousands of environments put together: their schedules, and who sees what."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxq
+from jaxq.envs.base import zero_reward_timestep
+from jaxq.runs import parse, run
+
+FROM_REPLAY = ("--num-envs", "2", "--batch-size", "8", "--warmup-steps", "16", "--replay-capacity", "64")
+FROM_ROLLOUTS = ("--num-envs", "2", "--rollout-steps", "8", "--minibatches", "2")
+WIDTHS = ("--critic-widths", "8", "--actor-widths", "8")
+SMALL = {
+    "fast_td3": (*FROM_REPLAY, *WIDTHS),
+    "fast_sac": (*FROM_REPLAY, *WIDTHS),
+    "flash_sac": (*FROM_REPLAY, "--critic-width", "8", "--actor-width", "8"),
+    "reppo": (*FROM_ROLLOUTS, "--critic-width", "8", "--actor-width", "8"),
+    "brax_ppo": (*FROM_ROLLOUTS, "--policy-widths", "8", "--value-widths", "8"),
+    "ppo": (*FROM_ROLLOUTS, "--hidden-widths", "8"),
+}
+
+
+def small(name, *args, env="gymnax/Pendulum-v1"):
+    """The script, and the configuration of a small run of it."""
+    module = importlib.import_module(f"experiments.continuous.{name}")
+    flags = ("--env", env, "--eval-episodes", "1", "--total-steps", "416", *SMALL[name], *args)
+    return module, parse(module.Config, module.PRESETS, list(flags))
+
+
+def innermost(agent):
+    """What all that is around it is around."""
+    while hasattr(agent, "base"):
+        agent = agent.base
+    return agent
+
+
+def test_step_sizes_of_flash_sac_follow_the_updates_of_whom_they_are():
+    """Actor and temperature are updated half as often, and come half as far along the cosine."""
+    module, config = small("flash_sac", "--updates", "3")
+    hyper = innermost(module.build(config).agent).hyper
+    ends = 3 * (416 - 16) / 2
+    np.testing.assert_allclose([hyper.critic_learning_rate.at(n) for n in (0, ends)], [3e-4, 1.5e-4], rtol=1e-5)
+    for rate in (hyper.actor_learning_rate, hyper.entropy.learning_rate):
+        np.testing.assert_allclose([rate.at(n) for n in (0, ends)], [3e-4, 2.25e-4], rtol=1e-5)
+
+
+def test_a_step_size_of_fast_td3_that_falls_follows_a_cosine():
+    module, config = small("fast_td3", "--learning-rate", "3", "--learning-rate-final", "1", "--updates", "1")
+    hyper = innermost(module.build(config).agent).hyper
+    for rate in (hyper.actor_learning_rate, hyper.critic_learning_rate):
+        np.testing.assert_allclose([rate.at(n) for n in (50, 200)], [2.0 + np.cos(np.pi / 4), 1.0], rtol=1e-5)
+
+
+def test_the_temperature_of_fast_sac_decays():
+    """At its target entropy nothing moves it but PyTorch's decay of a hundredth of the step size."""
+    module, config = small("fast_sac", "--learning-rate", "0.1")
+    entropy = innermost(module.build(config).agent).hyper.entropy
+    before = entropy.init()
+    after = entropy.step(before, jnp.float32(entropy.target), jnp.int32(0))
+    np.testing.assert_allclose(after.log_temperature, (1 - 0.1 * 0.01) * np.log(0.001), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fast_td3", "fast_sac", "flash_sac", "reppo", "brax_ppo"])
+def test_critics_see_what_is_privileged_and_policies_do_not(name):
+    pytest.importorskip("envpool")
+    module, config = small(name, env="envpool/Go1JoystickFlatTerrain-v1")
+    agent = module.build(config).agent
+    state = jax.jit(agent.init)(jax.random.key(0))
+    inputs = {leaf.shape[-1] for leaf in jax.tree.leaves(state) if getattr(leaf, "ndim", 0) == 2}
+    assert {48, 123 + (0 if name == "brax_ppo" else 12)} <= inputs
+    assert not {171, 171 + 12} & inputs
+    seen = {"state": jax.random.normal(jax.random.key(1), (3, 48)), "privileged_state": jnp.ones((3, 123))}
+    exploit = jax.jit(lambda seen: agent.exploit(state, agent.init_memory(3), zero_reward_timestep(seen, 3),
+                                                 jax.random.key(2))[0])  # fmt: skip
+    action = exploit(seen)
+    np.testing.assert_array_equal(action, exploit({**seen, "privileged_state": jnp.full((3, 123), 7.0)}))
+    if name != "fast_sac":  # its policy begins at zero everywhere
+        assert (action != exploit({**seen, "state": seen["state"] + 1.0})).any()
+
+
+def test_a_saved_policy_normalizes_by_what_was_seen_in_training(tmp_path):
+    """The statistics are in the checkpoint, and no use of the policy moves them."""
+    module, config = small("ppo", "--num-evaluations", "1", "--run-dir", str(tmp_path / "run"))
+    run(module.build, config)
+    policy = jaxq.load(tmp_path / "run")
+    statistics = jax.tree.map(np.asarray, policy.state.statistics)
+    assert statistics.count > 400
+    assert (statistics.variance != 1.0).all()
+    observation = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    actions = [policy(observation) for _ in range(3)]
+    shown = np.clip((observation - statistics.mean) / np.sqrt(statistics.variance + 1e-8), -10.0, 10.0)
+    plain, state = innermost(policy.agent), policy.state.base.base
+    expected = plain.exploit(state, (), zero_reward_timestep(jnp.asarray(shown), 4), jax.random.key(0))[0]
+    for action in actions:
+        np.testing.assert_allclose(action, expected, rtol=1e-4, atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.asarray, policy.state.statistics), statistics)
