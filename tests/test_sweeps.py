@@ -314,6 +314,14 @@ def test_told_to_stop_a_sweep_saves_and_goes_on(tmp_path):
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
+    compiling = launch([*args, "--resume"])
+    for line in compiling.stdout:
+        if "compiling" in line:
+            break
+    compiling.send_signal(signal.SIGTERM)
+    assert compiling.wait(60) == 0
+    waiting = study_in(tmp_path).get_trials(states=(TrialState.WAITING,))
+    assert [trial.user_attrs["attempts"] for trial in waiting] == [1], "neither time it was lost"
     done = launch([*args, "--resume"])
     out, _ = done.communicate(timeout=300)
     assert done.returncode == 0, out
