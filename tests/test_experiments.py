@@ -18,10 +18,11 @@ from jaxq.runs.attention import draw_attention
 from jaxq.runs.catalog import catalog
 from jaxq.runs.command_line import flags_of
 from jaxq.runs.population import member_keys
+from jaxq.runs.scripts import scripts
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-FOLDERS = {p.stem: p.parent.name for p in (ROOT / "experiments").glob("*/*.py") if p.stem != "__init__"}
+FOLDERS = {name: path.parent.name for name, path in scripts().items()}
 SCRIPTS = sorted(FOLDERS)
 SMALL = {
     "num_seeds": 2, "num_envs": 2, "replay_capacity": 1000, "warmup_steps": 256, "batch_size": 8, "total_steps": 2000,

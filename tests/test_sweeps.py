@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from jaxq.errors import InputError  # noqa: E402
 from jaxq.runs import parse  # noqa: E402
 from jaxq.runs.directory import read_metrics  # noqa: E402
 from jaxq.sweeps.plans import default_storage  # noqa: E402
-from jaxq.sweeps.report import best_of, command_of, importance_of, plot_study, status_of  # noqa: E402
+from jaxq.sweeps.report import best_of, importance_of, plot_study, status_of, training_command  # noqa: E402
 from jaxq.sweeps.space import grid, read_space  # noqa: E402
 from jaxq.sweeps.studies import Worker, give_back, open_storage, open_study, superseded, take_over  # noqa: E402
 from jaxq.sweeps.worker import AllPruned, _Watch, results  # noqa: E402
@@ -232,7 +233,7 @@ def test_a_command_says_every_field_that_is_not_the_default():
         dqn.PRESETS,
         ["--env", "gymnax/CartPole-v1", "--hidden-widths", "8", "4", "--layer-norm", "--huber-threshold", "None"],
     )
-    words = command_of(Path("dqn.py"), default, vars(config)).split()
+    words = training_command(Path("dqn.py"), default, vars(config)).split()
     assert words[:2] == ["python", "dqn.py"]
     assert parse(dqn.Config, dqn.PRESETS, words[2:]) == config
 
@@ -313,6 +314,14 @@ def test_told_to_stop_a_sweep_saves_and_goes_on(tmp_path):
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
+    compiling = launch([*args, "--resume"])
+    for line in compiling.stdout:
+        if "compiling" in line:
+            break
+    compiling.send_signal(signal.SIGTERM)
+    assert compiling.wait(60) == 0
+    waiting = study_in(tmp_path).get_trials(states=(TrialState.WAITING,))
+    assert [trial.user_attrs["attempts"] for trial in waiting] == [1], "neither time it was lost"
     done = launch([*args, "--resume"])
     out, _ = done.communicate(timeout=300)
     assert done.returncode == 0, out
@@ -327,20 +336,15 @@ POSTGRES = shutil.which("initdb") or next(iter(map(str, Path("/usr/lib/postgresq
 
 
 @pytest.fixture
-def postgres(tmp_path):
+def postgres():
     """A PostgreSQL server of the test's own, from Debian's package `postgresql`; its URL."""
     if POSTGRES is None:
         pytest.skip("initdb is not there: apt-get install postgresql")
     programs = Path(POSTGRES).resolve().parent
-    data = tmp_path / "postgres"
-    data.mkdir()
-    # It refuses to run as root; the package brings a user for it.
-    other = {}
+    # Not below pytest's own folder, into which nobody else may look. It refuses to run as root, so as its own user.
+    data, other = Path(tempfile.mkdtemp()), {}
     if os.geteuid() == 0:
         shutil.chown(data, "postgres")
-        for path in (tmp_path, *tmp_path.parents):
-            if path != Path("/tmp") and path != Path("/"):
-                path.chmod(path.stat().st_mode | 0o011)
         other = {"user": "postgres"}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -352,19 +356,19 @@ def postgres(tmp_path):
     subprocess.run([*server, "-o", options, "start"], **quiet)
     yield f"postgresql://jaxq@127.0.0.1:{port}/postgres"
     subprocess.run([*server, "-m", "immediate", "stop"], **quiet)
+    shutil.rmtree(data)
 
 
 def test_two_workers_on_one_study_in_postgresql_of_which_one_is_killed(postgres, tmp_path):
     spaced(tmp_path)
     args = command(tmp_path, "--population", 2, "--storage", postgres, "--resume", trials=6)
-    workers = [launch(args)]
+    workers = [launch(args), launch(args)]
     for line in workers[0].stdout:
         if "of 6 in" in line:
             break
-    workers.append(launch(args))
-    for line in workers[1].stdout:
-        if "of 6 in" in line:
-            break
+    place = tmp_path / "sweeps" / "s" / line.split("/")[-1].strip()
+    while workers[0].poll() is None and not any(read_metrics(path.parent) for path in place.rglob("config.json")):
+        time.sleep(0.01)
     workers[0].kill()
     workers[0].communicate()
     out, _ = workers[1].communicate(timeout=400)

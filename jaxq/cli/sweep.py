@@ -104,7 +104,7 @@ def main(args: Sequence[str]) -> None:
         return
     asked, flags = tyro.cli(Sweep, args=list(args), prog="jaxq sweep", return_unknown_args=True)
     plan = Plan(
-        script=script_of(asked.experiment),
+        script=find_script(asked.experiment),
         study=asked.study,
         space=asked.space,
         trials=asked.trials,
@@ -122,16 +122,6 @@ def main(args: Sequence[str]) -> None:
     print(f"next   jaxq sweep best {asked.study}{where}; jaxq sweep plot {asked.study}{where}")
 
 
-def script_of(experiment: str) -> Path:
-    """The file of an experiment, as it would be typed.
-
-    Raises:
-      InputError: if there is none of this name.
-    """
-    path = find_script(experiment)
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 def _about(command: Any) -> None:
     from jaxq.sweeps.report import best_of, plot_study
 
@@ -143,7 +133,7 @@ def _about(command: Any) -> None:
         plot_study(study, command.out)
         print(command.out)
     else:
-        best, words = best_of(study, script_of(study.user_attrs["experiment"]))
+        best, words = best_of(study, find_script(study.user_attrs["experiment"]))
         print(f"# trial {best.number}: {best.value:.4g} (mean return of the last evaluation)")
         print(words)
 

@@ -4,15 +4,28 @@ Python runs the handlers of signals between two of its own instructions, and a c
 own hears of them.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_last_acts: list[Callable[[str], None]] = []
+
+
+@contextlib.contextmanager
+def before_leaving(act: Callable[[str], None]) -> Iterator[None]:
+    """Within it `act` is called, with the signal's name, if the process ends at once; the last entered goes first."""
+    _last_acts.append(act)
+    try:
+        yield
+    finally:
+        _last_acts.remove(act)
 
 
 class Interruption:
@@ -25,7 +38,6 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.before_leaving: list[Callable[[], None]] = []  # what is done if the process ends at once
         self._heard = 0
         self._holding = False
         self._lock = threading.Lock()
@@ -78,8 +90,8 @@ class Interruption:
         with self._lock:
             self.signal = self.signal or number
             if not self._holding:
-                for act in self.before_leaving:
-                    act()
+                for act in reversed(_last_acts):
+                    act(signal.Signals(number).name)
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(0)  # the main thread may be deep in a compiler

@@ -16,6 +16,7 @@ import jaxq
 from jaxq.errors import InputError, require
 
 PACKAGE = Path(jaxq.__file__).parent
+LAUNCHERS = "launch"  # the folder of what starts experiments on clusters
 
 
 def scripts_directory() -> Path:
@@ -31,14 +32,15 @@ def scripts_directory() -> Path:
 
 
 def scripts(directory: Path | None = None) -> dict[str, Path]:
-    """All experiments by name, folder by folder: those of a directory, or the installed ones.
+    """All experiments by name, folder by folder: those of a directory, or the installed ones; launchers are none.
 
     Raises:
       InputError: if there are none.
     """
     directory = directory or scripts_directory()
     require(directory.is_dir(), "directory", str(directory), "a directory of experiments")
-    found = {path.stem: path for path in sorted(directory.rglob("*.py")) if path.stem != "__init__"}
+    files = (path for path in sorted(directory.rglob("*.py")) if path.parent.name != LAUNCHERS)
+    found = {path.stem: path for path in files if path.stem != "__init__"}
     require(bool(found), "directory", str(directory), "a directory with experiments in it")
     return found
 

@@ -19,7 +19,7 @@ from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
 from jaxq.runs.hosts import Follower, agreed, any_of, first, is_first, noticing_lost_hosts
-from jaxq.runs.interruption import Interruption
+from jaxq.runs.interruption import Interruption, before_leaving
 from jaxq.runs.memory import bytes_of, readable
 from jaxq.runs.pace import Pace
 from jaxq.runs.plots import load_curves, merge, plot_curves
@@ -122,18 +122,9 @@ class Session:
         track = self.config.track if is_first() else "none"
         self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
         self.sinks += [self.watch] if self.watch else []
-        self.told.before_leaving.append(self._leave_at_once)
-        checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
-        self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
-        begun = time.monotonic()
-        with with_names_kept() if self.config.profile else contextlib.nullcontext():
-            programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
-        if self.controller is not None:
-            self.turn_program = turn_program(self.assembly, self.state_shape)
-        self.compile_seconds = time.monotonic() - begun
-        progress = self._resume(programs) if self.config.resume else self._start(programs)
-        jax.block_until_ready(progress.state)
-        self.told.hold()
+        with before_leaving(self._leave_at_once):
+            programs, progress = self._begin()
+            self.told.hold()
         if self.config.profile:
             folder, unit = self.directory.path / PROFILE, self.training.block(self.plan.iterations)
             self.profiler = Profiler(folder, programs.advance_chunk.as_text(), unit)
@@ -145,13 +136,27 @@ class Session:
                 self._finish()
         return json.loads((self.directory.path / "summary.json").read_text())
 
-    def _leave_at_once(self) -> None:
+    def _begin(self) -> tuple[Programs, Progress]:
+        """What is to be done before anything new is learned."""
+        checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
+        self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
+        begun = time.monotonic()
+        with with_names_kept() if self.config.profile else contextlib.nullcontext():
+            programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
+        if self.controller is not None:
+            self.turn_program = turn_program(self.assembly, self.state_shape)
+        self.compile_seconds = time.monotonic() - begun
+        progress = self._resume(programs) if self.config.resume else self._start(programs)
+        jax.block_until_ready(progress.state)
+        return programs, progress
+
+    def _leave_at_once(self, name: str) -> None:
         """Told to stop before there was anything to save."""
         for sink in self.sinks:
             sink.close()
         self.display.say(
-            f"stopped by {self.told.name} before anything new was learned; the same command goes on: "
-            f"python {self.script} --run-dir {self.directory.path} --resume"
+            f"stopped by {name} before anything new was learned; the same command goes on: "
+            f"{command_of(self.script)} --run-dir {self.directory.path} --resume"
         )
 
     def _start(self, programs: Programs) -> Progress:
@@ -227,8 +232,8 @@ class Session:
             self.display.stop()
             by = f" by {self.told.name}" if self.told else ""
             self.display.say(
-                f"stopped{by} at step {self._step(now):,}, checkpoint written; "
-                f"the same command goes on: {command_of(self.script)} --run-dir {self.directory.path} --resume"
+                f"stopped{by} at step {self._step(now):,}, checkpoint written; the same command goes on: "
+                f"{command_of(self.script)} --run-dir {self.directory.path} --resume"
             )
             raise SystemExit(0)
 

@@ -52,7 +52,11 @@ def train(build: Build[ConfigT], config: ConfigT, watch: Watch | None = None) ->
             begun = (place / "config.json").exists()
             if is_first():
                 print(f"program {len(summaries) + 1} of {len(parts)}: {name}")
-            summaries.append(run(build, dataclasses.replace(part, run_dir=place, resume=begun), watch))
+            try:
+                summaries.append(run(build, dataclasses.replace(part, run_dir=place, resume=begun), watch))
+            except SystemExit:
+                print(f"to go on with all programs: --run-dir {path} --resume")
+                raise
         members = [
             {**row, "setting": {**shared, **row["setting"]}, "run_dir": name}
             for name, shared, summary in zip(_names(parts), _apart(parts), summaries, strict=True)

@@ -1,6 +1,7 @@
 """Where metrics go besides the run directory: Weights & Biases and TensorBoard."""
 
 import importlib
+import os
 import uuid
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,9 +43,10 @@ class WandbSink:
 
         id_file = run_dir / "wandb_id.txt"
         if not id_file.exists():
-            id_file.write_text(uuid.uuid4().hex[:12])
+            # An agent of a W&B sweep has made the run, in a project of its own.
+            id_file.write_text(os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:12])
         self._run = wandb.init(
-            project="jaxq",
+            project=os.environ.get("WANDB_PROJECT", "jaxq"),
             id=id_file.read_text().strip(),
             resume="allow",
             name=run_dir.name,

@@ -16,7 +16,7 @@ from jaxq.configs import Run
 from jaxq.errors import require
 from jaxq.runs.command_line import parse
 from jaxq.runs.plots import COLOURS
-from jaxq.runs.scripts import load_script
+from jaxq.runs.scripts import command_of, load_script
 from jaxq.sweeps.space import Dimension
 from jaxq.sweeps.studies import superseded
 
@@ -88,12 +88,12 @@ def best_of(study: Study, script: Path) -> tuple[FrozenTrial, str]:
     setting = {name: Dimension(name, best.distributions[name], 0).value(value) for name, value in best.params.items()}
     config = {name: tuple(v) if isinstance(v, list) else v for name, v in study.user_attrs["config"].items()}
     default = parse(module.Config, module.PRESETS, ["--env", study.user_attrs["env"]])
-    return best, command_of(script, default, {**config, **setting})
+    return best, training_command(script, default, {**config, **setting})
 
 
-def command_of(script: Path, default: Run, fields: Mapping[str, Any]) -> str:
+def training_command(script: Path, default: Run, fields: Mapping[str, Any]) -> str:
     """The command that trains by these fields; those that are the environment's defaults are left out."""
-    words = ["python", str(script), "--env", fields.get("env", default.env)]
+    words = [*shlex.split(command_of(script)), "--env", fields.get("env", default.env)]
     for field in dataclasses.fields(default):
         name = field.name
         if name in ("env", "population") or name not in fields or fields[name] == getattr(default, name):

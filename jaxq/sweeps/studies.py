@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import datetime
 import os
 import socket
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,13 +51,24 @@ def open_storage(url: str) -> RDBStorage:
         options: dict[str, Any] = {"connect_args": waits, "pool_pre_ping": True}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Optuna calls experimental
-            return RDBStorage(url, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=SILENCE)
+            return _made(url, options)
     except ImportError as error:
         raise missing_extra(f"storage {shown}", "sweep", error) from None
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, OSError, RuntimeError) as error:
         # A driver tells of each address that it tried in a line of its own.
         reason = " ".join(str(error).splitlines()[0].split())[:150] if str(error) else type(error).__name__
         raise InputError(f"storage is {shown!r}, which cannot be reached: {reason}") from None
+
+
+def _made(url: str, options: dict[str, Any]) -> RDBStorage:
+    for tries_left in (2, 1, 0):
+        try:
+            return RDBStorage(url, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=SILENCE)
+        except (sqlalchemy.exc.ProgrammingError, sqlalchemy.exc.IntegrityError):
+            if not tries_left:
+                raise
+            time.sleep(1.0)  # another worker is about to make the tables
+    raise AssertionError("unreachable")
 
 
 def open_study(storage: RDBStorage, name: str) -> Study:
@@ -198,10 +211,18 @@ def take_over(study: Study, storage: RDBStorage) -> int:
     known_dead = [
         trial._trial_id
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if (words := trial.user_attrs.get("worker")) and Worker.named(words).is_known_dead
+        if _is_known_dead(trial)
     ]
     silent = storage._get_stale_trial_ids(study._study_id)
     return sum(give_back(study, storage, trial, lost=True) for trial in dict.fromkeys([*known_dead, *silent]))
+
+
+def _is_known_dead(trial: FrozenTrial) -> bool:
+    """Whether the worker of a trial that runs is; one that has not even said who it is has died while it asked."""
+    if words := trial.user_attrs.get("worker"):
+        return Worker.named(words).is_known_dead
+    begun = trial.datetime_start or datetime.datetime.min
+    return (datetime.datetime.now() - begun).total_seconds() > SILENCE
 
 
 def give_back(study: Study, storage: RDBStorage, trial_id: int, *, lost: bool) -> bool:

@@ -21,6 +21,7 @@ from jaxq.errors import DivergedError, InputError, InputWarning, require
 from jaxq.runs.command_line import obeying, parse
 from jaxq.runs.directory import from_json, load_config, read_metrics, to_json
 from jaxq.runs.fields import fields_by_member
+from jaxq.runs.interruption import before_leaving
 from jaxq.runs.scripts import load_script
 from jaxq.runs.several import train
 from jaxq.sweeps.plans import Plan
@@ -180,15 +181,19 @@ class _Sweep:
         print(f"study {self.plan.study}: trial{'s' * (len(trials) > 1)} {names} of {self.plan.trials} in {place}")
         config = dataclasses.replace(self.config.with_population(tuple(members)), run_dir=place)
         watch = _Watch(self.study, trials, self) if self.plan.pruner != "none" else None
-        with alive(self.storage, ids):
+
+        def give_back_all(*_: Any) -> None:
+            for trial_id in ids:
+                give_back(self.study, self.storage, trial_id, lost=False)
+
+        with alive(self.storage, ids), before_leaving(give_back_all):
             try:
                 if not (place / "summary.json").exists():
                     train(self.build, config, None if watch is None else watch.of)
             except (DivergedError, AllPruned):
                 pass
             except (SystemExit, KeyboardInterrupt):
-                for trial_id in ids:
-                    give_back(self.study, self.storage, trial_id, lost=False)
+                give_back_all()
                 raise
             self._tell(trials, settings, place, watch)
 
