@@ -16,7 +16,7 @@ import pytest
 import jaxq
 import jaxq.runs
 from jaxq.cli.main import main as jaxq_main
-from jaxq.runs import command_line
+from jaxq.runs import several
 from jaxq.runs.run import run as whole_run
 from jaxq.runs.scripts import scripts
 
@@ -113,7 +113,7 @@ def test_every_block_runs(page, tmp_path, monkeypatch):
     """In the order of the page, in an empty folder; a block with a title is a file of that name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    for home in (jaxq.runs, command_line):
+    for home in (jaxq.runs, several):
         monkeypatch.setattr(home, "run", small_run)
     # All scripts are built by tests of their own.
     few = {name: script for name, script in scripts().items() if "munchausen" in name}

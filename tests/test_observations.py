@@ -95,3 +95,10 @@ def test_what_has_no_images_keeps_its_torso():
     assert after_convolutions(GOALS, torso) is torso
     assert encoder_maker(GOALS) is None
     assert after_convolutions({"camera": IMAGE, **GOALS}, torso).joint is torso
+
+
+@pytest.mark.parametrize("name", ["ace", "bro", "crossq", "maxinforl", "simba"])
+def test_actors_with_layers_of_their_own_keep_them_after_the_convolutions(name, build):
+    found = {k: shape for k, shape in kernels(build(name, IMAGE).agent).items() if ".actor.variables" in k}
+    # MinAtar's convolution leaves 10 × 10 × 16 numbers, which its own dense layer does not take.
+    assert [place for place, shape in found.items() if shape[-1] == 1600 and "CNN" not in place]

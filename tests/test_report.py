@@ -13,7 +13,7 @@ from jaxq.errors import InputError, InputWarning
 from jaxq.runs.aggregate import interquartile_mean, performance_profile, probability_of_improvement
 from jaxq.runs.aggregate import stratified_bootstrap_interval as interval
 from jaxq.runs.report import contents, page, write_report
-from jaxq.runs.results import KEPT, Result, read
+from jaxq.runs.results import KEPT, Result, keep, read
 
 STEPS = np.arange(1, 6) * 1000
 # agent, environment, seeds, last return of the first seed
@@ -153,6 +153,29 @@ def test_runs_that_differ_in_seed_alone_are_one_agent_s(tmp_path):
     values = contents(runs)
     assert [score["seeds"] for score in values["scores"]] == [4]
     assert [run["agent"] for run in values["provenance"]] == ["dqn", "dqn"]
+
+
+def test_members_with_numbers_of_their_own_are_agents_and_a_diverged_one_is_none():
+    run = result("dqn", "A", 4, 1.0, learning_rate=0.1)
+    rates = (0.1, 0.1, 0.2, 0.3)
+    run.config["population"] = [{"seed": i % 2, "learning_rate": rate} for i, rate in enumerate(rates)]
+    for row in run.curve["eval_return"][2:]:
+        row[3] = None
+    with pytest.warns(InputWarning, match="1 of 1 members of one setting have no last return"):
+        values = contents([run])
+    assert values["agents"] == ["dqn, learning_rate 0.1", "dqn, learning_rate 0.2"]
+    assert [score["iqm"] for score in values["scores"]] == [1.5, 3.0]
+    assert [row["values"]["learning_rate"] for row in values["configurations"]["settings"]] == ["0.1", "0.2"]
+
+
+def test_a_folder_is_read_whole_and_several_programs_as_a_run_each(tmp_path):
+    run = result("dqn", "A", 2, 1.0)
+    for name in ("all", "all/one", "all/two", "alone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(run.config))
+    keep(tmp_path / "alone", tmp_path / "kept.json")
+    assert [found.name for found in read(tmp_path)] == ["one", "two", "alone", "kept"]
+    assert [found.name for found in read(tmp_path / "all")] == ["one", "two"]
 
 
 def test_a_run_without_an_evaluation_is_left_out_and_named(results):

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -168,6 +167,83 @@ def test_sigterm_writes_a_checkpoint_and_says_how_to_go_on(whole_run, tmp_path):
     compare_runs(whole_run[0], run_dir)
 
 
+def in_process(tmp_path, name, build, *flags):
+    from jaxq.runs import run
+
+    args = ["--run-dir", str(tmp_path / name), *flags] if "--resume" in flags else [
+        *("--run-dir", str(tmp_path / name)), *SMALL, *flags]  # fmt: skip
+    return run(build, parse(dqn.Config, dqn.PRESETS, args))
+
+
+def with_evaluation(kind, **changes):
+    """The script's own `build`, but for how its agents are tested."""
+
+    @functools.wraps(dqn.build)
+    def build(config):
+        training = dqn.build(config)
+        evaluation = kind(training.evaluation.environment, training.evaluation.max_steps, **changes)
+        return dataclasses.replace(training, evaluation=evaluation)
+
+    return build
+
+
+def test_a_run_that_is_told_to_stop_in_an_evaluation_goes_on_with_it(tmp_path, monkeypatch, capsys):
+    """Evaluations are cut into parts, here of two steps; after the first of them the signal comes."""
+    from jaxq.runs import display, session
+    from jaxq.training import Evaluation
+
+    build = with_evaluation(Evaluation)
+    in_process(tmp_path, "whole", build)
+    with monkeypatch.context() as patch:
+        told = []
+        paces = iter((Stopping(1000, None), Stopping(2, None)))
+        patch.setattr(session, "Pace", lambda unit=1: next(paces))
+
+        def evaluating(self, steps, longest):
+            told.append((steps, longest))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        patch.setattr(display.Display, "evaluating", evaluating)
+        with pytest.raises(SystemExit) as stop:
+            in_process(tmp_path, "stopped", build)
+    assert (stop.value.code, told) == (0, [(2, 500)])
+    assert "stopped by SIGTERM" in capsys.readouterr().out
+    seen = len(read_metrics(tmp_path / "stopped"))
+    in_process(tmp_path, "stopped", build, "--resume")
+    assert learning_metrics(tmp_path / "stopped") == learning_metrics(tmp_path / "whole")
+    assert read_metrics(tmp_path / "stopped")[seen]["eval_return"][0] is not None
+    compare_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_long_evaluation_is_told_of_where_there_is_no_bar(monkeypatch, capsys):
+    from jaxq.runs import display
+
+    shown = display.Display("dqn", 100)
+    shown.evaluating(1000, 27_000)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(display, "SILENCE", -1.0)
+    shown.evaluating(2000, 27_000)
+    assert "evaluating, step 2,000 of at most 27,000" in capsys.readouterr().out
+
+
+def test_the_score_is_the_last_evaluation_s_though_it_is_not_finite(tmp_path, monkeypatch, capsys):
+    from jaxq.runs import session as module
+
+    played, on_the_host = [], module._on_the_host
+
+    def fails(metrics):
+        found = on_the_host(metrics)
+        played.extend(["eval_return"] if "eval_return" in found else [])
+        return {**found, "eval_return": [float("nan")]} if played[2:] and "eval_return" in found else found
+
+    monkeypatch.setattr(module, "_on_the_host", fails)
+    summary = in_process(tmp_path, "run", dqn.build)
+    assert len(played) == 3
+    assert (summary["returns"], summary["return_mean"], summary["return_iqm"]) == ([None], None, None)
+    assert "the last evaluation is not finite" in capsys.readouterr().out
+    assert read_metrics(tmp_path / "run")[3]["eval_return"][0] is not None, "an earlier one was"
+
+
 def test_told_to_stop_while_compiling_it_ends_at_once_and_the_same_command_begins(whole_run, tmp_path):
     args = ["--run-dir", tmp_path / "run", "--num-seeds", 2, *SMALL]
     process = launch(*args)
@@ -275,82 +351,6 @@ def test_saving_needs_no_second_copy(tmp_path):
         [sys.executable, "-c", SAVES, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert float(done.stdout) < 200
-
-
-def in_process(tmp_path, name, build, *flags):
-    from jaxq.runs import run
-
-    args = ["--run-dir", str(tmp_path / name), *flags] if "--resume" in flags else [
-        *("--run-dir", str(tmp_path / name)), *SMALL, *flags]  # fmt: skip
-    return run(build, parse(dqn.Config, dqn.PRESETS, args))
-
-
-def with_evaluation(kind, **changes):
-    """The script's own `build`, but for how its agents are tested."""
-
-    @functools.wraps(dqn.build)
-    def build(config):
-        training = dqn.build(config)
-        evaluation = kind(training.evaluation.environment, training.evaluation.max_steps, **changes)
-        return dataclasses.replace(training, evaluation=evaluation)
-
-    return build
-
-
-def test_a_run_that_is_told_to_stop_in_an_evaluation_goes_on_with_it(tmp_path, monkeypatch, capsys):
-    """Evaluations are cut into parts, here of two steps; after the first of them the signal comes."""
-    from jaxq.runs import display, session
-    from jaxq.training import Evaluation
-
-    build = with_evaluation(Evaluation)
-    in_process(tmp_path, "whole", build)
-    with monkeypatch.context() as patch:
-        told = []
-        paces = iter((Stopping(1000, None), Stopping(2, None)))
-        patch.setattr(session, "Pace", lambda unit=1: next(paces))
-
-        def evaluating(self, steps, longest):
-            told.append((steps, longest))
-            os.kill(os.getpid(), signal.SIGTERM)
-
-        patch.setattr(display.Display, "evaluating", evaluating)
-        with pytest.raises(SystemExit) as stop:
-            in_process(tmp_path, "stopped", build)
-    assert (stop.value.code, told) == (0, [(2, 500)])
-    assert "stopped by SIGTERM" in capsys.readouterr().out
-    seen = len(read_metrics(tmp_path / "stopped"))
-    in_process(tmp_path, "stopped", build, "--resume")
-    assert learning_metrics(tmp_path / "stopped") == learning_metrics(tmp_path / "whole")
-    assert read_metrics(tmp_path / "stopped")[seen]["eval_return"][0] is not None
-    compare_runs(tmp_path / "whole", tmp_path / "stopped")
-
-
-def test_a_long_evaluation_is_told_of_where_there_is_no_bar(monkeypatch, capsys):
-    from jaxq.runs import display
-
-    shown = display.Display("dqn", 100)
-    shown.evaluating(1000, 27_000)
-    assert capsys.readouterr().out == ""
-    monkeypatch.setattr(display, "SILENCE", -1.0)
-    shown.evaluating(2000, 27_000)
-    assert "evaluating, step 2,000 of at most 27,000" in capsys.readouterr().out
-
-
-def test_the_score_is_the_last_evaluation_s_though_it_is_not_finite(tmp_path, capsys):
-    from jaxq.training import Evaluation
-
-    class Fails(Evaluation):
-        played: ClassVar[list] = []
-
-        def result(self, state):
-            self.played.append(state)
-            found = super().result(state)
-            return found if len(self.played) < 3 else {**found, "eval_return": found["eval_return"] * np.nan}
-
-    summary = in_process(tmp_path, "run", with_evaluation(Fails))
-    assert (summary["returns"], summary["return_mean"], summary["return_iqm"]) == ([None], None, None)
-    assert "the last evaluation is not finite" in capsys.readouterr().out
-    assert read_metrics(tmp_path / "run")[3]["eval_return"][0] is not None, "an earlier one was"
 
 
 def test_envpool_run_resumes_with_fresh_episodes(tmp_path):

@@ -35,11 +35,10 @@ from jaxq.networks import (
     GaussianPolicyNetwork,
     Mode,
     PolicyNetwork,
-    Torso,
+    after_convolutions,
     encoder_maker,
     torso_for,
 )
-from jaxq.networks.observations import has_images
 from jaxq.networks.torsos import MLP
 from jaxq.types import Network
 
@@ -128,15 +127,14 @@ class ActorCriticLayers(Axis):
         return PolicyNetwork(self.actor_torso(environment), action_size(environment))
 
     def actor_torso(self, environment: Environment, layers: Layers | None = None) -> Any:
-        """What makes the actor's torso for a mode, which is `layers` unless there are images; plain unless given."""
+        """What makes the actor's torso for a mode: `layers`, after the convolutions of images; plain unless given."""
 
         spec, widths = environment.observation_spec, self.hidden_widths
 
-        def make(mode: Mode) -> Torso:
-            del mode
-            return torso_for(spec, widths)
+        def make(mode: Mode) -> nn.Module:
+            return torso_for(spec, widths) if layers is None else after_convolutions(spec, layers(mode))
 
-        return make if layers is None or has_images(spec) else layers
+        return make
 
     def make_critics(
         self,

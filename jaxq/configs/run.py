@@ -113,10 +113,7 @@ DRIVER_FIELDS = tuple(field.name for field in dataclasses.fields(Run))
 # Where a run is run, of which its continuation knows nothing.
 PLACE_FIELDS = ("devices", "coordinator", "num_processes", "process_id")
 # Fields that may differ between a run and its continuation: they say how it is run, not what is run.
-SESSION_FIELDS = (
-    *("resume", "resumption", "profile", "run_dir", "track", "device", "checkpoint_minutes"),
-    *PLACE_FIELDS,
-)
+SESSION_FIELDS = ("resume", "resumption", "profile", "run_dir", "track", "device", "checkpoint_minutes", *PLACE_FIELDS)
 # Fields that members share by their nature.
 NOT_BY_MEMBER = (
     *SESSION_FIELDS,

@@ -12,6 +12,7 @@ import numpy as np
 from jaxq.configs import SESSION_FIELDS
 from jaxq.errors import require, warn
 from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval
+from jaxq.runs.directory import load_config
 from jaxq.runs.results import Result, read
 
 # Sizes, grid and colours (Okabe and Ito's, told apart by the colour-blind) of every picture.
@@ -56,6 +57,7 @@ def load_curves(run_dir: Path) -> list[Curve]:
     Raises:
       InputError: if it holds no run.
     """
+    load_config(run_dir)
     return [curve for run in read(run_dir) for curve in curves_of(run)]
 
 

@@ -309,7 +309,7 @@ function speeds() {
     const bars = here.map((speed) => ({ agent: speed.agent, value: speed.env_steps_per_second })).sort((a, b) => b.value - a.value);
     return html("div", {}, html("h3", {}, env), rowChart(bars, { bars: true, number: whole, tick: compact, label: `Steps per second on ${env}` }));
   });
-  return section("speeds", "Throughput", `Environment steps a second of all seeds together, learning included, the median over each run; on ${machines.join("; ")}. Runs were not timed side by side.`, null,
+  return section("speeds", "Throughput", `Environment steps a second of all members of its run together, learning included, the median over each run; on ${machines.join("; ")}. Runs were not timed side by side.`, null,
     html("div", { class: "panels" }, panels));
 }
 

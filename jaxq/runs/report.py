@@ -267,12 +267,14 @@ def _shown(value: Any) -> str:
 
 
 def _films(belongs: Sequence[tuple[str, Result]]) -> list[dict[str, Any]]:
-    """The first film of each agent on each environment, as data."""
+    """The first film of each agent on each environment, as data; of members of several settings the first one's."""
     films: dict[tuple[str, str], dict[str, Any]] = {}
+    filmed: list[Result] = []
     for label, run in belongs:
         place = (label, run.config["env"])
-        if run.film is None or place in films:
+        if run.film is None or place in films or any(run is other for other in filmed):
             continue
+        filmed.append(run)
         size = run.film.stat().st_size
         if size > LARGEST_FILM:
             warn(f"{run.film} is left out: {size / 1e6:.0f} MB, of {LARGEST_FILM / 1e6:.0f} MB that a page may hold")

@@ -232,8 +232,8 @@ class Session:
             self.display.stop()
             by = f" by {self.told.name}" if self.told else ""
             self.display.say(
-                f"stopped{by} at step {self._step(now):,}, checkpoint written; the same command goes on: "
-                f"{command_of(self.script)} --run-dir {self.directory.path} --resume"
+                f"stopped{by} at step {self._step(now):,}, checkpoint written; "
+                f"the same command goes on: {command_of(self.script)} --run-dir {self.directory.path} --resume"
             )
             raise SystemExit(0)
 

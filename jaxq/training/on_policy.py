@@ -86,7 +86,7 @@ class OnPolicy(Loop):
             action, memory, record = act(state.agent, state.memory, timestep, keys)
         with jax.named_scope("environment"):
             env, following = self.environment.step(state.env, flat(action))
-        over = self.environment.over(env, following)
+            over = self.environment.over(env, following)
         statistics = state.statistics.observe(state.timestep, following, over)
         state = state.replace(memory=memory, env=env, timestep=following, statistics=statistics)
         return state, (timestep, action, record)
