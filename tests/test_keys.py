@@ -186,7 +186,7 @@ def test_a_run_hands_out_no_key_twice(name):
         state = training.warm_up(training.init(keys))
         for _ in range(2):
             state, _ = training.train_chunk(state, 2)
-        evaluation, _ = training.evaluate(state, training.begin_evaluation(state))
+        evaluation, _ = training.evaluate(state, training.begin_evaluation(state), jnp.int32(1_000))
         return evaluation.time
 
     ledger = Ledger()

@@ -58,6 +58,12 @@ def launch(args):
     )  # fmt: skip
 
 
+def learning_in(place):
+    """Whether a run in this folder, or in one of its folders, has written metrics; checkpoints come and go."""
+    patterns = ("config.json", "*/config.json", "*/*/config.json")
+    return any(read_metrics(path.parent) for pattern in patterns for path in place.glob(pattern))
+
+
 def study_in(folder, name="s", url=None):
     return open_study(open_storage(url or default_storage(folder / "sweeps", name)), name)
 
@@ -162,7 +168,7 @@ def killed_and_resumed(tmp_path_factory):
         if sum("of 6 in" in line for line in printed) == 2:
             break
     place = folder / "sweeps" / "s" / printed[-1].split("/")[-1].strip()
-    while process.poll() is None and not any(read_metrics(path.parent) for path in place.rglob("config.json")):
+    while process.poll() is None and not learning_in(place):
         time.sleep(0.02)
     process.kill()
     process.communicate()
@@ -309,7 +315,7 @@ def test_told_to_stop_a_sweep_saves_and_goes_on(tmp_path):
     args = command(tmp_path, trials=1)
     process = launch(args)
     place = tmp_path / "sweeps" / "s"
-    while process.poll() is None and not any(read_metrics(path.parent) for path in place.rglob("config.json")):
+    while process.poll() is None and not learning_in(place):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
@@ -367,7 +373,7 @@ def test_two_workers_on_one_study_in_postgresql_of_which_one_is_killed(postgres,
         if "of 6 in" in line:
             break
     place = tmp_path / "sweeps" / "s" / line.split("/")[-1].strip()
-    while workers[0].poll() is None and not any(read_metrics(path.parent) for path in place.rglob("config.json")):
+    while workers[0].poll() is None and not learning_in(place):
         time.sleep(0.01)
     workers[0].kill()
     workers[0].communicate()
