@@ -214,7 +214,7 @@ def test_a_controlled_run_stopped_in_the_middle_goes_on_to_the_same_end(controll
         log(self, chunk, *args)
         if chunk == 3 and not stopped:
             stopped.append(True)
-            self.stop_signal = 15
+            self.told.signal = 15
 
     begun = config_of(*flags, "--run-dir", str(tmp_path / "stopped"))
     monkeypatch.setattr(Session, "_log", stop_at_the_third)
