@@ -384,7 +384,7 @@ def test_users_own_environments():
 def test_actions_without_bounds_are_refused():
     space = SimpleNamespace(low=np.array([-1.0, -np.inf]), high=np.array([1.0, np.inf]), shape=(2,))
     unbounded = type("Unbounded", (GymnaxStyle,), {"action_space": lambda self, params: space})
-    with pytest.raises(InputError, match="Walk has actions without bounds"):
+    with pytest.raises(InputError, match="Unbounded has actions without bounds"):
         envs.from_object(unbounded(), 1)
     with pytest.raises(InputError, match=r"envpool/Own-v0 takes actions .*bounded"):
         envpool_backend._action_spec("Own-v0", space)
