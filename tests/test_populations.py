@@ -241,7 +241,7 @@ def test_a_population_is_gone_on_with_and_only_as_it_was(swept, tmp_path):
     shutil.copytree(swept[0], tmp_path / "run")
     args = ["--run-dir", str(tmp_path / "run"), "--resume"]
     rates = ["--learning-rate", "1e-3", "1e30", "2e-3"]
-    with pytest.raises(InputError, match="population is .4 members., but must be the 6 members there"):
+    with pytest.raises(InputError, match="population is '4 members', but must be the 6 members there"):
         parse(dqn.Config, dqn.PRESETS, [*args, *rates[:3], "--num-seeds", "2"])
     with pytest.warns(InputWarning, match="2 of 6 members diverged"):
         summary = train(dqn.build, parse(dqn.Config, dqn.PRESETS, [*args, *rates, "--total-steps", "900"]))
