@@ -12,6 +12,7 @@ import pytest
 from test_experiments import OTHERWISE, SCRIPTS, load, small
 
 from jaxq import envs
+from jaxq.agents import FullResets
 from jaxq.configs import Member, grid
 from jaxq.errors import DivergedError, InputError, InputWarning
 from jaxq.runs import parse, run
@@ -108,7 +109,7 @@ def programs_are_one(name, env):
     assert one == other
 
 
-@pytest.mark.parametrize("name", ["rainbow", "sac", "pqn", "i_dqn"])
+@pytest.mark.parametrize("name", ["rainbow", "sac", "pqn", "i_dqn", "ace"])
 def test_numbers_are_read_from_the_state_alone(name):
     programs_are_one(name, "gymnax/CartPole-v1")
 
@@ -117,6 +118,20 @@ def test_numbers_are_read_from_the_state_alone(name):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_numbers_of_every_script_are_read_from_the_state_alone(name):
     programs_are_one(name, "gymnax/Breakout-MinAtar")
+
+
+def test_a_member_whose_networks_are_reset_begins_anew_with_its_own_numbers():
+    module, config = config_for("bro")
+    agent = dataclasses.replace(assemble(module.build, config).training.agent, resets=FullResets((0,)))
+    numbers = numbers_of(agent)
+    own = {path: 0.5 * value for path, value in numbers.items() if "initial" in path and "rate" not in path}
+    assert len(own) >= 3, "temperature, optimism and its price"
+    state = with_numbers(agent, {**numbers, **own}).init(jax.random.key(0))
+    anew = agent.resets.step(agent, state, None, jax.random.key(1))
+    for ours, theirs in zip(jax.tree.leaves((state.hyper, state.numbers, state.entropy, state.optimism, state.price)),
+                            jax.tree.leaves((anew.hyper, anew.numbers, anew.entropy, anew.optimism, anew.price)),
+                            strict=True):  # fmt: skip
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
 SETTINGS = [

@@ -7,7 +7,7 @@ reduction of several critics, target schedule, entropy, exploration. SAC (Haarno
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -220,6 +220,10 @@ class ActorCritic(RecordsNothing):
         """A learner after one step down a gradient of its parameters."""
         learner = learner.descend(optimizer, gradient, statistics, rate)
         return learner.replace(variables=self._constrained(learner.variables))
+
+    def like(self, state: ActorCriticState) -> Self:
+        """The same agent with the numbers of a state, which each member of a population may have of its own."""
+        return dataclasses.replace(self, hyper=state.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
         """See `Agent.init_memory`."""

@@ -4,7 +4,7 @@ Sukhija et al., MaxInfoRL: Boosting Exploration in Reinforcement Learning throug
 """
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -114,6 +114,10 @@ class CuriousActorCritic(ActorCritic):
         return CuriousState(
             **{field.name: getattr(state, field.name) for field in dataclasses.fields(state)}, curiosity=curiosity
         )
+
+    def like(self, state: Any) -> Self:
+        """See `ActorCritic.like`."""
+        return dataclasses.replace(super().like(state), information=state.curiosity.numbers)
 
     @staticmethod
     def _price(numbers: InformationGain, target: Any = 0.0) -> TunedTemperature:

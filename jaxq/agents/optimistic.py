@@ -1,7 +1,7 @@
 """A second actor that explores where critics disagree (BRO, Nauman et al., 2024, after OAC, Ciosek et al., 2019)."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -108,6 +108,10 @@ class OptimisticActorCritic(ActorCritic):
             price=Tuned.start(self.optimism.initial_price, self.scalars),
             numbers=as_leaves(self.optimism),
         )
+
+    def like(self, state: Any) -> Self:
+        """See `ActorCritic.like`."""
+        return dataclasses.replace(super().like(state), optimism=state.numbers)
 
     def _moved(self, state: OptimisticState, variables: PyTree, observation: PyTree, outputs: Any) -> Any:
         """The optimist's outputs: mean and log standard deviation."""

@@ -33,7 +33,7 @@ class FullResets:
             return state
 
         def anew() -> ActorCriticState:
-            return agent.init(key).replace(updates=state.updates, hyper=state.hyper)
+            return agent.like(state).init(key).replace(updates=state.updates)
 
         due = jnp.isin(state.updates, jnp.array(self.updates))
         return jax.lax.cond(due, anew, lambda: state)
@@ -74,7 +74,7 @@ class DormancyResets:
             def towards(old: Any, fresh: Any) -> Any:
                 return jax.tree.map(lambda o, f: keep * o + (1.0 - keep) * f, old, fresh)
 
-            fresh, fresh_target = (agent.init(stream(key, name)) for name in ("fresh", "fresh target"))
+            fresh, fresh_target = (agent.like(state).init(stream(key, name)) for name in ("fresh", "fresh target"))
             actor = fresh.actor.replace(variables=towards(state.actor.variables, fresh.actor.variables))
             critic = fresh.critic.replace(
                 variables=towards(state.critic.variables, fresh.critic.variables),
