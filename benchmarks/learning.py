@@ -94,7 +94,11 @@ for game in MINATAR_GAMES:
 
 # Every agent with discrete actions by one command, in its own defaults. To minimax_dqn, whose player has three actions
 # unless told otherwise, Breakout is a game against an opponent with one.
-SCRIPTS = {path.stem: path.relative_to(ROOT) for path in sorted((ROOT / "experiments").glob("*/*.py"))}
+SCRIPTS = {
+    path.stem: path.relative_to(ROOT)
+    for path in sorted((ROOT / "experiments").glob("*/*.py"))
+    if path.parent.name != "launch"
+}
 for name, script in SCRIPTS.items():
     if script.parent.name == "discrete" and name != "__init__":
         COMMANDS[f"family-{name}"] = f"{name} --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000"

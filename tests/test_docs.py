@@ -35,14 +35,14 @@ SMALL = {
 STEPS = 100  # a run of so many steps becomes one of a hundredth, of a thousand at least
 
 
-def small_run(build, config):
+def small_run(build, config, watch=None):
     fields = {field.name for field in dataclasses.fields(config)}
     numbers = {name: value for name, value in SMALL.items() if name in fields}
     if not config.resume:
         numbers["total_steps"] = max(config.total_steps // STEPS, 1000)
     elif config.total_steps > 10_000:
         numbers["total_steps"] = config.total_steps // STEPS
-    return whole_run(build, dataclasses.replace(config, **numbers))
+    return whole_run(build, dataclasses.replace(config, **numbers), watch)
 
 
 def blocks(page):

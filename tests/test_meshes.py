@@ -50,13 +50,13 @@ def run(name, args, devices):
     programs = compiled(assembly, 8, shape)
     state = programs.start(member_keys(config), lambda state: state)
     chunk = programs.begin_chunk(state)
-    for count in (3, 5):  # a chunk in two parts
+    for count in (3, 5):
         state, chunk, _ = programs.advance_chunk(state, chunk, np.int32(count))
     state, metrics = programs.end_chunk(state, chunk)
     places = {str(leaf.sharding.spec) for leaf in jax.tree.leaves(state)} if devices > 1 else set()
     evaluation, more = programs.begin_evaluation(state), True
     while more:
-        evaluation, more = programs.evaluate(state, evaluation, np.int32(100))
+        evaluation, more = programs.evaluate(state, evaluation, np.int32(1_000))
     return (state, metrics, programs.evaluated(evaluation)), places
 
 def array(leaf):
@@ -201,7 +201,7 @@ def test_two_processes_train_as_one_and_go_on_after_one_is_lost(alone, tmp_path)
         assert code == 1, err
         assert "another process of this run is lost" in err
         assert "give the same commands again" in err
-        for process in processes(tmp_path / "run", "--resume"):
+        for process in processes(tmp_path / "run", *args):
             code, _, err = finished(process)
             assert code == 0, err
     assert_close(alone, tmp_path / "run")

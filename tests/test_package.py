@@ -32,9 +32,8 @@ def test_every_folder_with_modules_is_packaged_and_the_scripts_lie_inside(monkey
     monkeypatch.setattr("setuptools.setup", lambda **keywords: given.update(keywords))
     monkeypatch.chdir(ROOT)
     runpy.run_path("setup.py")
-    folders = {
-        path.parent.relative_to(ROOT) for room in ("jaxq", "experiments") for path in ROOT.glob(f"{room}/**/*.py")
-    }
+    modules = [path for room in ("jaxq", "experiments") for path in ROOT.glob(f"{room}/**/*.py")]
+    folders = {path.parent.relative_to(ROOT) for path in modules if path.parent.name != "launch"}
     names = {str(folder).replace("/", ".") for folder in folders}
     assert set(given["packages"]) == {f"jaxq.{n}" if n.startswith("experiments") else n for n in names}
     assert given["package_dir"] == {"jaxq.experiments": "experiments"}
