@@ -1,0 +1,164 @@
+"""The learning results, suite by suite, by one command that can be stopped and goes on where it was.
+
+    python -m benchmarks.reproduce minatar [--agent c51 rainbow] [--only 'million-Freeway-*'] [--again] [--list]
+
+What has a result, benchmarks/results/runs/NAME.json, is left alone unless it is to be run again. The others are run one
+after the other under .bench/runs/; one that is stopped (Ctrl-C, SIGTERM) or killed goes on from its checkpoint. A run
+that fails is said, and the next one begun. `python -m benchmarks.report` makes the tables of what there is.
+"""
+
+import argparse
+import dataclasses
+import fnmatch
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+from benchmarks.runs import RUNS
+from benchmarks.suites import suites
+from jaxq.errors import clean_errors, require
+from jaxq.runs.results import keep, load
+from jaxq.runs.scripts import scripts
+
+ROOT = Path(__file__).parent.parent
+UNDER_WAY = Path(".bench") / "runs"  # as the root sees it, so that a command that is kept names no machine's folders
+SCRIPTS = scripts(ROOT / "experiments")
+SUITES = suites([name for name, path in SCRIPTS.items() if path.parent.name == "discrete"])
+# How often a run saves: a stop saves at once, so that this is what a kill may lose.
+SAVING = ("--checkpoint-minutes", "10")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A result that is to be there.
+
+    Attributes:
+      name: of it.
+      command: the experiment and its flags.
+    """
+
+    name: str
+    command: str
+
+    @property
+    def agent(self) -> str:
+        """The experiment."""
+        return self.command.split()[0]
+
+    @property
+    def result(self) -> Path:
+        """Where it is kept."""
+        return RUNS / f"{self.name}.json"
+
+    @property
+    def run_dir(self) -> Path:
+        """Where it is while it is run, from the root."""
+        return UNDER_WAY / self.name
+
+    @property
+    def line(self) -> list[str]:
+        """What is executed, from the root."""
+        _, *flags = self.command.split()
+        script = SCRIPTS[self.agent].relative_to(ROOT)
+        return [sys.executable, str(script), *flags, "--run-dir", str(self.run_dir), *SAVING]
+
+    @property
+    def state(self) -> str:
+        """In a word or two."""
+        if self.result.exists():
+            return "there" if self._same() else "there, by another command"
+        return "begun" if (ROOT / self.run_dir).exists() else "to do"
+
+    def _same(self) -> bool:
+        kept = load(self.result).command.split(" --run-dir")[0].split()
+        script = next((i for i, word in enumerate(kept) if word.endswith(".py")), 0)
+        return [Path(kept[script]).stem, *kept[script + 1 :]] == self.command.split()
+
+
+class Stopped(Exception):
+    """The command was told to stop."""
+
+
+def run(task: Task) -> bool:
+    """Run a task to its end, from where it is, and keep the result; whether it got there.
+
+    Raises:
+      Stopped: if this process was told to stop, once the run has saved itself.
+    """
+    told: list[int] = []
+    # In a group of its own the run hears of a stop once, from here, however this process was told.
+    process = subprocess.Popen(task.line, cwd=ROOT, start_new_session=True)
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        told.append(number)
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if told:
+        raise Stopped
+    if code or not (ROOT / task.run_dir / "summary.json").exists():
+        return False
+    keep(ROOT / task.run_dir, task.result)
+    shutil.rmtree(ROOT / task.run_dir)
+    return True
+
+
+def chosen(suite: str, agents: list[str] | None, patterns: list[str]) -> list[Task]:
+    """The tasks of a suite, in its order.
+
+    Raises:
+      InputError: if the suite has none such.
+    """
+    require(suite in SUITES, "suite", suite, f"one of {', '.join(SUITES)}")
+    tasks = [Task(name, command) for name, command in SUITES[suite].items()]
+    known = list(dict.fromkeys(task.agent for task in tasks))
+    for agent in agents or []:
+        require(agent in known, "agent", agent, f"one of {', '.join(known)}")
+    found = [task for task in tasks if not agents or task.agent in agents]
+    found = [task for task in found if any(fnmatch.fnmatch(task.name, pattern) for pattern in patterns)]
+    require(bool(found), "only", " ".join(patterns), f"a pattern of names such as {tasks[0].name}")
+    return found
+
+
+def main() -> int:
+    """Run what is missing; 0 if all is there in the end or a stop was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", help=", ".join(SUITES))
+    parser.add_argument("--agent", nargs="+", help="only these")
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="PATTERN", help="only names like these")
+    parser.add_argument("--again", action="store_true", help="also what has a result")
+    parser.add_argument("--list", action="store_true", help="say what there is and what is to do")
+    args = parser.parse_args()
+    tasks = chosen(args.suite, args.agent, args.only)
+    if args.list:
+        for task in tasks:
+            print(f"{task.state:26} {task.name:36} {task.command}")
+        return 0
+    todo = [task for task in tasks if args.again or not task.result.exists()]
+    print(f"{args.suite}: {len(tasks) - len(todo)} of {len(tasks)} are there", flush=True)
+    failed = []
+    for i, task in enumerate(todo):
+        print(f"\n{i + 1} of {len(todo)}: {task.name}", flush=True)
+        try:
+            if not run(task):
+                failed.append(task.name)
+        except Stopped:
+            print(f"\nstopped in {task.name}, {len(todo) - i} to go; the same command goes on")
+            return 0
+    for name in failed:
+        print(f"{name} failed; what it wrote is in {UNDER_WAY / name}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    with clean_errors():
+        sys.exit(main())

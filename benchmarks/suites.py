@@ -1,0 +1,159 @@
+"""The suites of learning results: which commands are run, by suite and by the name of the result."""
+
+MINATAR_GAMES = ("Breakout", "Asterix", "Freeway", "SpaceInvaders", "Seaquest")
+CONTROL_TASKS = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4")
+ATARI_GAMES = ("Pong", "Breakout", "Qbert", "Seaquest", "SpaceInvaders")
+
+# The ten main agents on MinAtar, in each script's own defaults but for PQN's exploration, which is made for ten times
+# as many steps: a million, or half a million for those of which a million takes more than an hour a game on two cores.
+MILLION = {
+    "dqn": "",
+    "pqn": "--epsilon-steps 250000",
+    "c51": "",
+    "hl_gauss": "",
+    "qr_dqn": "--num-quantiles 51",
+    "rainbow": "",
+    "i_dqn": "",
+}
+HALF_A_MILLION = ("iqn", "munchausen_iqn", "i_iqn")
+
+
+def _minatar() -> dict[str, str]:
+    sizes = {agent: ("million", 1_000_000, flags) for agent, flags in MILLION.items()}
+    sizes |= {agent: ("half", 500_000, "") for agent in HALF_A_MILLION}
+    return {
+        f"{prefix}-{game}-{agent}": f"{agent} --env gymnax/{game}-MinAtar --num-seeds 3 --total-steps {steps} "
+        f"--num-evaluations 4 {flags}".rstrip()
+        for agent, (prefix, steps, flags) in sizes.items()
+        for game in MINATAR_GAMES
+    }
+
+
+# One small budget for all agents that replay, so that it is samples that decide; PQN, which sees each sample twice and
+# forgets it, gets its own paper's kind of budget. The step size is one for all agents and games. Of 2.5e-4 and 1e-3,
+# tried with DQN, C51, QR-DQN and HL-Gauss on Breakout and seeds 100 to 102, the larger one is the better for three and
+# as good for QR-DQN: there are only 12,000 updates, in which logits have far to go.
+SAMPLES = "--num-seeds 3 --total-steps 200000 --learning-rate 1e-3 --num-evaluations 4"
+ROLLOUTS = "--num-seeds 2 --total-steps 2500000 --epsilon-steps 250000 --num-evaluations 4"
+FEW_SAMPLES = {
+    "dqn": "--epsilon-steps 50000",
+    "c51": "--epsilon-steps 50000",
+    "qr_dqn": "--epsilon-steps 50000 --num-quantiles 51",
+    "iqn": "--epsilon-steps 50000",
+    "hl_gauss": "--epsilon-steps 50000",
+    "munchausen_iqn": "--epsilon-steps 50000",
+    "rainbow": "",
+    "i_dqn": "--epsilon-steps 50000",
+    "i_iqn": "--epsilon-steps 50000",
+}
+
+
+def _minatar_samples() -> dict[str, str]:
+    found = {}
+    for game in MINATAR_GAMES:
+        for agent, flags in FEW_SAMPLES.items():
+            found[f"minatar-{game}-{agent}"] = f"{agent} --env gymnax/{game}-MinAtar {SAMPLES} {flags}".rstrip()
+        found[f"minatar-{game}-pqn"] = f"pqn --env gymnax/{game}-MinAtar {ROLLOUTS}"
+    return found
+
+
+# Continuous control: three tasks at 100,000 steps, of which published figures are in benchmarks/published.py.
+CONTROL_AGENTS = ("sac", "td3", "crossq", "i_sac", "dsac_t", "tqc", "revalued")
+
+
+def _control() -> dict[str, str]:
+    size = "--num-seeds 3 --total-steps 100000 --num-evaluations 10 --eval-episodes 10"
+    return {
+        f"control-{task}-{agent}": f"{agent} --env envpool/{task} {size}"
+        for agent in CONTROL_AGENTS
+        for task in CONTROL_TASKS
+    }
+
+
+# Two small tasks, which are solved at about -200 and at 1,000, in each script's own defaults.
+SMALL_AGENTS = (*CONTROL_AGENTS, "ddpg", "i_td3", "risk_averse_sac", "simba", "decqn", "mrq")
+
+
+def _small_control() -> dict[str, str]:
+    found = {}
+    for agent in SMALL_AGENTS:
+        found[f"pendulum-{agent}"] = f"{agent} --env gymnax/Pendulum-v1 --num-seeds 2"
+        found[f"pole-{agent}"] = f"{agent} --env envpool/InvertedPendulum-v4 --num-seeds 2 --total-steps 20000"
+    return found
+
+
+# Ten million steps (40 million frames), in each script's own defaults: for who has the hardware.
+ATARI_AGENTS = ("pqn", "dqn", "c51", "qr_dqn", "hl_gauss", "rainbow", "iqn", "munchausen_iqn", "i_dqn", "i_iqn", "bbf")
+
+
+def _atari() -> dict[str, str]:
+    return {
+        f"atari-{game}-{agent}": f"{agent} --env envpool/{game}-v5 --num-seeds 3 --total-steps 10000000"
+        for agent in ATARI_AGENTS
+        for game in ATARI_GAMES
+    }
+
+
+# On Atari, only that they run: a few hundred updates are all that two cores allow.
+ONCE = "--num-evaluations 1 --eval-episodes 1"
+ATARI_SHORT = {
+    **{
+        f"atari-{agent}": f"{agent} --env envpool/Pong-v5 --total-steps 2800 --warmup-steps 2000 "
+        f"--replay-capacity 20000 {ONCE}"
+        for agent in ("rainbow", "iqn", "i_iqn")
+    },
+    "atari-pqn": f"pqn --env envpool/Breakout-v5 --total-steps 8192 {ONCE}",
+    "pong-dqn-short": "dqn --env envpool/Pong-v5 --total-steps 9000 --warmup-steps 4000 "
+    f"--replay-capacity 50000 {ONCE}",
+    "pong-dqn-short-2-seeds": "dqn --env envpool/Pong-v5 --num-seeds 2 --total-steps 9000 --warmup-steps 4000 "
+    f"--replay-capacity 50000 {ONCE}",
+}
+
+CLASSIC = {
+    "cartpole-dqn": "dqn --env gymnax/CartPole-v1 --num-seeds 10",
+    # The classic defaults were chosen on seeds 0 to 19; these ten were not looked at before.
+    "cartpole-dqn-fresh-seeds": "dqn --env gymnax/CartPole-v1 --num-seeds 10 --seed 100",
+    "breakout-minatar-dqn": "dqn --env gymnax/Breakout-MinAtar --num-seeds 2",
+    # What `make train` does, with ten seeds.
+    "breakout-minatar-pqn-ten-seeds": "pqn --env gymnax/Breakout-MinAtar --num-seeds 10 --total-steps 2500000 "
+    "--epsilon-steps 250000 --num-evaluations 5",
+    "breakout-minatar-dqn-ten-seeds": "dqn --env gymnax/Breakout-MinAtar --num-seeds 10 --total-steps 1000000",
+    # What is to be remembered is shown once, at the start: chance makes 0, a memory 1.
+    "memorychain-pqn": "pqn --env gymnax/MemoryChain-bsuite --num-seeds 2 --total-steps 300000",
+    "memorychain-recurrent-pqn": "recurrent_pqn --env gymnax/MemoryChain-bsuite --num-seeds 2 --total-steps 300000",
+    "memorychain-r2d2": "r2d2 --env gymnax/MemoryChain-bsuite --num-seeds 2 --total-steps 20000",
+    "halfcheetah-envpool-sac": "sac --env envpool/HalfCheetah-v4 --total-steps 100000",
+    "halfcheetah-brax-sac": "sac --env brax/halfcheetah --total-steps 20000 --eval-episodes 2 --num-evaluations 2",
+    "cheetahrun-playground-sac": "sac --env playground/CheetahRun --total-steps 20000 --eval-episodes 2 "
+    "--num-evaluations 2",
+}
+
+
+def _family(discrete: list[str]) -> dict[str, str]:
+    """Every agent with discrete actions by one command, in its own defaults.
+
+    To minimax_dqn, whose player has three actions unless told otherwise, Breakout is a game against an opponent with
+    one.
+    """
+    return {
+        f"family-{agent}": f"{agent} --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000"
+        for agent in discrete
+    }
+
+
+def suites(discrete: list[str]) -> dict[str, dict[str, str]]:
+    """By suite: the commands, without `python` and folder, by the names that their results are kept under.
+
+    Args:
+      discrete: the names of all scripts for discrete actions.
+    """
+    return {
+        "minatar": _minatar(),
+        "control": _control(),
+        "atari": _atari(),
+        "classic": CLASSIC,
+        "small-control": _small_control(),
+        "minatar-samples": _minatar_samples(),
+        "atari-short": ATARI_SHORT,
+        "family": _family(discrete),
+    }

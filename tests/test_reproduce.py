@@ -1,0 +1,84 @@
+"""`make reproduce`: which results are to be there, and that a stop loses nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import reproduce
+from jaxq.errors import InputError
+from jaxq.runs import parse
+from jaxq.runs.results import load
+from jaxq.runs.scripts import experiment
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("suite", sorted(reproduce.SUITES))
+def test_every_command_of_a_suite_is_one_that_its_script_takes(suite):
+    for task in reproduce.chosen(suite, None, ["*"]):
+        module = experiment(task.agent)
+        parse(module.Config, module.PRESETS, task.command.split()[1:])
+
+
+def test_what_has_a_result_is_left_alone_and_another_command_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce, "RUNS", tmp_path)
+    there = reproduce.Task("a", "dqn --env gymnax/CartPole-v1")
+    assert there.state == "to do"
+    parts = {"config": {}, "summary": {}, "curve": {}}
+    provenance = {"command": "python experiments/dqn.py --env gymnax/CartPole-v1 --run-dir runs/a"}
+    (tmp_path / "a.json").write_text(json.dumps({**parts, "provenance": provenance}))
+    assert there.state == "there"
+    assert reproduce.Task("a", "dqn --env gymnax/Acrobot-v1").state == "there, by another command"
+    assert reproduce.Task("a", "qr_dqn --env gymnax/CartPole-v1").state == "there, by another command"
+
+
+@pytest.mark.parametrize(
+    ("suite", "agents", "patterns", "field"),
+    [("minitar", None, ["*"], "suite"), ("minatar", ["sac"], ["*"], "agent"), ("minatar", None, ["no-*"], "only")],
+)
+def test_unknown_suites_agents_and_names_are_one_line(suite, agents, patterns, field):
+    with pytest.raises(InputError, match=f"^{field} is") as error:
+        reproduce.chosen(suite, agents, patterns)
+    assert "\n" not in str(error.value)
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from benchmarks import reproduce
+reproduce.UNDER_WAY, reproduce.RUNS = Path(sys.argv[1]), Path(sys.argv[2])
+reproduce.SUITES = {"small": {
+  "one": "dqn --env gymnax/CartPole-v1 --total-steps 60000 --num-logs 100 --num-evaluations 1 --eval-episodes 1",
+}}
+sys.argv = ["reproduce", "small"]
+sys.exit(reproduce.main())
+"""
+
+
+@pytest.mark.slow
+def test_a_stopped_suite_goes_on_to_the_same_numbers(tmp_path):
+    def start(name: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", WORKER, str(tmp_path / f"{name}-runs"), str(tmp_path / f"{name}-results")]
+        return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+    assert start("whole").wait() == 0
+    stopped = start("cut")
+    metrics = tmp_path / "cut-runs" / "one" / "metrics.jsonl"
+    while not (metrics.exists() and len(metrics.read_text().splitlines()) >= 3):
+        assert stopped.poll() is None, "it ended before it could be stopped"
+        time.sleep(0.02)
+    stopped.send_signal(signal.SIGTERM)
+    assert stopped.wait() == 0
+    kept = tmp_path / "cut-results" / "one.json"
+    assert not kept.exists()
+    assert start("cut").wait() == 0
+    whole, cut = load(tmp_path / "whole-results" / "one.json"), load(kept)
+    for metric in ("step", "episode_return", "eval_return"):
+        assert whole.curve[metric] == cut.curve[metric]
+    assert not (tmp_path / "cut-runs" / "one").exists()
