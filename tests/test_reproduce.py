@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import reproduce
+from benchmarks import reproduce, settings
 from jaxq.errors import InputError
 from jaxq.runs import parse
 from jaxq.runs.results import load
@@ -51,7 +51,7 @@ def test_unknown_suites_agents_and_names_are_one_line(suite, agents, patterns, f
 WORKER = """
 import sys
 from pathlib import Path
-from benchmarks import reproduce
+from benchmarks import reproduce, settings
 reproduce.UNDER_WAY, reproduce.RUNS = Path(sys.argv[1]), Path(sys.argv[2])
 reproduce.SUITES = {"small": {
   "one": "dqn --env gymnax/CartPole-v1 --total-steps 60000 --num-logs 100 --num-evaluations 1 --eval-episodes 1",
@@ -82,3 +82,7 @@ def test_a_stopped_suite_goes_on_to_the_same_numbers(tmp_path):
     for metric in ("step", "episode_return", "eval_return"):
         assert whole.curve[metric] == cut.curve[metric]
     assert not (tmp_path / "cut-runs" / "one").exists()
+
+
+def test_the_settings_page_is_of_these_suites():
+    assert settings.PAGE.read_text() == settings.page()

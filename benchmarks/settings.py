@@ -1,0 +1,107 @@
+"""Writes docs/settings.md: what the learning results were run with, and what was tuned on which seeds.
+
+python -m benchmarks.settings
+"""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.suites import suites
+from jaxq.runs import parse
+from jaxq.runs.scripts import experiment
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "settings.md"
+
+INTRO = """# Settings
+
+What the [results](results.md) on this site were run with. Made by `python -m benchmarks.settings` from the scripts' own
+defaults and the suites of `python -m benchmarks.reproduce`. An empty cell is a number that the script does not have.
+
+## What was tuned
+
+Numbers are those of the papers and of their authors' code, each named in its script, unless they are listed here.
+Nothing else was chosen by looking at results: on MinAtar, on Atari and in continuous control agents run in their own
+defaults, but for PQN's exploration, which is made for longer runs, and CrossQ's widths, which are SAC's here.
+"""
+
+# (where, what, on which task and seeds, which seeds the results are of)
+TUNED = (
+    (
+        "classic control, agents with replay",
+        "double targets of ten steps, a batch of 128, a step size that falls from 1e-3 to zero",
+        "DQN on CartPole, seeds 0 to 19",
+        "0 to 9; and 100 to 109, which were not looked at before",
+    ),
+    (
+        "MinAtar, 200,000 steps",
+        "one step size for all, of 2.5e-4 and 1e-3",
+        "DQN, C51, QR-DQN and HL-Gauss on Breakout, seeds 100 to 102",
+        "0 to 2",
+    ),
+    (
+        "time to a return, FastSAC",
+        "environments, updates, batch, widths, atoms, step size, target rate and target entropy",
+        "HalfCheetah-v4, seed 0",
+        "0 to 2",
+    ),
+)
+
+# What to show of a suite, as far as a script has it; titles are those of the flags.
+DISCRETE = (
+    "num_envs", "learning_rate", "batch_size", "n_step", "discount", "replay_capacity", "warmup_steps", "target_period",
+    "target_rate", "epsilon_steps", "epsilon_final", "num_atoms", "num_quantiles", "num_fractions", "priority_exponent",
+    "links", "sync_period", "trace",
+)  # fmt: skip
+CONTINUOUS = (
+    "num_envs", "learning_rate", "batch_size", "updates", "discount", "replay_capacity", "warmup_steps", "target_rate",
+    "num_critics", "critic_widths", "actor_widths", "actor_period", "num_quantiles", "links", "sync_period",
+)  # fmt: skip
+SHOWN = {"minatar": DISCRETE, "minatar-samples": DISCRETE, "atari": DISCRETE, "control": CONTINUOUS}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def table(commands: list[str], fields: tuple[str, ...]) -> str:
+    """A row an agent, a column a field that any of them has.
+
+    Args:
+      commands: of a suite, without `python`.
+      fields: of their configurations.
+    """
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for command in commands:
+        agent, *flags = command.split()
+        module = experiment(agent)
+        config = parse(module.Config, module.PRESETS, flags)
+        rows.setdefault((agent, f"{config.total_steps:,}"), vars(config))
+    columns = [name for name in fields if any(row.get(name) is not None for row in rows.values())]
+    lines = [f"| agent | steps | {' | '.join(columns)} |", "| --- | ---: |" + " ---: |" * len(columns)]
+    for (agent, steps), row in rows.items():
+        cells = ["" if row.get(name) is None else _cell(row[name]) for name in columns]
+        lines.append(f"| {agent} | {steps} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The whole page."""
+    found = suites([])
+    tuned = ["| where | what | on | seeds of the results |", "| --- | --- | --- | --- |"]
+    tuned += [f"| {' | '.join(row)} |" for row in TUNED]
+    parts = [INTRO, "\n".join(tuned) + "\n"]
+    for suite, fields in SHOWN.items():
+        # The games of a suite share their agents' settings.
+        shown = table(list(found[suite].values()), fields)
+        parts.append(f"## {suite}\n\n`make reproduce SUITE={suite}`\n\n{shown}\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(PAGE)
