@@ -1,0 +1,335 @@
+"""The sections of docs/results.md about learning, from the kept runs and the published figures."""
+
+import dataclasses
+import functools
+from typing import Any, Literal
+
+import numpy as np
+
+from benchmarks.published import CONTROL, MINATAR, Published
+from benchmarks.runs import kept
+from benchmarks.suites import CONTROL_AGENTS, CONTROL_TASKS, HALF_A_MILLION, MILLION, MINATAR_GAMES
+from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
+from jaxq.runs.results import Result
+
+LAST = 0.25  # of a run: the episodes that count while exploring
+BOOTSTRAPS = 2_000
+Kind = Literal["exploring", "greedy"]
+
+
+def exploring_returns(run: Result) -> np.ndarray:
+    """Mean return of the episodes that ended in the last quarter of a run, exploring, by seed."""
+    step = np.array(run.curve["step"])
+    counted = step > (1.0 - LAST) * step[-1]
+    episodes = np.array(run.curve["episodes"], float)[counted]
+    # A part of the run in which no episode ended has a mean of None.
+    returns = np.nan_to_num(np.array(run.curve["episode_return"], float)[counted])
+    return (returns * episodes).sum(axis=0) / episodes.sum(axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """An agent on a task.
+
+    Attributes:
+      agent: the experiment.
+      task: without backend and suffix.
+      steps: of each seed.
+      returns: [seeds] while exploring and of the greedy policy in the end.
+      command: with GAME for the task.
+    """
+
+    agent: str
+    task: str
+    steps: int
+    returns: dict[Kind, np.ndarray]
+    command: str
+
+
+@functools.cache
+def runs_of(*prefixes: str) -> list[Run]:
+    """All that are kept by names of these beginnings."""
+    found = []
+    for run in kept(*prefixes):
+        env = run.summary["env"].partition("/")[2]
+        command = run.command.split(" --run-dir")[0].replace(env, env.replace(env.removesuffix("-MinAtar"), "GAME"))
+        returns: dict[Kind, np.ndarray] = {"exploring": exploring_returns(run), "greedy": run.returns}
+        agent, steps = run.summary["agent"], run.summary["total_steps"]
+        found.append(Run(agent, env.removesuffix("-MinAtar"), steps, returns, command))
+    return found
+
+
+def interval(returns: np.ndarray) -> tuple[float, float]:
+    """95%, by stratified bootstrap over seeds."""
+    return stratified_bootstrap_interval(returns[None])
+
+
+def place(figure: float, low: float, high: float) -> str:
+    """Where a published figure lies by our interval."""
+    return "below ours" if figure < low else "above ours" if figure > high else "within ours"
+
+
+def comparison(
+    runs: list[Run],
+    agents: list[str],
+    tasks: tuple[str, ...],
+    published: tuple[Published, ...],
+    kind: Kind,
+    digits: int,
+) -> str:
+    """A row an agent, a column a task: IQM and interval; under it what others published of it, and where that lies.
+
+    Args:
+      runs: of any agents and tasks.
+      agents: in order.
+      tasks: in order.
+      published: what of an agent, or of none of ours, has been reported.
+      kind: of return.
+      digits: after the point.
+    """
+    found = {(run.agent, run.task): run for run in runs}
+    columns = [task for task in tasks if any((agent, task) in found for agent in agents)]
+    lines = [
+        f"| agent | seeds | steps of each | {' | '.join(columns)} |",
+        "| --- | ---: | ---: |" + " ---: |" * len(columns),
+    ]
+
+    def row(name: str, seeds: int, steps: str, cells: list[str]) -> None:
+        lines.append(f"| {name} | {seeds} | {steps} | {' | '.join(cells)} |")
+
+    def reported(one: Published, intervals: dict[str, tuple[float, float]]) -> None:
+        cells = []
+        for task in columns:
+            if task not in one.figures:
+                cells.append("")
+                continue
+            mean, deviation = one.figures[task]
+            spread = "" if deviation is None else f" ± {deviation:,.{digits}f}"
+            where = f", {place(mean, *intervals[task])}" if task in intervals else ""
+            cells.append(f"{mean:,.{digits}f}{spread}{where}")
+        row(f"*published: {one.name}*", one.seeds, "" if one.steps is None else f"{one.steps:,}", cells)
+
+    for agent in agents:
+        ours = {task: found[agent, task] for task in columns if (agent, task) in found}
+        if not ours:
+            continue
+        intervals = {task: interval(run.returns[kind]) for task, run in ours.items()}
+        cells = []
+        for task in columns:
+            shown = ""
+            if task in ours:
+                low, high = intervals[task]
+                mean = interquartile_mean(ours[task].returns[kind])
+                shown = f"{mean:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+            cells.append(shown)
+        steps = " or ".join(f"{n:,}" for n in sorted({run.steps for run in ours.values()}))
+        row(agent, max(len(run.returns[kind]) for run in ours.values()), steps, cells)
+        for one in published:
+            if one.agent == agent:
+                reported(one, intervals)
+    for one in published:
+        if one.agent is None:
+            reported(one, {})
+    return "\n".join(lines)
+
+
+def sources(published: tuple[Published, ...]) -> str:
+    """Where published figures are from."""
+    return "Sources of what is published:\n\n" + "\n".join(f"- {one.name}: {one.source}" for one in published)
+
+
+def over_tasks(runs: list[Run], agents: list[str], tasks: tuple[str, ...], unit: str, kind: Kind) -> str:
+    """A row an agent that has all tasks: rliable's IQM over tasks and seeds, in units of one agent's mean on each task.
+
+    Args:
+      runs: of any agents and tasks.
+      agents: in order.
+      tasks: all that count.
+      unit: the agent that makes 1 on each.
+      kind: of return.
+    """
+    from rliable import library, metrics
+
+    found = {(run.agent, run.task): run.returns[kind] for run in runs}
+    whole = [agent for agent in dict.fromkeys([unit, *agents]) if all((agent, task) in found for task in tasks)]
+    if unit not in whole:
+        return ""
+    seeds = {agent: min(len(found[agent, task]) for task in tasks) for agent in whole}
+    scale = [found[unit, task].mean() for task in tasks]
+    scores = {
+        agent: np.stack(
+            [found[agent, task][: seeds[agent]] / by for task, by in zip(tasks, scale, strict=True)], axis=1
+        )
+        for agent in dict.fromkeys(whole)
+    }
+    points, intervals = library.get_interval_estimates(
+        scores,
+        lambda values: np.array([metrics.aggregate_iqm(values), metrics.aggregate_median(values)]),
+        reps=BOOTSTRAPS,
+        random_state=np.random.RandomState(0),
+    )
+    lines = ["| agent | IQM over games | 95% interval | median |", "| --- | ---: | ---: | ---: |"]
+    for agent in sorted(scores, key=lambda name: -points[name][0]):
+        low, high = intervals[agent][:, 0]
+        lines.append(f"| {agent} | {points[agent][0]:.2f} | {low:.2f} to {high:.2f} | {points[agent][1]:.2f} |")
+    return "\n".join(lines)
+
+
+def improvement_table(runs: list[Run], pairs: tuple[tuple[str, str], ...], kind: Kind) -> str:
+    """A row a chain: how likely one of its runs has a higher return than one of its base agent."""
+    returns = {(run.agent, run.task): run.returns[kind] for run in runs}
+    tasks = sorted({run.task for run in runs})
+    columns = [*tasks, "all of them"]
+    lines = [f"| chain | base | {' | '.join(columns)} |", "| --- | --- |" + " ---: |" * len(columns)]
+    for chain, base in pairs:
+        both = [task for task in tasks if (chain, task) in returns and (base, task) in returns]
+        if not both:
+            continue
+        sides = {task: ([returns[chain, task]], [returns[base, task]]) for task in both}
+        cells = [f"{probability_of_improvement(*sides[task])[0]:.2f}" if task in sides else "" for task in tasks]
+        ours, theirs = ([returns[agent, task] for task in both] for agent in (chain, base))
+        mean, low, high = probability_of_improvement(ours, theirs)
+        lines.append(f"| {chain} | {base} | {' | '.join(cells)} | {mean:.2f} ({low:.2f} to {high:.2f}) |")
+    return "\n".join(lines)
+
+
+def commands_of(runs: list[Run]) -> str:
+    """How they were run, once for all tasks."""
+    commands = sorted({(run.steps, run.agent, run.command) for run in runs})
+    return "The commands:\n\n" + "\n".join(f"    {command}" for _, _, command in commands)
+
+
+def minatar_section() -> str:
+    """The main agents at a million steps, and at half a million."""
+    runs = [run for run in runs_of("million-", "half-") if run.task in MINATAR_GAMES]
+    agents = [*MILLION, *HALF_A_MILLION]
+    whole = over_tasks([run for run in runs if run.agent in MILLION], list(MILLION), MINATAR_GAMES, "dqn", "exploring")
+    return "\n\n".join(
+        [
+            "### MinAtar\n\n"
+            "Run by `make reproduce SUITE=minatar`, in each script's own defaults (see [Settings](settings.md)). "
+            "Interquartile mean over seeds, with 95% bootstrap intervals, of the mean return of the episodes that "
+            "ended in the last quarter of each run, while exploring, as the papers of these agents report it. "
+            "Agents with replay learn from 32 transitions after every 16 steps. What has not been run is not there.",
+            comparison(runs, agents, MINATAR_GAMES, MINATAR, "exploring", 1),
+            sources(MINATAR),
+            *(
+                [
+                    "Over the five games, in units of DQN's mean on each, by rliable: agents that have all games at a "
+                    "million steps.",
+                    whole,
+                ]
+                if whole
+                else []
+            ),
+            "How likely a run of an iterated chain has a higher return than one of its base agent, at equal samples "
+            "and settings (1 would be always, 0.5 is no difference), with the 95% interval over all games:",
+            improvement_table(runs, (("i_dqn", "dqn"), ("i_iqn", "iqn")), "exploring"),
+            "Of the greedy policy in the end, 16 episodes a seed. Some games draw little or nothing at random, so that "
+            "one greedy policy plays nearly the same episode 16 times; these figures waver more than those above.",
+            comparison(runs, agents, MINATAR_GAMES, (), "greedy", 1),
+            commands_of(runs),
+        ]
+    )
+
+
+def samples_section() -> str:
+    """All at 200,000 steps."""
+    runs = runs_of("minatar-")
+    agents = [*sorted({run.agent for run in runs if run.agent != "pqn"}), "pqn"]
+    return "\n\n".join(
+        [
+            "### MinAtar, 200,000 steps",
+            "The agents with replay share one small budget of samples and the settings of DQN, with the larger of two "
+            "step sizes tried on Breakout with other seeds; PQN has a budget of its own paper's kind. While exploring:",
+            comparison(runs, agents, MINATAR_GAMES, (), "exploring", 1),
+            improvement_table(runs, (("i_dqn", "dqn"), ("i_iqn", "iqn")), "exploring"),
+            "Of the greedy policy in the end:",
+            comparison(runs, agents, MINATAR_GAMES, (), "greedy", 1),
+            commands_of(runs),
+        ]
+    )
+
+
+def control_section() -> list[str]:
+    """Actor-critics on MuJoCo's tasks, and i-SAC against SAC; empty where nothing was run."""
+    runs = runs_of("control-")
+    if not runs:
+        return []
+    parts = [
+        "### Continuous control at 100,000 steps",
+        "Run by `make reproduce SUITE=control`, in each script's own defaults, CrossQ's critics with widths of 256. "
+        "Interquartile mean over seeds, with 95% bootstrap intervals, of the last evaluation's mean return over ten "
+        "episodes; published figures are means with standard deviations over seeds.",
+        comparison(runs, list(CONTROL_AGENTS), CONTROL_TASKS, CONTROL, "greedy", 0),
+        sources(CONTROL),
+    ]
+    if {"sac", "i_sac"} <= {run.agent for run in runs}:
+        parts += [
+            "How likely a run of i-SAC has a higher return than one of SAC, at equal samples:",
+            improvement_table([run for run in runs if run.agent in ("sac", "i_sac")], (("i_sac", "sac"),), "greedy"),
+        ]
+    return ["\n\n".join([*parts, commands_of(runs)])]
+
+
+SUITES = ("minatar-", "family-", "million-", "half-", "before-", "control-")
+
+
+def learning_table() -> str:
+    """A row a kept run that is of none of the larger suites: final evaluations over seeds, and the command."""
+    lines = [
+        "| environment | agent | seeds | steps of each | IQM | 95% interval | mean | lowest | steps/s | command |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for run in kept(but=SUITES):
+        summary, returns, command = run.summary, run.returns, run.command.split(" --run-dir")[0]
+        low, high = interval(returns)
+        shown = f"{low:,.1f} to {high:,.1f}" if len(returns) > 1 else ""
+        lines.append(
+            f"| {summary['env']} | {summary['agent']} | {len(returns)} | {summary['total_steps']:,} "
+            f"| {interquartile_mean(returns):,.1f} | {shown} | {returns.mean():,.1f} | {returns.min():,.1f} "
+            f"| {summary['env_steps_per_second']:,.0f} | `{command}` |"
+        )
+    return "\n".join(lines)
+
+
+def family_table() -> str:
+    """A row an agent that was run by the one command."""
+    lines = ["| agent | seeds | steps of each | mean return | lowest | highest |", "| --- |" + " ---: |" * 5]
+    for run in kept("family-"):
+        summary, returns = run.summary, run.returns
+        lines.append(
+            f"| {summary['agent']} | {len(returns)} | {summary['total_steps']:,} | {returns.mean():,.1f} "
+            f"| {returns.min():,.1f} | {returns.max():,.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def returns_section(results: dict[str, Any]) -> str:
+    """PQN's returns by seed, of both implementations."""
+    lines = ["| implementation | exploring | greedy |", "| --- | ---: | ---: |"]
+    for name, found in results["returns"].items():
+        by_seed = [", ".join(f"{value:.1f}" for value in found[kind]) for kind in ("exploring", "greedy")]
+        lines.append(f"| {name} | {by_seed[0]} | {by_seed[1]} |")
+    return (
+        "### PQN beside purejaxql\n\n"
+        f"Measured by `python -m benchmarks.pqn_returns`: MinAtar Breakout, {results['steps']:,} steps of each seed, "
+        "the same settings. Means over the last tenth's episodes while exploring, and of the greedy policy at the end, "
+        "by seed.\n\n"
+    ) + "\n".join(lines)
+
+
+def sections() -> list[str]:
+    """All that the kept runs say."""
+    return [
+        "## Learning",
+        minatar_section(),
+        *control_section(),
+        "### Single tasks\n\nFinal evaluations; each row's run is a file under `benchmarks/results/runs/`. Steps per "
+        "second are of all seeds together.\n\n" + learning_table(),
+        samples_section(),
+        "### Every agent\n\n"
+        "`python experiments/discrete/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each "
+        "in its own defaults, most of which are made for many more steps. The table shows that they run, not which is "
+        "best: some have not yet left the level of random actions.\n\n" + family_table(),
+    ]

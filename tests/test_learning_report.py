@@ -1,0 +1,53 @@
+"""The learning sections of the results page: rows, places of published figures, aggregates."""
+
+import numpy as np
+
+from benchmarks import learning_report
+from benchmarks.learning_report import Run, comparison, over_tasks, place
+from benchmarks.published import CONTROL, MINATAR, Published
+from benchmarks.suites import CONTROL_TASKS, MINATAR_GAMES
+from jaxq.runs.results import Result
+
+
+def run(agent: str, task: str, returns: list[float]) -> Run:
+    return Run(agent, task, 1_000, {"exploring": np.array(returns), "greedy": np.array(returns)}, "")
+
+
+def test_a_published_figure_lies_below_within_or_above():
+    assert [place(x, 1.0, 2.0) for x in (0.9, 1.0, 1.5, 2.0, 2.1)] == [
+        "below ours", "within ours", "within ours", "within ours", "above ours"
+    ]  # fmt: skip
+
+
+def test_what_was_not_run_is_absent_and_what_is_published_stands_under_its_agent():
+    runs = [run("a", "x", [1.0, 2.0, 3.0]), run("b", "x", [5.0, 5.0, 5.0]), run("b", "y", [7.0, 7.0, 7.0])]
+    published = (Published("a", "A's authors", 4, 900, {"x": (9.0, 1.5), "y": (1.0, None)}, "a paper"),)
+    lines = comparison(runs, ["a", "b", "c"], ("x", "y", "z"), published, "greedy", 1).splitlines()
+    assert lines[0] == "| agent | seeds | steps of each | x | y |"
+    assert lines[2].startswith("| a | 3 | 1,000 | 2.0 (1.0 to 3.0) |  |")
+    assert lines[3] == "| *published: A's authors* | 4 | 900 | 9.0 ± 1.5, above ours | 1.0 |"
+    assert lines[4].startswith("| b | 3 | 1,000 | 5.0 (5.0 to 5.0) | 7.0 (7.0 to 7.0) |")
+    assert len(lines) == 5
+
+
+def test_over_tasks_an_agent_twice_as_good_makes_two_and_one_with_a_missing_task_none():
+    runs = [run("one", task, [by, by]) for task, by in (("x", 3.0), ("y", 50.0))]
+    runs += [run("two", task, [2 * by, 2 * by]) for task, by in (("x", 3.0), ("y", 50.0))]
+    runs += [run("half", "x", [1.5, 1.5])]
+    lines = over_tasks(runs, ["two", "half", "one"], ("x", "y"), "one", "greedy").splitlines()
+    assert lines[2:] == ["| two | 2.00 | 2.00 to 2.00 | 2.00 |", "| one | 1.00 | 1.00 to 1.00 | 1.00 |"]
+
+
+def test_figures_published_are_of_tasks_that_a_suite_has():
+    assert all(set(one.figures) <= set(MINATAR_GAMES) for one in MINATAR)
+    assert all(set(one.figures) <= set(CONTROL_TASKS) for one in CONTROL)
+
+
+def test_returns_while_exploring_are_weighted_by_their_episodes():
+    curve = {
+        "step": [10, 80, 100],
+        "episodes": [[5, 5], [1, 0], [3, 2]],
+        "episode_return": [[99.0, 99.0], [2.0, None], [6.0, 4.0]],
+    }
+    kept = Result("a", {}, {}, {}, curve)
+    np.testing.assert_allclose(learning_report.exploring_returns(kept), [(2.0 + 3 * 6.0) / 4, 4.0])
