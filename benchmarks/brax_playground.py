@@ -1,0 +1,82 @@
+"""Brax's own PPO on a robot of MuJoCo Playground, in Playground's own settings for it, tested now and then.
+
+python -m benchmarks.brax_playground --env Go1JoystickFlatTerrain --target 20
+
+Writes benchmarks/results/brax_playground.json: seconds since the start (imports not counted), steps and mean return of
+each test. It ends when one reaches the target, or after so many minutes.
+"""
+
+import argparse
+import contextlib
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+from brax.training.agents.ppo import networks
+from brax.training.agents.ppo import train as ppo
+from mujoco_playground import registry, wrapper
+from mujoco_playground.config import dm_control_suite_params, locomotion_params, manipulation_params
+
+from jaxq.runs.directory import provenance, write_json
+
+RESULTS = Path(__file__).parent / "results"
+# What takes the place of its settings where only the code is to be tried.
+SMALL = {
+    "num_timesteps": 64, "num_envs": 8, "batch_size": 4, "num_minibatches": 2, "unroll_length": 4, "num_evals": 2,
+    "num_updates_per_batch": 1, "episode_length": 8, "num_eval_envs": 2,
+}  # fmt: skip
+
+
+class Over(Exception):
+    """The target is reached, or the time is over."""
+
+
+def settings(env: str) -> dict[str, Any]:
+    """Playground's own for Brax's PPO."""
+    for module in (locomotion_params, dm_control_suite_params, manipulation_params):
+        try:
+            return dict(module.brax_ppo_config(env))
+        except (KeyError, ValueError):
+            continue
+    raise ValueError(f"Playground has no settings of PPO for {env}")
+
+
+def main() -> None:
+    """Train, and write the tests."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", required=True)
+    parser.add_argument("--target", type=float, required=True, help="return of a test that ends it")
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--tiny", action="store_true", help="sizes with which only the code is tried")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    config = settings(args.env)
+    sizes = config.pop("network_factory", None)
+    factory = functools.partial(networks.make_ppo_networks, **(dict(sizes) if sizes and not args.tiny else {}))
+    given = {**config, **(SMALL if args.tiny else {})}
+    begun = time.monotonic()
+    tests: list[list[float]] = []
+
+    def tested(step: int, metrics: Any) -> None:
+        tests.append([time.monotonic() - begun, int(step), float(metrics["eval/episode_reward"])])
+        if tests[-1][2] >= args.target or tests[-1][0] > 60.0 * args.minutes:
+            raise Over
+
+    with contextlib.suppress(Over):
+        ppo.train(
+            environment=registry.load(args.env),
+            network_factory=factory,
+            wrap_env_fn=wrapper.wrap_for_brax_training,
+            progress_fn=tested,
+            seed=args.seed,
+            **given,
+        )
+    reached = next((test[0] for test in tests if test[2] >= args.target), None)
+    values = {"env": args.env, "target": args.target, "reached_seconds": reached, "tests": tests}
+    settled = {name: value for name, value in given.items() if isinstance(value, int | float | str | bool)}
+    write_json(RESULTS / "brax_playground.json", {**values, "settings": settled, "provenance": provenance()})
+
+
+if __name__ == "__main__":
+    main()
