@@ -569,7 +569,13 @@ def values_of(agent, state, observation, action):
     return np.asarray(agent.representation.value(predictions).mean(axis=0))
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+# Sampled fractions, dropout and many quantiles: the dearest to compute.
+DEAR = ("dsac", "droq", "tqc")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in DEAR else ()) for name in SOLVERS]
+)
 def test_a_linear_quadratic_problem_is_solved(name):
     """Value and policy of every representation and reduction against Riccati's."""
     agent, state = solver(name, quadratic_batch, entropy=FixedTemperature(0.0))

@@ -18,6 +18,7 @@ def test_launchers_are_no_experiments():
     assert not {path.stem for path in LAUNCH.glob("*.py")} & set(scripts())
 
 
+@pytest.mark.slow
 def test_an_array_of_workers_by_submitit_on_this_host(tmp_path):
     pytest.importorskip("submitit")
     space = spaced(tmp_path, SPACE)

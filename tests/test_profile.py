@@ -146,6 +146,7 @@ def test_a_profiled_run_is_the_same_and_tells_where_its_time_went(tmp_path):
         assert words in out
 
 
+@pytest.mark.slow
 def test_where_there_are_few_iterations_in_a_chunk_a_profile_spans_several(tmp_path):
     args = [*SMALL, "--num-logs", "1000", "--profile"]
     code, out, err = finish("--run-dir", tmp_path / "run", *args)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from jaxq.cli.main import main
 from jaxq.errors import InputError, InputWarning
 from jaxq.runs import parse
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
@@ -731,35 +732,46 @@ def test_runs_that_differ_are_curves_of_their_own(whole_run, recwarn):
         merge([curve], by="colour")
 
 
-def test_command_line(whole_run, tmp_path):
+def test_command_line(whole_run, tmp_path, monkeypatch, capsys):
     run_dir, _ = whole_run
+    monkeypatch.chdir(tmp_path)
 
     def jaxq(*args):
-        return subprocess.run(
-            [sys.executable, "-m", "jaxq.cli.main", *map(str, args)], capture_output=True, text=True, cwd=tmp_path
-        )
+        """As `python -m jaxq.cli.main` has it, but in this process."""
+        monkeypatch.setattr(sys, "argv", ["jaxq", *map(str, args)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
 
-    done = jaxq("plot", run_dir, "-o", "picture.png")
-    assert done.returncode == 0, done.stderr
+    code, _, err = jaxq("plot", run_dir, "-o", "picture.png")
+    assert code == 0, err
     assert (tmp_path / "picture.png").stat().st_size > 10_000
-    done = jaxq("envs", "--backend", "gymnax", "--match", "MinAtar")
-    assert "10×10×4 bool" in done.stdout
-    assert done.stdout.count("MinAtar") == 5
-    done = jaxq("video", run_dir, "--out", "film.gif", "--max-steps", 5)
-    assert done.returncode == 0, done.stderr
+    code, out, _ = jaxq("envs", "--backend", "gymnax", "--match", "MinAtar")
+    assert "10×10×4 bool" in out
+    assert out.count("MinAtar") == 5
+    code, _, err = jaxq("video", run_dir, "--out", "film.gif", "--max-steps", 5)
+    assert code == 0, err
     assert (tmp_path / "film.gif").read_bytes()[:4] == b"GIF8"
     for args, said in (
-        (("plots",), "copy, envs, plot"),
         (("plot", tmp_path), "config.json"),
         (("envs", "--match", "NoSuchGame"), "NoSuchGame"),
         (("video", run_dir, "--member", 7), "0 .. 1"),
     ):
-        done = jaxq(*args)
-        assert done.returncode == 2, args
-        assert said in done.stderr
-        assert done.stderr.strip().count("\n") == 0
+        code, _, err = jaxq(*args)
+        assert code == 2, args
+        assert said in err
+        assert err.strip().count("\n") == 0
+    done = subprocess.run([sys.executable, "-m", "jaxq.cli.main", "plots"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "copy, envs, plot" in done.stderr
+    assert done.stderr.strip().count("\n") == 0
 
 
+@pytest.mark.slow
 def test_tracking(tmp_path):
     """TensorBoard and offline W&B write their files; a resumed W&B run keeps its id."""
     for track, files in (("tensorboard", "tensorboard/events*"), ("wandb", "wandb/offline-run-*")):

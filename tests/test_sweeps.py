@@ -310,6 +310,7 @@ def test_importance_finds_the_field_that_matters():
     assert importance_of(optuna.create_study()) == {}
 
 
+@pytest.mark.slow
 def test_told_to_stop_a_sweep_saves_and_goes_on(tmp_path):
     spaced(tmp_path)
     args = command(tmp_path, trials=1)
@@ -365,6 +366,7 @@ def postgres():
     shutil.rmtree(data)
 
 
+@pytest.mark.slow
 def test_two_workers_on_one_study_in_postgresql_of_which_one_is_killed(postgres, tmp_path):
     spaced(tmp_path)
     args = command(tmp_path, "--population", 2, "--storage", postgres, "--resume", trials=6)
