@@ -114,6 +114,17 @@ def test_numbers_are_read_from_the_state_alone(name):
     programs_are_one(name, "gymnax/CartPole-v1")
 
 
+def test_help_is_there_where_nothing_can_be_built_by_default():
+    """As of an agent for images, whose default environment has none."""
+    module, presets = load("bbf")
+    default = module.Config()
+    with pytest.raises(InputError, match="image"):
+        module.build(default)
+    assert fields_by_member(module.build, default) == []
+    images = parse(module.Config, presets, ["--env", "gymnax/Breakout-MinAtar"])
+    assert "learning_rate" in fields_by_member(module.build, images)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_numbers_of_every_script_are_read_from_the_state_alone(name):

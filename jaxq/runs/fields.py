@@ -32,10 +32,15 @@ def fields_by_member(build: Build[ConfigT], config: ConfigT) -> list[str]:
     Args:
       build: of the script.
       config: whose other choices stand; those that a field has no effect beside are made otherwise.
+
+    Returns:
+      Their names; none where nothing can be built, as of an agent for images in an environment without them.
     """
     with envs.shared(), warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)
         variants = [(variant, training) for variant in _variants(config) if (training := _tried(build, variant))]
+        if not variants:
+            return []
         return [
             field.name
             for field in dataclasses.fields(config)
