@@ -7,7 +7,7 @@ ARGS ?=
 RUN_DIR ?= runs/train-$(shell date +%Y%m%d-%H%M%S)
 SUITE ?= minatar
 
-.PHONY: train test test-slow lint format bench reproduce docs dist test-dist clean
+.PHONY: train test test-slow lint format bench bench-gpu reproduce docs dist test-dist clean
 
 train: $(VENV)/.train
 	$(BIN)/python experiments/discrete/pqn.py --env $(ENV) --total-steps 2500000 --epsilon-steps 250000 \
@@ -29,6 +29,11 @@ lint: $(VENV)/.dev
 # SBX=path/to/python of a virtual environment with sbx-rl and envpool adds that baseline.
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.throughput $(if $(SBX),--sbx-python $(SBX))
+	$(BIN)/python -m benchmarks.report
+
+# Every figure that wants a GPU, in slices of under nine minutes; SLICES="pqn-pong overhead" does only those.
+bench-gpu: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.gpu $(if $(SLICES),--only $(SLICES))
 	$(BIN)/python -m benchmarks.report
 
 # The learning results of a suite (minatar, control, atari, ...): stopped, it goes on where it was.
