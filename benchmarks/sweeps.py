@@ -4,8 +4,8 @@
 
 DQN on MinAtar Asterix. `jaxq sweep` with the TPE sampler over benchmarks/asterix.yaml, and the script with
 `--controller pbt`, are each killed (SIGKILL) at a moment drawn at random, and the same command goes on. The setting
-that each has found is then trained with seeds that neither has seen, beside the script's default, with as many steps as a
-trial and a member had. Writes benchmarks/results/sweeps.json. It can be stopped; the same command goes on.
+that each has found is then trained with seeds that neither has seen, beside the script's default, with as many steps
+as a trial and a member had. Writes benchmarks/results/sweeps.json. It can be stopped; the same command goes on.
 """
 
 import argparse
@@ -36,7 +36,7 @@ EVALUATIONS = 4
 FIRST_SEED = 100  # of those that nothing was chosen by
 # The corners that a user may think of; the default is 2.5e-4 and 0.99.
 PBT = ["--learning-rate", 1e-4, 3e-4, 1e-3, 3e-3, "--discount", 0.9, 0.95, 0.98, 0.99, "--controller", "pbt"]
-PBT_EVALUATIONS = 20
+PBT_EVALUATIONS = 10
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -94,7 +94,7 @@ def tpe(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
     """The sweep: killed, gone on with, and what came of it."""
     flags = ["--env", ENV, "--study", STUDY, "--space", "benchmarks/asterix.yaml", "--trials", args.trials]
     flags += ["--population", args.population, "--directory", WORK, "--resume", "--total-steps", args.steps]
-    flags += ["--num-evaluations", EVALUATIONS, "--checkpoint-minutes", 0.25]
+    flags += ["--num-evaluations", EVALUATIONS, "--checkpoint-minutes", 0.5]
     command, log = jaxq("sweep", "dqn", *flags), ROOT / WORK / "tpe.log"
     wanted = round(args.trials * float(np.random.default_rng(args.seed).uniform(0.3, 0.6)))
     database = ROOT / WORK / STUDY / "study.db"
@@ -141,7 +141,7 @@ def pbt(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
     """The population: killed, gone on with, and what came of it."""
     run_dir, log = WORK / "pbt", ROOT / WORK / "pbt.log"
     flags = ["--env", ENV, *PBT, "--total-steps", args.steps, "--num-evaluations", PBT_EVALUATIONS]
-    flags += ["--checkpoint-minutes", 0.25, "--run-dir", run_dir]
+    flags += ["--checkpoint-minutes", 0.5, "--run-dir", run_dir]
     command = script(DQN, *flags)
     wanted = args.steps * float(np.random.default_rng(args.seed + 1).uniform(0.3, 0.7))
 
