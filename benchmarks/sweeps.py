@@ -1,11 +1,12 @@
 """A sweep and a population-based training, each killed in the middle, and what they find beside the default.
 
-    python -m benchmarks.sweeps [--trials 100] [--steps 200000] [--seeds 10]
+    python -m benchmarks.sweeps [--trials 100] [--steps 200000] [--seeds 10] [--only pbt default]
 
 DQN on MinAtar Asterix. `jaxq sweep` with the TPE sampler over benchmarks/asterix.yaml, and the script with
 `--controller pbt`, are each killed (SIGKILL) at a moment drawn at random, and the same command goes on. The setting
 that each has found is then trained with seeds that neither has seen, beside the script's default, with as many steps
-as a trial and a member had. Writes benchmarks/results/sweeps.json. It can be stopped; the same command goes on.
+as a trial and a member had. Writes benchmarks/results/sweeps.json. It can be stopped; the same command goes on. With
+`--only` it makes some of the parts, so that they can be made side by side, and writes nothing.
 """
 
 import argparse
@@ -37,6 +38,7 @@ FIRST_SEED = 100  # of those that nothing was chosen by
 # The corners that a user may think of; the default is 2.5e-4 and 0.99.
 PBT = ["--learning-rate", 1e-4, 3e-4, 1e-3, 3e-3, "--discount", 0.9, 0.95, 0.98, 0.99, "--controller", "pbt"]
 PBT_EVALUATIONS = 10
+PARTS = ("default", "pbt", "tpe")
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -83,9 +85,8 @@ def study() -> Study:
 
 def told(trial: FrozenTrial) -> dict[str, Any]:
     """What is kept of a trial."""
-    attributes = {
-        name: trial.user_attrs[name] for name in ("again_of", "attempts", "diverged") if name in trial.user_attrs
-    }
+    kept = ("again_of", "attempts", "diverged")
+    attributes: dict[str, Any] = {name: trial.user_attrs[name] for name in kept if name in trial.user_attrs}
     value = trial.value if trial.state == TrialState.COMPLETE else None
     return {"number": trial.number, "state": trial.state.name, "value": value, "setting": trial.params, **attributes}
 
@@ -114,8 +115,8 @@ def tpe(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
             return None
         return {"finished": finished, "running": [t.number for t in running], "step": lines[-1]["step"]}
 
-    seen = notes.once("tpe killed", lambda: killed(command, log, moment))
-    notes.once("tpe finished", lambda: finish(command, log))
+    seen = notes.once("killed", lambda: killed(command, log, moment))
+    notes.once("finished", lambda: finish(command, log))
     trials = study().get_trials(deepcopy=False)
     counted = [trial for trial in trials if trial.number not in superseded(trials)]
     now = {trial.number: told(trial) for trial in trials}
@@ -149,8 +150,8 @@ def pbt(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
         lines = read_metrics(ROOT / run_dir)
         return {"step": lines[-1]["step"]} if lines and lines[-1]["step"] >= wanted else None
 
-    seen = notes.once("pbt killed", lambda: killed(command, log, moment))
-    notes.once("pbt finished", lambda: finish(command, log))
+    seen = notes.once("killed", lambda: killed(command, log, moment))
+    notes.once("finished", lambda: finish(command, log))
     rows = json.loads((ROOT / run_dir / "summary.json").read_text())["members"]
     best = max(rows, key=lambda row: -np.inf if row["return"] is None else row["return"])
     lines = [line for line in read_metrics(ROOT / run_dir) if any(value is not None for value in line["eval_return"])]
@@ -174,7 +175,7 @@ def fresh(name: str, command: str, args: argparse.Namespace, notes: Notes) -> di
     more = ["--seed", FIRST_SEED, "--num-seeds", args.seeds, "--run-dir", run_dir]
     whole = [sys.executable, *shlex.split(command)[1:], *map(str, more)]
     print(as_typed(whole), flush=True)
-    notes.once(f"fresh {name}", lambda: finish(whole, ROOT / WORK / f"fresh-{name}.log"))
+    notes.once("fresh", lambda: finish(whole, ROOT / WORK / f"fresh-{name}.log"))
     lines = [line for line in read_metrics(ROOT / run_dir) if any(value is not None for value in line["eval_return"])]
     return {
         "command": as_typed(whole),
@@ -192,13 +193,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200_000)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of killing")
+    parser.add_argument("--only", choices=PARTS, nargs="+", help="these parts, and no results")
     parser.add_argument("--out", type=Path, default=RESULTS / "sweeps.json")
     args = parser.parse_args()
-    notes = Notes(ROOT / WORK / "notes.json")
     default = as_typed(script(DQN, "--env", ENV, "--total-steps", args.steps, "--num-evaluations", EVALUATIONS))
-    found = {"pbt": pbt(args, notes), "tpe": tpe(args, notes)}
-    commands = {"default": default, **{name: part["best"]["command"] for name, part in found.items()}}
-    runs = {name: fresh(name, command, args, notes) for name, command in commands.items()}
+    found: dict[str, Any] = {}
+    runs: dict[str, Any] = {}
+    for name in args.only or PARTS:
+        notes = Notes(ROOT / WORK / f"{name}.json")
+        found |= {} if name == "default" else {name: {"pbt": pbt, "tpe": tpe}[name](args, notes)}
+        command = found[name]["best"]["command"] if name in found else default
+        runs[name] = fresh(name, command, args, notes)
+    if args.only:
+        return
     write_json(args.out, {"env": ENV, "steps": args.steps, **found, "fresh": runs, "provenance": provenance()})
     print(f"tpe: {found['tpe']['states']}, {found['tpe']['starts']} starts; {found['tpe']['best']}")
     for name, one in runs.items():
