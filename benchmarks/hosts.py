@@ -4,9 +4,10 @@
 
 Two and four processes on one machine, by loopback. *run* is one DQN on CartPole whose environments, replay and batches
 are spread over all processes (Gloo); *sweep* is as many workers on one study, a grid, so that every trial has one
-right value. In each round a process drawn at random is killed (SIGKILL) at a moment drawn from the time that a round
-takes undisturbed. The same commands are given again, and what comes of them is compared with what came of those that
-were left alone. Writes benchmarks/results/hosts.json, round by round; a round that is there is not made again.
+right value. In each round a process drawn at random is killed (SIGKILL) at a random moment: so many lines of metrics
+or finished trials after the beginning, and up to three seconds more. The same commands are given again, and what comes
+of them is compared with what came of those that were left alone. Writes benchmarks/results/hosts.json, round by round;
+a round that is there is not made again.
 """
 
 import argparse
@@ -31,15 +32,15 @@ from jaxq.sweeps.studies import open_storage, open_study, superseded
 
 WORK = UNDER_WAY / "hosts"
 CASES = ("run-2", "run-4", "sweep-2", "sweep-4")
+LOGS, TRIALS = 10, 8
 SMALL = [
-    *("--num-envs", 8, "--batch-size", 32, "--warmup-steps", 400, "--hidden-widths", 32, "--epsilon-steps", 2000),
-    *("--replay-capacity", 4000, "--num-evaluations", 4, "--eval-episodes", 8),
+    *("--num-envs", 8, "--batch-size", 32, "--warmup-steps", 400, "--hidden-widths", 32, "--epsilon-steps", 1000),
+    *("--replay-capacity", 2000, "--num-evaluations", 2, "--eval-episodes", 8),
 ]
-RUN = ["--env", "gymnax/CartPole-v1", *SMALL, "--total-steps", 12_000, "--num-logs", 40, "--checkpoint-minutes", 0]
-SPACE = "learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true, count: 4}\ndiscount: {choices: [0.9, 0.95, 0.99]}\n"
-TRIALS = 12
+RUN = ["--env", "gymnax/CartPole-v1", *SMALL, "--total-steps", 2000, "--num-logs", LOGS, "--checkpoint-minutes", 0]
+SPACE = "learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true, count: 4}\ndiscount: {choices: [0.9, 0.99]}\n"
 STUDY = "grid"
-PATIENCE = 180  # seconds after which a process that has lost another is given up
+PATIENCE = 600  # seconds after which a process is given up
 NOT_LEARNED = ("step", "wall_seconds")
 
 
@@ -57,14 +58,14 @@ def run_commands(folder: Path, count: int) -> list[list[str]]:
     return [script("experiments/discrete/dqn.py", *flags, "--process-id", i) for i in range(count)]
 
 
-def sweep_commands(folder: Path, count: int, population: int = 2) -> list[list[str]]:
+def sweep_commands(folder: Path, count: int, population: int = 1) -> list[list[str]]:
     """The commands of a sweep, one a worker."""
     space = ROOT / WORK / "space.yaml"
     space.parent.mkdir(parents=True, exist_ok=True)
     space.write_text(SPACE)
     flags = ["--env", "gymnax/CartPole-v1", "--study", STUDY, "--space", WORK / "space.yaml", "--trials", TRIALS]
     flags += ["--sampler", "grid", "--population", population, "--directory", folder, "--resume", *SMALL]
-    flags += ["--total-steps", 6000, "--num-logs", 20, "--checkpoint-minutes", 0]
+    flags += ["--total-steps", 2000, "--num-logs", LOGS, "--checkpoint-minutes", 0]
     return [jaxq("sweep", "dqn", *flags)] * count
 
 
@@ -95,8 +96,8 @@ def ended(processes: Sequence[subprocess.Popen[bytes]], since: float) -> list[tu
     return [codes[i] for i in range(len(processes))]
 
 
-def undisturbed(case: str) -> tuple[Path, float]:
-    """The folder of a case that is left alone, and the seconds that it took."""
+def undisturbed(case: str) -> Path:
+    """The folder of a case that is left alone."""
     folder = WORK / f"{case}-undisturbed"
     note = ROOT / folder / "seconds.json"
     if not note.exists():
@@ -106,7 +107,7 @@ def undisturbed(case: str) -> tuple[Path, float]:
         if any(code != 0 for code, _ in codes):
             raise RuntimeError(f"{case}, left alone, ended with {codes}: see {folder}")
         write_json(note, {"seconds": time.monotonic() - begun})
-    return folder, float(json.loads(note.read_text())["seconds"])
+    return folder
 
 
 def metrics_of(run_dir: Path) -> dict[str, np.ndarray]:
@@ -163,6 +164,11 @@ def so_far(case: str, folder: Path) -> Any:
     return [t for t in trials_of(folder) if t["state"] == TrialState.COMPLETE.name]
 
 
+def count_of(done: Any) -> int:
+    """How much that is."""
+    return done if isinstance(done, int) else len(done)
+
+
 def outcome(case: str, folder: Path, reference: Path, before: Any) -> dict[str, Any]:
     """What came of a case that was killed and begun again, beside one that was left alone."""
     if case.startswith("run"):
@@ -189,14 +195,17 @@ def last_said(log: Path) -> str:
 
 def one_round(case: str, number: int) -> dict[str, Any]:
     """Kill a process at a random moment, and give the same commands again."""
-    reference, seconds = undisturbed(case)
+    reference = undisturbed(case)
     rng = np.random.default_rng([CASES.index(case), number])
     folder = WORK / f"{case}-{number}"
     cleared(ROOT / folder)
     lines = commands(case, folder)
-    victim, moment = int(rng.integers(len(lines))), float(rng.uniform(0.05, 0.95) * seconds)
-    processes = begin(lines, folder)
-    time.sleep(moment)
+    victim, wanted = int(rng.integers(len(lines))), int(rng.integers(LOGS if case.startswith("run") else TRIALS))
+    more = float(rng.uniform(0.0, 3.0 if wanted else 30.0))  # before anything is learned there is more to go wrong
+    processes, begun = begin(lines, folder), time.monotonic()
+    while count_of(so_far(case, folder)) < wanted and all(process.poll() is None for process in processes):
+        time.sleep(0.2)
+    time.sleep(more)
     over = [process.poll() for process in processes]
     processes[victim].send_signal(signal.SIGKILL)
     since = time.monotonic()
@@ -206,9 +215,9 @@ def one_round(case: str, number: int) -> dict[str, Any]:
         "case": case,
         "round": number,
         "killed_process": victim,
-        "killed_after_seconds": round(moment, 1),
+        "killed_after_seconds": round(since - begun, 1),
         "over_before": sum(code is not None for code in over),
-        "so_far": before if case.startswith("run") else len(before),
+        "so_far": count_of(before),
     }
     if case.startswith("run"):
         processes[victim].wait()
@@ -223,7 +232,7 @@ def one_round(case: str, number: int) -> dict[str, Any]:
     since = time.monotonic()
     codes = ended(again, since)
     row |= {"again": [{"code": c, "seconds": s} for c, s in codes]}
-    if any(code for code, _ in codes):
+    if any(code != 0 for code, _ in codes):
         row |= {"again_said": [last_said(ROOT / folder / f"process-{i}.log") for i in range(len(lines))]}
         return row
     return row | {"outcome": outcome(case, folder, reference, before)}

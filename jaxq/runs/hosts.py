@@ -129,19 +129,22 @@ def first() -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def noticing_lost_hosts(how_to_go_on: str) -> Iterator[None]:
-    """Turns the error of a collective whose other side is gone into one that says so.
+def noticing_lost_hosts(run_dir: Path | None) -> Iterator[None]:
+    """Turns the error of a collective whose other side is gone into one that says so, wherever in a run it is.
 
     Raises:
       HostLostError: for such an error.
     """
     try:
         yield
+    except HostLostError:
+        raise
     except (ValueError, RuntimeError) as error:
         words = " ".join(str(error).split())
         if jax.process_count() == 1 or not any(sign in words for sign in ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE")):
             raise
-        raise HostLostError(f"another process of this run is lost ({words[:120]}); {how_to_go_on}") from None
+        lost = f"another process of this run is lost ({words[:120]})"
+        raise HostLostError(f"{lost}; to go on, give the same commands again: {run_dir}") from None
 
 
 @contextlib.contextmanager

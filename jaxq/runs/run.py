@@ -20,7 +20,7 @@ from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
 from jaxq.runs.devices import spread, state_shape, use_device
 from jaxq.runs.directory import going_on, load_config, provenance, to_json, write_json
-from jaxq.runs.hosts import claimed, connect, first, require_agreement
+from jaxq.runs.hosts import claimed, connect, first, noticing_lost_hosts, require_agreement
 from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
 from jaxq.runs.population import Renumbering, assemble
@@ -66,12 +66,13 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT, watch: Watch | No
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
     connect(config.coordinator, config.num_processes, config.process_id)
-    require_agreement(config)
-    alone = jax.process_count() == 1
-    require(alone or not config.profile, "profile", config.profile, "left out where there are several processes")
-    # The environments of members whose numbers change are the same.
-    with Interruption() as told, envs.shared():
-        return _run(build, config, told, watch)
+    with noticing_lost_hosts(config.run_dir):
+        require_agreement(config)
+        alone = jax.process_count() == 1
+        require(alone or not config.profile, "profile", config.profile, "left out where there are several processes")
+        # The environments of members whose numbers change are the same.
+        with Interruption() as told, envs.shared():
+            return _run(build, config, told, watch)
 
 
 def _run(

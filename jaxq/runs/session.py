@@ -18,7 +18,7 @@ from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
-from jaxq.runs.hosts import Follower, agreed, any_of, first, is_first, noticing_lost_hosts
+from jaxq.runs.hosts import Follower, agreed, any_of, first, is_first
 from jaxq.runs.interruption import Interruption, before_leaving
 from jaxq.runs.memory import bytes_of, readable
 from jaxq.runs.pace import Pace
@@ -129,8 +129,7 @@ class Session:
             folder, unit = self.directory.path / PROFILE, self.training.block(self.plan.iterations)
             self.profiler = Profiler(folder, programs.advance_chunk.as_text(), unit)
         self.display.start(self._step(progress))
-        with noticing_lost_hosts(f"to go on, give the same commands again: {self.directory.path}"):
-            self._loop(programs, progress)
+        self._loop(programs, progress)
         with first() as writes:
             if writes:
                 self._finish()

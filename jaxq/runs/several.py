@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxq.configs import SESSION_FIELDS
 from jaxq.runs.directory import going_on, to_json, write_json
-from jaxq.runs.hosts import claimed, connect, first, is_first, require_agreement
+from jaxq.runs.hosts import claimed, connect, first, is_first, noticing_lost_hosts, require_agreement
 from jaxq.runs.population import Build, ConfigT, programs
 from jaxq.runs.run import Watch, default_run_dir, run
 
@@ -30,10 +30,14 @@ def train(build: Build[ConfigT], config: ConfigT, watch: Watch | None = None) ->
       InputError, DivergedError, SystemExit: as of `run`.
     """
     connect(config.coordinator, config.num_processes, config.process_id)
-    require_agreement(config)
-    parts = programs(build, config)
-    if len(parts) == 1:
-        return run(build, parts[0], watch)
+    with noticing_lost_hosts(config.run_dir):
+        require_agreement(config)
+        parts = programs(build, config)
+        return run(build, parts[0], watch) if len(parts) == 1 else _in_turn(build, config, parts, watch)
+
+
+def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch: Watch | None) -> dict[str, Any]:
+    """Train the programs one after the other."""
     experiment = Path(inspect.getfile(inspect.unwrap(build))).stem
     config = going_on(config, experiment)
     path = config.run_dir or default_run_dir(config, experiment)
