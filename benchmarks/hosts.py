@@ -238,6 +238,11 @@ def one_round(case: str, number: int) -> dict[str, Any]:
     return row | {"outcome": outcome(case, folder, reference, before)}
 
 
+def there(out: Path) -> list[dict[str, Any]]:
+    """The rounds that were made so far."""
+    return json.loads(out.read_text())["rounds"] if out.exists() else []
+
+
 def main() -> None:
     """Make the rounds that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -246,17 +251,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "hosts.json")
     args = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {"rounds": []}
-    made = {(row["case"], row["round"]) for row in results["rounds"]}
     for number in range(args.rounds):
         for case in args.only:
-            if (case, number) in made:
+            if (case, number) in {(row["case"], row["round"]) for row in there(args.out)}:
                 continue
             row = one_round(case, number)
             print(json.dumps(row), flush=True)
-            results["rounds"].append(row)
+            # Read again, since cases may be made side by side.
+            rows = sorted([*there(args.out), row], key=lambda row: (CASES.index(row["case"]), row["round"]))
             examples = {c: as_typed(commands(c, WORK / c)[-1]) for c in CASES}
-            write_json(args.out, {**results, "commands": examples, "provenance": provenance()})
+            write_json(args.out, {"rounds": rows, "commands": examples, "provenance": provenance()})
             cleared(ROOT / WORK / f"{case}-{number}")
 
 
