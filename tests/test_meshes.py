@@ -260,6 +260,31 @@ def test_members_that_do_not_divide_over_devices_are_told_what_would():
     assert [most_devices(members, 8) for members in (1, 5, 12, 16)] == [1, 5, 6, 8]
 
 
+@pytest.mark.parametrize("place", ["jaxq.runs.several.require_agreement", "jaxq.runs.run.require_agreement",
+                                   "jaxq.runs.run.claimed", "jaxq.runs.session.compiled"])  # fmt: skip
+def test_a_process_that_is_lost_before_the_first_chunk_is_told_of_in_one_line(place, tmp_path, monkeypatch, capsys):
+    import dqn
+
+    from jaxq.runs import main
+
+    def lost(*_, **__):
+        monkeypatch.setattr(jax, "process_count", lambda: 2)
+        raise ValueError("UNKNOWN: Gloo AllGather failed: Connection closed by peer [127.0.0.1]:1\nmore")
+
+    def end(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(place, lost)
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(SystemExit) as stop:
+        main(dqn.Config, dqn.PRESETS, dqn.build, [*SMALL, "--run-dir", str(tmp_path / "run")])
+    assert stop.value.code == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    assert "another process of this run is lost (UNKNOWN: Gloo" in error
+    assert error.endswith(f"to go on, give the same commands again: {tmp_path / 'run'}\n")
+
+
 @pytest.mark.slow
 def test_every_process_has_a_pool_of_its_own_members(tmp_path):
     """EnvPool's environments are those of the members' seeds, whoever steps them."""

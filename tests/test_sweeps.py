@@ -108,6 +108,30 @@ def test_a_grid_is_every_combination_of_the_points(tmp_path):
     assert {space[2].value(point["hidden_widths"]) for point in points} == {(16, 16), (64,)}
 
 
+def test_a_grid_is_trained_whole_and_once_whoever_told_the_study_of_it(tmp_path, monkeypatch):
+    """A worker that told of two points only, one of them twice and one as waiting for its second try, has died."""
+    text = "learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true, count: 2}\nn_step: {choices: [1, 3]}\n"
+    points = list(grid(read_space(spaced(tmp_path, text), dqn.Config)))
+    args = command(tmp_path, "--sampler", "grid", "--resume")
+    trained = []
+
+    def train(self, trials):
+        for trial in trials:
+            trained.append(trial.params)
+            self.study.tell(trial, 1.0)
+
+    monkeypatch.setattr("jaxq.sweeps.worker._Sweep._train", train)
+    in_process(monkeypatch, [*args, "--trials", "1"])
+    study = study_in(tmp_path)
+    for point in (points[1], points[1]):
+        study.enqueue_trial(point)
+    lost = study.ask({d.name: d.distribution for d in read_space(tmp_path / "space.yaml", dqn.Config)})
+    assert give_back(study, study._storage, lost._trial_id, lost=True)
+    in_process(monkeypatch, args)
+    assert sorted(map(str, trained)) == sorted(map(str, points))
+    assert [row.state for row in status_of(study_in(tmp_path))] == ["complete"] * 4
+
+
 @pytest.mark.parametrize(
     ("space", "more", "said"),
     [

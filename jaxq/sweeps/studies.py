@@ -16,7 +16,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from jaxq.errors import InputError, missing_extra, require
 from jaxq.sweeps.plans import Pruner, Sampler
@@ -202,8 +202,24 @@ def _begun(process: int) -> int:
 
 
 def superseded(trials: Sequence[FrozenTrial]) -> set[int]:
-    """Numbers of the trials that were lost, and for which another was begun."""
-    return {trial.user_attrs["again_of"] for trial in trials if "again_of" in trial.user_attrs}
+    """Numbers of the trials that were lost, and for which another was begun; and of twins that were dropped."""
+    lost = {trial.user_attrs["again_of"] for trial in trials if "again_of" in trial.user_attrs}
+    return lost | {trial.number for trial in trials if "twin_of" in trial.user_attrs}
+
+
+def drop_twin(study: Study, trial: Trial) -> bool:
+    """End a trial of a grid if another is of the same point; whether it was one.
+
+    Workers that begin together may each have told the study of a point before they saw that it knew it.
+    """
+    trials = study.get_trials(deepcopy=False)
+    gone = superseded(trials)
+    for other in trials[: trial.number]:
+        if other.params == trial.params and other.number not in gone and other.state != TrialState.FAIL:
+            trial.set_user_attr("twin_of", other.number)
+            study.tell(trial, state=TrialState.FAIL)
+            return True
+    return False
 
 
 def take_over(study: Study, storage: RDBStorage) -> int:

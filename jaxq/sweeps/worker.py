@@ -29,6 +29,7 @@ from jaxq.sweeps.space import Space, ends, grid, read_space
 from jaxq.sweeps.studies import (
     Worker,
     alive,
+    drop_twin,
     give_back,
     make_pruner,
     make_sampler,
@@ -111,7 +112,7 @@ class _Sweep:
 
     def work(self) -> Study:
         """Until there are as many trials as there are to be."""
-        if self.plan.sampler == "grid" and not self.study.get_trials(deepcopy=False):
+        if self.plan.sampler == "grid":  # by every worker, as another may have died before it came to all points
             for point in list(grid(self.space))[: self.plan.trials]:
                 self.study.enqueue_trial(point, skip_if_exists=True)
         while trials := self._ask():
@@ -138,6 +139,8 @@ class _Sweep:
                 trial = self.study.ask(self.distributions)
             trial.set_user_attr("worker", str(self.worker))
             self.storage.record_heartbeat(trial._trial_id)
+            if self.plan.sampler == "grid" and drop_twin(self.study, trial):
+                continue
             reason = self._refused(trial)
             if reason is None:
                 asked.append(trial)
