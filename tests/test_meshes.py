@@ -260,9 +260,13 @@ def test_members_that_do_not_divide_over_devices_are_told_what_would():
     assert [most_devices(members, 8) for members in (1, 5, 12, 16)] == [1, 5, 6, 8]
 
 
-@pytest.mark.parametrize("place", ["jaxq.runs.several.require_agreement", "jaxq.runs.run.require_agreement",
-                                   "jaxq.runs.run.claimed", "jaxq.runs.session.compiled"])  # fmt: skip
-def test_a_process_that_is_lost_before_the_first_chunk_is_told_of_in_one_line(place, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("several", "require_agreement"), ("run", "require_agreement"), ("run", "claimed"), ("session", "compiled")],
+)
+def test_a_process_that_is_lost_before_the_first_chunk_is_told_of_in_one_line(
+    module, name, tmp_path, monkeypatch, capsys
+):
     import dqn
 
     from jaxq.runs import main
@@ -274,7 +278,7 @@ def test_a_process_that_is_lost_before_the_first_chunk_is_told_of_in_one_line(pl
     def end(code):
         raise SystemExit(code)
 
-    monkeypatch.setattr(place, lost)
+    monkeypatch.setattr(sys.modules[f"jaxq.runs.{module}"], name, lost)
     monkeypatch.setattr(os, "_exit", end)
     with pytest.raises(SystemExit) as stop:
         main(dqn.Config, dqn.PRESETS, dqn.build, [*SMALL, "--run-dir", str(tmp_path / "run")])
