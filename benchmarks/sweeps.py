@@ -6,7 +6,7 @@ DQN on MinAtar Asterix. `jaxq sweep` with the TPE sampler over benchmarks/asteri
 `--controller pbt`, are each killed (SIGKILL) at a moment drawn at random, and the same command goes on. The setting
 that each has found is then trained with seeds that neither has seen, beside the script's default, with as many steps
 as a trial and a member had. Writes benchmarks/results/sweeps.json. It can be stopped; the same command goes on. With
-`--only` it makes some of the parts, so that they can be made side by side, and writes nothing.
+`--only` it makes some of the parts, so that they can be made side by side.
 """
 
 import argparse
@@ -193,23 +193,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200_000)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of killing")
-    parser.add_argument("--only", choices=PARTS, nargs="+", help="these parts, and no results")
+    parser.add_argument("--only", choices=PARTS, nargs="+", help="these parts")
     parser.add_argument("--out", type=Path, default=RESULTS / "sweeps.json")
     args = parser.parse_args()
     default = as_typed(script(DQN, "--env", ENV, "--total-steps", args.steps, "--num-evaluations", EVALUATIONS))
-    found: dict[str, Any] = {}
-    runs: dict[str, Any] = {}
     for name in args.only or PARTS:
         notes = Notes(ROOT / WORK / f"{name}.json")
-        found |= {} if name == "default" else {name: {"pbt": pbt, "tpe": tpe}[name](args, notes)}
-        command = found[name]["best"]["command"] if name in found else default
-        runs[name] = fresh(name, command, args, notes)
-    if args.only:
-        return
-    write_json(args.out, {"env": ENV, "steps": args.steps, **found, "fresh": runs, "provenance": provenance()})
-    print(f"tpe: {found['tpe']['states']}, {found['tpe']['starts']} starts; {found['tpe']['best']}")
-    for name, one in runs.items():
-        print(f"{name:8} {np.mean(one['returns']):.2f} by seed {one['returns']}")
+        part = {} if name == "default" else {"pbt": pbt, "tpe": tpe}[name](args, notes)
+        part["fresh"] = fresh(name, part["best"]["command"] if part else default, args, notes)
+        there: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+        write_json(args.out, {**there, name: {"env": ENV, "steps": args.steps, **part, "provenance": provenance()}})
+        print(f"{name:8} {np.mean(part['fresh']['returns']):.2f} by seed {part['fresh']['returns']}")
 
 
 if __name__ == "__main__":
