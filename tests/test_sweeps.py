@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,11 @@ from jaxq.configs import Member  # noqa: E402
 from jaxq.errors import InputError  # noqa: E402
 from jaxq.runs import parse  # noqa: E402
 from jaxq.runs.directory import read_metrics  # noqa: E402
-from jaxq.sweeps.plans import default_storage  # noqa: E402
+from jaxq.sweeps.plans import Plan, default_storage  # noqa: E402
 from jaxq.sweeps.report import best_of, importance_of, plot_study, status_of, training_command  # noqa: E402
 from jaxq.sweeps.space import grid, read_space  # noqa: E402
 from jaxq.sweeps.studies import Worker, give_back, open_storage, open_study, superseded, take_over  # noqa: E402
-from jaxq.sweeps.worker import AllPruned, _Watch, results  # noqa: E402
+from jaxq.sweeps.worker import AllPruned, _Watch, results, sweep  # noqa: E402
 
 SPACE = "learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}\nn_step: {choices: [1, 3]}\n"
 FLAGS = [
@@ -130,6 +131,31 @@ def test_a_grid_is_trained_whole_and_once_whoever_told_the_study_of_it(tmp_path,
     in_process(monkeypatch, args)
     assert sorted(map(str, trained)) == sorted(map(str, points))
     assert [row.state for row in status_of(study_in(tmp_path))] == ["complete"] * 4
+
+
+def test_workers_that_begin_together_never_take_the_same_trial(tmp_path, monkeypatch):
+    """Four of them on one SQLite database, as long as there are trials."""
+    text = "learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true, count: 8}\nn_step: {choices: [1, 3, 5]}\n"
+    space = spaced(tmp_path, text)
+    trained = []
+
+    def train(self, trials):
+        for trial in trials:
+            trained.append(trial.params)
+            self.study.tell(trial, 1.0)
+
+    monkeypatch.setattr("jaxq.sweeps.worker._Sweep._train", train)
+    monkeypatch.setattr("jaxq.sweeps.worker._Sweep._refused", lambda self, trial: None)
+    plan = Plan(
+        script=ROOT / "experiments" / "discrete" / "dqn.py", study="s", space=space, trials=24, population=1,
+        storage=default_storage(tmp_path / "sweeps", "s"), sampler="grid", pruner="none", directory=tmp_path / "sweeps",
+        resume=True, flags=("--env", "gymnax/CartPole-v1"),
+    )  # fmt: skip
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(sweep, [plan] * 4))
+    assert len(trained) == 24
+    assert sorted(map(str, trained)) == sorted(map(str, grid(read_space(space, dqn.Config))))
+    assert len(study_in(tmp_path).get_trials()) == 24, "no point was told of twice"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import fcntl
 import os
 import socket
 import threading
@@ -61,13 +62,19 @@ def open_storage(url: str) -> RDBStorage:
 
 
 def _made(url: str, options: dict[str, Any]) -> RDBStorage:
-    for tries_left in (2, 1, 0):
+    for tries_left in (4, 3, 2, 1, 0):
         try:
             return RDBStorage(url, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=SILENCE)
-        except (sqlalchemy.exc.ProgrammingError, sqlalchemy.exc.IntegrityError):
-            if not tries_left:
+        except (
+            sqlalchemy.exc.OperationalError,
+            sqlalchemy.exc.ProgrammingError,
+            sqlalchemy.exc.IntegrityError,
+        ) as error:
+            # Another worker is about to make the tables; SQLite calls that operational, as it does much else.
+            makes = not isinstance(error, sqlalchemy.exc.OperationalError) or "already exists" in str(error)
+            if not tries_left or not makes:
                 raise
-            time.sleep(1.0)  # another worker is about to make the tables
+            time.sleep(1.0)
     raise AssertionError("unreachable")
 
 
@@ -199,6 +206,21 @@ def _begun(process: int) -> int:
         return int(Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[19])
     except OSError:
         return -1
+
+
+@contextlib.contextmanager
+def one_at_a_time(storage: RDBStorage) -> Iterator[None]:
+    """Within it no other worker is, where the database does not keep two of them from taking the same trial.
+
+    SQLite locks no rows. Its workers share a disk, and so a file beside the database, free again when one dies.
+    """
+    url = sqlalchemy.make_url(storage.url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        yield
+        return
+    with Path(f"{url.database}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def superseded(trials: Sequence[FrozenTrial]) -> set[int]:

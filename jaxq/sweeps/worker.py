@@ -34,6 +34,7 @@ from jaxq.sweeps.studies import (
     make_pruner,
     make_sampler,
     make_study,
+    one_at_a_time,
     open_storage,
     superseded,
     take_over,
@@ -67,7 +68,8 @@ def sweep(plan: Plan) -> Study:
         "config": {name: value for name, value in to_json(config).items() if name not in SESSION_FIELDS},
         "space": {d.name: optuna.distributions.distribution_to_json(d.distribution) for d in space},
     }
-    study = make_study(storage, plan.study, facts, plan.resume)
+    with one_at_a_time(storage):
+        study = make_study(storage, plan.study, facts, plan.resume)
     return _Sweep(plan, module, build, config, space, study, storage).work()
 
 
@@ -113,32 +115,23 @@ class _Sweep:
     def work(self) -> Study:
         """Until there are as many trials as there are to be."""
         if self.plan.sampler == "grid":  # by every worker, as another may have died before it came to all points
-            for point in list(grid(self.space))[: self.plan.trials]:
-                self.study.enqueue_trial(point, skip_if_exists=True)
+            with one_at_a_time(self.storage):
+                for point in list(grid(self.space))[: self.plan.trials]:
+                    self.study.enqueue_trial(point, skip_if_exists=True)
         while trials := self._ask():
             self._train(trials)
         return self.study
 
     def _ask(self) -> list[Trial]:
         """The trials of the next population."""
-        take_over(self.study, self.storage)
+        with one_at_a_time(self.storage):
+            take_over(self.study, self.storage)
         asked: list[Trial] = []
         while len(asked) < self.plan.population:
-            trials = self.study.get_trials(deepcopy=False)
-            gone = superseded(trials)
-            counted = [trial for trial in trials if trial.number not in gone]
-            waiting = any(trial.state == TrialState.WAITING for trial in counted)
-            if not waiting and (len(counted) >= self.plan.trials or self.plan.sampler == "grid"):
+            with one_at_a_time(self.storage):
+                trial = self._next()
+            if trial is None:
                 break
-            # A worker that goes on draws other numbers than it began with, and each worker its own.
-            seed = zlib.crc32(f"{self.config.seed} {len(trials)} {self.worker}".encode())
-            self.study.sampler = make_sampler(self.plan.sampler, seed)
-            self.study.pruner = make_pruner(self.plan.pruner)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # signs of life are given here
-                trial = self.study.ask(self.distributions)
-            trial.set_user_attr("worker", str(self.worker))
-            self.storage.record_heartbeat(trial._trial_id)
             if self.plan.sampler == "grid" and drop_twin(self.study, trial):
                 continue
             reason = self._refused(trial)
@@ -148,6 +141,25 @@ class _Sweep:
                 trial.set_user_attr("refused", reason)
                 self.study.tell(trial, state=TrialState.FAIL)
         return asked
+
+    def _next(self) -> Trial | None:
+        """One more trial, if there is to be one."""
+        trials = self.study.get_trials(deepcopy=False)
+        gone = superseded(trials)
+        counted = [trial for trial in trials if trial.number not in gone]
+        waiting = any(trial.state == TrialState.WAITING for trial in counted)
+        if not waiting and (len(counted) >= self.plan.trials or self.plan.sampler == "grid"):
+            return None
+        # A worker that goes on draws other numbers than it began with, and each worker its own.
+        seed = zlib.crc32(f"{self.config.seed} {len(trials)} {self.worker}".encode())
+        self.study.sampler = make_sampler(self.plan.sampler, seed)
+        self.study.pruner = make_pruner(self.plan.pruner)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # signs of life are given here
+            trial = self.study.ask(self.distributions)
+        trial.set_user_attr("worker", str(self.worker))
+        self.storage.record_heartbeat(trial._trial_id)
+        return trial
 
     def setting(self, trial: Trial | FrozenTrial) -> dict[str, Any]:
         """A trial's fields, without those that have no effect beside the others.
