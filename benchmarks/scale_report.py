@@ -47,8 +47,8 @@ def members_section(results: dict[str, Any]) -> str:
             "bit: parameters, optimizer, replay, environments and all else in the last checkpoint, and all metrics.",
             "\n".join(rows),
             f"Once more with a learning rate of {poisoned['learning_rate']:.0e} for member {poisoned['member']}: of "
-            f"the other {count - 1}, {poisoned['members_with_other_bits']} had another bit anywhere ({values:,} values). "
-            f"Its row in `summary.json` says `{ended}`, and the run ended with",
+            f"the other {count - 1}, {poisoned['members_with_other_bits']} had another bit anywhere ({values:,} "
+            f"values). Its row in `summary.json` says `{ended}`, and the run ended with",
             said,
         ]
     )
@@ -163,9 +163,9 @@ def hosts_section(results: dict[str, Any]) -> str:
         [
             "### Lost processes",
             "Measured by `python -m benchmarks.hosts`: on one machine, by loopback, a process drawn at random is "
-            "killed (SIGKILL) at a random moment, and the same commands are given again. A run is one DQN on CartPole whose "
-            "environments, replay and batches are spread over all processes (Gloo); in the end all its metrics must be "
-            "those of a run that was left alone. A sweep is as many workers on one grid, of which every point must be "
+            "killed (SIGKILL) at a random moment, and the same commands are given again. A run is one DQN on CartPole "
+            "whose environments, replay and batches are spread over all processes (Gloo); in the end all its metrics "
+            "must be those of a run that was left alone. A sweep is as many workers on one grid, of which every point must be "
             "finished once and with the value that it has in a sweep that was left alone.",
             "\n".join(rows),
             *([counted] if sweeps else []),

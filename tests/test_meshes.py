@@ -280,6 +280,7 @@ def test_a_process_that_is_lost_before_the_first_chunk_is_told_of_in_one_line(
 
     monkeypatch.setattr(sys.modules[f"jaxq.runs.{module}"], name, lost)
     monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr("jaxq.runs.hosts.COORDINATOR_STAYS", 0.0)
     with pytest.raises(SystemExit) as stop:
         main(dqn.Config, dqn.PRESETS, dqn.build, [*SMALL, "--run-dir", str(tmp_path / "run")])
     assert stop.value.code == 1

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ from jaxq.runs.directory import RunDirectory
 
 # Seconds after which a host that says nothing is given up, and the run with it.
 LOST_AFTER = 60
+# Seconds that process 0 stays when another is lost: with it ends JAX's service of the processes, which aborts those that
+# have not noticed yet, with a trace in place of a line.
+COORDINATOR_STAYS = 5.0
 OF_A_PROCESS = ("process_id",)
 
 
@@ -158,6 +162,8 @@ def leaving_lost_hosts() -> Iterator[None]:
     except HostLostError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.stdout.flush()
+        if is_first():
+            time.sleep(COORDINATOR_STAYS)
         os._exit(1)
 
 
