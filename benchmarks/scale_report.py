@@ -165,8 +165,8 @@ def hosts_section(results: dict[str, Any]) -> str:
             "Measured by `python -m benchmarks.hosts`: on one machine, by loopback, a process drawn at random is "
             "killed (SIGKILL) at a random moment, and the same commands are given again. A run is one DQN on CartPole "
             "whose environments, replay and batches are spread over all processes (Gloo); in the end all its metrics "
-            "must be those of a run that was left alone. A sweep is as many workers on one grid, of which every point must be "
-            "finished once and with the value that it has in a sweep that was left alone.",
+            "must be those of a run that was left alone. A sweep is as many workers on one grid, of which every point "
+            "must be finished once and with the value that it has in a sweep that was left alone.",
             "\n".join(rows),
             *([counted] if sweeps else []),
             "\n".join(f"    {command}" for command in results["commands"].values()),

@@ -25,8 +25,8 @@ from jaxq.runs.directory import RunDirectory
 
 # Seconds after which a host that says nothing is given up, and the run with it.
 LOST_AFTER = 60
-# Seconds that process 0 stays when another is lost: with it ends JAX's service of the processes, which aborts those that
-# have not noticed yet, with a trace in place of a line.
+# Seconds that process 0 stays when another is lost: with it ends JAX's service of the processes, which aborts those
+# that have not noticed yet, with a trace in place of a line.
 COORDINATOR_STAYS = 5.0
 OF_A_PROCESS = ("process_id",)
 
