@@ -156,7 +156,7 @@ def checkpoint(steps: int) -> dict[str, Any]:
     step = stopped_in_the_middle(command, first, 8)
     print(f"checkpoint: eight devices, told to stop at step {step:,} of {steps:,}", flush=True)
     saved = restored(first, 8)
-    rows = {}
+    rows: dict[str, Any] = {}
     for count in (8, 4, 1):
         read = compared(iter(saved), iter(restored(first, count)))
         run_dir = WORK / f"on-{count}"
