@@ -6,15 +6,13 @@ Of the scripts as they stand: DQN on EnvPool's Pong, and FastTD3 on MuJoCo Playg
 of the shapes of a run's state; operations are counted in the compiled update and the compiled choice of actions, by
 XLA's own cost analysis and as matrix products (2 m k n each, loops unrolled); nothing of these is run. They are the
 programs as they are made for a TPU, compiled for what is here: what another compiler fuses, and so does not move, is
-counted as moved. Environments are stepped with random actions in a process that has one core, and what is counted are
-the seconds that the core worked for it, so that other work on the machine matters little. Writes
-benchmarks/results/constants.json.
+counted as moved. Environments are stepped with random actions, and what is counted are the seconds that cores worked for
+it, so that other work on the machine matters little. Writes benchmarks/results/constants.json.
 """
 
 import argparse
 import json
 import math
-import os
 import subprocess
 import sys
 import time
@@ -42,7 +40,7 @@ TRAININGS: dict[str, tuple[Any, str]] = {
     "atari": (dqn, "envpool/Pong-v5"),
     "mjx": (fast_td3, "playground/HumanoidWalk"),
 }
-# Environments stepped on one core, options of theirs, and steps of each in a segment.
+# Environments stepped alone, options of theirs, and steps of each in a segment.
 ALONE: dict[str, tuple[int, dict[str, Any], int]] = {"atari": (16, {"num_threads": 1}, 100), "mjx": (32, {}, 10)}
 
 
@@ -124,8 +122,7 @@ def _step_bytes(environment: envs.Environment) -> float | None:
 
 
 def alone(name: str, rounds: int) -> dict[str, Any]:
-    """Steps for each second that a core works on nothing but the environments."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before JAX and EnvPool make their threads
+    """Seconds of a step, those that cores worked and those that went by, with nothing but the environments."""
     _, env = TRAININGS[name]
     count, options, steps = ALONE[name]
     segment = environment_alone(envs.make(env, count, **options), steps)
@@ -158,9 +155,9 @@ def main() -> None:
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
     for name in args.only or TRAININGS:
         with platforms.assume("tpu"):
-            found = of_training(name)
-        found |= {"alone": _in_a_process(name, args.rounds), "provenance": provenance()}
-        results[name] = found
+            results[name] = found = {**of_training(name), "provenance": provenance()}
+        write_json(args.out, results)
+        found["alone"] = _in_a_process(name, args.rounds)
         write_json(args.out, results)
         rate = 1 / np.median(found["alone"]["core_seconds"])
         print(
