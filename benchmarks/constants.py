@@ -6,8 +6,8 @@ Of the scripts as they stand: DQN on EnvPool's Pong, and FastTD3 on MuJoCo Playg
 of the shapes of a run's state; operations are counted in the compiled update and the compiled choice of actions, by
 XLA's own cost analysis and as matrix products (2 m k n each, loops unrolled); nothing of these is run. They are the
 programs as they are made for a TPU, compiled for what is here: what another compiler fuses, and so does not move, is
-counted as moved. Environments are stepped with random actions, and what is counted are the seconds that cores worked for
-it, so that other work on the machine matters little. Writes benchmarks/results/constants.json.
+counted as moved. Environments are stepped with random actions, and what is counted are the seconds that cores worked
+for it, so that other work on the machine matters little. Writes benchmarks/results/constants.json.
 """
 
 import argparse
@@ -44,13 +44,20 @@ TRAININGS: dict[str, tuple[Any, str]] = {
 ALONE: dict[str, tuple[int, dict[str, Any], int]] = {"atari": (16, {"num_threads": 1}, 100), "mjx": (32, {}, 10)}
 
 
+PARTS = {
+    "hyper": "others",
+    **dict.fromkeys(("params", "variables"), "parameters"),
+    **dict.fromkeys(("target_params", "target"), "targets"),
+    "optimizer_state": "optimizer",
+}
+
+
 def _by_name(agent: Any) -> dict[str, int]:
     """The bytes of an agent's state: parameters, those of targets, the optimizer's, all others."""
-    names = {"params": "parameters", "target_params": "targets", "optimizer_state": "optimizer"}
-    found = dict.fromkeys([*names.values(), "others"], 0)
+    found = dict.fromkeys(("parameters", "targets", "optimizer", "others"), 0)
     for path, leaf in jax.tree_util.tree_leaves_with_path(agent):
-        part = next((names[name] for step in path if (name := getattr(step, "name", "")) in names), "others")
-        found[part] += bytes_of(leaf)
+        names = (getattr(step, "name", "") for step in path)
+        found[next((PARTS[name] for name in names if name in PARTS), "others")] += bytes_of(leaf)
     return found
 
 

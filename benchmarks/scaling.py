@@ -3,7 +3,7 @@
     python -m benchmarks.scaling [--share-of-peak 0.1] [--v5e-price 1.20] [--h100-price 4.916]
 
 The constants are those of benchmarks/results/constants.json (`python -m benchmarks.constants`). Prices are dollars for
-one device and an hour, the share of peak is what small products are taken to reach of the hardware's peak.
+one device and an hour, the share of peak is what small products are taken to reach.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from benchmarks.timing import RESULTS
 
 PAGE = Path(__file__).parent.parent / "docs" / "scaling.md"
 CORES, LINK, PHYSICS = "environments on the host's cores", "link between host and device", "physics on the device"
-PRODUCTS, MOVED, REPLAY = "products", "memory: all that is moved", "memory: the replay alone"
+ARITHMETIC, MOVED, REPLAY = "arithmetic", "memory: all that is moved", "memory: the replay alone"
 GRADIENTS = "sum of gradients"
 FREE = 0.9  # of a device's memory, that a run's state may take; the rest is the compiled programs'
 
@@ -60,13 +60,13 @@ class Work:
       name: of the training.
       member: bytes of one member's state.
       floor: bytes of it that each device has of one agent's state, however many share it.
-      flops: of products.
+      flops: of acting and learning.
       moved: bytes that its programs read and write.
       replayed: bytes of these that go into the replay and out of it.
       crossing: bytes between host and device; None where environments are on the device.
       updates: of the networks.
       gradient: bytes that an update sums over all devices.
-      core: environment steps/s of a core.
+      core: environment steps/s of a core; 0 where it was not measured.
       physics: MJX steps; None where there are none.
       job: environment steps of an example, and what it is.
     """
@@ -104,6 +104,11 @@ def machines(v5e_price: float, h100_price: float) -> list[Machine]:
     ]
 
 
+def core_speed(found: dict[str, Any]) -> float:
+    """Environment steps/s of a core, 0 where it was not measured."""
+    return 1 / float(np.median(found["alone"]["core_seconds"])) if "alone" in found else 0.0
+
+
 def work_of(name: str, found: dict[str, Any]) -> Work:
     """From the measured constants of a training."""
     envs, updates = found["num_envs"], found["updates_per_step"]
@@ -113,14 +118,14 @@ def work_of(name: str, found: dict[str, Any]) -> Work:
         name=name,
         member=learned + found["replay_bytes"] + found["environment_bytes"],
         floor=learned + found["environment_bytes"],
-        flops=act["product_flops"] / envs + updates * update["product_flops"],
+        flops=act["flops"] / envs + updates * update["flops"],
         moved=act["bytes_accessed"] / envs + updates * update["bytes_accessed"],
         # A batch is read where it lies and written as a batch.
         replayed=found["row_bytes"] + 2 * updates * found["batch_bytes"],
         crossing=found["step_bytes"],
         updates=updates,
         gradient=networks["parameters"],
-        core=1 / float(np.median(found["alone"]["core_seconds"])),
+        core=core_speed(found),
         physics=found["physics_steps"],
         job=JOBS[name],
     )
@@ -132,7 +137,7 @@ def ceilings(machine: Machine, work: Work, share_of_peak: float, together: bool)
     Args:
       machine: whose device it is.
       work: what is trained.
-      share_of_peak: that products reach.
+      share_of_peak: that they reach.
       together: whether all devices train one agent, so that each update sums gradients over all of them.
     """
     found = {}
@@ -141,7 +146,7 @@ def ceilings(machine: Machine, work: Work, share_of_peak: float, together: bool)
         found[LINK] = machine.link / work.crossing
     if work.physics is not None:
         found[PHYSICS] = machine.physics / work.physics
-    found[PRODUCTS] = share_of_peak * machine.peak / work.flops
+    found[ARITHMETIC] = share_of_peak * machine.peak / work.flops
     found[MOVED] = machine.bandwidth / work.moved
     found[REPLAY] = machine.bandwidth / work.replayed
     if together:
@@ -177,9 +182,6 @@ def constants_table(found: dict[str, Any]) -> str:
     def networks(part: str) -> Any:
         return lambda one: f"{number(one['network_bytes'][part])}B"
 
-    def rate(one: Any) -> str:
-        return f"{1 / np.median(one['alone']['core_seconds']):,.0f}"
-
     rows = [
         row("environment", lambda one: f"`{one['env']}`"),
         row("environments, batch", lambda one: f"{one['num_envs']:,}, {one['batch_size']:,}"),
@@ -192,17 +194,17 @@ def constants_table(found: dict[str, Any]) -> str:
         ),
         *(row(f"networks: {part}", networks(part)) for part in ("parameters", "targets", "optimizer")),
         row("a batch", lambda one: f"{number(one['batch_bytes'])}B"),
-        row("products of an update", lambda one: f"{number(one['update']['product_flops'])}FLOP"),
+        row("arithmetic of an update", lambda one: f"{number(one['update']['flops'])}FLOP"),
         row("moved by an update", lambda one: f"{number(one['update']['bytes_accessed'])}B"),
         row(
-            "products of acting, an environment",
-            lambda one: f"{number(one['act']['product_flops'] / one['num_envs'])}FLOP",
+            "arithmetic of acting, an environment",
+            lambda one: f"{number(one['act']['flops'] / one['num_envs'])}FLOP",
         ),
         row(
             "between host and device, a step", lambda one: f"{number(one['step_bytes'])}B" if one["step_bytes"] else "–"
         ),
         row("physics steps, a step", lambda one: str(one["physics_steps"] or "–")),
-        row("environment steps/s of a core here", rate),
+        row("environment steps/s of a core here", lambda one: f"{core_speed(one):,.0f}" if "alone" in one else "–"),
     ]
     return table(["", *(TITLES[name].split(":")[0] for name in TITLES)], rows)
 
@@ -306,7 +308,7 @@ def arithmetic(machine: Machine, work: Work, share: float) -> str:
         CORES: f"{machine.cores:g} cores × {work.core:,.0f} steps/s",
         LINK: f"{machine.link:.4g} B/s / {work.crossing or 0:,.0f} B a step",
         PHYSICS: f"{machine.physics:,.0f} MJX steps/s / {work.physics} a step",
-        PRODUCTS: f"{share:g} × {machine.peak:.4g} FLOP/s / {work.flops:.4g} FLOP a step",
+        ARITHMETIC: f"{share:g} × {machine.peak:.4g} FLOP/s / {work.flops:.4g} FLOP a step",
         MOVED: f"{machine.bandwidth:.4g} B/s / {work.moved:.4g} B a step",
         REPLAY: f"{machine.bandwidth:.4g} B/s / {work.replayed:.4g} B a step",
         GRADIENTS: f"1 / ({work.updates:.4g} updates a step × {micros:.4g} µs)",
@@ -339,13 +341,13 @@ def page(found: dict[str, Any], them: list[Machine], share: float) -> str:
         "## What was counted and measured",
         constants_table(found),
         f"By `python -m benchmarks.constants` at revision {revision}. Bytes are of the shapes of a run's state. "
-        "Products and bytes moved are those of compiled programs, made as for a TPU and compiled for a CPU: what an "
-        "accelerator's compiler fuses is counted as moved, so *moved* is too high rather than too low. A core's speed "
-        "is of one core of this machine, by the seconds that it worked.",
+        "Arithmetic and bytes moved are what XLA's cost analysis counts in compiled programs, made as for a TPU and "
+        "compiled for a CPU: what an accelerator's compiler fuses is counted as moved, so *moved* is too high rather "
+        "than too low. The speed of a core is that of one core of this machine, by the seconds that it worked.",
         "## What is published",
         machines_table(them) + "\n" + SOURCES.rstrip(),
-        f"Products are taken to reach {share:.0%} of the peak: they are small, and in float32 by default. This is an "
-        "assumption (`--share-of-peak`).",
+        f"Arithmetic is taken to reach {share:.0%} of the peak: products are small, and in float32 by default. This is "
+        "an assumption (`--share-of-peak`).",
     ]
     for name, title in TITLES.items():
         work = work_of(name, found[name])
