@@ -68,7 +68,7 @@ class Work:
       gradient: bytes that an update sums over all devices.
       core: environment steps/s of a core; 0 where it was not measured.
       physics: MJX steps; None where there are none.
-      job: environment steps of an example, and what it is.
+      job: members of an example, environment steps of each, and what it is.
     """
 
     name: str
@@ -82,12 +82,12 @@ class Work:
     gradient: float
     core: float
     physics: int | None
-    job: tuple[float, str]
+    job: tuple[int, float, str]
 
 
 JOBS = {
-    "atari": (57 * 5 * 50e6, "57 games, 5 seeds, 50 million steps (200 million frames) each"),
-    "mjx": (100 * 100e6, "100 members, 100 million steps each"),
+    "atari": (57 * 5, 50e6, "57 games, 5 seeds, 50 million steps (200 million frames) each"),
+    "mjx": (512, 100e6, "512 members, 100 million steps each"),
 }
 TITLES = {
     "atari": "Atari: DQN, environments of EnvPool on the hosts",
@@ -265,8 +265,11 @@ def design(title: str, said: str, them: list[Machine], work: Work, share: float,
     def taken(machine: Machine, each: float | None) -> str:
         return "–" if each is None else f"{number(speeds[machine.name] * each)}B/s"
 
-    def seconds(machine: Machine) -> float:
-        return work.job[0] / (speeds[machine.name] * machine.devices)
+    def job(machine: Machine) -> str:
+        # A device with one member more than others is waited for.
+        members, steps, _ = work.job
+        hours = -(-members // machine.devices) * steps / speeds[machine.name] / 3600
+        return f"{hours:,.1f} h, ${hours * machine.price * machine.devices:,.0f}"
 
     sent = 2 * work.updates * work.gradient if together else None
     use = [
@@ -279,12 +282,7 @@ def design(title: str, said: str, them: list[Machine], work: Work, share: float,
         ["a thousand million steps", *(f"${m.price * 1e9 / speeds[m.name] / 3600:,.2f}" for m in them)],
     ]
     if not together:
-        use.append(
-            [
-                work.job[1],
-                *(f"{seconds(m) / 3600:,.1f} h, ${seconds(m) / 3600 * m.price * m.devices:,.0f}" for m in them),
-            ]
-        )
+        use.append([work.job[2], *(job(m) for m in them)])
     used = table(["at that speed, of one device", *(m.name for m in them)], use)
     return f"### {title}\n\n{said}\n\n{ceiling}\n\n{used}\n\n{' '.join(told(m, limits[m.name], work) for m in them)}"
 
@@ -320,7 +318,8 @@ def arithmetic(machine: Machine, work: Work, share: float) -> str:
 
 POPULATION = (
     "Every device trains as many members as its memory holds, with nothing exchanged: a sweep, seeds, or "
-    "population-based training, whose copies are rare. The ceilings are of all members of a device."
+    "population-based training, whose copies are rare. The ceilings are of all members of a device. The example's "
+    "hours and dollars are those of the whole machine, until the device that has most members is done."
 )
 TOGETHER = (
     "Every device has the environments and the batch that the script has, so that a batch is as many times larger as "
@@ -336,7 +335,7 @@ def page(found: dict[str, Any], them: list[Machine], share: float) -> str:
         "# Past one machine",
         "A plan for a v5e pod of 256 chips and for 64 H100, made by `python -m benchmarks.scaling` from what was "
         "counted and measured here and from published figures of hardware. Nobody has run it: jaxq was measured on "
-        "CPUs and sharding was tested on devices made of them. Each ceiling is what one part of a device would allow "
+        "CPUs, and sharding was tested on devices made of them. Each ceiling is what one part of a device would allow "
         "were it the only one, so the lowest is a bound from above and no promise.",
         "## What was counted and measured",
         constants_table(found),
@@ -346,8 +345,8 @@ def page(found: dict[str, Any], them: list[Machine], share: float) -> str:
         "than too low. The speed of a core is that of one core of this machine, by the seconds that it worked.",
         "## What is published",
         machines_table(them) + "\n" + SOURCES.rstrip(),
-        f"Arithmetic is taken to reach {share:.0%} of the peak: products are small, and in float32 by default. This is "
-        "an assumption (`--share-of-peak`).",
+        f"Arithmetic is taken to reach {share:.0%} of the peak. This is an assumption (`--share-of-peak`), which "
+        "decides where arithmetic is found to be the limit; it may well be too low for FastTD3, whose products are large.",
     ]
     for name, title in TITLES.items():
         work = work_of(name, found[name])
