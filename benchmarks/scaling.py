@@ -346,7 +346,8 @@ def page(found: dict[str, Any], them: list[Machine], share: float) -> str:
         "## What is published",
         machines_table(them) + "\n" + SOURCES.rstrip(),
         f"Arithmetic is taken to reach {share:.0%} of the peak. This is an assumption (`--share-of-peak`), which "
-        "decides where arithmetic is found to be the limit; it may well be too low for FastTD3, whose products are large.",
+        "decides where arithmetic is found to be the limit; it may well be too low for FastTD3, whose products are "
+        "large.",
     ]
     for name, title in TITLES.items():
         work = work_of(name, found[name])
