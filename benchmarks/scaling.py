@@ -20,6 +20,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "scaling.md"
 CORES, LINK, PHYSICS = "environments on the host's cores", "link between host and device", "physics on the device"
 ARITHMETIC, MOVED, REPLAY = "arithmetic", "memory: all that is moved", "memory: the replay alone"
 GRADIENTS = "sum of gradients"
+SHARE_OF_PEAK, V5E_PRICE, H100_PRICE = 0.1, 1.20, 4.916
 FREE = 0.9  # of a device's memory, that a run's state may take; the rest is the compiled programs'
 
 
@@ -95,7 +96,7 @@ TITLES = {
 }
 
 
-def machines(v5e_price: float, h100_price: float) -> list[Machine]:
+def machines(v5e_price: float = V5E_PRICE, h100_price: float = H100_PRICE) -> list[Machine]:
     """Those that are planned for; the page says where each figure is from."""
     return [
         Machine("v5e-256", 256, 197e12, 16e9, 819e9, 200e9, 15e9, 14, 2.7e6 / 8, v5e_price),
@@ -328,7 +329,7 @@ TOGETHER = (
 )
 
 
-def page(found: dict[str, Any], them: list[Machine], share: float) -> str:
+def page(found: dict[str, Any], them: list[Machine], share: float = SHARE_OF_PEAK) -> str:
     """The whole page."""
     revision = found["atari"]["provenance"]["git_revision"][:10]
     parts = [
@@ -371,9 +372,9 @@ def page(found: dict[str, Any], them: list[Machine], share: float) -> str:
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--share-of-peak", type=float, default=0.1)
-    parser.add_argument("--v5e-price", type=float, default=1.20)
-    parser.add_argument("--h100-price", type=float, default=4.916)
+    parser.add_argument("--share-of-peak", type=float, default=SHARE_OF_PEAK)
+    parser.add_argument("--v5e-price", type=float, default=V5E_PRICE)
+    parser.add_argument("--h100-price", type=float, default=H100_PRICE)
     parser.add_argument("--constants", type=Path, default=RESULTS / "constants.json")
     parser.add_argument("--out", type=Path, default=PAGE)
     args = parser.parse_args()
