@@ -1,11 +1,11 @@
 """Steps per second of all members of a population against its size, beside the matrix products alone.
 
-    python -m benchmarks.populations [--sizes 1 4 16 64 256] [--rounds 5] [--iterations 500]
+    python -m benchmarks.populations [--sizes 1 4 16 64 256] [--rounds 5] [--iterations 6400]
 
 DQN on CartPole as the script has it, every member with a step size of its own, all one program. The products alone are
 those of an update (three passes of the network forward, one backward, as double targets need) for every member, with
 nothing else: no environment, replay, optimizer or acting. Writes benchmarks/results/populations.json; seconds are those
-of a segment, compilation excluded, sizes in turn, round after round.
+of an iteration of all members in a segment of many, compilation excluded, sizes in turn, round after round.
 """
 
 import argparse
@@ -34,18 +34,20 @@ from experiments.discrete import dqn  # noqa: E402
 RESULTS = Path(__file__).parent / "results"
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-Segment = Callable[[], float]  # seconds
+FEWEST = 100  # iterations in a segment
+
+Segment = Callable[[], float]  # seconds of an iteration
 
 
-def _timed(program: Callable[[Any], Any], state: Any) -> Segment:
-    """A compiled `state -> state`, which goes on from where it was with every call."""
+def _timed(program: Callable[[Any], Any], state: Any, iterations: int) -> Segment:
+    """A compiled `state -> state` of so many iterations, which goes on from where it was with every call."""
     compiled = jax.jit(program, donate_argnums=0).lower(state).compile()
     held = [compiled(state)]
 
     def segment() -> float:
         begun = time.perf_counter()
         held[0] = jax.block_until_ready(compiled(held[0]))
-        return time.perf_counter() - begun
+        return (time.perf_counter() - begun) / iterations
 
     return segment
 
@@ -63,7 +65,7 @@ def population(size: int, iterations: int) -> Segment:
     assembly = assemble(dqn.build, config)
     training: Any = assembly.training
     state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config), assembly.numbers))
-    return _timed(lambda state: training.train_chunk(state, iterations)[0], state)
+    return _timed(lambda state: training.train_chunk(state, iterations)[0], state, iterations)
 
 
 def products(size: int, iterations: int) -> Segment:
@@ -86,7 +88,7 @@ def products(size: int, iterations: int) -> Segment:
     def member(params: Any, x: jax.Array) -> Any:
         return jax.lax.scan(lambda p, _: (update(p, x), None), params, None, iterations)[0]
 
-    return _timed(lambda params: over_lanes(member, size, heavy=True)(params, x), state.params)
+    return _timed(lambda params: over_lanes(member, size, heavy=True)(params, x), state.params, iterations)
 
 
 def main() -> None:
@@ -94,12 +96,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--iterations", type=int, default=500, help="of the training's loop, in a segment")
+    parser.add_argument(
+        "--iterations", type=int, default=6_400, help=f"of all members in a segment; each {FEWEST} at least"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS / "populations.json")
     args = parser.parse_args()
     use_device("auto")
+    iterations = {size: max(args.iterations // size, FEWEST) for size in args.sizes}
     segments = {
-        f"{kind}/{size}": make(size, args.iterations)
+        f"{kind}/{size}": make(size, iterations[size])
         for size in args.sizes
         for kind, make in (("population", population), ("products", products))
     }
@@ -108,11 +113,11 @@ def main() -> None:
         for name, segment in segments.items():
             seconds[name].append(segment())
     config = _config(1)
-    steps = args.iterations * config.num_envs * config.collect_steps
+    steps = config.num_envs * config.collect_steps
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
     results[jax.devices()[0].platform] = {
-        "iterations": args.iterations,
-        "steps_of_a_member": steps,
+        "iterations": iterations,
+        "steps_of_a_member": steps,  # in an iteration
         "seconds": seconds,
         "provenance": provenance(),
     }

@@ -85,6 +85,7 @@ def environment_alone(environment: Environment, steps: int) -> Segment:
     def segment() -> int:
         nonlocal state
         state, _ = jax.block_until_ready(compiled(state))
-        return steps * batch
+        # The environment is held on to: EnvPool's pool, which the program knows by its address, goes with it.
+        return steps * environment.num_envs
 
     return segment
