@@ -43,7 +43,7 @@ class Contender:
         # A file and not a pipe: a pipe that nobody reads is full one day, and its writer waits.
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         begun = time.perf_counter()
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -62,8 +62,8 @@ class Contender:
         return cls(name, [sys.executable, "-m", "benchmarks.contenders", name], checkout, environment)
 
     def _read_until(self, start: str) -> str:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
             if line.startswith(start):
                 return line
         self.close()
@@ -77,10 +77,10 @@ class Contender:
         Raises:
           Stopped: where it ends instead.
         """
-        assert self._process.stdin is not None
+        assert self.process.stdin is not None
         try:
-            self._process.stdin.write("go\n")
-            self._process.stdin.flush()
+            self.process.stdin.write("go\n")
+            self.process.stdin.flush()
         except BrokenPipeError:
             pass  # what it said last is read below
         measured = json.loads(self._read_until("{"))
@@ -96,10 +96,10 @@ class Contender:
     def close(self) -> None:
         """End the process."""
         try:
-            self._process.communicate("", timeout=10)
+            self.process.communicate("", timeout=10)
         except (subprocess.TimeoutExpired, ValueError, BrokenPipeError):
-            self._process.kill()
-            self._process.wait()
+            self.process.kill()
+            self.process.wait()
 
 
 def measure(starts: Mapping[str, Callable[[], Contender]], rounds: int, say: Callable[[str], None] = print) -> Any:
