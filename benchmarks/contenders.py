@@ -1,13 +1,10 @@
 """What `throughput.py` measures: each contender is a function that prepares everything and returns one timed segment.
 
-Run as `python -m benchmarks.contenders NAME`, it prepares, says `ready`, and for each line on its standard input runs a
-segment and prints `{"steps": ..., "seconds": ...}`: so several can be kept ready side by side, and timed in turn.
+Run as `python -m benchmarks.contenders NAME`, it speaks the protocol of `baselines/protocol.py`.
 """
 
 import dataclasses
-import json
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +13,9 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks import floor
-from experiments.continuous import sac
-from experiments.discrete import dqn, pqn
+from benchmarks.baselines.protocol import Segment, serve
+from experiments.continuous import crossq, sac, td3, tqc
+from experiments.discrete import dqn, pqn, qr_dqn
 from jaxq import envs
 from jaxq.agents import QLearning
 from jaxq.networks import ActionValueHead, ActionValueNetwork, MinAtarCNN
@@ -26,8 +24,6 @@ from jaxq.profiling import environment_alone
 from jaxq.runs import parse
 from jaxq.runs.population import member_keys
 from jaxq.training import OffPolicy, OnPolicy
-
-Segment = Callable[[], int]  # runs, waits, and returns the environment steps taken
 
 
 def _training_segment(training: OffPolicy | OnPolicy, config: Any, iterations: int) -> Segment:
@@ -78,9 +74,42 @@ def _floor(num_envs: int, collect_steps: int, batch_size: int, iterations: int) 
     return segment
 
 
-def _sac_half_cheetah(iterations: int) -> Segment:
-    config = sac.Config(env="envpool/HalfCheetah-v4", eval_episodes=1, warmup_steps=1_000, replay_capacity=100_000)
+# What every actor-critic on HalfCheetah has alike.
+HALF_CHEETAH: dict[str, Any] = {
+    "env": "envpool/HalfCheetah-v4",
+    "eval_episodes": 1,
+    "warmup_steps": 1_000,
+    "replay_capacity": 100_000,
+}
+
+
+def _half_cheetah(script: Any, iterations: int, **settings: Any) -> Segment:
+    config = script.Config(**HALF_CHEETAH, **settings)
+    return _training_segment(script.build(config), config, iterations)
+
+
+def _sac_brax(iterations: int) -> Segment:
+    config = sac.Config(
+        env="brax/halfcheetah",
+        eval_episodes=1,
+        num_envs=16,
+        updates=16,
+        warmup_steps=2_000,
+        replay_capacity=100_000,
+    )
     return _training_segment(sac.build(config), config, iterations)
+
+
+def _qr_cart_pole(iterations: int) -> Segment:
+    config = qr_dqn.Config(
+        num_envs=1,
+        collect_steps=4,
+        batch_size=64,
+        replay_capacity=10_000,
+        num_quantiles=50,
+        learning_rate=2.5e-4,
+    )
+    return _training_segment(qr_dqn.build(config), config, iterations)
 
 
 def _minatar(convolution: Implementation, batch_size: int, iterations: int) -> Segment:
@@ -114,6 +143,7 @@ Product = tuple[int, int, int]  # [m, k] @ [k, n]
 Layer = tuple[int, int, int]  # rows for each sample (the positions of a convolution), k, n
 
 CART_POLE = [(1, 4, 64), (1, 64, 64), (1, 64, 2)]
+CART_POLE_50 = [(1, 4, 64), (1, 64, 64), (1, 64, 100)]
 MINATAR = [(64, 36, 16), (1, 1024, 128), (1, 128, 3)]
 NATURE = [(400, 256, 32), (81, 512, 64), (49, 576, 64), (1, 3136, 512), (1, 512, 6)]
 SAC_ACTOR = [(1, 17, 256), (1, 256, 256), (1, 256, 12)]
@@ -140,6 +170,15 @@ def _sac_products(batch: int) -> list[Product]:
     through_critic = _forward(batch, SAC_CRITIC) + _backward(batch, SAC_CRITIC, weights=False, inputs=True)
     actor_update = _forward(batch, SAC_ACTOR) + _backward(batch, SAC_ACTOR) + 2 * through_critic
     return _forward(1, SAC_ACTOR) + critic_update + actor_update
+
+
+def _td3_products(batch: int) -> list[Product]:
+    """Two steps: the actor, whose outputs are half as many as SAC's, learns in the second."""
+    actor = [*SAC_ACTOR[:-1], (1, 256, 6)]
+    critics = _forward(batch, actor) + 4 * _forward(batch, SAC_CRITIC) + 2 * _backward(batch, SAC_CRITIC)
+    through_critic = _forward(batch, SAC_CRITIC) + _backward(batch, SAC_CRITIC, weights=False, inputs=True)
+    climb = _forward(batch, actor) + _backward(batch, actor) + through_critic
+    return 2 * (_forward(1, actor) + critics) + climb
 
 
 def _pqn_products() -> list[Product]:
@@ -183,9 +222,22 @@ CONTENDERS: dict[str, Callable[[], Segment]] = {
     "dqn-cartpole-128/floor": lambda: _floor(128, 1, 256, 4_000),
     "dqn-cartpole-128/environment alone": lambda: _environment_alone("gymnax/CartPole-v1", 128, 4_000),
     "dqn-cartpole-128/products alone": lambda: _products_alone(_dqn_products(CART_POLE, 128, 1, 256), 128, 4_000),
-    "sac-halfcheetah/jaxq": lambda: _sac_half_cheetah(600),
+    "sac-halfcheetah/jaxq": lambda: _half_cheetah(sac, 600),
     "sac-halfcheetah/environment alone": lambda: _environment_alone("envpool/HalfCheetah-v4", 1, 5_000),
     "sac-halfcheetah/products alone": lambda: _products_alone(_sac_products(256), 1, 300),
+    "td3-halfcheetah/jaxq": lambda: _half_cheetah(td3, 600),
+    "td3-halfcheetah/environment alone": lambda: _environment_alone("envpool/HalfCheetah-v4", 1, 5_000),
+    "td3-halfcheetah/products alone": lambda: _products_alone(_td3_products(256), 2, 300),
+    "tqc-halfcheetah/jaxq": lambda: _half_cheetah(tqc, 300, num_critics=2, critic_widths=(256, 256)),
+    "tqc-halfcheetah/environment alone": lambda: _environment_alone("envpool/HalfCheetah-v4", 1, 5_000),
+    "crossq-halfcheetah/jaxq": lambda: _half_cheetah(crossq, 300, critic_widths=(256, 256)),
+    "crossq-halfcheetah/environment alone": lambda: _environment_alone("envpool/HalfCheetah-v4", 1, 5_000),
+    "sac-brax/jaxq": lambda: _sac_brax(20),
+    "sac-brax/environment alone": lambda: _environment_alone("brax/halfcheetah", 16, 200),
+    "sac-brax/products alone": lambda: _products_alone(_sac_products(256), 1, 300),
+    "qr-dqn-cartpole/jaxq": lambda: _qr_cart_pole(5_000),
+    "qr-dqn-cartpole/environment alone": lambda: _environment_alone("gymnax/CartPole-v1", 1, 40_000),
+    "qr-dqn-cartpole/products alone": lambda: _products_alone(_dqn_products(CART_POLE_50, 1, 4, 64), 4, 5_000),
     "dqn-minatar/jaxq": lambda: _minatar("auto", 32, 1_500),
     "dqn-minatar/native convolution": lambda: _minatar("native", 32, 300),
     "dqn-minatar/environment alone": lambda: _environment_alone("gymnax/Breakout-MinAtar", 16, 10_000),
@@ -200,17 +252,6 @@ CONTENDERS: dict[str, Callable[[], Segment]] = {
     "dqn-pong/products alone": lambda: _products_alone(_dqn_products(NATURE, 4, 1, 32), 4, 60),
     "dqn-pong/environment alone": lambda: _environment_alone("envpool/Pong-v5", 4, 500),
 }
-
-
-def serve(prepare: Callable[[], Segment]) -> None:
-    """Prepare, run one segment to warm up, then one for each line of standard input."""
-    segment = prepare()
-    segment()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        begun = time.perf_counter()
-        steps = segment()
-        print(json.dumps({"steps": steps, "seconds": time.perf_counter() - begun}), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.throughput import Contender
+from benchmarks.interleaved import Contender, Stopped
 from jaxq.errors import clean_errors, require
 from jaxq.runs.directory import provenance, read_metrics, write_json
 from jaxq.runs.scripts import scripts
@@ -317,13 +317,17 @@ def measure_loops(name: str, loops: Mapping[str, Loop], tiny: bool, until: float
         environment = {**os.environ, "XLA_FLAGS": xla, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
         try:
             contenders[part] = _Served(name, part, environment, tiny)
-        except SystemExit as error:
-            found[part] = {"error": str(error).strip().splitlines()[-1]}
+        except Stopped as error:
+            found[part] = {"error": str(error)}
     for _ in range(1 if tiny else ROUNDS):
         if time.monotonic() > until:
             break
-        for contender in contenders.values():
-            contender.run()
+        for part, contender in list(contenders.items()):
+            try:
+                contender.run()
+            except Stopped as error:
+                found[part] = {"error": str(error)}
+                del contenders[part]
     for part, contender in contenders.items():
         contender.close()
         found[part] = {"command": loops[part].command, "xla": loops[part].xla,

@@ -1,6 +1,6 @@
 """Whether PQN's speed costs return: jaxq's and purejaxql's on MinAtar Breakout, of equal settings and samples.
 
-    python -m benchmarks.pqn_returns --purejaxql CHECKOUT --purejaxql-python PYTHON [--steps 1000000] [--seeds 2]
+    python -m benchmarks.pqn_returns --purejaxql CHECKOUT [--steps 1000000] [--seeds 2]
 
 Writes benchmarks/results/pqn_returns.json: by seed, the mean return of the last tenth's episodes while exploring, and
 that of the greedy policy at the end.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.baselines.registry import BASELINES
 from benchmarks.timing import RESULTS
 from jaxq.runs.directory import provenance, write_json
 
@@ -45,13 +46,13 @@ def ours(steps: int, seeds: int) -> dict[str, list[float]]:
 def main() -> None:
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--purejaxql", required=True, help="a checkout of github.com/mttga/purejaxql")
-    parser.add_argument("--purejaxql-python", required=True, help="the Python of an environment that can run it")
+    parser.add_argument("--purejaxql", type=Path, required=True, help="a checkout of github.com/mttga/purejaxql")
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--seeds", type=int, default=2)
     args = parser.parse_args()
-    script = str(ROOT / "benchmarks" / "purejaxql_contender.py")
-    command = [args.purejaxql_python, script, args.purejaxql, "--train", str(args.steps), str(args.seeds)]
+    baseline = next(baseline for baseline in BASELINES if baseline.name == "purejaxql")
+    command = baseline.command("pqn-minatar", {"purejaxql": args.purejaxql.resolve()})
+    command += ["--train", str(args.steps), str(args.seeds)]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     returns = {"jaxq": ours(args.steps, args.seeds), "purejaxql": json.loads(printed.splitlines()[-1])}
     write_json(RESULTS / "pqn_returns.json", {"steps": args.steps, "returns": returns, "provenance": provenance()})

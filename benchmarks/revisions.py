@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.throughput import RESULTS, ROOT, Contender
+from benchmarks.interleaved import ROOT, Contender
+from benchmarks.timing import RESULTS
 from jaxq.runs.directory import provenance, write_json
 
 SETTINGS = ("dqn-cartpole-1", "pqn-minatar", "sac-halfcheetah")

@@ -1,6 +1,6 @@
 """Wall-clock from starting a program to a return: jaxq and its baselines, in turn on one machine.
 
-    python -m benchmarks.time_to_return [--only halfcheetah] [--seeds 3] [--sbx-python sbx/bin/python]
+    python -m benchmarks.time_to_return [--only halfcheetah] [--seeds 3]
 
 Every contender is a program of its own that trains and tests its agent now and then; importing, compiling and testing
 count. It is ended when a test reaches the return, or after `--longest` minutes. Each seed's contenders run one after
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.baselines.registry import BASELINES
 from jaxq.runs.directory import provenance, read_metrics, write_json
 
 ROOT = Path(__file__).parent.parent
@@ -36,11 +37,13 @@ class Contender:
       name: in the table.
       command: without the seed.
       kind: `script` of ours, whose tests are read from its metrics, or `printed`, a line of JSON for each test.
+      baseline: in whose environment it runs.
     """
 
     name: str
     command: tuple[str, ...]
     kind: str = "script"
+    baseline: str | None = None
 
     @property
     def shown(self) -> str:
@@ -49,14 +52,15 @@ class Contender:
 
     def tests(self, seed: int, longest: float) -> Iterator[Test]:
         """Start the program and yield its tests as they come, until it ends or `longest` seconds are over."""
-        begun = time.monotonic()
         with tempfile.TemporaryDirectory() as directory:
             run_dir = Path(directory) / "run"
             own = ["--run-dir", str(run_dir), "--checkpoint-minutes", "inf"] if self.kind == "script" else []
             command = [sys.executable, *self.command, "--seed", str(seed), *own]
             if self.kind == "printed":
-                command = [*self.command, "--seed", str(seed)]
+                baseline = next(baseline for baseline in BASELINES if baseline.name == self.baseline)
+                command = [str(baseline.python()), *self.command, "--seed", str(seed)]
             output = Path(directory) / "output"
+            begun = time.monotonic()
             with output.open("w") as file:
                 process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
             try:
@@ -116,23 +120,21 @@ class Setting:
     contenders: tuple[Contender, ...]
 
 
-def settings(sbx_python: str | None) -> dict[str, Setting]:
-    """All settings; without a Python for it Stable-Baselines-Jax is left out."""
+def settings() -> dict[str, Setting]:
+    """All settings."""
 
     def ours(script: str, env: str, flags: str = "") -> Contender:
         command = f"experiments/continuous/{script}.py --env {env} {TESTED} {flags}"
         return Contender(f"jaxq {script}", tuple(command.split()))
 
     def sbx(agent: str) -> Contender:
-        script = str(Path("benchmarks") / "sbx_returns.py")
-        return Contender(f"sbx {agent}", (sbx_python or "sbx/bin/python", script, "--agent", agent), "printed")
+        return Contender(f"sbx {agent}", ("-m", "benchmarks.baselines.sbx_returns", "--agent", agent), "printed", "sbx")
 
     def brax(agent: str) -> Contender:
-        return Contender(
-            f"brax {agent}", (sys.executable, "-m", "benchmarks.brax_returns", "--agent", agent), "printed"
-        )
+        command = ("-m", "benchmarks.baselines.brax_returns", "--agent", agent)
+        return Contender(f"brax {agent}", command, "printed", "brax")
 
-    baselines = (sbx("SAC"), sbx("TD3"), sbx("CrossQ")) if sbx_python else ()
+    baselines = (sbx("SAC"), sbx("TD3"), sbx("CrossQ"))
     return {
         "halfcheetah": Setting(
             "HalfCheetah-v4 (EnvPool, and Gymnasium for the baselines), 4,000",
@@ -155,13 +157,12 @@ def settings(sbx_python: str | None) -> dict[str, Setting]:
 def main() -> None:
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=list(settings(None)), action="append", help="may be given again")
+    parser.add_argument("--only", choices=list(settings()), action="append", help="may be given again")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--longest", type=float, default=30.0, help="minutes")
-    parser.add_argument("--sbx-python", help="the Python of a virtual environment with sbx-rl and gymnasium[mujoco]")
     args = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    chosen = settings(args.sbx_python)
+    chosen = settings()
     for name in args.only or chosen:
         setting = chosen[name]
         runs: list[dict[str, Any]] = []
@@ -177,7 +178,7 @@ def main() -> None:
                 runs.append(
                     {
                         "contender": contender.name,
-                        "command": contender.shown.replace(sys.executable, "python"),
+                        "command": contender.shown,
                         "seed": seed,
                         "seconds": reached and round(reached, 1),
                         "tests": curve,

@@ -1,22 +1,23 @@
 """Brax's own SAC and PPO on its halfcheetah, in the settings of its authors' notebook, tested now and then.
 
-python -m benchmarks.brax_returns --agent sac --seed 0
+python -m benchmarks.baselines.brax_returns --agent sac --seed 0
 """
 
 import argparse
 import functools
-import json
 from typing import Any
 
 from brax import envs
 from brax.training.agents.ppo import train as ppo
 from brax.training.agents.sac import train as sac
 
+from benchmarks.baselines.protocol import tested
+
 
 def report(step: int, metrics: Any) -> None:
     """Print a test."""
     if step:
-        print(json.dumps({"step": int(step), "return": float(metrics["eval/episode_reward"])}), flush=True)
+        tested(step, metrics["eval/episode_reward"])
 
 
 # Those of Brax's training notebook for halfcheetah, of which two cores cannot carry the thousands of environments that

@@ -1,17 +1,17 @@
-"""Stable-Baselines-Jax on Gymnasium's HalfCheetah in its own virtual environment, tested every 5,000 steps.
+"""Stable-Baselines-Jax on Gymnasium's HalfCheetah, tested every 5,000 steps.
 
-python3 -m venv sbx && sbx/bin/pip install sbx-rl 'gymnasium[mujoco]'
-sbx/bin/python benchmarks/sbx_returns.py --agent SAC --seed 0
+python -m benchmarks.baselines.sbx_returns --agent SAC --seed 0
 """
 
 import argparse
-import json
 from typing import Any
 
 import gymnasium
 import sbx
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
+
+from benchmarks.baselines.protocol import tested
 
 
 class Tested(BaseCallback):
@@ -24,7 +24,7 @@ class Tested(BaseCallback):
     def _on_step(self) -> bool:
         if self.num_timesteps % self.every == 0:
             mean, _ = evaluate_policy(self.model, self.environment, n_eval_episodes=5, warn=False)
-            print(json.dumps({"step": self.num_timesteps, "return": float(mean)}), flush=True)
+            tested(self.num_timesteps, mean)
         return True
 
 
