@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import learning_report
+from benchmarks import learning_report, scale_report
 from benchmarks.timing import RESULTS, cells
 
 ROOT = Path(__file__).parent.parent
@@ -282,6 +282,7 @@ def page() -> str:
         *section("reset_returns.json", reset_returns_section),
         *section("replay.json", replay_section),
         *section("memory.json", memory_section),
+        *scale_report.sections(),
         *section("mutations.json", mutations_section),
     ]
     return "\n\n".join(parts) + "\n"
