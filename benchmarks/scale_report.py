@@ -1,4 +1,4 @@
-"""The sections of docs/results.md about populations, sweeps and several hosts, from the raw results."""
+"""The sections of docs/results.md about populations, devices, sweeps and several hosts, from the raw results."""
 
 import json
 from collections.abc import Callable
@@ -75,6 +75,48 @@ def populations_section(results: dict[str, Any]) -> str:
             "Measured by `python -m benchmarks.populations`: DQN on CartPole, a learning rate for each member, one "
             "program; beside it the matrix products of the updates alone. Medians of rounds in turn.",
             "\n".join(rows),
+        ]
+    )
+
+
+def devices_section(results: dict[str, Any]) -> str:
+    """What dividing a training over devices costs, and a checkpoint of eight on fewer."""
+    titles = {"population": "eight members, spread", "data": "one agent, its environments, replay and batches divided"}
+    rows = ["| what | devices | steps/s | of one device's speed | parameters with other bits | largest difference |"]
+    rows += ["| --- |" + " ---: |" * 5]
+    for name, title in titles.items():
+        if name not in results:
+            continue
+        measured = results[name]
+        seconds = {count: np.array(values) for count, values in measured["seconds"].items()}
+        for count, values in seconds.items():
+            learned = measured["apart"][count]["parameters"]
+            rate = measured["steps_of_an_iteration"] / np.median(values)
+            rows.append(
+                f"| {title} | {count} | {rate:,.0f} | {np.median(seconds['1'] / values):.2f} "
+                f"| {learned['other_bits']:,} of {learned['values']:,} | {learned['largest_difference']:.1e} |"
+            )
+    told = []
+    if "checkpoint" in results:
+        found = results["checkpoint"]
+        for count, row in found["on"].items():
+            others = sum(part["other_bits"] for part in row["read"].values())
+            learned, returns = (row["ended"][part]["largest_difference"] for part in ("parameters", "metrics: returns"))
+            told.append(
+                f"- on {count}: {others:,} of {sum(part['values'] for part in row['read'].values()):,} values read with "
+                f"other bits; in the end parameters at most {learned:.1e} and returns at most {returns:.1e} from those "
+                "of a run on one device that was never stopped"
+            )
+        told = [f"A run on eight devices, stopped at step {found['step']:,} of {found['steps']:,}, goes on"] + told
+    return "\n\n".join(
+        [
+            "### Devices",
+            "Measured by `python -m benchmarks.devices`: the same work on 1, 2, 4 and 8 devices that are made of one CPU "
+            "and share its cores, in turn. There is nothing to win beyond what one device leaves of them: this is what "
+            "dividing costs, not what devices bring.",
+            "\n".join(rows),
+            *told[:1],
+            *(["\n".join(told[1:])] if told else []),
         ]
     )
 
@@ -179,10 +221,11 @@ def sections() -> list[str]:
     written: dict[str, Callable[[dict[str, Any]], str]] = {
         "members.json": members_section,
         "populations.json": populations_section,
+        "devices.json": devices_section,
         "sweeps.json": sweeps_section,
         "hosts.json": hosts_section,
     }
     found = [
         write(json.loads((RESULTS / file).read_text())) for file, write in written.items() if (RESULTS / file).exists()
     ]
-    return ["## Populations, sweeps and hosts", *found] if found else []
+    return ["## Populations, devices, sweeps and hosts", *found] if found else []

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from benchmarks import report
+from benchmarks import learning_report, report
 from jaxq.runs.results import KEPT, keep, load
 
 
@@ -33,7 +33,7 @@ def test_a_kept_run_loses_nothing_that_the_page_shows(tmp_path):
         for found, line in zip(run.curve[name], lines, strict=True):
             np.testing.assert_allclose(np.array(found, float), np.array(line[name], float), rtol=1e-6)
     expected = np.mean([line["episode_return"][0] for line in lines if line["step"] > 60])
-    np.testing.assert_allclose(report.exploring_returns(run)[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(learning_report.exploring_returns(run)[0], expected, rtol=1e-5)
 
 
 def test_the_page_is_what_the_kept_results_make():
