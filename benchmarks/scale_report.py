@@ -59,11 +59,10 @@ def populations_section(results: dict[str, Any]) -> str:
     rows = ["| device | members | steps/s of all | times one member | products alone, steps/s | share of them |"]
     rows += ["| --- |" + " ---: |" * 5]
     for device, measured in results.items():
-        iterations, one = measured["iterations"], None
+        one = None
         sizes = [int(name.partition("/")[2]) for name in measured["seconds"] if name.startswith("population/")]
         for size in sizes:
-            count = iterations[str(size)] if isinstance(iterations, dict) else 1
-            steps = size * measured["steps_of_a_member"] * count
+            steps = size * measured["steps_of_a_member"]  # of an iteration, as the seconds are
             rate, limit = (
                 steps / float(np.median(measured["seconds"][f"{kind}/{size}"])) for kind in ("population", "products")
             )
@@ -100,20 +99,20 @@ def devices_section(results: dict[str, Any]) -> str:
     if "checkpoint" in results:
         found = results["checkpoint"]
         for count, row in found["on"].items():
-            others = sum(part["other_bits"] for part in row["read"].values())
+            others, values = (sum(part[k] for part in row["read"].values()) for k in ("other_bits", "values"))
             learned, returns = (row["ended"][part]["largest_difference"] for part in ("parameters", "metrics: returns"))
             told.append(
-                f"- on {count}: {others:,} of {sum(part['values'] for part in row['read'].values()):,} values read with "
-                f"other bits; in the end parameters at most {learned:.1e} and returns at most {returns:.1e} from those "
+                f"- on {count}: {others:,} of {values:,} values read with other bits; in the "
+                f"end parameters at most {learned:.1e} and returns at most {returns:.1e} from those "
                 "of a run on one device that was never stopped"
             )
-        told = [f"A run on eight devices, stopped at step {found['step']:,} of {found['steps']:,}, goes on"] + told
+        told = [f"A run on eight devices, stopped at step {found['step']:,} of {found['steps']:,}, goes on", *told]
     return "\n\n".join(
         [
             "### Devices",
-            "Measured by `python -m benchmarks.devices`: the same work on 1, 2, 4 and 8 devices that are made of one CPU "
-            "and share its cores, in turn. There is nothing to win beyond what one device leaves of them: this is what "
-            "dividing costs, not what devices bring.",
+            "Measured by `python -m benchmarks.devices`: the same work on 1, 2, 4 and 8 devices that are made of one "
+            "CPU and share its cores, in turn. There is nothing to win beyond what one device leaves of them: this is "
+            "what dividing costs, not what devices bring.",
             "\n".join(rows),
             *told[:1],
             *(["\n".join(told[1:])] if told else []),
