@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from gymnax.wrappers import FlattenObservationWrapper
 from rejax import get_algo
 from rejax.compat import create
 from rejax.evaluate import evaluate
@@ -43,8 +42,6 @@ if __name__ == "__main__":
     parser.add_argument("--test-every", type=int, default=20_000)
     args = parser.parse_args()
     environment, params = create(args.env)
-    if args.env.endswith("MinAtar"):
-        environment = FlattenObservationWrapper(environment)
     algorithm = get_algo(args.agent).create(
         env=environment, env_params=params, total_timesteps=args.total_steps, **SETTINGS[args.agent]
     )
