@@ -7,7 +7,7 @@ ARGS ?=
 RUN_DIR ?= runs/train-$(shell date +%Y%m%d-%H%M%S)
 SUITE ?= minatar
 
-.PHONY: train test test-slow lint format bench bench-gpu reproduce docs dist test-dist clean
+.PHONY: train test test-slow lint format bench bench-full bench-check bench-gpu reproduce docs dist test-dist clean
 
 train: $(VENV)/.train
 	$(BIN)/python experiments/discrete/pqn.py --env $(ENV) --total-steps 2500000 --epsilon-steps 250000 \
@@ -30,6 +30,20 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.throughput --quick
 	$(BIN)/python -m benchmarks.report
+
+# All speeds, growth, costs, and the pieces; CHECKOUTS="purejaxql=DIR" adds baselines that no registry has.
+bench-full: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.throughput $(foreach each,$(CHECKOUTS),--checkout $(each))
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.costs
+	$(BIN)/python -m benchmarks.backups
+	$(BIN)/python -m benchmarks.time_to_return
+	$(BIN)/python -m benchmarks.front_page
+	$(BIN)/python -m benchmarks.report
+
+# Fails where a ratio to this repository's own yardsticks has lost more than 15% against the committed one.
+bench-check: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.check
 
 # Every figure that wants a GPU, in slices of under nine minutes; SLICES="pqn-pong overhead" does only those.
 bench-gpu: $(VENV)/.dev

@@ -254,5 +254,25 @@ CONTENDERS: dict[str, Callable[[], Segment]] = {
 }
 
 
+def _seeds(num_seeds: int, iterations: int) -> Segment:
+    config = dqn.Config(
+        num_seeds=num_seeds, num_envs=1, collect_steps=4, batch_size=64, replay_capacity=10_000, huber_threshold=None
+    )
+    return _training_segment(dqn.build(config), config, iterations)
+
+
+def prepare(name: str) -> Segment:
+    """One of `CONTENDERS`, or `growth-KIND/NAME/SIZE` of `benchmarks.growth`."""
+    if not name.startswith("growth-"):
+        return CONTENDERS[name]()
+    kind, contender, size = name.split("/")
+    count = int(size)
+    if contender == "environment alone":
+        return _environment_alone("gymnax/CartPole-v1", count, max(200, 40_000 // count))
+    if kind == "growth-environments":
+        return _cart_pole(count, 1, 256, 1_500)
+    return _seeds(count, max(50, 4_000 // count))
+
+
 if __name__ == "__main__":
-    serve(CONTENDERS[sys.argv[1]])
+    serve(lambda: prepare(sys.argv[1]))

@@ -22,6 +22,13 @@ ROOT = Path(__file__).parent.parent
 ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit)\b")  # how the last line of a traceback begins
 
 
+def last_error(output: str) -> str:
+    """The line of a program's output that says why it ended."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if ERROR.match(line)]
+    return (errors or lines or ["it said nothing"])[-1][:LONGEST]
+
+
 class Stopped(Exception):
     """A contender whose program ended when it should not have: the reason in one line."""
 
@@ -68,8 +75,7 @@ class Contender:
                 return line
         self.close()
         self._errors.seek(0)
-        said = [line.strip() for line in self._errors.read().splitlines() if ERROR.match(line)]
-        raise Stopped(f"stopped: {said[-1][:LONGEST] if said else 'it said nothing'}")
+        raise Stopped(f"stopped: {last_error(self._errors.read())}")
 
     def run(self) -> None:
         """Time one segment.

@@ -11,40 +11,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import learning_report, scale_report
+from benchmarks.throughput_report import costs_section, growth_section, throughput_section
 from benchmarks.timing import RESULTS, cells
 
 ROOT = Path(__file__).parent.parent
-
-SETTINGS = {
-    "dqn-cartpole-1": "DQN, CartPole, 1 environment, 64-64, an update of 64 every 4 steps",
-    "dqn-cartpole-128": "DQN, CartPole, 128 environments, 64-64, an update of 256 every step of the batch",
-    "sac-halfcheetah": "SAC, EnvPool HalfCheetah-v4, 256-256, an update of 256 a step",
-    "dqn-minatar": "DQN, MinAtar Breakout, 16 environments, an update of 32 every step of the batch",
-    "dqn-minatar-128": "The same with an update of 128",
-    "pqn-minatar": "PQN, MinAtar Breakout, 128 environments × 32 steps, 2 epochs of 32 minibatches",
-    "dqn-pong": "DQN, EnvPool Pong, 4 environments, Nature network, an update of 32 every 4 steps",
-}
-
-METHOD = (
-    "Contenders of a setting run in turn, round after round; steps per second are medians, ratios are medians of the "
-    "rounds' own ratios, compilation excluded. *floor* is the hand-written scan of `benchmarks/floor.py`, *sbx* is "
-    "Stable-Baselines-Jax, *environment alone* steps with random actions, *products alone* does the matrix products of "
-    "acting and learning and nothing else: jaxq's speed over these two is the share of its time that they would take."
-)
-
-
-def throughput_table(results: dict[str, Any]) -> str:
-    """Median steps per second of each contender, and the median over rounds of jaxq's ratio to it."""
-    lines = ["| setting | contender | steps/s | jaxq's speed over it |", "| --- | --- | ---: | ---: |"]
-    for setting, title in SETTINGS.items():
-        if setting not in results:
-            continue
-        rates = results[setting]["steps_per_second"]
-        ours = np.array(next(iter(rates.values())))
-        for i, (name, values) in enumerate(rates.items()):
-            ratio = float(np.median(ours / np.array(values)))
-            lines.append(f"| {title if i == 0 else ''} | {name} | {np.median(values):,.0f} | {ratio:.2f} |")
-    return "\n".join(lines)
 
 
 def ratio_table(rates: dict[str, list[float]], unit: str) -> str:
@@ -228,14 +198,6 @@ def memory_section(values: dict[str, Any]) -> str:
     )
 
 
-def throughput_section(results: dict[str, Any]) -> str:
-    """Steps per second of whole loops."""
-    return (
-        "## Throughput\n\n"
-        f"Measured by `python -m benchmarks.throughput` on: {machine(results)}. {METHOD}\n\n{throughput_table(results)}"
-    )
-
-
 def machine(results: dict[str, Any]) -> str:
     """Where the throughput was measured."""
     seen = []
@@ -270,7 +232,9 @@ def page() -> str:
     parts = [
         "# Results",
         "Made by `python -m benchmarks.report` from the files in `benchmarks/results/`.",
-        *section("throughput.json", throughput_section),
+        *section("throughput.json", lambda results: throughput_section(results, machine)),
+        *section("growth.json", growth_section),
+        *section("costs.json", costs_section),
         *section("revisions.json", revisions_section),
         *learning_report.sections(),
         *section("time_to_return.json", time_to_return_section),

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baselines.registry import BASELINES
+from benchmarks.baselines.venvs import NotInstalled
+from benchmarks.interleaved import Stopped, last_error, revision
 from jaxq.runs.directory import provenance, read_metrics, write_json
 
 ROOT = Path(__file__).parent.parent
@@ -73,7 +75,7 @@ class Contender:
                     seen = len(lines)
                     if not alive:
                         if process.returncode:
-                            raise SystemExit(f"{self.name} stopped: {output.read_text()[-2000:]}")
+                            raise Stopped(f"stopped: {last_error(output.read_text())}")
                         return
                     if time.monotonic() - begun > longest:
                         return
@@ -127,15 +129,44 @@ def settings() -> dict[str, Setting]:
         command = f"experiments/continuous/{script}.py --env {env} {TESTED} {flags}"
         return Contender(f"jaxq {script}", tuple(command.split()))
 
+    def discrete(script: str, env: str, flags: str) -> Contender:
+        command = f"experiments/discrete/{script}.py --env {env} --eval-episodes 5 {flags}"
+        return Contender(f"jaxq {script}", tuple(command.split()))
+
+    def theirs(baseline: str, agent: str, flags: str = "") -> Contender:
+        command = f"-m benchmarks.baselines.{baseline}_returns --agent {agent} {flags}"
+        return Contender(f"{baseline} {agent}", tuple(command.split()), "printed", baseline)
+
     def sbx(agent: str) -> Contender:
-        return Contender(f"sbx {agent}", ("-m", "benchmarks.baselines.sbx_returns", "--agent", agent), "printed", "sbx")
+        return theirs("sbx", agent)
 
     def brax(agent: str) -> Contender:
-        command = ("-m", "benchmarks.baselines.brax_returns", "--agent", agent)
-        return Contender(f"brax {agent}", command, "printed", "brax")
+        return theirs("brax", agent)
 
     baselines = (sbx("SAC"), sbx("TD3"), sbx("CrossQ"))
+    cart_pole, breakout = "gymnax/CartPole-v1", "gymnax/Breakout-MinAtar"
     return {
+        "cartpole": Setting(
+            "CartPole-v1 (gymnax, and Gymnasium for sbx and sb3), 475",
+            475.0,
+            (
+                discrete("dqn", cart_pole, "--total-steps 500000 --num-evaluations 100"),
+                discrete("pqn", cart_pole, "--total-steps 5000000 --num-evaluations 100"),
+                theirs("sbx", "DQN", "--env CartPole-v1"),
+                theirs("sb3", "DQN", "--env CartPole-v1"),
+                theirs("rejax", "dqn", "--env CartPole-v1"),
+            ),
+        ),
+        "minatar-breakout": Setting(
+            "Breakout-MinAtar (gymnax), 15",
+            15.0,
+            (
+                discrete("pqn", breakout, "--total-steps 10000000 --epsilon-steps 1000000 --num-evaluations 100"),
+                discrete("dqn", breakout, "--total-steps 2000000 --num-evaluations 100"),
+                theirs("rejax", "pqn", "--env Breakout-MinAtar"),
+                theirs("rejax", "dqn", "--env Breakout-MinAtar"),
+            ),
+        ),
         "halfcheetah": Setting(
             "HalfCheetah-v4 (EnvPool, and Gymnasium for the baselines), 4,000",
             4_000.0,
@@ -160,19 +191,29 @@ def main() -> None:
     parser.add_argument("--only", choices=list(settings()), action="append", help="may be given again")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--longest", type=float, default=30.0, help="minutes")
+    parser.add_argument("--again", action="store_true", help="also what was run at this revision")
     args = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     chosen = settings()
     for name in args.only or chosen:
         setting = chosen[name]
-        runs: list[dict[str, Any]] = []
+        before = results.get(name, {})
+        kept = not args.again and (before.get("provenance") or {}).get("git_revision") == revision() is not None
+        runs: list[dict[str, Any]] = before["runs"] if kept else []
+        done = {(run["contender"], run["seed"], run["command"]) for run in runs}
         for seed in range(args.seeds):
             for contender in setting.contenders:
+                if (contender.name, seed, contender.shown) in done:
+                    continue
                 tests: list[Test] = []
-                for test in contender.tests(seed, 60 * args.longest):
-                    tests.append(test)
-                    if test[2] >= setting.target:
-                        break
+                error: str | None = None
+                try:
+                    for test in contender.tests(seed, 60 * args.longest):
+                        tests.append(test)
+                        if test[2] >= setting.target:
+                            break
+                except (NotInstalled, Stopped) as stopped:
+                    error = str(stopped)
                 reached = tests[-1][0] if tests and tests[-1][2] >= setting.target else None
                 curve = [[round(seconds, 1), step, round(value, 1)] for seconds, step, value in tests]
                 runs.append(
@@ -182,9 +223,11 @@ def main() -> None:
                         "seed": seed,
                         "seconds": reached and round(reached, 1),
                         "tests": curve,
+                        **({"error": error} if error else {}),
                     }
                 )
-                said = f"{reached:,.0f} s" if reached else f"not reached, {tests[-1][2]:,.0f} in the end"
+                missed = f"not reached, {tests[-1][2]:,.0f} in the end" if tests else "no test"
+                said = error or (f"{reached:,.0f} s" if reached else missed)
                 print(f"{name:18} {contender.name:14} seed {seed}  {said}", flush=True)
                 results[name] = {"title": setting.title, "target": setting.target, "runs": runs}
                 results[name]["provenance"] = provenance()

@@ -1,10 +1,15 @@
 """What is kept of runs, and the page that is made of it."""
 
 import json
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
+import pytest
 
-from benchmarks import learning_report, report
+from benchmarks import check, contenders, interleaved, learning_report, report, throughput, throughput_report, work
+from benchmarks.baselines import registry, venvs
 from jaxq.runs.results import KEPT, keep, load
 
 
@@ -49,3 +54,154 @@ def test_sections_of_resets():
     config = {"num_envs": 64, "total_steps": 2000, "updates": 16}
     section = report.reset_returns_section({"a/b": {**measured, "config": config}})
     assert section.endswith("| a/b | 64 | 2,000 | 16 | 2 | 3 (1 to 5) | 3 (1 to 5) | 3 (1 to 5) |")
+
+
+def fake_package(folder, version):
+    """A package that pip installs without a network or anything to build with: a wheel, by hand."""
+    name = f"fakepack-{version}"
+    files = {
+        "fakepack.py": f"VERSION = '{version}'\n",
+        f"{name}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: fakepack\nVersion: {version}\n",
+        f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{name}.dist-info/RECORD"] = "".join(f"{file},,\n" for file in files)
+    path = folder / f"{name}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file, text in files.items():
+            wheel.writestr(file, text)
+    return path
+
+
+def test_an_environment_is_made_once_for_its_requirements_and_a_failure_is_one_line(tmp_path):
+    file = tmp_path / "fake.txt"
+
+    def version_of(python):
+        command = [python, "-c", "import fakepack; print(fakepack.VERSION)"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    file.write_text(f"--no-index\n{fake_package(tmp_path, '1.0')}\n")
+    python = venvs.python_of("fake", [file], tmp_path / "venvs")
+    assert version_of(python) == "1.0"
+    made = (tmp_path / "venvs" / "fake" / "pyvenv.cfg").stat().st_mtime_ns
+    assert venvs.python_of("fake", [file], tmp_path / "venvs") == python
+    assert (tmp_path / "venvs" / "fake" / "pyvenv.cfg").stat().st_mtime_ns == made
+    file.write_text("--no-index\nno-such-package==1.0\n")
+    with pytest.raises(venvs.NotInstalled, match=r"no longer installs: .*no-such-package==1\.0") as error:
+        venvs.python_of("fake", [file], tmp_path / "venvs")
+    assert "\n" not in str(error.value)
+    # What failed is not taken for whole.
+    assert not (tmp_path / "venvs" / "fake" / "stamp").exists()
+
+
+def test_every_baseline_has_its_requirements_and_known_settings():
+    for baseline in registry.BASELINES:
+        assert all((venvs.REQUIREMENTS / f"{name}.txt").exists() for name in baseline.requirements), baseline.name
+        assert baseline.module is None or (venvs.REQUIREMENTS.parent / f"{baseline.module}.py").exists()
+        assert set(baseline.settings) <= set(work.SETTINGS)
+    for setting in work.SETTINGS:
+        names = [name for name in contenders.CONTENDERS if name.startswith(setting + "/")]
+        assert names[0].startswith(f"{setting}/jaxq")
+    pqn = next(baseline for baseline in registry.BASELINES if baseline.name == "purejaxql")
+    with pytest.raises(venvs.NotInstalled, match=r"no checkout of github\.com/mttga/purejaxql was given"):
+        pqn.command("pqn-minatar", {})
+
+
+SERVES = """
+import sys, time
+sys.path.insert(0, {root!r})
+from benchmarks.baselines.protocol import serve
+runs = 0
+def segment():
+    global runs
+    runs += 1
+    print({name!r}, runs, file=open({log!r}, "a"), flush=True)
+    if runs == {dies}:
+        raise ValueError("no more")
+    return 100, {seconds}
+serve(lambda: segment)
+"""
+
+
+def fake(tmp_path, name, seconds, dies=-1):
+    script = SERVES.format(root=str(report.ROOT), name=name, log=str(tmp_path / "log"), seconds=seconds, dies=dies)
+    return lambda: interleaved.Contender(name, [sys.executable, "-c", script])
+
+
+def test_contenders_run_in_turn_and_one_that_stops_is_left_with_its_error(tmp_path):
+    starts = {"a": fake(tmp_path, "a", 0.5), "b": fake(tmp_path, "b", 2.0, dies=3), "c": fake(tmp_path, "c", 1.0, 1)}
+
+    def missing():
+        raise venvs.NotInstalled("no longer installs: so it is")
+
+    said = []
+    found = interleaved.measure({**starts, "d": missing}, 3, said.append)
+    log = (tmp_path / "log").read_text().split("\n")[:-1]
+    # Two segments before the first round; then a round after the other, until b is asked for its third.
+    assert log == ["a 1", "b 1", "c 1", "a 2", "b 2", "a 3", "b 3", "a 4"]
+    assert found["steps_per_second"] == {"a": [200.0, 200.0, 200.0]}
+    assert found["errors"] == {
+        "b": "stopped: ValueError: no more",
+        "c": "stopped: ValueError: no more",
+        "d": "no longer installs: so it is",
+    }
+    assert len(said) == 3
+    assert found["contenders"]["a"]["peak_mb"] > 1
+    np.testing.assert_allclose(interleaved.ratios([2, 4, 9], [1, 1, 3]), [2.5, 3.0, 3.5])
+
+
+def test_what_was_measured_at_this_revision_is_not_measured_again(tmp_path, monkeypatch):
+    out, measured = tmp_path / "throughput.json", []
+    values = {"steps_per_second": {"jaxq": [1.0]}, "contenders": {}, "errors": {}}
+    monkeypatch.setattr(throughput, "measure", lambda starts, rounds: measured.append(list(starts)) or values)
+    now = throughput.revision() or "a"
+    monkeypatch.setattr(throughput, "revision", lambda: now)
+    monkeypatch.setattr(throughput, "provenance", lambda: {"git_revision": now})
+
+    def run(*flags):
+        monkeypatch.setattr(sys, "argv", ["throughput", "--only", "dqn-cartpole-1", "--out", str(out), *flags])
+        throughput.main()
+        return len(measured)
+
+    assert [run(), run()] == [1, 1]
+    assert run("--rounds", "2") == 2
+    assert run("--rounds", "2", "--again") == 3
+    monkeypatch.setattr(throughput, "revision", lambda: "another")
+    assert run("--rounds", "2") == 4
+    assert measured[0][:2] == ["jaxq", "floor"]
+    assert {"sbx", "sb3", "rejax", "dopamine", "cleanrl"} < set(measured[0])
+
+
+def test_a_loss_of_more_than_15_percent_is_a_line():
+    then = {"jaxq": [10.0, 20.0, 30.0], "floor": [10.0, 20.0, 30.0], "products alone": [20.0, 40.0, 60.0]}
+    now = {"jaxq": [8.6, 8.6, 80.0], "floor": [10.0, 10.0, 10.0], "products alone": [20.0, 20.0, 20.0]}
+    said, lost = check.verdict("dqn-cartpole-1", now, then)
+    assert lost == []
+    assert "floor is 0.86 (0.86" in said[0]
+    assert said[0].endswith("-14%")
+    now["jaxq"] = [8.4, 8.4, 80.0]
+    said, lost = check.verdict("dqn-cartpole-1", now, then)
+    assert [line.rpartition(" ")[2] for line in lost] == ["-16%", "-16%"]
+    assert "products alone is 0.42" in lost[1]
+    assert len(check.verdict("dqn-cartpole-1", {"jaxq": [1.0]}, then)[1]) == 2
+    said, lost = check.verdict("dqn-cartpole-1", now, {})
+    assert lost == []
+    assert all("none is committed" in line for line in said)
+
+
+def test_a_baseline_that_does_not_install_stays_in_the_table():
+    measured = {
+        "steps_per_second": {
+            "jaxq": [100.0, 120.0],
+            "environment alone": [400.0, 400.0],
+            "products alone": [200.0, 240.0],
+            "sbx": [50.0, 40.0],
+        },
+        "contenders": {"jaxq": {"startup_seconds": 3.2, "peak_mb": 512.3}},
+        "errors": {"cleanrl": "no longer installs: a | b"},
+    }
+    text = throughput_report.throughput_section({"dqn-cartpole-1": measured}, lambda results: "a machine")
+    assert "\n|  | cleanrl | - | no longer installs: a \\| b |  |  |  |  |\n" in text
+    assert "| jaxq | 110 | 1.00 | 1.00 to 1.00 | 28 | 3 | 512 |" in text
+    assert "\n|  | sbx | 45 | 2.50 | 2.25 to 2.75 | 11 |  |  |" in text
+    # 1/110 s a step; 1/400 s of it the environment, 1/220 s the products.
+    assert "| 9,090.91 µs | 2,500.00 µs | 4,545.45 µs | 7,045.45 µs | 78% |" in text

@@ -1,18 +1,26 @@
 """Dopamine's JAX DQN on Gymnasium's CartPole, driven as its own runner does, in the settings of `contenders.py`.
 
-python -m benchmarks.baselines.dopamine dqn-cartpole-1
+    python -m benchmarks.baselines.dopamine dqn-cartpole-1
+
+Its modules import OpenAI's baselines, whose wrappers of Atari it would take there and which its package does not ask
+for: an empty module stands in its place, of which nothing here is used.
 """
 
 import functools
 import sys
+import types
 
 import gymnasium
 import numpy as np
-from dopamine.jax import networks
-from dopamine.jax.agents.dqn import dqn_agent
-from dopamine.jax.replay_memory import accumulator, replay_buffer, samplers
 
-from benchmarks.baselines.protocol import Segment, serve
+sys.modules |= {name: types.ModuleType(name) for name in ("baselines", "baselines.common")}
+sys.modules["baselines.common"].atari_wrappers = None  # type: ignore[attr-defined]
+
+from dopamine.jax import networks  # noqa: E402
+from dopamine.jax.agents.dqn import dqn_agent  # noqa: E402
+from dopamine.jax.replay_memory import accumulator, replay_buffer, samplers  # noqa: E402
+
+from benchmarks.baselines.protocol import Segment, serve  # noqa: E402
 
 
 class Agent(dqn_agent.JaxDQNAgent):

@@ -17,7 +17,7 @@ class Baseline:
       settings: those of its module; of `contenders.py`, or growth's.
       requirements: files of `requirements/` that its environment is installed from, in order; none where this
         project's environment serves.
-      module: in this package, which speaks the protocol.
+      module: in this package, which speaks the protocol; none where no release installs and there is only its error.
       differs: what of the work is not the same, in a sentence; nothing where all is.
       checkout: the repository that must be given as a checkout, where no registry has it.
       quick: belongs to the quick benchmark.
@@ -26,7 +26,7 @@ class Baseline:
     name: str
     settings: tuple[str, ...]
     requirements: tuple[str, ...]
-    module: str
+    module: str | None
     differs: str = ""
     checkout: str | None = None
     quick: bool = False
@@ -39,7 +39,7 @@ class Baseline:
         """
         if not self.requirements:
             return Path(sys.executable)
-        return python_of(self.module, [REQUIREMENTS / f"{name}.txt" for name in self.requirements])
+        return python_of(self.name, [REQUIREMENTS / f"{name}.txt" for name in self.requirements])
 
     def command(self, setting: str, checkouts: Mapping[str, Path]) -> list[str]:
         """What serves a setting, run in the root of this repository.
@@ -52,7 +52,10 @@ class Baseline:
             if self.name not in checkouts:
                 raise NotInstalled(f"not measured: no checkout of {self.checkout} was given")
             given = [str(checkouts[self.name])]
-        return [str(self.python()), "-m", f"benchmarks.baselines.{self.module}", setting, *given]
+        python = self.python()
+        if self.module is None:
+            raise NotInstalled("installs again, but its contender is not written")
+        return [str(python), "-m", f"benchmarks.baselines.{self.module}", setting, *given]
 
 
 BASELINES = (
@@ -95,7 +98,8 @@ BASELINES = (
         "dopamine",
         "Steps Gymnasium's CartPole, in Python; acts and learns in two compiled calls.",
     ),
-    Baseline("cleanrl", ("dqn-cartpole-1",), ("cleanrl",), "cleanrl", "Steps Gymnasium's CartPole, in Python."),
+    # The newest release; it wants Python 3.10 at most, which this project does not run on.
+    Baseline("cleanrl", ("dqn-cartpole-1",), ("cleanrl",), None),
     Baseline(
         "brax",
         ("sac-brax",),

@@ -56,5 +56,16 @@ SETTINGS = {
     "dqn-cartpole-128": lambda: dqn_cart_pole(128, 256, 1_000),
 }
 
+
+def prepare(setting: str) -> Segment:
+    """One of `SETTINGS`, or `growth-KIND/SIZE` of `benchmarks.growth`."""
+    kind, _, size = setting.partition("/")
+    if kind == "growth-environments":
+        return dqn_cart_pole(int(size), 256, 1_000)
+    if kind == "growth-seeds":
+        return dqn_cart_pole(4, 64, max(50, 2_000 // int(size)), int(size))
+    return SETTINGS[setting]()
+
+
 if __name__ == "__main__":
-    serve(SETTINGS[sys.argv[1]])
+    serve(lambda: prepare(sys.argv[1]))

@@ -1,0 +1,78 @@
+"""Steps per second against environments and against seeds: DQN on CartPole, jaxq beside its limit and rejax.
+
+    python -m benchmarks.growth [--kind environments] [--sizes 1 16 1024] [--rounds 5] [--again] [--no-baselines]
+
+Environments: an update of 256 for every step of the batch of them, so a larger batch of environments shares its
+updates. Seeds: each is an agent of its own, with one environment and an update of 64 every 4 steps (of rejax, every
+step of 4 environments). Every size is a process of its own, and all of a size are timed in turn; a size that was
+measured at this revision is not measured again. Writes benchmarks/results/growth.json.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.baselines.registry import BASELINES
+from benchmarks.interleaved import Contender, measure, measured_before, revision
+from benchmarks.timing import RESULTS
+from jaxq.runs.directory import provenance, write_json
+
+KINDS = {
+    "environments": ("DQN on CartPole, an update of 256 a step of all", (1, 4, 16, 64, 256, 1024)),
+    "seeds": ("DQN on CartPole, an update of 64 every 4 steps of each seed", (1, 2, 4, 8, 16, 32, 64)),
+}
+LIMIT = "environment alone"
+
+
+def starts(kind: str, size: int, baselines: bool) -> dict[str, Callable[[], Contender]]:
+    """What starts the contenders of a size."""
+
+    def ours(name: str) -> Callable[[], Contender]:
+        return lambda: Contender.of_checkout(f"growth-{kind}/{name}/{size}")
+
+    def theirs() -> Contender:
+        baseline = next(baseline for baseline in BASELINES if baseline.name == "rejax")
+        return Contender("rejax", baseline.command(f"growth-{kind}/{size}", {}))
+
+    return {name: ours(name) for name in ("jaxq", LIMIT)} | ({"rejax": theirs} if baselines else {})
+
+
+def main() -> None:
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", choices=list(KINDS), action="append", help="this kind; may be given again")
+    parser.add_argument("--sizes", type=int, nargs="+", help="of each kind, instead of its own")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--again", action="store_true", help="also what was measured at this revision")
+    parser.add_argument("--no-baselines", action="store_true", help="jaxq and its limit alone")
+    parser.add_argument("--out", type=Path, default=RESULTS / "growth.json")
+    args = parser.parse_args()
+    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    for kind in args.kind or KINDS:
+        title, sizes = KINDS[kind]
+        found = results.setdefault(kind, {"title": title, "axis": kind, "rates": {}, "errors": {}, "requests": {}})
+        for size in args.sizes or sizes:
+            begin = starts(kind, size, not args.no_baselines)
+            request = {"rounds": args.rounds, "contenders": list(begin)}
+            before = found["requests"].get(str(size))
+            if before and not args.again and measured_before({**found, "request": before}, request, revision()):
+                print(f"{kind:13} {size:5} measured before at this revision (--again measures it anew)", flush=True)
+                continue
+            measured = measure(begin, args.rounds)
+            for name, rates in measured["steps_per_second"].items():
+                found["rates"].setdefault(name, {})[str(size)] = rates
+            found["errors"].pop(str(size), None)
+            if measured["errors"]:
+                found["errors"][str(size)] = measured["errors"]
+            found["requests"][str(size)], found["provenance"] = request, provenance()
+            write_json(args.out, results)
+            said = [f"{name} {np.median(rates):,.0f}" for name, rates in measured["steps_per_second"].items()]
+            print(f"{kind:13} {size:5} {', '.join(said)} steps/s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

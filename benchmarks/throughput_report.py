@@ -1,0 +1,140 @@
+"""The throughput sections of docs/results.md: every baseline on the same work, the limits, and growth."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.baselines.registry import BASELINES
+from benchmarks.interleaved import ratios
+from benchmarks.work import SETTINGS
+
+METHOD = (
+    "Contenders of a setting run in turn, round after round; steps per second are medians, ratios are medians of the "
+    "rounds' own ratios, compilation excluded. *floor* is the hand-written scan of `benchmarks/floor.py`, *sbx* is "
+    "Stable-Baselines-Jax, *environment alone* steps with random actions, *products alone* does the matrix products of "
+    "acting and learning and nothing else: jaxq's speed over these two is the share of its time that they would take."
+)
+LIMITS = ("environment alone", "products alone")
+
+
+def throughput_section(results: dict[str, Any], machine: Callable[[dict[str, Any]], str]) -> str:
+    """Steps per second of whole loops, beside baselines and limits."""
+    parts = [
+        "## Throughput",
+        f"Measured by `python -m benchmarks.throughput` on: {machine(results)}. {METHOD}",
+        throughput_table(results),
+        *limits(results),
+        *equal_work(results),
+    ]
+    return "\n\n".join(parts)
+
+
+def throughput_table(results: dict[str, Any]) -> str:
+    """A row a contender: medians, jaxq's speed over it, and what else was measured; or its error."""
+    detailed = any("contenders" in measured for measured in results.values())
+    titles = ["setting", "contender", "steps/s", "jaxq's speed over it"]
+    titles += ["quartiles", "updates/s", "start, s", "peak memory, MB"] if detailed else []
+    lines = [f"| {' | '.join(titles)} |", "| --- | --- |" + " ---: |" * (len(titles) - 2)]
+    for setting, work in SETTINGS.items():
+        if setting not in results:
+            continue
+        measured = results[setting]
+        rates, found = measured["steps_per_second"], measured.get("contenders", {})
+        rows = []
+        for name, values in rates.items():
+            low, middle, high = ratios(next(iter(rates.values())), values)
+            cells = [name, f"{np.median(values):,.0f}", f"{middle:.2f}"]
+            if detailed:
+                more = found.get(name, {})
+                learns = name not in LIMITS
+                cells += [
+                    f"{low:.2f} to {high:.2f}",
+                    f"{np.median(values) * work.updates_per_step:,.0f}" if learns else "",
+                    f"{more['startup_seconds']:,.0f}" if more else "",
+                    f"{more['peak_mb']:,.0f}" if more.get("peak_mb") else "",
+                ]
+            rows.append(cells)
+        for name, error in measured.get("errors", {}).items():
+            rows.append([name, "-", error.replace("|", "\\|"), *[""] * (len(titles) - 4)])
+        lines += [f"| {work.title if i == 0 else ''} | {' | '.join(cells)} |" for i, cells in enumerate(rows)]
+    table = "\n".join(lines)
+    if not detailed:
+        return table
+    return (
+        f"{table}\n\nQuartiles are of the rounds' ratios. Updates are the steps times the updates of a step. *start* "
+        "is from starting the program to the end of its first segment, less what a segment takes: imports, warming up "
+        "and compiling. *peak memory* is the most that the process had resident."
+    )
+
+
+def limits(results: dict[str, Any]) -> list[str]:
+    """What jaxq reaches of what its parts alone would allow, with the arithmetic."""
+    lines = [
+        "| setting | a step takes | environment alone | products alone | both | jaxq is at |",
+        "| --- |" + " ---: |" * 5,
+    ]
+    for setting, work in SETTINGS.items():
+        rates = results.get(setting, {}).get("steps_per_second", {})
+        if not all(name in rates for name in LIMITS) or not rates:
+            continue
+        whole, *parts = (1e6 / float(np.median(rates[name])) for name in (next(iter(rates)), *LIMITS))
+        lines.append(
+            f"| {work.title.split(',')[0]}, {work.environment} | {whole:,.2f} µs | {parts[0]:,.2f} µs "
+            f"| {parts[1]:,.2f} µs | {sum(parts):,.2f} µs | {sum(parts) / whole:.0%} |"
+        )
+    if len(lines) == 2:
+        return []
+    intro = (
+        "How near that is to the limit: a step takes 1 second over jaxq's steps per second; its environment alone and "
+        "its products alone take as long as their own rates say; a loop that did nothing else, one after the other, "
+        "would take their sum, and jaxq is at that share of its speed. It can be more than all where one runs while "
+        "the other does."
+    )
+    return [intro, "\n".join(lines)]
+
+
+def equal_work(results: dict[str, Any]) -> list[str]:
+    """What all contenders of a setting do alike, and what a baseline cannot."""
+    if not any("contenders" in measured for measured in results.values()):
+        return []
+    lines = ["| setting | environments | hidden | batch | updates a step | replay |", "| --- |" + " --- |" * 5]
+    for setting, work in SETTINGS.items():
+        if setting in results:
+            replay = "rollouts" if work.replay is None else f"{work.replay:,}"
+            lines.append(
+                f"| {setting} | {work.environment} | {work.network} | {work.batch} "
+                f"| {work.updates_per_step:.4g} | {replay} |"
+            )
+    differs = [f"- **{baseline.name}**: {baseline.differs}" for baseline in BASELINES if baseline.differs]
+    return ["What is equal:", "\n".join(lines), "What is not:", "\n".join(differs)]
+
+
+def growth_section(results: dict[str, Any]) -> str:
+    """Steps per second against environments and seeds."""
+    parts = [
+        "### Growth",
+        "Measured by `python -m benchmarks.growth`: environment steps per second of all, medians of rounds in turn.",
+    ]
+    for kind in results.values():
+        sizes = sorted({size for by_size in kind["rates"].values() for size in by_size}, key=int)
+        lines = [
+            f"| {kind['axis']} | {' | '.join(f'{int(size):,}' for size in sizes)} |",
+            "| --- |" + " ---: |" * len(sizes),
+        ]
+        for name, by_size in kind["rates"].items():
+            cells = [f"{np.median(by_size[size]):,.0f}" if size in by_size else "" for size in sizes]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+        parts += [kind["title"] + ":", "\n".join(lines)]
+    return "\n\n".join(parts)
+
+
+def costs_section(results: dict[str, Any]) -> str:
+    """What logging and saving cost."""
+    rates = results["steps_per_second"]
+    lines = ["| run | steps/s | plain run's speed over it |", "| --- | ---: | ---: |"]
+    for name, values in rates.items():
+        low, middle, high = ratios(next(iter(rates.values())), values)
+        lines.append(f"| {name} | {np.median(values):,.0f} | {middle:.2f} ({low:.2f} to {high:.2f}) |")
+    intro = "Measured by `python -m benchmarks.costs`: whole runs of DQN on CartPole in turn, compilation excluded."
+    return "\n\n".join(["### What logging and saving cost", intro, "\n".join(lines)])
