@@ -46,7 +46,7 @@ bench-check: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.check
 
 # Every figure that wants a GPU, in slices of under nine minutes; SLICES="pqn-pong overhead" does only those.
-bench-gpu: $(VENV)/.dev
+bench-gpu: $(VENV)/.gpu
 	$(BIN)/python -m benchmarks.gpu $(if $(SLICES),--only $(SLICES))
 	$(BIN)/python -m benchmarks.report
 
@@ -81,6 +81,11 @@ $(VENV)/.train: pyproject.toml setup.py
 $(VENV)/.dev: pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e ".[all,dev]"
+	touch $@
+
+# The same with JAX for CUDA; flashbax is what the replay is measured beside.
+$(VENV)/.gpu: $(VENV)/.dev
+	$(BIN)/python -m pip install -q -e ".[all,dev,cuda]" flashbax==0.1.3
 	touch $@
 
 clean:

@@ -5,8 +5,10 @@
 A slice is a few programs measured beside each other, each in a process of its own. Trainings run until an evaluation
 reaches a return; they save themselves when their slice's time is over, and the same command goes on with them.
 Segments of training loops are timed in turn, round after round, as `benchmarks.throughput` does, under switches of XLA
-and of the loop. Each slice leaves benchmarks/results/gpu/NAME.json, and is left alone once that says it is finished.
-`--tiny` runs all of them at sizes that a CPU can carry, into .bench/gpu-tiny/: then nothing but the hardware is new.
+and of the loop; rounds that are missing are added by the same command, at the same revision, and other benchmarks go on
+with what they have not done. Each slice leaves benchmarks/results/gpu/NAME.json, which is left alone once it says that
+it is finished. `--tiny` runs all of them at sizes that a CPU can carry, into .bench/gpu-tiny/, with what is compiled
+written in the ways that suit a GPU: then nothing but the hardware is new.
 """
 
 import argparse
@@ -16,12 +18,15 @@ import importlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,6 +41,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "gpu"
 TINY = ROOT / ".bench" / "gpu-tiny"
 UNDER_WAY = ROOT / ".bench" / "gpu"
 ROUNDS = 5
+TIME_IS_OVER = "its time was over"
 
 # XLA's command buffers (CUDA graphs): none, its own choice, and loops and conditionals in them too.
 BUFFERS = {
@@ -94,13 +100,13 @@ class Program:
 
     Attributes:
       module: of `benchmarks`.
-      arguments: of its command; `tiny` in their place on a CPU.
+      calls: the arguments of its command, for each call of it; `tiny` in their place on a CPU.
       settings: names of the module that are something else when tiny.
     """
 
     module: str
-    arguments: str
-    tiny: str
+    calls: tuple[str, ...]
+    tiny: tuple[str, ...]
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -160,7 +166,18 @@ SLICES = {
     ),
     "backups": Slice(
         "Backups against the memory's bandwidth",
-        {"backups": Program("backups", "--rounds 5", "--rounds 1 --only categorical-32-51 --only quantile-32-32")},
+        {
+            "backups": Program(
+                "backups",
+                tuple(
+                    f"--rounds 5 --only {kind}-{batch}-{sizes[0]} --only {kind}-{batch}-{sizes[1]} "
+                    f"--only {kind}-{batch}-{sizes[2]}"
+                    for batch in (4096, 1024, 256, 32)
+                    for kind, sizes in (("categorical", (51, 101, 201)), ("quantile", (32, 64, 200)))
+                ),
+                ("--rounds 1 --only categorical-32-51", "--rounds 1 --only quantile-32-32"),
+            )
+        },
     ),
     "overhead": Slice(
         "DQN on CartPole, 128 environments: what launching costs", _overhead(_CARTPOLE, 2_000)
@@ -170,8 +187,8 @@ SLICES = {
         {
             "populations": Program(
                 "populations",
-                "--sizes 1 4 16 64 256 1024 --rounds 3 --iterations 200",
-                "--sizes 1 2 --rounds 1 --iterations 5",
+                ("--sizes 1 4 16 64 256 1024 --rounds 3 --iterations 6400",),
+                ("--sizes 1 2 --rounds 1 --iterations 5",),
             )
         },
     ),
@@ -184,17 +201,23 @@ SLICES = {
             ),
         },
     ),
-    "go1": Slice(
-        "Playground's Go1 joystick to a return of 20, FlashSAC and FastTD3 beside Brax's PPO",
+    "go1-flash-sac": Slice(
+        "FlashSAC on Playground's Go1 joystick to a return of 20",
+        {"flash_sac": Training(f"flash_sac {_GO1}", 20.0, _ROBOT_TINY)},
+    ),
+    # It cannot be resumed, and so has all of a slice.
+    "go1-brax-ppo": Slice(
+        "Brax's PPO on the same to the same",
         {
-            "flash_sac": Training(f"flash_sac {_GO1}", 20.0, _ROBOT_TINY),
-            "fast_td3": Training(f"fast_td3 {_GO1}", 20.0, _ROBOT_TINY),
             "brax ppo": Program(
                 "brax_playground",
-                "--env Go1JoystickFlatTerrain --target 20 --minutes 7",
-                "--env CheetahRun --target 20 --minutes 7 --tiny",
-            ),
+                ("--env Go1JoystickFlatTerrain --target 20 --minutes 7",),
+                ("--env CheetahRun --target 20 --minutes 7 --tiny",),
+            )
         },
+    ),
+    "go1-fast-td3": Slice(
+        "FastTD3 on the same to the same", {"fast_td3": Training(f"fast_td3 {_GO1}", 20.0, _ROBOT_TINY)}
     ),
     "dqn-million-frames": Slice(
         "DQN and Rainbow on EnvPool Pong with a replay of a million frames",
@@ -206,7 +229,7 @@ SLICES = {
     ),
     "replay": Slice(
         "Prioritized replay of a million items beside flashbax's",
-        {"replay": Program("replay", "--rounds 5", "--rounds 1", {"ITEMS": 4_096})},
+        {"replay": Program("replay", ("--rounds 5",), ("--rounds 1",), {"ITEMS": 4_096})},
     ),
     "pqn-minatar": Slice(
         "PQN on MinAtar Breakout: what launching costs",
@@ -242,7 +265,7 @@ def serve(loop: Loop, tiny: bool) -> None:
     """The contender's protocol for a loop: what compiling took, segments, and in the end the peak of memory."""
     import jax
 
-    from jaxq import lanes, platforms
+    from jaxq import platforms
     from jaxq.runs import parse
     from jaxq.runs.devices import use_device
     from jaxq.runs.population import member_keys
@@ -250,24 +273,22 @@ def serve(loop: Loop, tiny: bool) -> None:
     from jaxq.training import loop as training_loop
 
     use_device("auto")
-    if loop.block is not None:
-        training_loop.LONGEST_BLOCK = loop.block
-    if loop.in_turn:
-        # The training's own members as well as networks' lanes.
-        lanes.platforms.on_cpu = training_loop.platforms.on_cpu = lambda: True
+    _switch(loop.block or training_loop.LONGEST_BLOCK, loop.in_turn)
     agent, *_ = loop.command.split()
     module = experiment(agent)
     config = parse(module.Config, module.PRESETS, Training(loop.command, None, loop.tiny).flags(tiny))
-    training = module.build(config)
-    iterations = 2 if tiny else loop.iterations
-    plan = training.plan(config.total_steps, 1, 1)
-    steps = plan.steps_per_chunk // plan.iterations * iterations * training.num_members
-    begun = time.perf_counter()
-    state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config)))
-    jax.block_until_ready(state)
-    warmed = time.perf_counter()
-    chunk = jax.jit(lambda s: training.train_chunk(s, iterations), donate_argnums=0).lower(state).compile()
-    compiled = time.perf_counter()
+    # Where a CPU stands in for a GPU, it is handed what the GPU would be.
+    with platforms.assume("gpu") if tiny else contextlib.nullcontext():
+        training = module.build(config)
+        iterations = 2 if tiny else loop.iterations
+        plan = training.plan(config.total_steps, 1, 1)
+        steps = plan.steps_per_chunk // plan.iterations * iterations * training.num_members
+        begun = time.perf_counter()
+        state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config)))
+        jax.block_until_ready(state)
+        warmed = time.perf_counter()
+        chunk = jax.jit(lambda s: training.train_chunk(s, iterations), donate_argnums=0).lower(state).compile()
+        compiled = time.perf_counter()
     state, _ = jax.block_until_ready(chunk(state))
     print("ready " + json.dumps({"start_seconds": warmed - begun, "compile_seconds": compiled - warmed}), flush=True)
     for _ in sys.stdin:
@@ -279,65 +300,108 @@ def serve(loop: Loop, tiny: bool) -> None:
     print("end " + json.dumps({"device_peak_bytes": held.get("peak_bytes_in_use"), "resident_peak_bytes": resident}))
 
 
-class _Served(Contender):
-    """A loop in a process of its own, that says what it took."""
+def _switch(longest_block: int, in_turn: bool) -> None:
+    """Set how far loops are unrolled, and whether members take turns; what else a platform decides stays as it is."""
+    from jaxq import lanes
+    from jaxq.training import loop as training_loop
 
-    def __init__(self, name: str, part: str, environment: Mapping[str, str], tiny: bool):
+    def block(self: training_loop.Loop, iterations: int) -> int:
+        return max(size for size in range(1, longest_block + 1) if iterations % size == 0)
+
+    training_loop.Loop.block = block  # type: ignore[method-assign]
+    if in_turn:
+        # These two ask the platform for nothing else: the training's members, and networks' lanes.
+        turns: Any = SimpleNamespace(on_cpu=lambda: True)
+        lanes.platforms = training_loop.platforms = turns
+
+
+class _Served(Contender):
+    """A loop in a process of its own, that says what it took, and is ended when the slice's time is over."""
+
+    def __init__(self, name: str, part: str, environment: Mapping[str, str], tiny: bool, until: float):
+        self.until = until
+        self.said: dict[str, Any] = {}
         arguments = ["--serve", name, part, *(["--tiny"] if tiny else [])]
         super().__init__(part, [sys.executable, "-m", "benchmarks.gpu", *arguments], ROOT, environment)
-        self.said: dict[str, Any] = {}
 
     def _read_until(self, start: str) -> str:
-        line = super()._read_until(start)
+        over = threading.Timer(max(self.until - time.monotonic(), 0.0), self.process.kill)
+        over.start()
+        try:
+            line = super()._read_until(start)
+        except Stopped:
+            if time.monotonic() >= self.until:
+                raise TimeoutError(TIME_IS_OVER) from None
+            raise
+        finally:
+            over.cancel()
         if start == "ready":
-            self.took = json.loads(line.removeprefix("ready"))
+            self.said = json.loads(line.removeprefix("ready"))
         return line
 
     def close(self) -> None:
         """End it, and hear the peak of its memory."""
         out, _ = self.process.communicate("")
         ends = [line for line in out.splitlines() if line.startswith("end ")]
-        self.said = {**self.took, **(json.loads(ends[-1].removeprefix("end ")) if ends else {})}
+        self.said |= json.loads(ends[-1].removeprefix("end ")) if ends else {}
 
 
-def measure_loops(name: str, loops: Mapping[str, Loop], tiny: bool, until: float) -> dict[str, Any]:
+def measure_loops(
+    name: str, loops: Mapping[str, Loop], tiny: bool, until: float, before: Mapping[str, Any]
+) -> dict[str, Any]:
     """Start all, time them in turn, and say of each: its rates by round, compiling, peak of memory, or its error.
 
     Args:
       name: of the slice.
       loops: its parts.
       tiny: whether sizes are a CPU's.
-      until: on the monotonic clock; rounds end then.
+      until: on the monotonic clock; rounds end then, and one under way is not counted.
+      before: what was found of them, whose rounds are gone on with; of all or of none, for ratios are of rounds.
     """
     found: dict[str, Any] = {}
     contenders: dict[str, _Served] = {}
     for part, loop in loops.items():
-        # Half of a GPU is taken at the start by whoever comes first, unless told otherwise.
-        xla = f"{os.environ.get('XLA_FLAGS', '')} {loop.xla}".strip() if not tiny else os.environ.get("XLA_FLAGS", "")
-        environment = {**os.environ, "XLA_FLAGS": xla, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        environment = {
+            **os.environ,
+            "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {loop.xla}".strip(),
+            # Most of a GPU is taken at the start by whoever comes first, unless told otherwise.
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            # Or compiling would be timed once and never again.
+            "JAX_ENABLE_COMPILATION_CACHE": "false",
+        }
         try:
-            contenders[part] = _Served(name, part, environment, tiny)
-        except Stopped as error:
+            contenders[part] = _Served(name, part, environment, tiny, until)
+        except (Stopped, TimeoutError) as error:
             found[part] = {"error": str(error)}
-    for _ in range(1 if tiny else ROUNDS):
-        if time.monotonic() > until:
-            break
-        for part, contender in list(contenders.items()):
-            try:
-                contender.run()
-            except Stopped as error:
-                found[part] = {"error": str(error)}
-                del contenders[part]
+    whole = 1 if tiny else ROUNDS
+    earlier = {part: before.get(part, {}).get("steps_per_second", []) for part in loops}
+    rounds = len(earlier[next(iter(loops))])
+    if any("error" in before.get(part, {}) or len(rates) != rounds for part, rates in earlier.items()):
+        earlier, rounds = {part: [] for part in loops}, 0
+    done = 0
+    with contextlib.suppress(TimeoutError):
+        while rounds + done < whole and contenders:
+            for part, contender in list(contenders.items()):
+                try:
+                    contender.run()
+                except Stopped as error:
+                    found[part] = {"error": str(error)}
+                    del contenders[part]
+            done += 1
     for part, contender in contenders.items():
         contender.close()
-        found[part] = {"command": loops[part].command, "xla": loops[part].xla,
-                       "steps_per_second": contender.rates, **contender.said}  # fmt: skip
-    return found
+        found[part] = {"command": loops[part].command, "xla": loops[part].xla, "block": loops[part].block,
+                       "in_turn": loops[part].in_turn, "steps_per_second": earlier[part] + contender.rates[:done],
+                       "finished": rounds + done >= whole, **contender.said}  # fmt: skip
+    return {part: found[part] for part in loops}
 
 
-def train(name: str, part: str, training: Training, tiny: bool, until: float) -> dict[str, Any]:
+def train(
+    name: str, part: str, training: Training, tiny: bool, until: float, before: Mapping[str, Any]
+) -> dict[str, Any]:
     """Go on with a run until its return is reached or time is over, when it is told to save itself."""
-    run_dir = (TINY if tiny else UNDER_WAY) / "runs" / f"{name}-{part}"
+    del before  # its directory knows
+    run_dir = _run_dir(name, part, tiny)
     script = scripts(ROOT / "experiments")[training.command.split()[0]]
     flags = training.flags(tiny)
     command = [sys.executable, str(script.relative_to(ROOT)), *flags, "--run-dir", str(run_dir.relative_to(ROOT))]
@@ -350,53 +414,79 @@ def train(name: str, part: str, training: Training, tiny: bool, until: float) ->
                 process.send_signal(signal.SIGTERM)
                 process.wait()
             time.sleep(0.5)
+    # One that is told to stop before it listens just ends.
+    failed = process.returncode not in (0, -signal.SIGTERM)
     lines = read_metrics(run_dir)
     reached = _reached(run_dir, training.target)
-    summary = run_dir / "summary.json"
-    whole = json.loads(summary.read_text()) if summary.exists() else {}
     tests = [line for line in lines if any(value is not None for value in line["eval_return"])]
     return {
         "command": " ".join(["python", *command[1:]]),
         "target": training.target,
         "reached_seconds": None if reached is None else reached["wall_seconds"],
-        "tests": [[line["wall_seconds"], line["step"], float(np.mean(line["eval_return"]))] for line in tests],
-        "compile_seconds": whole.get("compile_seconds"),
-        "steps_per_second": whole.get("env_steps_per_second"),
-        "finished": reached is not None or summary.exists(),
-        **({"error": log.read_text().strip().splitlines()[-1]} if process.returncode else {}),
+        "tests": [[line["wall_seconds"], line["step"], _mean(line["eval_return"])] for line in tests],
+        **_speed(lines),
+        "finished": reached is not None or (run_dir / "summary.json").exists(),
+        **({"error": (log.read_text().strip().splitlines() or ["it said nothing"])[-1]} if failed else {}),
     }
+
+
+def _speed(lines: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Seconds until the first line of the metrics, most of them compiling, and from there on steps of all members."""
+    first = lines[0]["wall_seconds"] if lines else None
+    rate = None
+    if len(lines) > 1:
+        steps = (lines[-1]["step"] - lines[0]["step"]) * len(lines[0]["eval_return"])
+        rate = steps / (lines[-1]["wall_seconds"] - lines[0]["wall_seconds"])
+    return {"first_line_seconds": first, "steps_per_second_with_evaluations": rate}
+
+
+def _mean(returns: Sequence[float | None]) -> float:
+    """Over the members that have one."""
+    return float(np.mean([value for value in returns if value is not None]))
 
 
 def _reached(run_dir: Path, target: float | None) -> dict[str, Any] | None:
     if target is None:
         return None
     for line in read_metrics(run_dir):
-        values = [value for value in line["eval_return"] if value is not None]
-        if values and float(np.mean(values)) >= target:
+        if any(value is not None for value in line["eval_return"]) and _mean(line["eval_return"]) >= target:
             return line
     return None
 
 
-def call(name: str, part: str, program: Program, tiny: bool, until: float) -> dict[str, Any]:
-    """Run another benchmark and take what it wrote."""
-    folder = (TINY if tiny else UNDER_WAY) / "programs" / f"{name}-{part.replace(' ', '-')}"
+def call(name: str, part: str, program: Program, tiny: bool, until: float, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the calls of another benchmark that are left and take what it wrote; one that is cut is made again."""
+    folder = _folder(name, part, tiny)
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "benchmarks.gpu", "--program", name, part, str(folder)]
-    begun = time.monotonic()
-    try:
-        done = subprocess.run(
-            [*command, *(["--tiny"] if tiny else [])],
-            cwd=ROOT, capture_output=True, text=True, timeout=max(until - begun, 1.0), check=False,
-        )  # fmt: skip
-        failed = None if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
-    except subprocess.TimeoutExpired:
-        failed = "its time was over"
-    written = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-    return {**written, "seconds": time.monotonic() - begun, **({"error": failed} if failed else {})}
+    calls = program.tiny if tiny else program.calls
+    done, begun, failed = int(before.get("done", 0)), time.monotonic(), None
+    command = [sys.executable, "-m", "benchmarks.gpu", *(["--tiny"] if tiny else []), "--program", name, part]
+    started = done
+    while done < len(calls) and failed is None:
+        try:
+            ended = subprocess.run(
+                [*command, str(done), str(folder)],
+                cwd=ROOT, capture_output=True, text=True, timeout=max(until - time.monotonic(), 0.0), check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            # A call that all of the time is too short for will never be made.
+            failed = TIME_IS_OVER if done == started else None
+            break
+        if ended.returncode:
+            failed = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        else:
+            done += 1
+    return {
+        **{path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))},
+        "seconds": before.get("seconds", 0.0) + time.monotonic() - begun,
+        "done": done,
+        "finished": done == len(calls),
+        **({"error": failed} if failed else {}),
+    }
 
 
-def run_program(program: Program, folder: Path, tiny: bool) -> None:
-    """In a process of its own: the benchmark's `main`, with its results in a folder."""
+def run_program(program: Program, index: int, folder: Path, tiny: bool) -> None:
+    """In a process of its own: a call of the benchmark's `main`, with its results in a folder."""
     from benchmarks import timing
 
     module: Any = importlib.import_module(f"benchmarks.{program.module}")
@@ -405,27 +495,70 @@ def run_program(program: Program, folder: Path, tiny: bool) -> None:
     if tiny:
         for setting, value in program.settings.items():
             setattr(module, setting, value)
-    arguments = (program.tiny if tiny else program.arguments).split()
+    arguments = (program.tiny if tiny else program.calls)[index].split()
     out = ["--out", str(folder / f"{program.module}.json")] if program.module == "populations" else []
     sys.argv = [program.module, *arguments, *out]
     module.main()
 
 
-def run(name: str, minutes: float, tiny: bool) -> dict[str, Any]:
-    """A slice: its parts one after the other, loops in turn."""
+def _run_dir(name: str, part: str, tiny: bool) -> Path:
+    return (TINY if tiny else UNDER_WAY) / "runs" / f"{name}-{part}"
+
+
+def _folder(name: str, part: str, tiny: bool) -> Path:
+    return (TINY if tiny else UNDER_WAY) / "programs" / f"{name}-{part.replace(' ', '-')}"
+
+
+def forget(name: str, tiny: bool) -> None:
+    """Begin a slice anew: without what its trainings and benchmarks have left."""
+    for part in SLICES[name].parts:
+        for folder in (_run_dir(name, part, tiny), _folder(name, part, tiny)):
+            shutil.rmtree(folder, ignore_errors=True)
+        _run_dir(name, part, tiny).with_suffix(".log").unlink(missing_ok=True)
+
+
+def _provenance(name: str, tiny: bool) -> dict[str, Any]:
+    """Asked for in another process: one that has seen a GPU keeps most of its memory from all that it starts."""
+    arguments = ["--only", name, *(["--tiny"] if tiny else []), "--provenance"]
+    command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def run(name: str, minutes: float, tiny: bool, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A slice: its parts one after the other, loops in turn.
+
+    Args:
+      name: of the slice.
+      minutes: that it may take.
+      tiny: whether sizes are a CPU's.
+      before: its result so far. Parts of it that are finished are not run again; of another revision only trainings,
+        which have a directory, go on.
+    """
     until = time.monotonic() + 60.0 * minutes
+    now = _provenance(name, tiny)
+    earlier: Mapping[str, Any] = {}
+    if before and now["git_revision"] and before["provenance"]["git_revision"] == now["git_revision"]:
+        earlier = before["parts"]
     parts = SLICES[name].parts
     loops = {part: what for part, what in parts.items() if isinstance(what, Loop)}
-    found = measure_loops(name, loops, tiny, until) if loops else {}
-    others = [(part, what) for part, what in parts.items() if not isinstance(what, Loop)]
+    found = {part: what for part, what in earlier.items() if part not in loops and what.get("finished")}
+    if loops:
+        found |= measure_loops(name, loops, tiny, until, earlier)
+    others = [(part, what) for part, what in parts.items() if part not in loops and part not in found]
     for i, (part, what) in enumerate(others):
         # What is left is shared by those that are left.
-        now = time.monotonic()
-        by = now + (until - now) / (len(others) - i)
-        run_part: Callable[..., dict[str, Any]] = train if isinstance(what, Training) else call
-        found[part] = run_part(name, part, what, tiny, by)
-    finished = all(part.get("finished", "error" not in part) for part in found.values())
-    return {"title": SLICES[name].title, "finished": finished, "parts": found, "provenance": provenance()}
+        begun = time.monotonic()
+        by = begun + (until - begun) / (len(others) - i)
+        if isinstance(what, Training):
+            found[part] = train(name, part, what, tiny, by, earlier.get(part, {}))
+        else:
+            assert isinstance(what, Program)
+            found[part] = call(name, part, what, tiny, by, earlier.get(part, {}))
+    found = {part: found[part] for part in parts}
+    finished = all(part.get("finished", False) for part in found.values())
+    return {"title": SLICES[name].title, "finished": finished, "parts": found, "provenance": now}
 
 
 def main() -> int:
@@ -437,7 +570,8 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="also what is finished")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--program", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--program", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--provenance", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
         part = SLICES[args.serve[0]].parts[args.serve[1]]
@@ -445,9 +579,14 @@ def main() -> int:
         serve(part, args.tiny)
         return 0
     if args.program:
-        program = SLICES[args.program[0]].parts[args.program[1]]
+        name, part_name, index, place = args.program
+        program = SLICES[name].parts[part_name]
         assert isinstance(program, Program)
-        run_program(program, Path(args.program[2]), args.tiny)
+        run_program(program, int(index), Path(place), args.tiny)
+        return 0
+    if args.provenance:
+        sys.argv.remove("--provenance")
+        print(json.dumps(provenance()))
         return 0
     for name in args.only or ():
         require(name in SLICES, "only", name, f"one of {', '.join(SLICES)}")
@@ -455,12 +594,17 @@ def main() -> int:
     failed = False
     for name in args.only or SLICES:
         path = folder / f"{name}.json"
-        finished = path.exists() and json.loads(path.read_text())["finished"]
+        before = json.loads(path.read_text()) if path.exists() else {}
+        finished = before.get("finished", False)
         if args.list or (finished and not args.again):
-            print(f"{name:20} {'there' if finished else 'to do':6} {SLICES[name].title}")
+            state = "there" if finished else "goes on" if before else "to do"
+            print(f"{name:20} {state:7} {SLICES[name].title}")
             continue
+        if args.again:
+            forget(name, args.tiny)
+            before = {}
         begun = time.monotonic()
-        found = run(name, args.minutes, args.tiny)
+        found = run(name, args.minutes, args.tiny, before)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, found)
         errors = {part: what["error"] for part, what in found["parts"].items() if "error" in what}

@@ -1,14 +1,22 @@
 """`make bench-gpu`, as far as it goes without a GPU."""
 
 import json
+import subprocess
 import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
+import jax
+import jax.numpy as jnp
 import pytest
 
-from benchmarks import gpu
+from benchmarks import backups, gpu
+from jaxq import lanes, platforms
 from jaxq.errors import InputError
 from jaxq.runs import parse
 from jaxq.runs.scripts import experiment
+from jaxq.training import loop as training_loop
 
 COMMANDS = {
     (name, part): what
@@ -46,7 +54,7 @@ def test_what_is_finished_is_left_alone_and_an_error_is_kept(tmp_path, monkeypat
     monkeypatch.setattr(sys, "argv", ["gpu", "--tiny", "--only", "backups", "replay"])
     ran = []
 
-    def run(name, minutes, tiny):
+    def run(name, minutes, tiny, before):
         ran.append(name)
         error = {"error": "no such thing"} if name == "replay" else {}
         return {"title": name, "finished": not error, "parts": {"one": error}}
@@ -62,6 +70,179 @@ def test_an_unknown_slice_is_one_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gpu", "--only", "pong"])
     with pytest.raises(InputError, match=r"^only is 'pong', but must be one of pqn-pong, backups"):
         gpu.main()
+
+
+def test_calls_of_backups_are_of_every_setting_once():
+    (program,) = gpu.SLICES["backups"].parts.values()
+    asked = [
+        word for call in program.calls for word in call.split() if word.partition("-")[0] in ("categorical", "quantile")
+    ]
+    sizes = {"categorical": backups.ATOMS, "quantile": backups.QUANTILES}
+    assert sorted(asked) == sorted(f"{k}-{b}-{n}" for k, ns in sizes.items() for b in backups.BATCHES for n in ns)
+
+
+def test_xla_knows_the_switches():
+    """A value that it does not know ends the process, with or without a GPU."""
+    for flags, ended in ((gpu.BUFFERS["command buffers with loops"], 0), ("--xla_gpu_enable_command_buffer=LOOPS", 1)):
+        program = [sys.executable, "-c", "import jax; jax.devices()"]
+        done = subprocess.run(
+            program, env={"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}, capture_output=True, check=False
+        )
+        assert bool(done.returncode) == ended
+
+
+def test_a_switch_changes_what_it_is_named_for_alone(monkeypatch):
+    for owner, name in ((training_loop.Loop, "block"), (training_loop, "platforms"), (lanes, "platforms")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+
+    def turns():
+        return "scan" in str(jax.make_jaxpr(lanes.over_lanes(jnp.sin, 4, heavy=True))(jnp.ones((4, 2))))
+
+    with platforms.assume("gpu"):
+        gpu._switch(longest_block=4, in_turn=False)
+        assert [training_loop.Loop.block(None, count) for count in (1, 6, 8, 500)] == [1, 3, 4, 4]
+        assert not turns()
+        gpu._switch(longest_block=16, in_turn=True)
+        assert turns()
+        assert training_loop.Loop.block(None, 48) == 16  # and not 1, as on a CPU
+        assert platforms.current() == "gpu"
+
+
+class Timed:
+    """In the place of a process: segments of ever more steps; it is cut after `left` of them, of all together."""
+
+    left = 0
+    lost: tuple[str, ...] = ()
+
+    def __init__(self, name, part, environment, tiny, until):
+        assert environment["JAX_ENABLE_COMPILATION_CACHE"] == "false"
+        self.part, self.rates, self.said = part, [], {"compile_seconds": 1.0}
+
+    def run(self):
+        if self.part in Timed.lost:
+            raise gpu.Stopped("out of memory")
+        if Timed.left == 0:
+            raise TimeoutError
+        Timed.left -= 1
+        self.rates.append(float(Timed.left))
+
+    def close(self):
+        pass
+
+
+LOOPS = {"a": gpu.Loop("dqn", 1), "b": gpu.Loop("dqn", 1, xla="--x=1")}
+
+
+def test_rounds_that_were_cut_are_added(monkeypatch):
+    monkeypatch.setattr(gpu, "_Served", Timed)
+    until = time.monotonic() + 60.0
+    monkeypatch.setattr(Timed, "left", 5)  # two rounds and the half of one
+    first = gpu.measure_loops("x", LOOPS, False, until, {})
+    assert {part: (what["steps_per_second"], what["finished"]) for part, what in first.items()} == {
+        "a": ([4.0, 2.0], False),
+        "b": ([3.0, 1.0], False),
+    }
+    monkeypatch.setattr(Timed, "left", 100)
+    whole = gpu.measure_loops("x", LOOPS, False, until, first)
+    assert whole["a"]["steps_per_second"] == [4.0, 2.0, 99.0, 97.0, 95.0]
+    assert whole["b"]["steps_per_second"] == [3.0, 1.0, 98.0, 96.0, 94.0]
+    assert whole["a"]["finished"]
+    assert whole["b"]["finished"]
+
+
+def test_a_loop_that_is_lost_leaves_its_error_and_the_others_their_rounds(monkeypatch):
+    monkeypatch.setattr(gpu, "_Served", Timed)
+    monkeypatch.setattr(Timed, "left", 100)
+    monkeypatch.setattr(Timed, "lost", ("a",))
+    found = gpu.measure_loops("x", LOOPS, False, time.monotonic() + 60.0, {})
+    assert found["a"] == {"error": "out of memory"}
+    assert len(found["b"]["steps_per_second"]) == gpu.ROUNDS
+    # Ratios are of rounds: with a lost one all begin anew.
+    monkeypatch.setattr(Timed, "lost", ())
+    again = gpu.measure_loops("x", LOOPS, False, time.monotonic() + 60.0, found)
+    assert {len(what["steps_per_second"]) for what in again.values()} == {gpu.ROUNDS}
+
+
+SCRIPT = """
+import json, pathlib, sys, time
+run_dir = pathlib.Path(sys.argv[sys.argv.index("--run-dir") + 1])
+run_dir.mkdir(parents=True, exist_ok=True)
+path = run_dir / "metrics.jsonl"
+begin = len(path.read_text().splitlines()) if path.exists() else 0
+for i in range(begin, begin + 2):
+    line = {"step": 100 * i, "wall_seconds": 0.5 + 2.0 * i, "eval_return": [float(i), None]}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + chr(10))
+time.sleep(60)
+"""
+
+
+def test_a_training_is_cut_and_goes_on_to_its_return(tmp_path, monkeypatch):
+    script = tmp_path / "experiments" / "fake.py"
+    script.parent.mkdir()
+    script.write_text(SCRIPT)
+    monkeypatch.setattr(gpu, "ROOT", tmp_path)
+    monkeypatch.setattr(gpu, "UNDER_WAY", tmp_path / "bench")
+    training = gpu.Training("fake --env a/b", 3.0, "")
+    found = gpu.train("x", "y", training, False, time.monotonic() + 1.5, {})
+    assert found["reached_seconds"] is None
+    assert not found["finished"]
+    assert "error" not in found
+    found = gpu.train("x", "y", training, False, time.monotonic() + 30.0, {})
+    assert found["finished"]
+    assert found["reached_seconds"] == 6.5
+    assert found["tests"] == [[0.5, 0, 0.0], [2.5, 100, 1.0], [4.5, 200, 2.0], [6.5, 300, 3.0]]
+    assert found["first_line_seconds"] == 0.5
+    assert found["steps_per_second_with_evaluations"] == 100.0  # 300 steps of two members in six seconds
+    assert found["command"].startswith("python experiments/fake.py --env a/b --run-dir ")
+
+
+def test_calls_go_on_with_the_one_that_was_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "UNDER_WAY", tmp_path)
+    made, cut = [], [True]
+
+    def process(command, **options):
+        index, folder = command[-2:]
+        made.append(index)
+        if index == "1" and cut.pop():
+            raise subprocess.TimeoutExpired(command, options["timeout"])
+        (Path(folder) / f"file{index}.json").write_text(json.dumps({"of": index}))
+        return SimpleNamespace(returncode=0, stderr="")
+
+    monkeypatch.setattr(gpu.subprocess, "run", process)
+    program = gpu.Program("backups", ("a", "b", "c"), ())
+    first = gpu.call("x", "y", program, False, time.monotonic() + 60.0, {})
+    assert (first["done"], first["finished"], "error" in first) == (1, False, False)
+    cut.append(False)
+    whole = gpu.call("x", "y", program, False, time.monotonic() + 60.0, first)
+    assert made == ["0", "1", "1", "2"]
+    assert (whole["done"], whole["finished"]) == (3, True)
+    assert [whole[f"file{i}"] for i in range(3)] == [{"of": "0"}, {"of": "1"}, {"of": "2"}]
+    # One that a whole slice is too short for is an error.
+    cut.append(True)
+    alone = gpu.call("x", "y", program, False, time.monotonic() + 60.0, {"done": 1})
+    assert alone["error"] == gpu.TIME_IS_OVER
+    assert not alone["finished"]
+
+
+def test_a_part_that_is_finished_is_not_run_again_at_its_revision(monkeypatch):
+    parts = {"a": gpu.Training("a", 1.0, ""), "b": gpu.Training("b", 1.0, "")}
+    monkeypatch.setitem(gpu.SLICES, "x", gpu.Slice("title", parts))
+    monkeypatch.setattr(gpu, "_provenance", lambda name, tiny: {"git_revision": "new"})
+    ran = []
+
+    def train(name, part, training, tiny, until, before):
+        ran.append(part)
+        return {"finished": part == "a"}
+
+    monkeypatch.setattr(gpu, "train", train)
+    first = gpu.run("x", 1.0, False)
+    assert not first["finished"]
+    assert ran == ["a", "b"]
+    gpu.run("x", 1.0, False, first)
+    assert ran == ["a", "b", "b"]
+    gpu.run("x", 1.0, False, {**first, "provenance": {"git_revision": "old"}})
+    assert ran == ["a", "b", "b", "a", "b"]
 
 
 @pytest.mark.slow
