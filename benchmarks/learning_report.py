@@ -155,19 +155,16 @@ def over_tasks(runs: list[Run], agents: list[str], tasks: tuple[str, ...], unit:
     if unit not in whole:
         return ""
     seeds = {agent: min(len(found[agent, task]) for task in tasks) for agent in whole}
-    scale = [found[unit, task].mean() for task in tasks]
-    scores = {
-        agent: np.stack(
-            [found[agent, task][: seeds[agent]] / by for task, by in zip(tasks, scale, strict=True)], axis=1
-        )
+    scores = {  # [seeds, tasks]
+        agent: np.stack([found[agent, task][: seeds[agent]] / found[unit, task].mean() for task in tasks], axis=1)
         for agent in dict.fromkeys(whole)
     }
-    points, intervals = library.get_interval_estimates(
-        scores,
-        lambda values: np.array([metrics.aggregate_iqm(values), metrics.aggregate_median(values)]),
-        reps=BOOTSTRAPS,
-        random_state=np.random.RandomState(0),
-    )
+
+    def aggregates(values: np.ndarray) -> np.ndarray:
+        return np.array([metrics.aggregate_iqm(values), metrics.aggregate_median(values)])
+
+    np.random.seed(0)  # rliable draws from the one of all, whatever it is given
+    points, intervals = library.get_interval_estimates(scores, aggregates, reps=BOOTSTRAPS)
     lines = ["| agent | IQM over games | 95% interval | median |", "| --- | ---: | ---: | ---: |"]
     for agent in sorted(scores, key=lambda name: -points[name][0]):
         low, high = intervals[agent][:, 0]
