@@ -17,7 +17,6 @@ import dataclasses
 import importlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -296,8 +295,18 @@ def serve(loop: Loop, tiny: bool) -> None:
         state, _ = jax.block_until_ready(chunk(state))
         print(json.dumps({"steps": steps, "seconds": time.perf_counter() - begun}), flush=True)
     held = platforms.device().memory_stats() or {}
-    resident = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print("end " + json.dumps({"device_peak_bytes": held.get("peak_bytes_in_use"), "resident_peak_bytes": resident}))
+    peaks = {"device_peak_bytes": held.get("peak_bytes_in_use"), "resident_peak_bytes": _resident_peak()}
+    print("end " + json.dumps(peaks))
+
+
+def _resident_peak() -> int | None:
+    """The most bytes of this program that were in the host's memory; None where the system does not say.
+
+    `getrusage` would not do: it counts the process that this one was started from.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
 
 
 def _switch(longest_block: int, in_turn: bool) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from benchmarks import backups, gpu
@@ -243,6 +244,18 @@ def test_a_part_that_is_finished_is_not_run_again_at_its_revision(monkeypatch):
     assert ran == ["a", "b", "b"]
     gpu.run("x", 1.0, False, {**first, "provenance": {"git_revision": "old"}})
     assert ran == ["a", "b", "b", "a", "b"]
+
+
+def test_the_peak_of_memory_is_the_program_s_own():
+    """And not that of whatever started it, which Linux hands on."""
+    held = np.ones(40_000_000)  # 320 MB
+    program = [
+        sys.executable,
+        "-c",
+        "import re; print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])",
+    ]
+    alone = 1024 * int(subprocess.run(program, capture_output=True, text=True, check=True).stdout)
+    assert gpu._resident_peak() > held.nbytes > 3 * alone
 
 
 @pytest.mark.slow
