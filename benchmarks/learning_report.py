@@ -163,7 +163,7 @@ def over_tasks(runs: list[Run], agents: list[str], tasks: tuple[str, ...], unit:
     def aggregates(values: np.ndarray) -> np.ndarray:
         return np.array([metrics.aggregate_iqm(values), metrics.aggregate_median(values)])
 
-    np.random.seed(0)  # rliable draws from the one of all, whatever it is given
+    np.random.seed(0)  # noqa: NPY002 - rliable draws from the one of all, whatever it is given
     points, intervals = library.get_interval_estimates(scores, aggregates, reps=BOOTSTRAPS)
     lines = ["| agent | IQM over games | 95% interval | median |", "| --- | ---: | ---: | ---: |"]
     for agent in sorted(scores, key=lambda name: -points[name][0]):
