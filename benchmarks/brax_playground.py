@@ -18,6 +18,7 @@ from brax.training.agents.ppo import train as ppo
 from mujoco_playground import registry, wrapper
 from mujoco_playground.config import dm_control_suite_params, locomotion_params, manipulation_params
 
+from benchmarks.baselines import brax_on_jax
 from jaxq.runs.directory import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="sizes with which only the code is tried")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    brax_on_jax.adapt()
     config = settings(args.env)
     sizes = config.pop("network_factory", None)
     factory = functools.partial(networks.make_ppo_networks, **(dict(sizes) if sizes and not args.tiny else {}))

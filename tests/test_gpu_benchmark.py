@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import backups, gpu
+from benchmarks.baselines import brax_on_jax
 from jaxq import lanes, platforms
 from jaxq.errors import InputError
 from jaxq.runs import parse
@@ -256,6 +257,15 @@ def test_the_peak_of_memory_is_the_program_s_own():
     ]
     alone = 1024 * int(subprocess.run(program, capture_output=True, text=True, check=True).stdout)
     assert gpu._resident_peak() > held.nbytes > 3 * alone
+
+
+def test_what_brax_trains_by_is_given_back():
+    tree = {"x": jnp.arange(3.0), "key": jax.random.key(0)}
+    devices = jax.local_devices()[:2]
+    found = brax_on_jax.replicated(tree, devices)
+    assert len(devices) == len(found["key"]) == len(found["x"])
+    np.testing.assert_array_equal(found["x"], len(devices) * [[0.0, 1.0, 2.0]])
+    assert found["x"].sharding.device_set == set(devices)
 
 
 @pytest.mark.slow
