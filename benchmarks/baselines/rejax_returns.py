@@ -2,8 +2,8 @@
 
 python -m benchmarks.baselines.rejax_returns --agent dqn --env CartPole-v1 --seed 0
 
-Settings are those of its repository for CartPole where it has them, and its defaults beside. On MinAtar its network is
-a multilayer perceptron, for want of another in the package.
+Settings are those of its repository for CartPole, on MinAtar too, for which it has none; there its network is a
+multilayer perceptron, for want of another in the package.
 """
 
 import argparse
@@ -17,21 +17,38 @@ from rejax.evaluate import evaluate
 
 from benchmarks.baselines.protocol import tested
 
+# Those of configs/gymnax/cartpole.yaml@4954fbf; exploration ends after as many steps as there, of more in all.
 SETTINGS: dict[str, dict[str, Any]] = {
     "dqn": {
+        "agent": "DuelingQNetwork",
+        "agent_kwargs": {"activation": "swish"},
         "num_envs": 10,
         "buffer_size": 50_000,
-        "fill_buffer": 1_000,
+        "fill_buffer": 5_000,
         "batch_size": 100,
+        "max_grad_norm": 10.0,
         "learning_rate": 1e-3,
-        "max_grad_norm": 1.0,
-        "target_update_freq": 200,
+        "num_epochs": 5,
+        "polyak": 0.98,
+        "eps_start": 1.0,
         "eps_end": 0.05,
-        "exploration_fraction": 0.1,
         "gamma": 0.99,
+        "ddqn": True,
     },
-    "pqn": {"gamma": 0.99, "exploration_fraction": 0.1},
+    "pqn": {
+        "num_envs": 16,
+        "num_steps": 128,
+        "num_minibatches": 16,
+        "max_grad_norm": 10.0,
+        "learning_rate": 3e-4,
+        "num_epochs": 5,
+        "eps_start": 1.0,
+        "eps_end": 0.05,
+        "gamma": 0.99,
+        "td_lambda": 0.9,
+    },
 }
+EXPLORING = {"dqn": 50_000, "pqn": 262_144}  # steps
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -43,7 +60,11 @@ if __name__ == "__main__":
     args = parser.parse_args()
     environment, params = create(args.env)
     algorithm = get_algo(args.agent).create(
-        env=environment, env_params=params, total_timesteps=args.total_steps, **SETTINGS[args.agent]
+        env=environment,
+        env_params=params,
+        total_timesteps=args.total_steps,
+        exploration_fraction=EXPLORING[args.agent] / args.total_steps,
+        **SETTINGS[args.agent],
     )
     longest = params.max_steps_in_episode
 
