@@ -26,7 +26,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Speeds beside the baselines, each in an environment that is made for it: under 15 minutes. Stopped, it goes on.
+# Speeds beside the baselines, each in an environment that is made for it. Stopped, it goes on.
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.throughput --quick
 	$(BIN)/python -m benchmarks.report
