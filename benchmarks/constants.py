@@ -31,7 +31,7 @@ from jaxq.lanes import over_lanes
 from jaxq.profiling import environment_alone, products_of
 from jaxq.runs import parse
 from jaxq.runs.devices import use_device
-from jaxq.runs.directory import provenance, write_json
+from jaxq.runs.directory import provenance, read_json, write_json
 from jaxq.runs.memory import bytes_of
 from jaxq.runs.population import assemble, member_keys
 
@@ -159,7 +159,7 @@ def main() -> None:
     if args.alone:
         print(json.dumps(alone(args.alone, args.rounds)))
         return
-    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    results: dict[str, Any] = read_json(args.out)
     for name in args.only or TRAININGS:
         with platforms.assume("tpu"):
             results[name] = found = {**of_training(name), "provenance": provenance()}

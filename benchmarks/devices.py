@@ -33,7 +33,7 @@ from experiments.discrete import dqn
 from jaxq.configs import grid
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.runs.devices import spread, state_shape, use_device
-from jaxq.runs.directory import provenance, read_metrics, write_json
+from jaxq.runs.directory import provenance, read_json, read_metrics, write_json
 from jaxq.runs.population import assemble, member_keys
 from jaxq.runs.restore import load_experiment
 from jaxq.training import TrainState
@@ -195,7 +195,7 @@ def main() -> None:
             continue
         found = checkpoint(args.steps)
         path = RESULTS / FILE
-        results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        results: dict[str, Any] = read_json(path)
         results[name] = {**found, "provenance": provenance()}
         write_json(path, results)
 

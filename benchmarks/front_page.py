@@ -15,18 +15,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks.time_to_return import by_contender
 from benchmarks.timing import RESULTS
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 OURS, THEIRS, GREY = "#1f6feb", "#8b949e", "#57606a"
-
-
-def by_contender(setting: dict[str, Any]) -> dict[str, list[float | None]]:
-    """Seconds to the return by seed, None where it was not reached."""
-    seconds: dict[str, list[float | None]] = {}
-    for run in setting["runs"]:
-        seconds.setdefault(run["contender"], []).append(run["seconds"])
-    return seconds
 
 
 def wall_clock(results: dict[str, Any]) -> plt.Figure:

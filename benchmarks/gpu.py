@@ -30,9 +30,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.interleaved import Contender, Stopped
+from benchmarks.baselines.protocol import peak_bytes
+from benchmarks.interleaved import Contender, Stopped, last_error
+from benchmarks.launching import as_typed, script
 from jaxq.errors import clean_errors, require
-from jaxq.runs.directory import provenance, read_metrics, write_json
+from jaxq.runs.directory import provenance, read_json, read_metrics, write_json
 from jaxq.runs.scripts import scripts
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +82,7 @@ class Loop:
     Attributes:
       command: the experiment and its flags; tiny as of `Training`.
       iterations: of a segment.
-      flags: of XLA.
+      xla: flags of XLA.
       block: the most iterations that are unrolled into one, None for the library's choice.
       in_turn: members one after the other, as on a CPU, and not side by side.
     """
@@ -209,7 +211,7 @@ SLICES = {
         "Brax's PPO on the same to the same",
         {
             "brax ppo": Program(
-                "brax_playground",
+                "baselines.brax_playground",
                 ("--env Go1JoystickFlatTerrain --target 20 --minutes 7",),
                 ("--env CheetahRun --target 20 --minutes 7 --tiny",),
             )
@@ -295,18 +297,8 @@ def serve(loop: Loop, tiny: bool) -> None:
         state, _ = jax.block_until_ready(chunk(state))
         print(json.dumps({"steps": steps, "seconds": time.perf_counter() - begun}), flush=True)
     held = platforms.device().memory_stats() or {}
-    peaks = {"device_peak_bytes": held.get("peak_bytes_in_use"), "resident_peak_bytes": _resident_peak()}
+    peaks = {"device_peak_bytes": held.get("peak_bytes_in_use"), "resident_peak_bytes": peak_bytes()}
     print("end " + json.dumps(peaks))
-
-
-def _resident_peak() -> int | None:
-    """The most bytes of this program that were in the host's memory; None where the system does not say.
-
-    `getrusage` would not do: it counts the process that this one was started from.
-    """
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
 
 
 def _switch(longest_block: int, in_turn: bool) -> None:
@@ -411,9 +403,8 @@ def train(
     """Go on with a run until its return is reached or time is over, when it is told to save itself."""
     del before  # its directory knows
     run_dir = _run_dir(name, part, tiny)
-    script = scripts(ROOT / "experiments")[training.command.split()[0]]
-    flags = training.flags(tiny)
-    command = [sys.executable, str(script.relative_to(ROOT)), *flags, "--run-dir", str(run_dir.relative_to(ROOT))]
+    path = scripts(ROOT / "experiments")[training.command.split()[0]].relative_to(ROOT)
+    command = script(str(path), *training.flags(tiny), "--run-dir", run_dir.relative_to(ROOT))
     log = run_dir.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as output:
@@ -429,7 +420,7 @@ def train(
     reached = _reached(run_dir, training.target)
     tests = [line for line in lines if any(value is not None for value in line["eval_return"])]
     return {
-        "command": " ".join(["python", *command[1:]]),
+        "command": as_typed(command),
         "target": training.target,
         "reached_seconds": None if reached is None else reached["wall_seconds"],
         "tests": [[line["wall_seconds"], line["step"], _mean(line["eval_return"])] for line in tests],
@@ -482,7 +473,7 @@ def call(name: str, part: str, program: Program, tiny: bool, until: float, befor
             failed = TIME_IS_OVER if done == started else None
             break
         if ended.returncode:
-            failed = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            failed = last_error(ended.stderr)
         else:
             done += 1
     return {
@@ -603,7 +594,7 @@ def main() -> int:
     failed = False
     for name in args.only or SLICES:
         path = folder / f"{name}.json"
-        before = json.loads(path.read_text()) if path.exists() else {}
+        before = read_json(path)
         finished = before.get("finished", False)
         if args.list or (finished and not args.again):
             state = "there" if finished else "goes on" if before else "to do"

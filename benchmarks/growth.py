@@ -9,17 +9,16 @@ measured at this revision is not measured again. Writes benchmarks/results/growt
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.baselines.registry import BASELINES
+from benchmarks.baselines.registry import named
 from benchmarks.interleaved import Contender, measure, measured_before, revision
 from benchmarks.timing import RESULTS
-from jaxq.runs.directory import provenance, write_json
+from jaxq.runs.directory import provenance, read_json, write_json
 
 KINDS = {
     "environments": ("DQN on CartPole, an update of 256 a step of all", (1, 4, 16, 64, 256, 1024)),
@@ -35,8 +34,7 @@ def starts(kind: str, size: int, baselines: bool) -> dict[str, Callable[[], Cont
         return lambda: Contender.of_checkout(f"growth-{kind}/{name}/{size}")
 
     def theirs() -> Contender:
-        baseline = next(baseline for baseline in BASELINES if baseline.name == "rejax")
-        return Contender("rejax", baseline.command(f"growth-{kind}/{size}", {}))
+        return Contender("rejax", named("rejax").command(f"growth-{kind}/{size}", {}))
 
     return {name: ours(name) for name in ("jaxq", LIMIT)} | ({"rejax": theirs} if baselines else {})
 
@@ -51,7 +49,7 @@ def main() -> None:
     parser.add_argument("--no-baselines", action="store_true", help="jaxq and its limit alone")
     parser.add_argument("--out", type=Path, default=RESULTS / "growth.json")
     args = parser.parse_args()
-    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    results: dict[str, Any] = read_json(args.out)
     for kind in args.kind or KINDS:
         title, sizes = KINDS[kind]
         found = results.setdefault(kind, {"title": title, "axis": kind, "rates": {}, "errors": {}, "requests": {}})

@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 from optuna.trial import TrialState
 
-from benchmarks.launching import ROOT, UNDER_WAY, as_typed, cleared, jaxq, script, start
+from benchmarks.launching import ROOT, UNDER_WAY, as_typed, cleared, jaxq, script, start, trials_so_far
+from benchmarks.members import NOT_LEARNED
 from benchmarks.timing import RESULTS
 from jaxq.runs.directory import provenance, read_metrics, write_json
-from jaxq.sweeps.plans import default_storage
-from jaxq.sweeps.studies import open_storage, open_study, superseded
+from jaxq.sweeps.studies import superseded
 
 WORK = UNDER_WAY / "hosts"
 CASES = ("run-2", "run-4", "sweep-2", "sweep-4")
@@ -41,7 +41,6 @@ RUN = ["--env", "gymnax/CartPole-v1", *SMALL, "--total-steps", 2000, "--num-logs
 SPACE = "learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true, count: 4}\ndiscount: {choices: [0.9, 0.99]}\n"
 STUDY = "grid"
 PATIENCE = 600  # seconds after which a process is given up
-NOT_LEARNED = ("step", "wall_seconds")
 
 
 def free_port() -> int:
@@ -132,13 +131,7 @@ def difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> di
 
 def trials_of(folder: Path) -> list[dict[str, Any]]:
     """The trials of a sweep so far; none before there is a study."""
-    if not (ROOT / folder / STUDY / "study.db").exists():
-        return []
-    try:
-        study = open_study(open_storage(default_storage(ROOT / folder, STUDY)), STUDY)
-        trials = study.get_trials(deepcopy=False)
-    except Exception:  # the tables are being made
-        return []
+    trials = trials_so_far(folder, STUDY)
     gone = superseded(trials)
     return [
         {"number": t.number, "state": t.state.name, "lost": t.number in gone, "setting": t.params, "value": t.value}

@@ -165,7 +165,7 @@ def measured_before(found: Mapping[str, Any] | None, request: Mapping[str, Any],
     return found.get("request") == request and found["provenance"]["git_revision"] == revision
 
 
-def revision() -> str | None:
+def revision(checkout: Path = ROOT) -> str | None:
     """The commit that is checked out; none outside of a repository."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None

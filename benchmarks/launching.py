@@ -7,6 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from optuna.trial import FrozenTrial
+
+from jaxq.sweeps.plans import default_storage
+from jaxq.sweeps.studies import open_storage, open_study
+
 ROOT = Path(__file__).parent.parent
 UNDER_WAY = Path(".bench")  # as the root sees it, so that a command that is kept names no machine's folders
 
@@ -44,6 +49,16 @@ def finish(command: Sequence[str], log: Path, environment: Mapping[str, str] | N
     code = start(command, log, environment).wait()
     if code:
         raise RuntimeError(f"{as_typed(command)} ended with code {code}: {log.read_text()[-2000:]}")
+
+
+def trials_so_far(directory: Path, study: str) -> list[FrozenTrial]:
+    """The trials of a sweep under a directory of the root's; none before there is a study."""
+    if not (ROOT / directory / study / "study.db").exists():
+        return []
+    try:
+        return open_study(open_storage(default_storage(ROOT / directory, study)), study).get_trials(deepcopy=False)
+    except Exception:  # the tables are being made
+        return []
 
 
 def cleared(folder: Path) -> Path:

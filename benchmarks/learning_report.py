@@ -1,7 +1,6 @@
 """The sections of docs/results.md about learning, from the kept runs and the published figures."""
 
 import dataclasses
-import functools
 from typing import Any, Literal
 
 import numpy as np
@@ -46,7 +45,6 @@ class Run:
     command: str
 
 
-@functools.cache
 def runs_of(*prefixes: str) -> list[Run]:
     """All that are kept by names of these beginnings."""
     found = []
@@ -157,7 +155,7 @@ def over_tasks(runs: list[Run], agents: list[str], tasks: tuple[str, ...], unit:
     seeds = {agent: min(len(found[agent, task]) for task in tasks) for agent in whole}
     scores = {  # [seeds, tasks]
         agent: np.stack([found[agent, task][: seeds[agent]] / found[unit, task].mean() for task in tasks], axis=1)
-        for agent in dict.fromkeys(whole)
+        for agent in whole
     }
 
     def aggregates(values: np.ndarray) -> np.ndarray:
@@ -198,7 +196,7 @@ def commands_of(runs: list[Run]) -> str:
 
 def minatar_section() -> str:
     """The main agents at a million steps, and at half a million."""
-    runs = [run for run in runs_of("million-", "half-") if run.task in MINATAR_GAMES]
+    runs = runs_of("million-", "half-")
     agents = [*MILLION, *HALF_A_MILLION]
     whole = over_tasks([run for run in runs if run.agent in MILLION], list(MILLION), MINATAR_GAMES, "dqn", "exploring")
     return "\n\n".join(

@@ -30,7 +30,7 @@ from jaxq.training import TrainState
 ENV = "gymnax/Breakout-MinAtar"
 POISON = 1e30
 NOT_LEARNED = ("step", "wall_seconds")
-PARTS = {"params": "parameters", "target_params": "target parameters", "opt_state": "optimizer"}
+PARTS = {"params": "parameters", "target_params": "target parameters", "optimizer_state": "optimizer"}
 
 
 def train(name: str, rates: list[float], steps: int) -> Path:

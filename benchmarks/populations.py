@@ -10,7 +10,6 @@ of an iteration of all members in a segment of many, compilation excluded, sizes
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ import numpy as np
 from jaxq.configs import grid
 from jaxq.lanes import over_lanes
 from jaxq.runs.devices import use_device
-from jaxq.runs.directory import provenance, write_json
+from jaxq.runs.directory import provenance, read_json, write_json
 from jaxq.runs.population import assemble, member_keys
 
 ROOT = Path(__file__).parent.parent
@@ -114,7 +113,7 @@ def main() -> None:
             seconds[name].append(segment())
     config = _config(1)
     steps = config.num_envs * config.collect_steps
-    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    results: dict[str, Any] = read_json(args.out)
     results[jax.devices()[0].platform] = {
         "iterations": iterations,
         "steps_of_a_member": steps,  # in an iteration

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.baselines.registry import BASELINES
+from benchmarks.baselines.registry import named
 from benchmarks.timing import RESULTS
 from jaxq.runs.directory import provenance, write_json
 
@@ -50,8 +50,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--seeds", type=int, default=2)
     args = parser.parse_args()
-    baseline = next(baseline for baseline in BASELINES if baseline.name == "purejaxql")
-    command = baseline.command("pqn-minatar", {"purejaxql": args.purejaxql.resolve()})
+    command = named("purejaxql").command("pqn-minatar", {"purejaxql": args.purejaxql.resolve()})
     command += ["--train", str(args.steps), str(args.seeds)]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     returns = {"jaxq": ours(args.steps, args.seeds), "purejaxql": json.loads(printed.splitlines()[-1])}

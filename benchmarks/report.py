@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks import learning_report, scale_report
 from benchmarks.throughput_report import costs_section, growth_section, throughput_section
+from benchmarks.time_to_return import by_contender
 from benchmarks.timing import RESULTS, cells
 
 ROOT = Path(__file__).parent.parent
@@ -34,9 +35,7 @@ def time_to_return_section(results: dict[str, Any]) -> str:
         "| --- | --- | --- | ---: | ---: |",
     ]
     for setting in results.values():
-        seconds: dict[str, list[float | None]] = {}
-        for run in setting["runs"]:
-            seconds.setdefault(run["contender"], []).append(run["seconds"])
+        seconds = by_contender(setting)
         ours = None
         for i, (name, values) in enumerate(seconds.items()):
             shown = ", ".join("not reached" if v is None else f"{v:,.0f}" for v in values)

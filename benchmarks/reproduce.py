@@ -17,14 +17,14 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from benchmarks.launching import ROOT, UNDER_WAY, script
 from benchmarks.runs import RUNS
 from benchmarks.suites import suites
 from jaxq.errors import clean_errors, require
 from jaxq.runs.results import keep, load
 from jaxq.runs.scripts import scripts
 
-ROOT = Path(__file__).parent.parent
-UNDER_WAY = Path(".bench") / "runs"  # as the root sees it, so that a command that is kept names no machine's folders
+RUNNING = UNDER_WAY / "runs"
 SCRIPTS = scripts(ROOT / "experiments")
 SUITES = suites([name for name, path in SCRIPTS.items() if path.parent.name == "discrete"])
 # How often a run saves: a stop saves at once, so that this is what a kill may lose.
@@ -56,14 +56,14 @@ class Task:
     @property
     def run_dir(self) -> Path:
         """Where it is while it is run, from the root."""
-        return UNDER_WAY / self.name
+        return RUNNING / self.name
 
     @property
     def line(self) -> list[str]:
         """What is executed, from the root."""
         _, *flags = self.command.split()
-        script = SCRIPTS[self.agent].relative_to(ROOT)
-        return [sys.executable, str(script), *flags, "--run-dir", str(self.run_dir), *SAVING]
+        path = SCRIPTS[self.agent].relative_to(ROOT)
+        return script(str(path), *flags, "--run-dir", self.run_dir, *SAVING)
 
     @property
     def state(self) -> str:
@@ -155,7 +155,7 @@ def main() -> int:
             print(f"\nstopped in {task.name}, {len(todo) - i} to go; the same command goes on")
             return 0
     for name in failed:
-        print(f"{name} failed; what it wrote is in {UNDER_WAY / name}", file=sys.stderr)
+        print(f"{name} failed; what it wrote is in {RUNNING / name}", file=sys.stderr)
     return 1 if failed else 0
 
 

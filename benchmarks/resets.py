@@ -11,7 +11,6 @@ Writes benchmarks/results/resets.json, and of returns benchmarks/results/reset_r
 
 import argparse
 import dataclasses
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +23,7 @@ from benchmarks.timing import RESULTS, SECONDS, arguments, measure
 from jaxq import envs
 from jaxq.envs import Batched, Pooled
 from jaxq.envs.base import PooledState
-from jaxq.runs.directory import provenance, write_json
+from jaxq.runs.directory import provenance, read_json, write_json
 
 ENVIRONMENTS = ("brax/hopper", "brax/inverted_pendulum", "gymnax/CartPole-v1")
 SETTINGS = {f"{env}-{size}": (env, size) for env in ENVIRONMENTS for size in (16, 64, 256, 1024)}
@@ -122,7 +121,7 @@ def returns(name: str, total_steps: int, num_envs: int, updates: int, seeds: int
         results[kind] = {"returns": found, "seconds": seconds}
         print(f"{kind:8} returns {found}, {plan.total_steps * seeds / seconds:,.0f} steps/s", flush=True)
     path = RESULTS / "reset_returns.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = read_json(path)
     write_json(path, {**before, name: {**results, "provenance": provenance()}})
 
 

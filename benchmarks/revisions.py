@@ -9,23 +9,16 @@ one after the other, round after round. Writes benchmarks/results/revisions.json
 
 import argparse
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.interleaved import ROOT, Contender
+from benchmarks.interleaved import ROOT, Contender, revision
 from benchmarks.timing import RESULTS
 from jaxq.runs.directory import provenance, write_json
 
 SETTINGS = ("dqn-cartpole-1", "pqn-minatar", "sac-halfcheetah")
-
-
-def revision_of(checkout: Path) -> str:
-    """The commit that is checked out."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def measure(setting: str, before: Path, rounds: int) -> dict[str, list[float]]:
@@ -50,7 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     before = args.before.resolve()
-    results: dict[str, Any] = {"before": revision_of(before), "provenance": provenance(), "steps_per_second": {}}
+    results: dict[str, Any] = {"before": revision(before), "provenance": provenance(), "steps_per_second": {}}
     for setting in args.only or SETTINGS:
         rates = measure(setting, before, args.rounds)
         results["steps_per_second"][setting] = rates

@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmarks.launching import ROOT, UNDER_WAY, as_typed, finish, jaxq, script, start
+from benchmarks.launching import ROOT, UNDER_WAY, as_typed, finish, jaxq, script, start, trials_so_far
 from benchmarks.timing import RESULTS
-from jaxq.runs.directory import provenance, read_metrics, write_json
-from jaxq.sweeps.plans import default_storage
-from jaxq.sweeps.studies import open_storage, open_study, superseded
+from jaxq.runs.directory import provenance, read_json, read_metrics, write_json
+from jaxq.sweeps.studies import superseded
 
 ENV = "gymnax/Asterix-MinAtar"
 DQN = "experiments/discrete/dqn.py"
@@ -48,7 +46,7 @@ class Notes:
 
     def __init__(self, path: Path):
         self.path = path
-        self.values: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        self.values: dict[str, Any] = read_json(path)
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gave when it was first called."""
@@ -78,11 +76,6 @@ def killed(command: Sequence[str], log: Path, moment: Callable[[], Any]) -> Any:
     return seen
 
 
-def study() -> Study:
-    """The sweep's."""
-    return open_study(open_storage(default_storage(ROOT / WORK, STUDY)), STUDY)
-
-
 def told(trial: FrozenTrial) -> dict[str, Any]:
     """What is kept of a trial."""
     kept = ("again_of", "attempts", "diverged")
@@ -98,15 +91,9 @@ def tpe(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
     flags += ["--num-evaluations", EVALUATIONS, "--checkpoint-minutes", 0.5]
     command, log = jaxq("sweep", "dqn", *flags), ROOT / WORK / "tpe.log"
     wanted = round(args.trials * float(np.random.default_rng(args.seed).uniform(0.3, 0.6)))
-    database = ROOT / WORK / STUDY / "study.db"
 
     def moment() -> dict[str, Any] | None:
-        if not database.exists():
-            return None
-        try:
-            trials = study().get_trials(deepcopy=False)
-        except Exception:  # the tables are being made
-            return None
+        trials = trials_so_far(WORK, STUDY)
         finished = [told(trial) for trial in trials if trial.state in FINISHED]
         running = [trial for trial in trials if trial.state == TrialState.RUNNING and "run_dir" in trial.user_attrs]
         lines = read_metrics(ROOT / running[0].user_attrs["run_dir"]) if running else []
@@ -117,7 +104,7 @@ def tpe(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
 
     seen = notes.once("killed", lambda: killed(command, log, moment))
     notes.once("finished", lambda: finish(command, log))
-    trials = study().get_trials(deepcopy=False)
+    trials = trials_so_far(WORK, STUDY)
     counted = [trial for trial in trials if trial.number not in superseded(trials)]
     now = {trial.number: told(trial) for trial in trials}
     settings = [json.dumps(trial.params, sort_keys=True) for trial in counted]
@@ -201,7 +188,7 @@ def main() -> None:
         notes = Notes(ROOT / WORK / f"{name}.json")
         part = {} if name == "default" else {"pbt": pbt, "tpe": tpe}[name](args, notes)
         part["fresh"] = fresh(name, part["best"]["command"] if part else default, args, notes)
-        there: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+        there: dict[str, Any] = read_json(args.out)
         write_json(args.out, {**there, name: {"env": ENV, "steps": args.steps, **part, "provenance": provenance()}})
         print(f"{name:8} {np.mean(part['fresh']['returns']):.2f} by seed {part['fresh']['returns']}")
 

@@ -11,7 +11,6 @@ benchmark that is stopped goes on with the setting where it was. Writes benchmar
 """
 
 import argparse
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.interleaved import Contender, measure, measured_before, ratios, revision
 from benchmarks.work import QUICK, SETTINGS
 from jaxq.errors import clean_errors, require
-from jaxq.runs.directory import provenance, write_json
+from jaxq.runs.directory import provenance, read_json, write_json
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -67,7 +66,7 @@ def main() -> None:
     args = parser.parse_args()
     checkouts = checkouts_of(args.checkout)
     rounds = args.rounds or (5 if args.quick else 7)
-    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    results: dict[str, Any] = read_json(args.out)
     for setting in args.only or (QUICK if args.quick else SETTINGS):
         baselines = of_setting(setting, quick=args.quick)
         begin = starts(setting, baselines, checkouts)

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.baselines.registry import BASELINES
+from benchmarks.baselines.registry import named
 from benchmarks.baselines.venvs import NotInstalled
 from benchmarks.interleaved import Stopped, last_error, revision
-from jaxq.runs.directory import provenance, read_metrics, write_json
+from jaxq.runs.directory import provenance, read_json, read_metrics, write_json
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "time_to_return.json"
@@ -38,13 +38,12 @@ class Contender:
     Attributes:
       name: in the table.
       command: without the seed.
-      kind: `script` of ours, whose tests are read from its metrics, or `printed`, a line of JSON for each test.
-      baseline: in whose environment it runs.
+      baseline: in whose environment it runs, and which prints a line of JSON for each test; None for a script of ours,
+        whose tests are read from its metrics.
     """
 
     name: str
     command: tuple[str, ...]
-    kind: str = "script"
     baseline: str | None = None
 
     @property
@@ -56,11 +55,10 @@ class Contender:
         """Start the program and yield its tests as they come, until it ends or `longest` seconds are over."""
         with tempfile.TemporaryDirectory() as directory:
             run_dir = Path(directory) / "run"
-            own = ["--run-dir", str(run_dir), "--checkpoint-minutes", "inf"] if self.kind == "script" else []
+            own = ["--run-dir", str(run_dir), "--checkpoint-minutes", "inf"] if self.baseline is None else []
             command = [sys.executable, *self.command, "--seed", str(seed), *own]
-            if self.kind == "printed":
-                baseline = next(baseline for baseline in BASELINES if baseline.name == self.baseline)
-                command = [str(baseline.python()), *self.command, "--seed", str(seed)]
+            if self.baseline is not None:
+                command = [str(named(self.baseline).python()), *self.command, "--seed", str(seed)]
             output = Path(directory) / "output"
             begun = time.monotonic()
             with output.open("w") as file:
@@ -69,7 +67,7 @@ class Contender:
                 seen = 0
                 while True:
                     alive = process.poll() is None
-                    lines = _script_tests(run_dir) if self.kind == "script" else _printed_tests(output)
+                    lines = _script_tests(run_dir) if self.baseline is None else _printed_tests(output)
                     for step, value in lines[seen:]:
                         yield time.monotonic() - begun, step, value
                     seen = len(lines)
@@ -94,6 +92,14 @@ def _printed_tests(output: Path) -> list[tuple[int, float]]:
     whole = output.read_text().rpartition("\n")[0].splitlines()
     tests = [json.loads(line) for line in whole if line.startswith('{"step"')]
     return [(test["step"], test["return"]) for test in tests]
+
+
+def by_contender(setting: dict[str, Any]) -> dict[str, list[float | None]]:
+    """Of a setting's result, the seconds to its return by seed; None where it was not reached."""
+    seconds: dict[str, list[float | None]] = {}
+    for run in setting["runs"]:
+        seconds.setdefault(run["contender"], []).append(run["seconds"])
+    return seconds
 
 
 # Five episodes every 5,000 steps, as all contenders are tested.
@@ -135,15 +141,8 @@ def settings() -> dict[str, Setting]:
 
     def theirs(baseline: str, agent: str, flags: str = "") -> Contender:
         command = f"-m benchmarks.baselines.{baseline}_returns --agent {agent} {flags}"
-        return Contender(f"{baseline} {agent}", tuple(command.split()), "printed", baseline)
+        return Contender(f"{baseline} {agent}", tuple(command.split()), baseline)
 
-    def sbx(agent: str) -> Contender:
-        return theirs("sbx", agent)
-
-    def brax(agent: str) -> Contender:
-        return theirs("brax", agent)
-
-    baselines = (sbx("SAC"), sbx("TD3"), sbx("CrossQ"))
     cart_pole, breakout = "gymnax/CartPole-v1", "gymnax/Breakout-MinAtar"
     return {
         "cartpole": Setting(
@@ -170,7 +169,11 @@ def settings() -> dict[str, Setting]:
         "halfcheetah": Setting(
             "HalfCheetah-v4 (EnvPool, and Gymnasium for the baselines), 4,000",
             4_000.0,
-            (ours("fast_sac", "envpool/HalfCheetah-v4", FAST), ours("sac", "envpool/HalfCheetah-v4"), *baselines),
+            (
+                ours("fast_sac", "envpool/HalfCheetah-v4", FAST),
+                ours("sac", "envpool/HalfCheetah-v4"),
+                *(theirs("sbx", agent) for agent in ("SAC", "TD3", "CrossQ")),
+            ),
         ),
         "cheetahrun": Setting(
             "CheetahRun (MuJoCo Playground), 600",
@@ -180,7 +183,11 @@ def settings() -> dict[str, Setting]:
         "brax-halfcheetah": Setting(
             "halfcheetah (Brax), 2,000",
             2_000.0,
-            (ours("fast_sac", "brax/halfcheetah", FAST), ours("sac", "brax/halfcheetah"), brax("sac"), brax("ppo")),
+            (
+                ours("fast_sac", "brax/halfcheetah", FAST),
+                ours("sac", "brax/halfcheetah"),
+                *(theirs("brax", agent) for agent in ("sac", "ppo")),
+            ),
         ),
     }
 
@@ -193,7 +200,7 @@ def main() -> None:
     parser.add_argument("--longest", type=float, default=30.0, help="minutes")
     parser.add_argument("--again", action="store_true", help="also what was run at this revision")
     args = parser.parse_args()
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results: dict[str, Any] = read_json(RESULTS)
     chosen = settings()
     for name in args.only or chosen:
         setting = chosen[name]

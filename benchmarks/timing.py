@@ -1,7 +1,6 @@
 """Pieces of a program timed inside a scan, as they run in a compiled loop, side by side and in turn."""
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxq.runs.directory import provenance, write_json
+from jaxq.runs.directory import provenance, read_json, write_json
 
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 0.4  # about how long a timed segment is
@@ -69,7 +68,7 @@ def measure(file: str, setting: str, segments: dict[str, Callable[[], float]], r
         for name, timed in segments.items():
             seconds[name].append(timed())
     path = RESULTS / file
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    results: dict[str, Any] = read_json(path)
     results[setting] = {**noted, "seconds": seconds, "provenance": provenance()}
     write_json(path, results)
     print(f"{setting:22} {', '.join(f'{name} {cell}' for name, cell in cells(seconds).items())}", flush=True)

@@ -52,7 +52,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from benchmarks import reproduce, settings
-reproduce.UNDER_WAY, reproduce.RUNS = Path(sys.argv[1]), Path(sys.argv[2])
+reproduce.RUNNING, reproduce.RUNS = Path(sys.argv[1]), Path(sys.argv[2])
 reproduce.SUITES = {"small": {
   "one": "dqn --env gymnax/CartPole-v1 --total-steps 60000 --num-logs 100 --num-evaluations 1 --eval-episodes 1",
 }}

@@ -1,6 +1,6 @@
 """Brax's own PPO on a robot of MuJoCo Playground, in Playground's own settings for it, tested now and then.
 
-python -m benchmarks.brax_playground --env Go1JoystickFlatTerrain --target 20
+python -m benchmarks.baselines.brax_playground --env Go1JoystickFlatTerrain --target 20
 
 Writes benchmarks/results/brax_playground.json: seconds since the start (imports not counted), steps and mean return of
 each test. It ends when one reaches the target, or after so many minutes.
@@ -21,7 +21,7 @@ from mujoco_playground.config import dm_control_suite_params, locomotion_params,
 from benchmarks.baselines import brax_on_jax
 from jaxq.runs.directory import provenance, write_json
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 # What takes the place of its settings where only the code is to be tried.
 SMALL = {
     "num_timesteps": 64, "num_envs": 8, "batch_size": 4, "num_minibatches": 2, "unroll_length": 4, "num_evals": 2,

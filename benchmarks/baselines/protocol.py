@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 # Runs, waits, and returns the environment steps taken; of a program that times itself, these and the seconds.
 Segment = Callable[[], int | tuple[int, float]]
@@ -25,13 +26,18 @@ def serve(prepare: Callable[[], Segment]) -> None:
         done = segment()
         seconds = time.perf_counter() - begun
         steps, seconds = (done, seconds) if isinstance(done, int) else done
-        print(json.dumps({"steps": steps, "seconds": seconds, "peak_mb": peak_mb()}), flush=True)
+        print(json.dumps({"steps": steps, "seconds": seconds, "peak_mb": peak_bytes() / 1e6}), flush=True)
 
 
-def peak_mb() -> float:
-    """The most memory that this process has had resident, in millions of bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+def peak_bytes() -> int:
+    """The most memory that this program has had resident.
+
+    On Linux by its status: `getrusage` counts the process that this one was started from.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    peak = next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if peak is None else peak
 
 
 def tested(step: int, value: float) -> None:

@@ -118,6 +118,11 @@ BASELINES = (
 )
 
 
+def named(name: str) -> Baseline:
+    """The baseline of a name."""
+    return next(baseline for baseline in BASELINES if baseline.name == name)
+
+
 def of_setting(setting: str, *, quick: bool = False) -> list[Baseline]:
     """The baselines of a setting, in order; of the quick benchmark's those that belong to it."""
     return [baseline for baseline in BASELINES if setting in baseline.settings and (baseline.quick or not quick)]

@@ -35,6 +35,11 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     os.replace(temporary, path)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote; empty where there is no such file."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def provenance() -> dict[str, Any]:
     """Where a result comes from: versions, device, git revision, command."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxq.errors import InputError, require
-from jaxq.runs.directory import load_config, read_metrics
+from jaxq.runs.directory import load_config, read_json, read_metrics
 
 KEPT = ("step", "episode_return", "episode_length", "episodes", "eval_return", "eval_length", "wall_seconds")
 DIGITS = 7
@@ -58,15 +58,11 @@ def of_directory(run_dir: Path) -> Result:
     return Result(
         run_dir.name,
         config,
-        _json_of(run_dir / "provenance.json"),
-        _json_of(run_dir / "summary.json"),
+        read_json(run_dir / "provenance.json"),
+        read_json(run_dir / "summary.json"),
         {metric: [line.get(metric) for line in lines] for metric in KEPT},
         next((film for film in films if film.exists()), None),
     )
-
-
-def _json_of(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def keep(run_dir: Path, path: Path) -> None:
