@@ -143,7 +143,7 @@ def learned(agent, batch_of, updates, seed=0):
 
         return jax.lax.scan(step, state, jax.random.split(jax.random.key(seed), updates))
 
-    return learn(agent.init(jax.random.key(seed + 1)))
+    return learn(jax.jit(agent.init)(jax.random.key(seed + 1)))
 
 
 def assert_same(a, b):
@@ -171,7 +171,7 @@ def test_squashed_densities_by_quadrature(name):
         policy, outputs = SquashedGaussian(), (jnp.full((50_000, 1), 0.4), jnp.full((50_000, 1), -0.3))
     else:
         network, policy = FlowPolicyNetwork(plain, FLOW), FlowPolicy(FLOW)
-        params = network.init(jax.random.key(0), jnp.ones((1, 2)))
+        params = jax.jit(network.init)(jax.random.key(0), jnp.ones((1, 2)))
         leaves, tree = jax.tree.flatten(params)
         rng = np.random.default_rng(0)
         params = tree.unflatten([leaf + jnp.asarray(rng.normal(0, 0.15, leaf.shape), leaf.dtype) for leaf in leaves])
@@ -246,7 +246,7 @@ def test_reductions_that_cannot_be_are_named(reduction, representation, named):
 def test_batch_renormalization_by_hand():
     layer = BatchRenorm("learn", momentum=0.9, warmup=2, largest_stretch=1.5, largest_shift=0.5)
     rng = np.random.default_rng(0)
-    variables = layer.init(jax.random.key(0), jnp.zeros((2, 3)))
+    variables = jax.jit(layer.init)(jax.random.key(0), jnp.zeros((2, 3)))
     mean, variance = np.zeros(3), np.ones(3)
     for batch in range(5):
         x = rng.normal(2.0 * batch, 1.0 + batch, size=(64, 3)).astype(np.float32)
@@ -263,7 +263,7 @@ def test_batch_renormalization_by_hand():
 
 def test_statistics_are_learned_by_learning_alone_and_no_optimizer_knows_them():
     agent = agent_of(layers=lambda mode: BatchNormalizedMLP(mode, (8,)), hyper={"target": None}, joint=True)
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     after, _, _ = jax.jit(agent.update)(state, bandit_batch(jax.random.key(1)), jax.random.key(2))
     batches = [leaf for leaf in jax.tree.leaves(after.critic.statistics) if leaf.ndim == 0]
     assert batches == [1.0] * len(batches) != [], "one pass that learns; the actor's does not count"
@@ -299,7 +299,7 @@ def test_sac_finds_the_best_action_and_its_target_entropy():
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
 def test_a_target_is_the_smaller_target_critic_and_the_entropy_of_the_action_drawn(alpha):
     agent = agent_of(hyper={"entropy": FixedTemperature(alpha)})
-    state, other = agent.init(jax.random.key(0)), agent.init(jax.random.key(7))
+    state, other = jax.jit(agent.init)(jax.random.key(0)), jax.jit(agent.init)(jax.random.key(7))
     state = state.replace(critic=state.critic.replace(target=other.critic.variables))
     batch, key = bandit_batch(jax.random.key(1), 8, terminated=False), jax.random.key(2)
     action, log_density = agent._next_action(state, batch, key)
@@ -313,7 +313,7 @@ def test_a_target_is_the_smaller_target_critic_and_the_entropy_of_the_action_dra
 
 def after_other_targets(agent, seed=7):
     """A state whose target critics are not the critics, and a batch, a key and the next actions to learn with."""
-    state, other = agent.init(jax.random.key(0)), agent.init(jax.random.key(seed))
+    state, other = jax.jit(agent.init)(jax.random.key(0)), jax.jit(agent.init)(jax.random.key(seed))
     state = state.replace(critic=state.critic.replace(target=other.critic.variables))
     batch, key = bandit_batch(jax.random.key(1), 8, terminated=False), jax.random.key(2)
     observation, following = 3.0 * jax.random.normal(key, (2, 8, 2))
@@ -367,7 +367,8 @@ def test_redq_s_targets_are_the_smaller_of_a_pair_drawn_for_each_batch():
 def test_in_a_joint_pass_what_is_and_what_follows_are_normalized_together(target):
     layers = lambda mode: BatchNormalizedMLP(mode, (8,))  # noqa: E731
     agent = agent_of(layers=layers, hyper={"target": target, "entropy": FixedTemperature(0.0)}, joint=True)
-    state, batch, key = agent.init(jax.random.key(0)), bandit_batch(jax.random.key(1), 8, False), jax.random.key(2)
+    state, key = jax.jit(agent.init)(jax.random.key(0)), jax.random.key(2)
+    batch = bandit_batch(jax.random.key(1), 8, False)
     action, _ = agent._next_action(state, batch, key)
     observations = jnp.concatenate([batch.observation, 0.5 + batch.next_observation])
     batch = batch.replace(next_observation=0.5 + batch.next_observation)
@@ -384,7 +385,7 @@ def test_td3_moves_actor_and_targets_once_in_two_updates():
     targets = DelayedPolyakUpdate.at_rate(0.5, 2)
     hyper = {"target": targets, "actor_target": targets, "smoothing": Smoothing(0.2, 0.5)}
     agent = agent_of(deterministic=True, hyper=hyper, actor_reduction=First(), actor_period=2)
-    states = [agent.init(jax.random.key(0))]
+    states = [jax.jit(agent.init)(jax.random.key(0))]
     for i in range(2):
         batch = bandit_batch(jax.random.key(i), terminated=False)
         states.append(jax.jit(agent.update)(states[-1], batch, jax.random.key(i))[0])
@@ -398,18 +399,16 @@ def test_td3_moves_actor_and_targets_once_in_two_updates():
 
 
 def test_the_order_of_actor_and_critic_is_a_choice():
-    """The first of them sees the other as it was."""
+    """The first of them sees the other as it was: its gradients, which Adam keeps, are those of its step alone."""
     batch, key = bandit_batch(jax.random.key(1)), jax.random.key(2)
     for first in (False, True):
         agent = agent_of(actor_first=first)
-        state = agent.init(jax.random.key(0))
-        after, _, _ = agent.update(state, batch, key)
-        alone = agent._improve_actor(state, batch, key)[0].actor if first else None
-        critic_alone = agent._improve_critic(state, batch, key)[0].critic.variables
-        if first:
-            assert_same(after.actor.variables, alone.variables)
-        else:
-            assert_same(after.critic.variables, critic_alone)
+        state = jax.jit(agent.init)(jax.random.key(0))
+        after, _, _ = jax.jit(agent.update)(state, batch, key)
+        improve, name = (agent._improve_actor, "actor") if first else (agent._improve_critic, "critic")
+        ours, alone = (getattr(s, name).optimizer_state for s in (after, jax.jit(improve)(state, batch, key)[0]))
+        for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
 
 
 def test_smoothing_is_clipped_and_its_actions_too():
@@ -467,7 +466,7 @@ def test_links_learn_the_backup_of_the_link_before():
         critics=1,
         hyper={"target": SoftWindow(0.1, 3), "entropy": FixedTemperature(0.0)},
     )
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     target = jax.tree.map(lambda leaf: leaf + jnp.arange(2.0).reshape(-1, *(1,) * (leaf.ndim - 1)), state.critic.target)
     state = state.replace(critic=state.critic.replace(target=target))
     batch, key = bandit_batch(jax.random.key(1), 8, False), jax.random.key(2)
@@ -478,10 +477,10 @@ def test_links_learn_the_backup_of_the_link_before():
         now = agent.critic.apply(ours, batch.observation, batch.action)[0, :, 0]
         then = agent.critic.apply(theirs, batch.next_observation, action)[0, :, 0]
         losses.append(0.5 * np.mean((now - batch.rewards[:, 0] - 0.99 * then) ** 2))
-    one_by_one, metrics, _ = agent._improve_critic(state, batch, key)
+    one_by_one, metrics, _ = jax.jit(agent._improve_critic)(state, batch, key)
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-4)
     with platforms.assume("gpu"):
-        together, _, _ = agent._improve_critic(state, batch, key)
+        together, _, _ = jax.jit(lambda *given: agent._improve_critic(*given))(state, batch, key)
     for ours, theirs in zip(jax.tree.leaves(one_by_one.critic), jax.tree.leaves(together.critic), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -564,24 +563,31 @@ def solver(name, batch_of, **numbers):
 
 def values_of(agent, state, observation, action):
     """What its critics think on average, [B]."""
-    key = jax.random.key(0)
-    predictions, _ = agent._critic(agent._climbed(state, key), observation, action, "exploit", key)
-    return np.asarray(agent.representation.value(predictions).mean(axis=0))
+
+    @jax.jit
+    def values(state, key):
+        predictions, _ = agent._critic(agent._climbed(state, key), observation, action, "exploit", key)
+        return agent.representation.value(predictions).mean(axis=0)
+
+    return np.asarray(values(state, jax.random.key(0)))
 
 
-# Sampled fractions, dropout and many quantiles: the dearest to compute.
+# The dearest to compute: sampled fractions, dropout, many quantiles; and those of which the soft problem asks the same.
 DEAR = ("dsac", "droq", "tqc")
+SOFT = ("sac", "flow", "hl_gauss", "dsac_t", "crossq", "i_sac")
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in DEAR else ()) for name in SOLVERS]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in (*DEAR, *SOFT) else ()) for name in SOLVERS],
 )
 def test_a_linear_quadratic_problem_is_solved(name):
     """Value and policy of every representation and reduction against Riccati's."""
     agent, state = solver(name, quadratic_batch, entropy=FixedTemperature(0.0))
     x = jnp.asarray(np.random.default_rng(0).uniform(-0.9, 0.9, (200, 2)), jnp.float32)
     timestep = TimeStep(x, *(jnp.zeros(200),) * 4)
-    action = np.asarray(agent.exploit(state, (), timestep, jax.random.key(0))[0])
+    action = np.asarray(jax.jit(agent.exploit)(state, (), timestep, jax.random.key(0))[0])
     best = -np.asarray(x) @ GAIN.T
     assert np.abs(best).max() > 0.25
     # What the policy's actions lose against the best ones, as a share of what doing nothing loses.
@@ -605,7 +611,8 @@ def soft_control(alpha, points=401):
     return x, q
 
 
-@pytest.mark.parametrize("name", ["sac", "flow", "hl_gauss", "dsac_t", "crossq", "i_sac"])
+@pytest.mark.learns
+@pytest.mark.parametrize("name", SOFT)
 def test_a_soft_control_problem_is_solved(name):
     """Values, the mode and the entropy of a policy whose entropy has a price, against the exact soft values."""
     alpha = 0.05
@@ -626,8 +633,13 @@ def test_a_soft_control_problem_is_solved(name):
     density /= np.trapezoid(density, grid, axis=1)[:, None]
     entropy = -np.trapezoid(density * np.log(np.maximum(density, 1e-30)), grid, axis=1)
     seen = jnp.asarray(np.stack([x, x], axis=1), jnp.float32)
-    outputs = agent.actor.apply(state.actor.variables, seen, "exploit")
-    many = jax.vmap(lambda key: agent.policy.sample(outputs, key))(jax.random.split(jax.random.key(0), 500))
+
+    @jax.jit
+    def drawn(variables, keys):
+        outputs = agent.actor.apply(variables, seen, "exploit")
+        return jax.vmap(lambda key: agent.policy.sample(outputs, key))(keys)
+
+    many = drawn(state.actor.variables, jax.random.split(jax.random.key(0), 500))
     mean = np.interp(x, grid, np.trapezoid(density * grid, grid, axis=1))
     np.testing.assert_allclose(many[0][..., 0].mean(axis=0), mean, atol=0.12)
     assert abs(float(-many[1].mean()) - np.interp(x, grid, entropy).mean()) < 0.15
@@ -637,6 +649,7 @@ def test_a_soft_control_problem_is_solved(name):
     assert np.sqrt(((found - exact) ** 2).mean()) < 0.25 * exact.std()
 
 
+@pytest.mark.learns
 def test_an_actor_may_fear_what_its_critics_do_not():
     """A safe and a risky action of equal mean: the actor that values by CVaR keeps to the safe one."""
 
@@ -652,7 +665,7 @@ def test_an_actor_may_fear_what_its_critics_do_not():
         agent = agent_of(quantile, deterministic=True, actor_value=value)
         state, _ = learned(agent, gamble, 1500)
         timestep = TimeStep(jnp.ones((1, 2)), *(jnp.zeros(1),) * 4)
-        actions.append(float(agent.exploit(state, (), timestep, jax.random.key(0))[0][0, 0]))
+        actions.append(float(jax.jit(agent.exploit)(state, (), timestep, jax.random.key(0))[0][0, 0]))
     assert actions[0] > 0.7
     assert -0.2 < actions[1] < 0.3
 
@@ -743,7 +756,7 @@ def test_a_normalized_agent_is_its_base_on_normalized_observations():
         observation=observation, next_observation=observation[::-1]
     )
     after = training.agent.update(one, batch, key)[0]
-    same = base.update(one.base, batch.replace(observation=shown, next_observation=shown[::-1]), key)[0]
+    same = jax.jit(base.update)(one.base, batch.replace(observation=shown, next_observation=shown[::-1]), key)[0]
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), after.base.actor, same.actor)
     assert_same(after.statistics, one.statistics)
 

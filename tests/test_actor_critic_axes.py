@@ -107,7 +107,7 @@ def test_dsac_t_learns_the_moments_of_a_return():
 def test_a_gaussian_critic_keeps_the_mean_of_its_deviations():
     critic = GaussianCritic(layers, rate=0.25)
     x, a = jax.random.normal(KEY, (8, 2)), jnp.zeros((8, 1))
-    variables = critic.init(KEY, x, a)
+    variables = jax.jit(critic.init)(KEY, x, a)
     first, moved = critic.apply(variables, x, a, mutable="statistics")
     np.testing.assert_allclose(first[:, 2], first[:, 1].mean(), rtol=1e-6)
     second, _ = critic.apply({**variables, **moved}, 3.0 * x, a, mutable="statistics")
@@ -144,7 +144,7 @@ def test_pessimism_about_two_critics_is_the_smaller_of_every_quantile():
 def test_critics_at_sampled_fractions_have_them_in_common():
     critics = ImplicitQuantileCritics(2, 16, 8)
     x, a = jax.random.normal(KEY, (4, 2)), jnp.zeros((4, 1))
-    variables = critics.init({"params": KEY, "samples": KEY}, x, a)
+    variables = jax.jit(critics.init)({"params": KEY, "samples": KEY}, x, a)
     out = critics.apply(variables, x, a, "learn", rngs={"samples": jax.random.key(1)})
     values, fractions, lengths = np.split(out, 3, axis=-1)
     assert out.shape == (2, 4, 24)
@@ -200,7 +200,7 @@ def test_quantiles_count_by_the_intervals_that_they_stand_for(platform):
 
 def test_every_critic_may_have_targets_of_its_own():
     agent = agent_of(target_reduction=Own(), hyper={"target": PolyakUpdate(0.1)})
-    state, batch, key = agent.init(KEY), bandit_batch(jax.random.key(1), 8, False), jax.random.key(2)
+    state, batch, key = jax.jit(agent.init)(KEY), bandit_batch(jax.random.key(1), 8, False), jax.random.key(2)
     action, log_densities = agent._next_action(state, batch, key)
     then = agent.critic.apply(state.critic.target, batch.next_observation, action)[..., 0]
     alpha = state.hyper.entropy.temperature(state.entropy)
@@ -214,10 +214,10 @@ def test_every_critic_may_have_targets_of_its_own():
 @pytest.mark.parametrize("chain", [{}, dict(kind=IteratedActorCritic, links=2, hyper={"target": SoftWindow(0.1, 1)})])
 def test_a_temperature_may_be_tuned_by_the_actions_of_targets(chain):
     agent = agent_of(tuned_by_targets=True, actor_period=2, **chain)
-    state, batch = agent.init(KEY), bandit_batch(jax.random.key(1), 8)
+    state, batch = jax.jit(agent.init)(KEY), bandit_batch(jax.random.key(1), 8)
     for count in (1, 2):
         before = state.entropy.log_temperature
-        state, _, _ = agent.update(state, batch, jax.random.key(count))
+        state, _, _ = jax.jit(agent.update)(state, batch, jax.random.key(count))
         assert state.entropy.log_temperature != before
 
 
@@ -244,7 +244,7 @@ def test_the_rank_regularizer_is_that_of_the_bellman_equation(steps):
     """Of transitions, and of windows of two steps; half of it, beside half the squared error."""
     target = PolyakUpdate(0.3)
     agent = agent_of(deterministic=True, critics=2, hyper={"target": target}, regularizer=BellmanRank(0.5))
-    state, batch, key = agent.init(KEY), bandit_batch(jax.random.key(1), 6, False), jax.random.key(2)
+    state, batch, key = jax.jit(agent.init)(KEY), bandit_batch(jax.random.key(1), 6, False), jax.random.key(2)
     # Large rewards: without them the bound is never below one.
     batch = batch.replace(
         observation=jax.random.normal(key, (6, 2)),
@@ -252,7 +252,7 @@ def test_the_rank_regularizer_is_that_of_the_bellman_equation(steps):
         rewards=jnp.tile(10.0 * batch.rewards, (1, steps)),
         steps=jnp.full(6, steps),
     )
-    state, _, _ = agent.update(state, batch, key)
+    state, _, _ = jax.jit(agent.update)(state, batch, key)
     returns, discount = batch.rewards[:, 0] * (1.0 if steps == 1 else 1.99), 0.99**steps
     action, _ = agent._next_action(state, batch, key)
     found = BellmanRank(0.5)(agent, state, state.critic.params, batch, action)
@@ -286,7 +286,7 @@ def test_residual_networks_by_hand():
     x = np.asarray(jax.random.normal(KEY, (5, 3)), np.float64)
 
     def shaken(net):
-        params = net.init(KEY, jnp.asarray(x, jnp.float32))["params"]
+        params = jax.jit(net.init)(KEY, jnp.asarray(x, jnp.float32))["params"]
         leaves, tree = jax.tree.flatten(params)
         keys = jax.random.split(KEY, len(leaves))
         return tree.unflatten(
@@ -326,7 +326,7 @@ def test_residual_networks_by_hand():
     np.testing.assert_allclose(SimBaNet(8, 2).apply({"params": params}, x), normal(expected), rtol=1e-3, atol=1e-3)
     assert params["Dense_1"]["kernel"].shape == (32, 8)
 
-    begun = {kind: kind(64, 1).init(KEY, jnp.ones((1, 16)))["params"] for kind in (BroNet, SimBaNet)}
+    begun = {kind: jax.jit(kind(64, 1).init)(KEY, jnp.ones((1, 16)))["params"] for kind in (BroNet, SimBaNet)}
     for kind, gain in ((BroNet, 2.0), (SimBaNet, 1.0)):
         kernel = np.asarray(begun[kind]["Dense_0"]["kernel"])
         np.testing.assert_allclose(kernel.T @ kernel, gain * np.eye(16), atol=1e-4)
@@ -342,7 +342,7 @@ def test_a_network_on_spheres_by_hand():
             return UnitHead(3, hidden=1)(SimBaV2Net(8, 2)(x))
 
     x = jax.random.normal(KEY, (5, 3))
-    params = Whole().init(KEY, x)["params"]
+    params = jax.jit(Whole().init)(KEY, x)["params"]
     net, head = params["SimBaV2Net_0"], params["UnitHead_0"]
     size = np.sqrt(2 / 8)
     begin = {"Scaler_0": size, "Scaler_1": size / 2, "Scaler_2": 8**-0.5, "Scaler_3": size / 2, "Scaler_4": 8**-0.5}
@@ -375,7 +375,7 @@ def test_layers_of_ace_are_its_authors():
     module, presets = load("ace")
     flags = ["--env", "gymnax/Pendulum-v1", *small(module.Config), "--hidden-widths", "64", "32", "32"]
     agent = module.build(parse(module.Config, presets, flags)).agent
-    state = agent.init(KEY)
+    state = jax.jit(agent.init)(KEY)
     x, a = jax.random.normal(KEY, (4, 3)), jax.random.uniform(KEY, (4, 1))
     found = agent.critic.apply(state.critic.variables, x, a)[0, :, 0]
     net = state.critic.params["params"]["ActionCritic_0"]
@@ -400,8 +400,8 @@ def test_weights_and_features_stay_on_their_spheres():
         constraint=on_spheres,
     )
     agent = dataclasses.replace(agent_of(), **make)
-    state = agent.init(KEY)
-    after, _, _ = agent.update(state, bandit_batch(jax.random.key(1)), jax.random.key(2))
+    state = jax.jit(agent.init)(KEY)
+    after, _, _ = jax.jit(agent.update)(state, bandit_batch(jax.random.key(1)), jax.random.key(2))
     units = [
         (path, leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(after.critic.params)
@@ -421,7 +421,7 @@ def test_weights_and_features_stay_on_their_spheres():
 def test_batch_normalizations_keep_their_length_and_other_parameters_theirs():
     net = FlashNet("learn", 4, 1)
     x = jax.random.normal(KEY, (16, 3))
-    params = net.init(KEY, x)["params"]
+    params = jax.jit(net.init)(KEY, x)["params"]
     shaken = jax.tree.map(lambda leaf: 3.0 * leaf + 0.5, {**params, "Dense_0": {"kernel": jnp.ones((2, 2))}})
     back = on_spheres(shaken)
     for name, layer in back.items():
@@ -436,7 +436,7 @@ def test_batch_normalizations_keep_their_length_and_other_parameters_theirs():
 
 def test_everything_begins_anew_at_the_given_updates():
     agent = agent_of(resets=FullResets((2,)))
-    state, batch = agent.init(KEY), bandit_batch(jax.random.key(1), 8)
+    state, batch = jax.jit(agent.init)(KEY), bandit_batch(jax.random.key(1), 8)
     update = jax.jit(agent.update)
     moments = []
     for count in range(4):
@@ -455,7 +455,7 @@ def test_dormant_units_are_those_with_small_gradients():
 
 def test_networks_move_towards_fresh_ones_by_the_share_of_dormant_units():
     agent = agent_of(resets=DormancyResets(3, threshold=1e9))  # everything is dormant, so the smallest share is kept
-    state, batch = agent.init(KEY), bandit_batch(jax.random.key(1), 8)
+    state, batch = jax.jit(agent.init)(KEY), bandit_batch(jax.random.key(1), 8)
     state = state.replace(updates=jnp.int32(3))
     key = jax.random.key(5)
     after = agent.resets.step(agent, state, batch, key)
@@ -504,7 +504,7 @@ def test_a_tuned_number_begins_where_it_is_told_and_follows_its_slope():
 @pytest.mark.parametrize(("divergence", "bolder"), [(1e-8, False), (1e3, True)])
 def test_optimism_falls_and_its_price_rises_while_the_divergence_is_above_its_target(divergence, bolder):
     agent = optimistic(divergence=divergence, learning_rate=0.01)
-    state, batch = agent.init(KEY), two_dimensional(bandit_batch(jax.random.key(1), 32))
+    state, batch = jax.jit(agent.init)(KEY), two_dimensional(bandit_batch(jax.random.key(1), 32))
     update = jax.jit(agent.update)
     after = state
     for count in range(3):
@@ -517,7 +517,8 @@ def test_optimism_falls_and_its_price_rises_while_the_divergence_is_above_its_ta
 def test_the_optimist_climbs_what_critics_may_be_worth_less_its_divergence():
     """One step against the authors' loss, whose divergence is that of two whole Gaussians."""
     agent = optimistic(initial_optimism=1.7, initial_price=0.6)
-    state, batch, key = agent.init(KEY), two_dimensional(bandit_batch(jax.random.key(1), 16)), jax.random.key(2)
+    state, key = jax.jit(agent.init)(KEY), jax.random.key(2)
+    batch = two_dimensional(bandit_batch(jax.random.key(1), 16))
     batch = batch.replace(observation=jax.random.normal(KEY, (16, 2)))
     after, metrics, _ = jax.jit(agent.update)(state, batch, key)
     mean, log_std = agent.actor.apply(after.actor.variables, batch.observation)
@@ -545,7 +546,7 @@ def test_the_optimist_climbs_what_critics_may_be_worth_less_its_divergence():
 
 def test_the_optimist_acts_and_the_first_actor_is_evaluated():
     agent = optimistic()
-    state = agent.init(KEY)
+    state = jax.jit(agent.init)(KEY)
     x = jax.random.normal(KEY, (3, 2))
     timestep = TimeStep(x, *(jnp.zeros(3),) * 4)
     mean, log_std = agent.actor.apply(state.actor.variables, x)
@@ -567,7 +568,7 @@ def curious():
 
 def test_information_is_what_the_models_disagree_about():
     agent = curious()
-    state = agent.init(KEY)
+    state = jax.jit(agent.init)(KEY)
     x, a = jax.random.normal(KEY, (5, 2)), jax.random.uniform(KEY, (5, 1))
     statistics = state.curiosity.inputs.after(3.0 + 2.0 * jax.random.normal(KEY, (100, 3)))
     curiosity = state.curiosity.replace(inputs=statistics)
@@ -582,7 +583,7 @@ def test_models_learn_what_actions_do_and_there_is_less_to_know():
     batch = bandit_batch(jax.random.key(1), 64)
     x = jax.random.normal(jax.random.key(2), (64, 2))
     batch = batch.replace(observation=x, next_observation=x + batch.action)
-    state, update, losses, gains = agent.init(KEY), jax.jit(agent.update), [], []
+    state, update, losses, gains = jax.jit(agent.init)(KEY), jax.jit(agent.update), [], []
     for count in range(200):
         state, metrics, _ = update(state, batch, jax.random.key(count))
         losses.append(float(metrics["model_loss"]))
@@ -595,7 +596,7 @@ def test_models_learn_what_actions_do_and_there_is_less_to_know():
 def test_information_is_normalized_by_what_is_gained_now():
     """Statistics of very long runs still move: two millions of numbers count as one (the authors' code)."""
     agent, batch = curious(), bandit_batch(jax.random.key(1), 64)
-    state, names = agent.init(KEY), ("gains", "inputs", "outputs")
+    state, names = jax.jit(agent.init)(KEY), ("gains", "inputs", "outputs")
     old = {name: getattr(state.curiosity, name).replace(count=jnp.float32(2e6)) for name in names}
     after, _, _ = jax.jit(agent.update)(state.replace(curiosity=state.curiosity.replace(**old)), batch, KEY)
     assert [float(getattr(after.curiosity, name).count) for name in names] == [1e6] * 3
@@ -603,7 +604,7 @@ def test_information_is_normalized_by_what_is_gained_now():
 
 def test_the_price_of_information_rises_while_a_copy_of_the_actor_would_gain_more():
     agent, batch = curious(), bandit_batch(jax.random.key(1), 64)
-    state = agent.init(KEY)
+    state = jax.jit(agent.init)(KEY)
     plain = state.actor.variables
     last = plain["params"]["Dense_1"]  # of the log standard deviation
     bold = {"params": {**plain["params"], "Dense_1": {**last, "bias": last["bias"] + 3.0}}}
@@ -647,7 +648,7 @@ def test_causes_are_told_from_effects():
 def test_entropy_counts_by_what_actions_do_to_the_reward():
     entropy = WeightedTemperature(TunedTemperature(-2.0), 2)
     agent = agent_of(size=2, kind=CausalActorCritic, hyper={"entropy": entropy}, samples=512, period=4)
-    state, update = agent.init(KEY), jax.jit(agent.update)
+    state, update = jax.jit(agent.init)(KEY), jax.jit(agent.update)
     np.testing.assert_array_equal(state.entropy.weights, 1.0)
     for count in range(4):
         batch = two_dimensional(bandit_batch(jax.random.key(count), 128))
@@ -729,13 +730,13 @@ def test_critics_see_what_is_privileged_and_actors_do_not():
         action_spec=Continuous(1),
         hyper=base.hyper.replace(exploration=PolicySample()),
     )
-    state = agent.init(KEY)
+    state = jax.jit(agent.init)(KEY)
     assert state.actor.params["params"]["network"]["MLP_0"]["Dense_0"]["kernel"].shape[1] == 2
     firsts = [leaf for leaf in jax.tree.leaves(state.critic.params) if leaf.ndim == 2 and leaf.shape[0] == 16]
     assert [leaf.shape[1] for leaf in firsts] == [3 + 1, 3 + 1]
     batch = bandit_batch(KEY, 8)
     tree = {"state": batch.observation, "privileged_state": jnp.ones((8, 3))}
-    _, metrics, _ = agent.update(state, batch.replace(observation=tree, next_observation=tree), KEY)
+    _, metrics, _ = jax.jit(agent.update)(state, batch.replace(observation=tree, next_observation=tree), KEY)
     assert np.isfinite(metrics["loss"])
 
 
@@ -746,10 +747,10 @@ def test_agents_around_agents_learn_alike_in_any_order():
     batch = bandit_batch(KEY, 16)
     states = []
     for around in (Normalized(ScaledRewards(agent)), ScaledRewards(Normalized(agent))):
-        state, memory = around.init(KEY), around.init_memory(4)
+        state, memory = jax.jit(around.init)(KEY), around.init_memory(4)
         timestep = TimeStep(jax.random.normal(KEY, (4, 2)), jnp.arange(4.0), *(jnp.zeros(4, bool),) * 3)
         state, memory = around.observe(state, memory, timestep)
-        state, _, _ = around.update(state, batch, KEY)
+        state, _, _ = jax.jit(around.update)(state, batch, KEY)
         states.append(state.base.base)
     for ours, theirs in zip(*(jax.tree.leaves(state) for state in states), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -93,7 +93,7 @@ def test_q_learning_finds_the_exact_values_of_a_tabular_mdp(operator):
             lambda s, k: agent.update(s, batch, k)[:2], state, jax.random.split(jax.random.key(0), 4000)
         )[0]
 
-    state = learn(agent.init(jax.random.key(1)))
+    state = learn(jax.jit(agent.init)(jax.random.key(1)))
     found = agent.representation.value(agent.network.apply(state.params, jnp.eye(STATES)))[: STATES - 1]
     np.testing.assert_allclose(found, exact_values(following, reward, 0.9)[: STATES - 1], atol=0.02)
 
@@ -101,13 +101,13 @@ def test_q_learning_finds_the_exact_values_of_a_tabular_mdp(operator):
 def test_samples_of_weight_zero_are_ignored():
     following, reward = random_mdp(2)
     agent = tabular_agent()
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     batch = every_transition(following, reward)
     spoiled = batch.replace(weight=batch.weight.at[0].set(0), rewards=batch.rewards.at[0].set(1e6))
     expected = batch.replace(weight=batch.weight.at[0].set(0))
     ours, theirs = (
-        agent.update(state, spoiled, jax.random.key(0))[0],
-        agent.update(state, expected, jax.random.key(0))[0],
+        jax.jit(agent.update)(state, spoiled, jax.random.key(0))[0],
+        jax.jit(agent.update)(state, expected, jax.random.key(0))[0],
     )
     jax.tree.map(np.testing.assert_array_equal, ours.params, theirs.params)
 
@@ -234,8 +234,8 @@ def test_targets_are_the_target_network_s_and_priorities_the_errors_against_them
     following, reward = random_mdp(4)
     agent = tabular_agent()
     batch = every_transition(following, reward)
-    state = agent.init(jax.random.key(0))
-    other = agent.init(jax.random.key(1)).params
+    state = jax.jit(agent.init)(jax.random.key(0))
+    other = jax.jit(agent.init)(jax.random.key(1)).params
     _, _, priority = jax.jit(agent.update)(state.replace(target_params=other), batch, jax.random.key(2))
     q, target = (np.asarray(agent.network.apply(p, jnp.eye(STATES)))[..., 0] for p in (state.params, other))
     s, a, t = (np.argmax(batch.observation, 1), np.asarray(batch.action), np.argmax(batch.next_observation, 1))

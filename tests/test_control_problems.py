@@ -46,6 +46,8 @@ from jaxq.networks import (
 )
 from jaxq.types import Segment, TimeStep
 
+pytestmark = pytest.mark.learns
+
 FALLING = LinearSchedule(3e-3, 1e-4, 2500.0)
 
 
@@ -90,6 +92,7 @@ SOLVERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_linear_quadratic_problem_is_solved(name):
     choices = dict(SOLVERS[name])

@@ -99,7 +99,8 @@ class Commands:
         assert all(Path(word).exists() for word in words[1:])
 
 
-LONG = {"report.md", "scale.md", "sweep.md"}  # whose commands are, but for their numbers, other pages' too
+# Whose commands are, but for their numbers, other pages' too, and those that build agents of their own.
+LONG = {"report.md", "scale.md", "sweep.md", "axes.md", "own-environment.md", "add-representation.md", "add-backend.md"}
 
 
 def cases():

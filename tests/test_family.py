@@ -85,7 +85,7 @@ GREEDY = EpsilonGreedy(LinearSchedule.constant(0.1))
 def scanned(agent, batch, updates, seed=1):
     keys = jax.random.split(jax.random.key(0), updates)
     return jax.jit(lambda s: jax.lax.scan(lambda s, k: agent.update(s, batch, k)[:2], s, keys))(
-        agent.init(jax.random.key(seed))
+        jax.jit(agent.init)(jax.random.key(seed))
     )
 
 
@@ -101,7 +101,7 @@ def test_an_ensemble_of_one_learns_as_its_base_does():
     base = table_agent(mdp, Scalar(), operators.Maximum())
     ensemble = EnsembleQLearning(base, 1, 1.0, (0.0,))
     batch = every_transition(mdp)
-    state = ensemble.init(jax.random.key(0))
+    state = jax.jit(ensemble.init)(jax.random.key(0))
     alone = jax.tree.map(lambda leaf: leaf[0], state.members)
     key = jax.random.key(3)
     after, _, _ = jax.jit(ensemble.update)(state, batch, key)
@@ -127,7 +127,7 @@ def test_masks_are_each_member_s_own_and_last():
     base = table_agent(mdp, Scalar(), operators.Maximum())
     ensemble = EnsembleQLearning(base, 2, 0.5, (0.0, 0.0))
     batch = every_transition(mdp).replace(weight=jnp.ones(12))
-    state = ensemble.init(jax.random.key(0))
+    state = jax.jit(ensemble.init)(jax.random.key(0))
     update = jax.jit(ensemble.update)
 
     def touched(index):
@@ -141,14 +141,14 @@ def test_masks_are_each_member_s_own_and_last():
     assert 0 < seen.mean() < 1
     assert (seen[:, 0] != seen[:, 1]).any()
     np.testing.assert_array_equal(seen, [touched(i) for i in range(12)])
-    state = ensemble.init(jax.random.key(1))
+    state = jax.jit(ensemble.init)(jax.random.key(1))
     assert (seen != [touched(i) for i in range(12)]).any(), "another seed has other masks"
 
 
 def test_an_episode_follows_one_member():
     mdp = small_garnet(3, actions=3, branching=1)
     ensemble = EnsembleQLearning(table_agent(mdp, Scalar(), operators.Maximum()), 4, 1.0, (0.0,) * 4)
-    state, memory = ensemble.init(jax.random.key(0)), ensemble.init_memory(64)
+    state, memory = jax.jit(ensemble.init)(jax.random.key(0)), ensemble.init_memory(64)
     first = TimeStep(jnp.eye(5)[jnp.zeros(64, int)], *(jnp.zeros(64),) * 3, jnp.ones(64, bool))
     act = jax.jit(ensemble.act)
     _, drawn, _ = act(state, memory, first, jax.random.key(1))
@@ -191,7 +191,7 @@ def test_saddle_point_gradient_is_the_corrected_one():
     base = dataclasses.replace(base, optimizer=optax.identity())
     base = dataclasses.replace(base, hyper=base.hyper.replace(learning_rate=LinearSchedule.constant(1.0)))
     agent = SaddlePointQLearning(base, 3, "huber", 0.3)
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.params["correction"]))
     drawn = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(5), leaf.shape), state.params["correction"])
     state = state.replace(params={**state.params, "correction": drawn})
@@ -408,7 +408,7 @@ def cue_rollout(agent, length, size, memory):
 def test_rollouts_teach_a_memory_too(burn_in):
     agent = recurrent_lambda_agent(burn_in=burn_in)
     rollout, cue = cue_rollout(agent, 5, 64, jnp.ones((64, 16)))
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
 
     def update(state, key):
         return agent.update(state, rollout, key)[0], None
@@ -424,7 +424,7 @@ def test_a_rollout_is_gone_over_from_the_state_that_acting_left():
     rollout, _ = cue_rollout(agent, 5, 8, jax.random.normal(jax.random.key(3), (8, 16)))
     first = rollout.timestep.first.at[0, :4].set(False)
     rollout = rollout.replace(timestep=rollout.timestep.replace(first=first))
-    state, memory = agent.init(jax.random.key(0)), rollout.memory
+    state, memory = jax.jit(agent.init)(jax.random.key(0)), rollout.memory
     expected = []
     for t in range(6):
         now = rollout.following if t == 5 else jax.tree.map(lambda leaf: leaf[t], rollout.timestep)  # noqa: B023
@@ -439,7 +439,7 @@ def test_what_is_recorded_is_what_acting_began_a_step_with(core):
     """A sequence gone over from the record in its middle gives the values that acting had there."""
     network = RecurrentActionValueNetwork(MLP((8,)), ActionValueHead(2), core, num_actions=2)
     agent = dataclasses.replace(recurrent_agent(burn_in=0), network=network)
-    state, memory = agent.init(jax.random.key(0)), agent.init_memory(3)
+    state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(3)
     rng = np.random.default_rng(0)
     observation, reward = rng.normal(size=(7, 3, 2)), rng.normal(size=(7, 3))
     first = np.zeros((7, 3), bool)
@@ -469,7 +469,7 @@ def test_rollouts_that_do_not_suit_a_memory_are_named(named, value):
 
 def test_recurrent_state_is_forgotten_where_an_episode_begins():
     agent = recurrent_agent()
-    state, memory = agent.init(jax.random.key(0)), agent.init_memory(2)
+    state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(2)
     memory = (memory[0], jax.tree.map(jnp.ones_like, memory[1]))
     timestep = TimeStep(jnp.ones((2, 2)), *(jnp.zeros(2),) * 3, jnp.array([True, False]))
     _, (_, after) = agent.exploit(state, memory, timestep, jax.random.key(0))
@@ -478,6 +478,7 @@ def test_recurrent_state_is_forgotten_where_an_episode_begins():
     assert np.abs(after.core[1] - fresh.core[1]).max() > 1e-3
 
 
+@pytest.mark.learns
 def test_direct_advantages_learn_from_random_behaviour_without_importance_weights():
     """Value and skill of the nearly greedy policy in a stochastic MDP, from windows of a uniformly random one."""
     mdp = small_garnet(9, actions=2, branching=2)
@@ -503,7 +504,7 @@ def test_direct_advantages_learn_from_random_behaviour_without_importance_weight
 
         return jax.lax.scan(step, state, jax.random.split(jax.random.key(0), 5000))
 
-    state, _ = learn(agent.init(jax.random.key(1)))
+    state, _ = learn(jax.jit(agent.init)(jax.random.key(1)))
     value, skill = network.apply(state.params, jnp.eye(5))
     exact = tabular.optimal_values(mdp, DISCOUNT)
     going_on = ~mdp.terminal
@@ -550,7 +551,7 @@ def test_lambda_returns_of_a_rollout_by_their_definition(cut):
         cut=cut,
     )
     rollout = made_up_rollout(0)
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     found = np.asarray(jax.jit(agent.returns)(state, rollout, jax.random.key(1)))
     last_q = agent.network.apply(state.params, rollout.following.observation)[..., 0]
     q = np.concatenate([rollout.record, last_q[None]])
@@ -583,7 +584,7 @@ def pg_rainbow(num_actions, spec, **changes):
 
 def test_generalized_advantages_equal_rlax():
     agent = pg_rainbow(3, ArraySpec((2,)))
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     rollout = made_up_rollout(1)
     # Without truncations, which rlax does not know.
     no = jnp.zeros_like(rollout.timestep.truncated)
@@ -604,7 +605,7 @@ def test_generalized_advantages_equal_rlax():
 
 def test_the_surrogate_s_gradient_is_the_policy_gradient_where_nothing_has_changed():
     agent = pg_rainbow(3, ArraySpec((2,)), entropy_weight=0.0, value_weight=0.0, quantile_weight=0.0)
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     rollout = made_up_rollout(2)
     record = jax.jit(jax.vmap(lambda t: agent.act(state, (), t, jax.random.key(2))[2]))(rollout.timestep)
     lessons = jax.jit(agent.lessons)(state, rollout.replace(record=record), jax.random.key(3))
@@ -726,7 +727,7 @@ def test_a_reset_keeps_its_share_of_the_encoder_and_nothing_of_the_head():
     mdp = small_garnet(3, actions=2, branching=1)
     agent = self_predictive(mdp, reset_period=3)
     batch = random_segments(mdp, 4, 16, 0)
-    state, update = agent.init(jax.random.key(0)), jax.jit(agent.update)
+    state, update = jax.jit(agent.init)(jax.random.key(0)), jax.jit(agent.update)
     for i in range(2):
         state, _, _ = update(state, batch, jax.random.key(i))
     never = state.replace(resets=state.resets.replace(first=jnp.float32(1e6), last=jnp.float32(0)))
@@ -750,7 +751,7 @@ def test_a_self_predictive_agent_backs_up_what_it_sees_when_its_steps_are_over()
     """The horizon is 4 steps and the model foresees 3: the observation after 4 is in nothing but the target."""
     mdp = small_garnet(3, actions=2, branching=1)
     agent = self_predictive(mdp)
-    state, batch = agent.init(jax.random.key(0)), random_segments(mdp, 6, 16, 0)
+    state, batch = jax.jit(agent.init)(jax.random.key(0)), random_segments(mdp, 6, 16, 0)
     nothing = jnp.zeros_like(batch.terminated)
     batch = batch.replace(terminated=nothing, truncated=nothing, final=nothing)
     changed = batch.replace(observation=batch.observation.at[4].set(jnp.roll(batch.observation[4], 1, axis=-1)))
@@ -793,7 +794,7 @@ def test_foresight_improves():
         unit = [x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (np.asarray(foreseen), np.stack(seen))]
         return (unit[0] * unit[1]).sum(axis=-1).mean()
 
-    assert cosine(state.values) > cosine(agent.init(jax.random.key(1)).values) + 0.02
+    assert cosine(state.values) > cosine(jax.jit(agent.init)(jax.random.key(1)).values) + 0.02
     foresight = np.asarray(metrics["foresight"])  # squared distances of unit vectors
     assert foresight[-20:].mean() < foresight[:20].mean() - 0.04
     assert 0.0 <= foresight.min() <= foresight.max() <= 4.0
@@ -930,6 +931,7 @@ def retrace_agent(mdp, trace=1.0, **changes):
     return RetraceQLearning(base.network, base.observation_spec, base.optimizer, hyper, Scalar())
 
 
+@pytest.mark.learns
 def test_retrace_learns_optimal_values_from_random_behaviour():
     mdp = small_garnet(9, actions=2, branching=2)
     mdp = dataclasses.replace(mdp, initial=np.where(mdp.terminal, 0, 1) / (~mdp.terminal).sum())
@@ -946,7 +948,7 @@ def test_retrace_learns_optimal_values_from_random_behaviour():
 
         return jax.lax.scan(step, state, jax.random.split(jax.random.key(0), 3000))[0]
 
-    state = learn(agent.init(jax.random.key(1)))
+    state = learn(jax.jit(agent.init)(jax.random.key(1)))
     found = np.asarray(agent.predict(state.params, jnp.eye(5), "exploit", jax.random.key(0))[..., 0])
     exact = tabular.optimal_values(mdp, DISCOUNT)
     np.testing.assert_allclose(found[~mdp.terminal], exact[~mdp.terminal], atol=0.12)
@@ -964,8 +966,8 @@ def test_retrace_targets_by_their_recursion():
     final = np.array(batch.final)
     final[1:] |= truncated[:-1]
     batch = batch.replace(record=jnp.asarray(behaviour), truncated=jnp.asarray(truncated), final=jnp.asarray(final))
-    state = agent.init(jax.random.key(0))
-    other = agent.init(jax.random.key(5)).params
+    state = jax.jit(agent.init)(jax.random.key(0))
+    other = jax.jit(agent.init)(jax.random.key(5)).params
     _, _, priority = jax.jit(agent.update)(state.replace(target_params=other), batch, jax.random.key(0))
     q, target = (np.asarray(agent.network.apply(p, jnp.eye(5)))[..., 0] for p in (state.params, other))
     states, action = np.argmax(batch.observation, -1), np.asarray(batch.action)
@@ -994,7 +996,7 @@ def test_retrace_needs_to_know_how_likely_actions_were():
     with pytest.raises(InputError, match="exploration is 'EpsilonZGreedy'"):
         dataclasses.replace(retrace_agent(mdp), hyper=held)
     agent = retrace_agent(mdp)
-    state, memory = agent.init(jax.random.key(0)), agent.init_memory(50)
+    state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(50)
     timestep = TimeStep(jnp.eye(5)[jnp.zeros(50, int)], *(jnp.zeros(50),) * 4)
     action, _, record = agent.act(state, memory, timestep, jax.random.key(1))
     best = int(np.argmax(agent.network.apply(state.params, jnp.eye(5))[0, :, 0]))

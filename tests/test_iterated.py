@@ -90,9 +90,10 @@ def test_links_have_their_bases_objective(monkeypatch, shared):
     """One by one or by vmap, each is the base agent's of the link's whole network and its target's."""
     base = dataclasses.replace(tabular_agent(), network=ActionValueNetwork(MLP((8,)), ActionValueHead(ACTIONS)))
     agent = IteratedQLearning(base, 3, WindowShift(20, 5), shared)
-    state, batch = agent.init(jax.random.key(0)), every_transition(*random_mdp(2))
-    others = agent.init(jax.random.key(1)).target_params
-    state = state.replace(target_params=others.replace(first_shared=agent.init(jax.random.key(2)).params.shared))
+    state, batch = jax.jit(agent.init)(jax.random.key(0)), every_transition(*random_mdp(2))
+    others = jax.jit(agent.init)(jax.random.key(1)).target_params
+    first = jax.jit(agent.init)(jax.random.key(2)).params.shared
+    state = state.replace(target_params=others.replace(first_shared=first))
     one_by_one = agent._objectives(state, state.params, batch, jax.random.key(1))
     for k in range(3):
         params, target_params = state.params.link(k), state.target_params.link(k)

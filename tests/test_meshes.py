@@ -27,7 +27,7 @@ from jaxq.runs.restore import load_experiment
 from jaxq.training import mesh_of, most_devices
 
 ROOT = Path(__file__).parent.parent
-EIGHT = "--xla_force_host_platform_device_count=8"
+EIGHT = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
 SMALL = [
     *("--total-steps", "700", "--num-logs", "4", "--num-evaluations", "2", "--eval-episodes", "8", "--num-envs", "8"),
     *("--warmup-steps", "104", "--batch-size", "16", "--hidden-widths", "8", "--epsilon-steps", "300", "--n-step", "2"),
@@ -157,6 +157,7 @@ def assert_close(one, other):
             np.testing.assert_allclose(leaf, same, rtol=1e-3, atol=1e-4, err_msg=jax.tree_util.keystr(path))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_many_devices_goes_on_on_fewer(alone, tmp_path):
     first = launch(
         tmp_path / "run", *SMALL, "--num-seeds", 2, "--devices", 8, "--checkpoint-minutes", 0, XLA_FLAGS=EIGHT
@@ -186,6 +187,7 @@ def processes(run_dir, *args):
     ]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_and_go_on_after_one_is_lost(alone, tmp_path):
     """One is killed; the other ends by itself with a line that says so. Started again, they end where one would."""
     args = [*SMALL, "--num-seeds", 2, "--checkpoint-minutes", 0]

@@ -66,7 +66,7 @@ def test_patches_and_native_convolution_agree(size, kernel, stride, padding):
 def test_conv_has_the_parameters_of_flax():
     x = jax.random.normal(jax.random.key(0), (2, 10, 10, 3))
     reference = nn.Conv(7, (3, 3), padding="VALID")
-    params = reference.init(jax.random.key(1), x)
+    params = jax.jit(reference.init)(jax.random.key(1), x)
     np.testing.assert_allclose(Conv(7, 3).apply(params, x), reference.apply(params, x), rtol=1e-4, atol=1e-5)
 
 
@@ -84,7 +84,7 @@ def test_torsos_by_observation():
 def test_bytes_are_scaled_and_booleans_are_not():
     torso = MinAtarCNN()
     planes = jax.random.bernoulli(jax.random.key(0), 0.5, (2, 10, 10, 4))
-    params = torso.init(jax.random.key(1), planes)
+    params = jax.jit(torso.init)(jax.random.key(1), planes)
     as_bytes = planes.astype(jnp.uint8) * 255
     np.testing.assert_allclose(torso.apply(params, planes), torso.apply(params, as_bytes), rtol=1e-5)
 
@@ -136,7 +136,7 @@ def test_adaptive_pooling_covers_the_image():
 @pytest.mark.parametrize("torso", [MLP((8,), layer_norm=True), MinAtarCNN(layer_norm=True)])
 def test_layer_norm_makes_features_indifferent_to_the_input_s_scale(torso):
     x = jax.random.normal(jax.random.key(0), (3, 10, 10, 4))
-    params = torso.init(jax.random.key(1), x)
+    params = jax.jit(torso.init)(jax.random.key(1), x)
     np.testing.assert_allclose(torso.apply(params, 50.0 * x), torso.apply(params, x), rtol=2e-2, atol=2e-2)
 
 
@@ -245,7 +245,7 @@ def test_a_dueling_head_scales_what_goes_into_the_torso_and_nothing_else():
     plain = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5))
     scaled = ActionValueNetwork(MLP((6,)), DuelingHead(3, hidden=5, torso_gradient=2**-0.5))
     x = jax.random.normal(jax.random.key(0), (4, 2))
-    params = plain.init(jax.random.key(1), x)
+    params = jax.jit(plain.init)(jax.random.key(1), x)
     np.testing.assert_array_equal(plain.apply(params, x), scaled.apply(params, x))
     before, after = (jax.grad(lambda p, n=n: jnp.sum(n.apply(p, x) ** 2))(params)["params"] for n in (plain, scaled))
     jax.tree.map(np.testing.assert_array_equal, before["head"], after["head"])
@@ -277,7 +277,7 @@ def example(spec, batch=2):
 def test_a_tree_s_torso_joins_convolutions_and_vectors():
     torso = torso_for(MIXED, (9,))
     observation = example(MIXED)
-    params = torso.init(jax.random.key(0), observation)
+    params = jax.jit(torso.init)(jax.random.key(0), observation)
     own = params["params"]
     pixels = MinAtarCNN(width=0).apply({"params": own["images_camera"]}, observation["camera"])
     vectors = [observation["body"]["joints"].reshape(2, 6), observation["body"]["speed"]]
@@ -310,7 +310,7 @@ def test_a_network_sees_only_what_it_names():
     observation = example(MIXED)
     for names, part in ((("body",), MIXED["body"]), (("body", "camera"), MIXED)):
         torso = torso_for(MIXED, (4,), sees=names)
-        params = torso.init(jax.random.key(0), observation)
+        params = jax.jit(torso.init)(jax.random.key(0), observation)
         alone = torso_for(part, (4,))
         seen = observation["body"] if names == ("body",) else observation
         expected = alone.apply({"params": params["params"]["network"]}, seen)
@@ -390,7 +390,7 @@ def test_cores_equal_flax_s_cells_step_by_step_with_resets(ours, theirs, transla
     reset = jnp.zeros((5, 2), bool).at[2, 0].set(True).at[0, 1].set(True)
     zero = theirs.initialize_carry(jax.random.key(0), x[0].shape)
     state = jax.tree.map(lambda leaf: leaf + jax.random.normal(jax.random.key(1), leaf.shape), zero)
-    params = theirs.init(jax.random.key(2), state, x[0])["params"]
+    params = jax.jit(theirs.init)(jax.random.key(2), state, x[0])["params"]
     params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(3), leaf.shape), params)
     own, as_ours = translated(params)
     out, last = ours.apply({"params": own}, x, reset, as_ours(state))

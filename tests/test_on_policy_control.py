@@ -569,7 +569,7 @@ def test_one_step_of_avg_is_the_gradient_of_its_losses():
 def test_features_have_a_norm_of_one():
     network = UnitFeatures(MLP((8,), activation=nn.leaky_relu))
     x = jax.random.normal(jax.random.key(0), (5, 3)) * 100
-    params = network.init(jax.random.key(1), x)
+    params = jax.jit(network.init)(jax.random.key(1), x)
     np.testing.assert_allclose(jnp.linalg.norm(network.apply(params, x), axis=1), 1.0, rtol=1e-3)
     assert np.isfinite(
         jax.grad(lambda p: network.apply(p, 0 * x).sum())(params)["params"]["torso"]["Dense_0"]["bias"]

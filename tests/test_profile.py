@@ -127,6 +127,7 @@ def test_alone_says_how_much_was_done():
     assert environment_alone(envs.make("gymnax/CartPole-v1", 4), 10)() == 40
 
 
+@pytest.mark.slow
 def test_a_profiled_run_is_the_same_and_tells_where_its_time_went(tmp_path):
     plain, profiled = tmp_path / "plain", tmp_path / "profiled"
     assert finish("--run-dir", plain, *SMALL)[0] == 0

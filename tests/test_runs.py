@@ -1,9 +1,12 @@
 """The host side: configuration, run directory, resume after kills, aggregates, plots, videos and the command line."""
 
+import contextlib
 import dataclasses
 import functools
+import io
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -47,6 +50,19 @@ def finish(*args, **keywords):
     process = launch(*args, **keywords)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
+
+
+def finish_here(*args):
+    """The same in this process, which has imported everything: its code and what it said as an error."""
+    script = str(ROOT / "experiments" / "discrete" / "dqn.py")
+    err, code = io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", [script, *map(str, args)])
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code or 0
+    return code, err.getvalue()
 
 
 def learning_metrics(run_dir):
@@ -365,7 +381,7 @@ def test_envpool_run_resumes_with_fresh_episodes(tmp_path):
     code, out, err = finish("--run-dir", tmp_path / "pool", "--resume")
     assert code == 0, err
     assert "fresh episodes" in out
-    code, _, err = finish("--run-dir", tmp_path / "pool", "--resume", "--total-steps", 3300)
+    code, err = finish_here("--run-dir", tmp_path / "pool", "--resume", "--total-steps", 3300)
     assert code == 0, err
     assert json.loads((tmp_path / "pool" / "config.json").read_text())["resumption"] == 2
     steps = [line["step"] for line in read_metrics(tmp_path / "pool")]
@@ -487,7 +503,7 @@ def test_a_directory_in_use_is_refused(tmp_path):
 
 def test_how_often_is_logged_evaluated_and_saved_changes_no_bit(whole_run, tmp_path):
     often = [*SMALL, "--num-logs", "24", "--num-evaluations", "7", "--checkpoint-minutes", "0"]
-    code, _, err = finish("--run-dir", tmp_path / "often", "--num-seeds", 2, *often)
+    code, err = finish_here("--run-dir", tmp_path / "often", "--num-seeds", 2, *often)
     assert code == 0, err
     ours, theirs = (final_arrays(path) for path in (whole_run[0], tmp_path / "often"))
     # Sums over what was reported differ, as reports come at other times.
@@ -512,7 +528,7 @@ def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_r
     run_dir = tmp_path / "longer"
     shutil.copytree(whole_run[0], run_dir)
     before = learning_metrics(run_dir)
-    code, _, err = finish("--run-dir", run_dir, "--resume", "--total-steps", 4000)
+    code, err = finish_here("--run-dir", run_dir, "--resume", "--total-steps", 4000)
     assert code == 0, err
     lines = learning_metrics(run_dir)
     assert lines[: len(before)] == before
@@ -532,7 +548,7 @@ def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_r
                for array in expected.values())  # fmt: skip
     assert agents.updates.tolist() == [0, 0]
     assert agents.hyper.learning_rate.initial.tolist() == [0.5, 0.5]
-    code, _, err = finish("--run-dir", tmp_path / "other", *SMALL, "--init-from", run_dir, "--hidden-widths", 8)
+    code, err = finish_here("--run-dir", tmp_path / "other", *SMALL, "--init-from", run_dir, "--hidden-widths", 8)
     assert code == 2
     assert "another kind of run" in err
 
@@ -589,7 +605,7 @@ def test_config_survives_json():
 
 
 def test_divergence_stops_the_run_and_names_step_and_metric(tmp_path):
-    code, _, err = finish("--run-dir", tmp_path / "nan", *SMALL, "--learning-rate", "1e30", "--checkpoint-minutes", 0)
+    code, err = finish_here("--run-dir", tmp_path / "nan", *SMALL, "--learning-rate", "1e30", "--checkpoint-minutes", 0)
     assert code == 1
     message = err.strip().splitlines()[-1]
     assert "diverged" in message

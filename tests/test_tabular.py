@@ -162,6 +162,7 @@ def random_walk():
     return mdp, policy, q
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize(
     "representation",
     [Categorical(SUPPORT), Quantile(32, 0.0), Gaussian(0.05), Particles(24, bandwidths=(0.3, 1.0, 3.0))],
