@@ -149,14 +149,16 @@ def _put(parent: ast.AST, name: str, index: int, child: ast.expr) -> None:
         setattr(parent, name, child)
 
 
+def places_in(room: str) -> Iterator[Mutation]:
+    """The defects of a room, file by file."""
+    path = ROOT / "jaxq" / room
+    for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        yield from mutations(str(file.relative_to(ROOT)), file.read_text())
+
+
 def places() -> list[Mutation]:
     """All defects of all rooms."""
-    found: list[Mutation] = []
-    for room in ROOMS:
-        path = ROOT / "jaxq" / room
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            found.extend(mutations(str(file.relative_to(ROOT)), file.read_text()))
-    return found
+    return [place for room in ROOMS for place in places_in(room)]
 
 
 def room_of(file: str) -> str:

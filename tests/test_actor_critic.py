@@ -572,8 +572,8 @@ def values_of(agent, state, observation, action):
     return np.asarray(values(state, jax.random.key(0)))
 
 
-# The dearest to compute: sampled fractions, dropout, many quantiles; and those of which the soft problem asks the same.
-DEAR = ("dsac", "droq", "tqc")
+# The dearest to compute: fractions, dropout, atoms, many critics; and those of which the soft problem asks the same.
+DEAR = ("dsac", "droq", "tqc", "c51", "redq")
 SOFT = ("sac", "flow", "hl_gauss", "dsac_t", "crossq", "i_sac")
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
     [
         ("own_environment", "the end after 5 steps"),
         ("embedding", "return 1.00 in 5.0 steps"),
-        ("sweep", "the best step size is 0.001, with returns of [1.0, 1.0]"),
+        pytest.param("sweep", "the best step size is 0.001, with returns of [1.0, 1.0]", marks=pytest.mark.slow),
     ],
 )
 def test_examples_run(name, said):

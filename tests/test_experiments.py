@@ -191,7 +191,7 @@ def test_attention_is_drawn_from_a_run_and_from_no_other(tmp_path):
     with pytest.raises(InputError, match="may not be executed"):
         draw_attention(tmp_path / "run", None, run_code=False)
     other, presets = load("dqn")
-    plain = ["--env", "gymnax/Breakout-MinAtar", "--run-dir", str(tmp_path / "other"), *small(other.Config)]
+    plain = ["--env", "gymnax/CartPole-v1", "--run-dir", str(tmp_path / "other"), *small(other.Config)]
     run(other.build, parse(other.Config, presets, [*plain, "--num-seeds=1", "--total-steps=400"]))
     with pytest.raises(InputError, match="action_q_transformer"):
         draw_attention(tmp_path / "other", None)

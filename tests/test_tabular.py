@@ -139,7 +139,11 @@ OPERATORS = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.tolerance is not None])
+LONG = ("implicit", "fully parameterized")  # whose fractions are drawn or proposed for every update
+EXACT = [name for name, case in CASES.items() if case.tolerance is not None]
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in EXACT])
 def test_every_operator_converges_to_its_exact_values(name):
     """On an MDP whose moves are sure, so that the mean of every representation is exact."""
     case = CASES[name]

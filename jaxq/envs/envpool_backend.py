@@ -79,7 +79,8 @@ class PoolState(struct.PyTreeNode):
     """State of a pool as the program sees it.
 
     Attributes:
-      handle: uint8, the address of the pool; threading it orders the calls.
+      handle: [B, 8] uint8, the address of the pool; threading it orders the calls. Of every environment, so that a
+        state is as large however many processes have a pool of their own.
       ended: [B] bool, the pool's episode has ended, so that its next step is a reset.
       over: [B] bool, and it was a whole game, and not a life.
       lost: [B] bool, the pool's episode goes on after it was broken off.
@@ -148,7 +149,8 @@ class EnvPoolEnvironment(Environment):
         handle = jax.ShapeDtypeStruct(self._handle.shape, self._handle.dtype)
         handle, observation = io_callback(self._host_reset, (handle, observation))
         no = jnp.zeros(self.num_envs, bool)
-        return PoolState(handle, no, no, no, observation), zero_reward_timestep(observation, self.num_envs)
+        state = PoolState(self._of_each(handle), no, no, no, observation)
+        return state, zero_reward_timestep(observation, self.num_envs)
 
     def _host_reset(self) -> tuple[np.ndarray, PyTree]:
         observation, _ = self.pool.reset()
@@ -160,7 +162,7 @@ class EnvPoolEnvironment(Environment):
         with jax.enable_x64(True):
             if jnp.issubdtype(action.dtype, jnp.floating):
                 action = action.astype(self.pool.spec.action_array_spec["action"].dtype)
-            handle, (observation, reward, terminated, truncated, info) = self._xla_step(state.handle, action)
+            handle, (observation, reward, terminated, truncated, info) = self._xla_step(state.handle[0], action)
             observation = self._convert(observation, jnp)
             reward = reward.astype(jnp.float32)
             # The pool's own flag of a lost life is `terminated`, and this one is the game's.
@@ -168,7 +170,10 @@ class EnvPoolEnvironment(Environment):
         timestep = TimeStep(observation, reward, terminated, truncated, state.ended)
         lost = ~state.ended & (state.lost | ~finite(timestep))
         shown = select(lost, zero_reward_timestep(state.observation, self.num_envs), timestep)
-        return PoolState(handle, timestep.last, over, lost, shown.observation), shown
+        return PoolState(self._of_each(handle), timestep.last, over, lost, shown.observation), shown
+
+    def _of_each(self, handle: jax.Array) -> jax.Array:
+        return jnp.broadcast_to(handle, (self.num_envs, *handle.shape))
 
     def over(self, state: PoolState, timestep: TimeStep) -> jax.Array:
         """See `Environment.over`."""

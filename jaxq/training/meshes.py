@@ -208,13 +208,15 @@ class Spread:
     def _over_members(
         self, function: Callable[[Loop], Callable[..., Any]], takes: Any, gives: Any
     ) -> Callable[..., Any]:
-        # What members share each of them computes, and all the same: nothing is exchanged to check it.
+        # The compiler cuts up the axis of data if it has several devices. Calls to the host, as EnvPool's, allow no
+        # axis that it may cut. What members share each computes, and all the same: nothing is exchanged to check it.
+        automatic = {DATA} if self.mesh.shape[DATA] > 1 else set()
         return jax.shard_map(
             function(self._local),
             mesh=self.mesh,
             in_specs=takes,
             out_specs=gives,
-            axis_names={POPULATION},
+            axis_names=set(self.mesh.axis_names) - automatic,
             check_vma=False,
         )
 
