@@ -190,7 +190,7 @@ def test_every_number_of_every_kind_of_agent_is_found_in_its_state():
         assert any("discount" in path for path in found)
 
 
-@pytest.mark.parametrize("controller", ["pbt", "halving"])
+@pytest.mark.parametrize("controller", [pytest.param("pbt", marks=pytest.mark.slow), "halving"])
 def test_a_controlled_run_stopped_in_the_middle_goes_on_to_the_same_end(controller, tmp_path, monkeypatch):
     def lines(path):
         return [{k: v for k, v in line.items() if k != "wall_seconds"} for line in read_metrics(path)]

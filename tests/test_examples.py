@@ -10,12 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("own_environment", "the end after 5 steps"),
         ("embedding", "return 1.00 in 5.0 steps"),
-        pytest.param("sweep", "the best step size is 0.001, with returns of [1.0, 1.0]", marks=pytest.mark.slow),
+        ("sweep", "the best step size is 0.001, with returns of [1.0, 1.0]"),
     ],
 )
 def test_examples_run(name, said):

@@ -184,6 +184,7 @@ def test_sigterm_writes_a_checkpoint_and_says_how_to_go_on(whole_run, tmp_path):
     compare_runs(whole_run[0], run_dir)
 
 
+@pytest.mark.slow
 def test_told_to_stop_while_compiling_it_ends_at_once_and_the_same_command_begins(whole_run, tmp_path):
     args = ["--run-dir", tmp_path / "run", "--num-seeds", 2, *SMALL]
     process = launch(*args)

@@ -229,6 +229,7 @@ def killed_and_resumed(tmp_path_factory):
     return folder, place, before, out
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_its_worker_was_killed(killed_and_resumed):
     folder, place, before, out = killed_and_resumed
     study = study_in(folder)
@@ -247,6 +248,7 @@ def test_a_sweep_goes_on_after_its_worker_was_killed(killed_and_resumed):
     assert "6 trials: 6 complete" in out
 
 
+@pytest.mark.slow
 def test_what_is_told_is_what_was_trained(killed_and_resumed):
     """Each trial's value and curve are the means of its own members, found by their settings alone."""
     folder = killed_and_resumed[0]
@@ -267,6 +269,7 @@ def test_what_is_told_is_what_was_trained(killed_and_resumed):
         np.testing.assert_allclose(curve, np.mean([line for *_, line in own], axis=0))
 
 
+@pytest.mark.slow
 def test_what_is_told_of_a_study(killed_and_resumed, tmp_path):
     folder = killed_and_resumed[0]
     study = study_in(folder)
