@@ -28,11 +28,10 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True)
-def optimized(request, monkeypatch):
-    """Programs of tests that learn for long are optimized, also those of processes that they start."""
+def optimized(request):
+    """Programs of tests that learn for long are optimized; those of processes are not, and can be compared."""
     long = any(request.node.get_closest_marker(name) for name in ("learns", "slow"))
     jax.config.update("jax_disable_most_optimizations", not long)
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", str(not long).lower())
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -122,7 +122,8 @@ def test_killed_and_resumed_equals_never_stopped(whole_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_twenty_kills_of_dqn_on_minatar(tmp_path):
+def test_twenty_kills_of_dqn_on_minatar(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "false")
     args = [
         "--env",
         "gymnax/Breakout-MinAtar",
