@@ -479,7 +479,7 @@ def test_links_learn_the_backup_of_the_link_before():
         losses.append(0.5 * np.mean((now - batch.rewards[:, 0] - 0.99 * then) ** 2))
     one_by_one, metrics, _ = jax.jit(agent._improve_critic)(state, batch, key)
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-4)
-    with platforms.assume("gpu"):
+    with platforms.assume("gpu"):  # of which `jit` knows nothing: another function is traced anew
         together, _, _ = jax.jit(lambda *given: agent._improve_critic(*given))(state, batch, key)
     for ours, theirs in zip(jax.tree.leaves(one_by_one.critic), jax.tree.leaves(together.critic), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)

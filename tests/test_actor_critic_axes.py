@@ -215,9 +215,10 @@ def test_every_critic_may_have_targets_of_its_own():
 def test_a_temperature_may_be_tuned_by_the_actions_of_targets(chain):
     agent = agent_of(tuned_by_targets=True, actor_period=2, **chain)
     state, batch = jax.jit(agent.init)(KEY), bandit_batch(jax.random.key(1), 8)
+    update = jax.jit(agent.update)
     for count in (1, 2):
         before = state.entropy.log_temperature
-        state, _, _ = jax.jit(agent.update)(state, batch, jax.random.key(count))
+        state, _, _ = update(state, batch, jax.random.key(count))
         assert state.entropy.log_temperature != before
 
 

@@ -6,7 +6,6 @@ import functools
 import io
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import scipy.stats
 
 from jaxq.cli.main import main
 from jaxq.errors import InputError, InputWarning
+from jaxq.runs import main as run_script
 from jaxq.runs import parse
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
@@ -54,12 +54,10 @@ def finish(*args, **keywords):
 
 def finish_here(*args):
     """The same in this process, which has imported everything: its code and what it said as an error."""
-    script = str(ROOT / "experiments" / "discrete" / "dqn.py")
     err, code = io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(err):
-        patch.setattr(sys, "argv", [script, *map(str, args)])
+    with contextlib.redirect_stderr(err):
         try:
-            runpy.run_path(script, run_name="__main__")
+            run_script(dqn.Config, dqn.PRESETS, dqn.build, [*map(str, args)])
         except SystemExit as stop:
             code = stop.code or 0
     return code, err.getvalue()
