@@ -10,6 +10,7 @@ the other. Writes benchmarks/results/time_to_return.json, from which `python -m 
 import argparse
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -60,9 +61,11 @@ class Contender:
             if self.baseline is not None:
                 command = [str(named(self.baseline).python()), *self.command, "--seed", str(seed)]
             output = Path(directory) / "output"
+            # Every run compiles for itself, whoever keeps programs from one run to the next.
+            env = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(Path(directory) / "programs")}
             begun = time.monotonic()
             with output.open("w") as file:
-                process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+                process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=file, stderr=subprocess.STDOUT)
             try:
                 seen = 0
                 while True:

@@ -61,8 +61,10 @@ def provenance() -> dict[str, Any]:
     device = platforms.device()
     # An installed package may lie in a repository that is its user's.
     ours = bool(git("ls-files", Path(__file__).name))
-    dirty = ours and bool(git("status", "--porcelain", "--untracked-files=no"))
-    diff = (git("-c", "core.quotePath=off", "diff", "HEAD") or "") if dirty else ""
+    # Results that a benchmark wrote before this one are no change of what is measured.
+    sources = ("--", ":(top)", ":(top,exclude)benchmarks/results")
+    dirty = ours and bool(git("status", "--porcelain", "--untracked-files=no", *sources))
+    diff = (git("-c", "core.quotePath=off", "diff", "HEAD", *sources) or "") if dirty else ""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": _command(),
