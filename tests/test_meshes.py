@@ -47,8 +47,9 @@ def run(name, args, devices):
     config = parse(module.Config, module.PRESETS, [*args, f"--devices={devices}"])
     assembly = spread(assemble(module.build, config), config)
     shape = state_shape(assembly, config)
-    programs = compiled(assembly, 8, shape)
-    state = programs.start(member_keys(config), lambda state: state)
+    keys = member_keys(config)
+    programs = compiled(assembly, 8, shape, keys)
+    state = programs.warm_up(programs.init(keys, assembly.numbers))
     chunk = programs.begin_chunk(state)
     for count in (3, 5):
         state, chunk, _ = programs.advance_chunk(state, chunk, np.int32(count))
@@ -204,9 +205,10 @@ def test_two_processes_train_as_one_and_go_on_after_one_is_lost(alone, tmp_path)
     second.communicate()
     code, _, err = finished(first, timeout=60)
     if code != 0:  # it had not just finished by itself
-        assert code == 1, err
-        assert "another process of this run is lost" in err
-        assert "give the same commands again" in err
+        if code != -signal.SIGABRT:  # JAX's service of the processes now and then notices first, and aborts this one
+            assert code == 1, err
+            assert "another process of this run is lost" in err
+            assert "give the same commands again" in err
         for process in processes(tmp_path / "run", *args):
             code, _, err = finished(process)
             assert code == 0, err
