@@ -49,6 +49,7 @@ def _cart_pole(num_envs: int, collect_steps: int, batch_size: int, iterations: i
         collect_steps=collect_steps,
         batch_size=batch_size,
         replay_capacity=10_000,
+        warmup_steps=max(1_000, 2 * num_envs),
         huber_threshold=None,
         learning_rate=2.5e-4,
     )

@@ -40,6 +40,12 @@ TUNED = (
         "0 to 2",
     ),
     (
+        "time to a return, PQN",
+        "network, environments, rollout, minibatches and epochs",
+        "MinAtar Breakout, seed 100",
+        "0 to 2",
+    ),
+    (
         "time to a return, FastSAC",
         "environments, updates, batch, widths, atoms, step size, target rate and target entropy",
         "HalfCheetah-v4, seed 0",

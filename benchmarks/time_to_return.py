@@ -107,6 +107,8 @@ def by_contender(setting: dict[str, Any]) -> dict[str, list[float | None]]:
 
 # Five episodes every 5,000 steps, as all contenders are tested.
 TESTED = "--eval-episodes 5 --total-steps 1000000 --num-evaluations 200"
+# PQN as `make train` has it, tested more often; its network may be without convolutions, as rejax's is.
+SHORT = "--total-steps 2500000 --epsilon-steps 250000 --num-evaluations 100"
 # FlashSAC's and FastSAC's recipe at the size of two cores: 16 environments, small networks, a categorical critic of
 # three-step returns, four updates of 256 for every 16 samples where SAC does sixteen.
 FAST = (
@@ -138,9 +140,9 @@ def settings() -> dict[str, Setting]:
         command = f"experiments/continuous/{script}.py --env {env} {TESTED} {flags}"
         return Contender(f"jaxq {script}", tuple(command.split()))
 
-    def discrete(script: str, env: str, flags: str) -> Contender:
+    def discrete(script: str, env: str, flags: str, how: str = "") -> Contender:
         command = f"experiments/discrete/{script}.py --env {env} --eval-episodes 5 {flags}"
-        return Contender(f"jaxq {script}", tuple(command.split()))
+        return Contender(f"jaxq {script}{how}", tuple(command.split()))
 
     def theirs(baseline: str, agent: str, flags: str = "") -> Contender:
         command = f"-m benchmarks.baselines.{baseline}_returns --agent {agent} {flags}"
@@ -163,7 +165,8 @@ def settings() -> dict[str, Setting]:
             "Breakout-MinAtar (gymnax), 15",
             15.0,
             (
-                discrete("pqn", breakout, "--total-steps 10000000 --epsilon-steps 1000000 --num-evaluations 100"),
+                discrete("pqn", breakout, f"{SHORT} --torso mlp --hidden-widths 128"),
+                discrete("pqn", breakout, SHORT, ", convolutions"),
                 discrete("dqn", breakout, "--total-steps 2000000 --num-evaluations 100"),
                 theirs("rejax", "pqn", "--env Breakout-MinAtar"),
                 theirs("rejax", "dqn", "--env Breakout-MinAtar"),

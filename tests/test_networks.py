@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.discrete import dqn
 from jaxq import platforms
 from jaxq.bellman import Support
 from jaxq.bellman.categorical import project
@@ -272,6 +273,15 @@ def example(spec, batch=2):
     return jax.tree.map(
         lambda leaf: jax.random.normal(jax.random.key(0), (batch, *leaf.shape)).astype(leaf.dtype), spec
     )
+
+
+def test_images_go_through_dense_layers_alone_where_that_is_asked_for():
+    config = dqn.Config(env="gymnax/Breakout-MinAtar", torso="mlp", hidden_widths=(8, 5), layer_norm=True)
+    torso = config.make_torso(config.make_environments()[0])
+    features, variables = torso.init_with_output(jax.random.key(0), jnp.ones((2, 10, 10, 4), bool))
+    kernels = [leaf.shape for leaf in jax.tree.leaves(variables) if leaf.ndim > 1]
+    assert features.shape == (2, 5)
+    assert kernels == [(8, 400), (5, 8)]  # units first
 
 
 def test_a_tree_s_torso_joins_convolutions_and_vectors():
