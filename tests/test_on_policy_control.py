@@ -309,6 +309,10 @@ def test_generalized_advantages_with_episodes_cut_off():
             advantage = delta + (0.0 if ends else 0.9 * 0.8 * advantage)
             np.testing.assert_allclose(lessons.advantage.reshape(12, 4)[t, b], advantage, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(lessons.weight.reshape(12, 4), 1.0 - rollout.timestep.last)
+    # Where nothing has changed yet the normalized advantages sum to zero, and the loss is what else there is.
+    loss, logged = jax.jit(agent.objective)(state.params, state.params, state.hyper, lessons, jax.random.key(3))
+    rest = agent.hyper.value_weight * logged["value_loss"] - agent.hyper.entropy_weight * logged["entropy"]
+    np.testing.assert_allclose(loss, rest, rtol=1e-4, atol=1e-5)
 
 
 def brax_advantages(reward, value, terminated, truncated, discount, trace):

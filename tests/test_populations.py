@@ -1,6 +1,7 @@
 """Populations: what members can differ in, that each is as it would be alone, and what becomes of the diverged."""
 
 import dataclasses
+import functools
 import json
 import sys
 from pathlib import Path
@@ -79,6 +80,22 @@ def test_two_builds_of_one_configuration_are_one_program_and_other_numbers_are_p
         if hasattr(config, "batch_size"):
             wider = dataclasses.replace(config, batch_size=config.batch_size * 2)
             assert any("batch_size" in path for path in differences(one, module.build(wider)))
+
+
+def test_numbers_that_a_function_holds_are_compiled_in():
+    def holding(number):
+        return lambda: number
+
+    def defaulting(number):
+        return lambda x=number: x
+
+    def asking(number):
+        return lambda *, x=number: x
+
+    makers = (holding, defaulting, asking, lambda x: functools.partial(max, x), lambda x: functools.partial(max, key=x))
+    for make in makers:
+        assert differences(make(1.0), make(1.0)) == []
+        assert len(differences(make(1.0), make(2.0))) == 1
 
 
 @pytest.mark.parametrize(

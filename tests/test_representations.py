@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 import rlax
+import scipy.special
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -332,6 +333,15 @@ def test_gaussian_loss_is_a_cross_entropy_and_its_backup_has_the_mixture_s_momen
         [np.random.default_rng(1).normal(1, 1, 100_000), np.random.default_rng(2).normal(3, np.exp(-1), 300_000)]
     )
     np.testing.assert_allclose(out, [(0.5 + 0.9 * mixture).mean(), (0.9 * mixture).var()], rtol=1e-2)
+
+
+def test_averaged_distributions_are_their_mixture():
+    logits = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    averaged = Categorical(Support(-1.0, 1.0, 5)).averaged(jnp.asarray(logits))
+    expected = scipy.special.softmax(logits, axis=-1).mean(axis=2)
+    np.testing.assert_allclose(np.exp(averaged), expected, rtol=1e-4)
+    one = Categorical(Support(-1.0, 1.0, 5)).averaged(jnp.asarray(logits[0, 0]))
+    np.testing.assert_allclose(np.exp(one), expected[0, 0], rtol=1e-4)
 
 
 def test_mmd_by_its_definition():

@@ -55,8 +55,8 @@ class DormancyResets:
       smallest, largest: between which η is kept.
     """
 
-    period: int = 100_000
-    threshold: float = 0.05
+    period: int
+    threshold: float
     smallest: float = 0.2
     largest: float = 0.9
 
