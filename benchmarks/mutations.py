@@ -3,9 +3,9 @@
     python -m benchmarks.mutations [--count 100] [--seed 0] [--room replay]
 
 Draws places at random from all where a defect can be planted in the rooms below, plants each in a copy of the checkout,
-and runs the tests of the room until one fails: those first that name what the file defines. A defect under which they
-all pass survives. Writes benchmarks/results/mutations.json after each, and goes on from there. Survivors are read by
-hand; what was found is written beside them as `reason`, and those without one are tried again.
+and runs tests until one fails: those first that name what the file defines, then all of the room. A defect under which
+they all pass survives. Writes benchmarks/results/mutations.json after each, and goes on from there. Survivors are read
+by hand; what was found is written beside them as `reason`, and those without one are tried again.
 """
 
 import argparse
@@ -36,7 +36,10 @@ OUT = ROOT / "benchmarks" / "results" / "mutations.json"
 ROOMS = {
     "bellman": ("bellman", "representations", "tabular", "family", "agents"),
     "replay": ("replay", "prioritized", "training", "family"),
-    "agents": ("agents", "iterated", "family", "tabular", "keys", "training"),
+    "agents": (
+        *("agents", "iterated", "family", "tabular", "keys", "training", "actor_critic", "actor_critic_axes"),
+        *("discretized", "model_based_critics", "on_policy_control", "massive"),
+    ),
     "training": ("training", "keys", "agents", "family", "runs"),
     "envs/base.py": ("environments", "training", "keys"),
 }
@@ -184,9 +187,9 @@ def likely_tests(file: str) -> list[str]:
     """Tests that name what the file defines, as pytest selects them."""
     names = re.compile(r"\b(" + "|".join(sorted(defined_in((ROOT / file).read_text())) or ["$^"]) + r")\b")
     chosen = []
-    for stem in ROOMS[room_of(file)]:
-        path = Path("tests") / f"test_{stem}.py"
-        chosen += [f"{path}::{name}" for name, text in tests_by_text(ROOT / path) if names.search(text)]
+    for path in sorted((ROOT / "tests").glob("test_*.py")):
+        where = path.relative_to(ROOT)
+        chosen += [f"{where}::{name}" for name, text in tests_by_text(path) if names.search(text)]
     return chosen
 
 
