@@ -19,7 +19,7 @@ from benchmarks.time_to_return import by_contender
 from benchmarks.timing import RESULTS
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
-OURS, THEIRS, GREY = "#1f6feb", "#8b949e", "#57606a"
+OURS, THEIRS, LIMIT, GREY = "#1f6feb", "#8b949e", "#bf8700", "#57606a"
 
 
 def wall_clock(results: dict[str, Any]) -> plt.Figure:
@@ -46,7 +46,7 @@ def wall_clock(results: dict[str, Any]) -> plt.Figure:
         axis.set_yticks(range(len(seconds)), list(seconds))
         axis.set_ylim(len(seconds) - 0.5, -0.5)
         axis.set_xlim(0.0, 1.25 * longest)
-        axis.set_title(f"{setting['title']}", fontsize=9)
+        axis.set_title(f"{setting['title'].partition(' (')[0]}, a return of {setting['target']:,.0f}", fontsize=9)
         axis.set_xlabel("seconds, compilation included")
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
@@ -65,10 +65,11 @@ def growth(results: dict[str, Any]) -> plt.Figure:
             sizes = sorted(by_size, key=int)
             rates = [np.array(by_size[size]) for size in sizes]
             ours = name.startswith("jaxq")
-            line = axis.plot([int(size) for size in sizes], [np.median(r) for r in rates], "o-" if ours else "s--",
-                             label=name, markersize=3)  # fmt: skip
+            colour = OURS if ours else LIMIT if name == "environment alone" else THEIRS
+            axis.plot([int(size) for size in sizes], [np.median(r) for r in rates], "o-" if ours else "s--",
+                      label=name, markersize=3, color=colour)  # fmt: skip
             axis.fill_between([int(size) for size in sizes], [r.min() for r in rates], [r.max() for r in rates],
-                              alpha=0.15, color=line[0].get_color())  # fmt: skip
+                              alpha=0.15, color=colour)  # fmt: skip
         axis.set(xscale="log", yscale="log", xlabel=kind["axis"], ylabel="environment steps a second")
         axis.set_title(kind["title"], fontsize=9)
         axis.legend(frameon=False, fontsize=8)
