@@ -48,8 +48,8 @@ def time_to_return_section(results: dict[str, Any]) -> str:
         [
             "### Time to a return",
             f"Measured by `python -m benchmarks.time_to_return` on: {machine(results)}. Wall-clock from starting a "
-            "program to the first test of five episodes with that mean return; imports, compilation (with whatever a "
-            "cache holds from before) and tests count. Each seed's programs ran one after the other.",
+            "program to the first test of five episodes with that mean return; imports, compilation (of which nothing "
+            "is cached from before) and tests count. Each seed's programs ran one after the other.",
             "\n".join(lines),
             "\n".join(f"    {command}" for command in commands),
         ]

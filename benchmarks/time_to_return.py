@@ -105,8 +105,8 @@ def by_contender(setting: dict[str, Any]) -> dict[str, list[float | None]]:
     return seconds
 
 
-# Five episodes every 5,000 steps, as all contenders are tested.
-TESTED = "--eval-episodes 5 --total-steps 1000000 --num-evaluations 200"
+# Five episodes every 5,000 steps, as all contenders are tested; an evaluation needs a line of metrics.
+TESTED = "--eval-episodes 5 --total-steps 1000000 --num-evaluations 200 --num-logs 200"
 # PQN as `make train` has it, tested more often; its network may be without convolutions, as rejax's is.
 SHORT = "--total-steps 2500000 --epsilon-steps 250000 --num-evaluations 100"
 # FlashSAC's and FastSAC's recipe at the size of two cores: 16 environments, small networks, a categorical critic of

@@ -55,7 +55,7 @@ class Run(Controlled):
     num_logs: int = 100
     """Lines in metrics.jsonl: the run is cut into about as many chunks."""
     num_evaluations: int = 20
-    """Evaluations over the run, the last one at its end."""
+    """Evaluations over the run, the last at its end; each comes with a line, so at most as many as those."""
     profile: bool = False
     """Record a few dispatches (RUN_DIR/profile, for Perfetto), and tell where the time goes."""
     checkpoint_minutes: float = 5.0
