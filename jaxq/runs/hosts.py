@@ -26,7 +26,8 @@ from jaxq.runs.directory import RunDirectory
 # Seconds after which a host that says nothing is given up, and the run with it.
 LOST_AFTER = 60
 # Seconds that process 0 stays when another is lost: with it ends JAX's service of the processes, which aborts those
-# that have not noticed yet, with a trace in place of a line.
+# that have not noticed yet, with a trace in place of a line. Not where the service itself missed the heartbeat: it has
+# told all, and is about to abort process 0 too.
 COORDINATOR_STAYS = 5.0
 OF_A_PROCESS = ("process_id",)
 
@@ -162,7 +163,7 @@ def leaving_lost_hosts() -> Iterator[None]:
     except HostLostError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.stdout.flush()
-        if is_first():
+        if is_first() and "heartbeat" not in str(error):
             time.sleep(COORDINATOR_STAYS)
         os._exit(1)
 
