@@ -1,4 +1,4 @@
-"""Torsos by observation."""
+"""Torsos by observation, or as they are asked for."""
 
 import dataclasses
 from typing import Literal

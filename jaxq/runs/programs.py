@@ -15,9 +15,7 @@ from jaxq.training.turns import leaves_of_numbers, turned
 from jaxq.types import PyTree
 
 COUNT = jax.ShapeDtypeStruct((), np.int32)
-# As many as there are: hosts that compile one program together must all have begun it.
-PROGRAMS = 8
-# On the CPU, for what runs once, or once a chunk: compiling it takes a quarter of the time.
+# On the CPU, for what runs once, or once a chunk: compiling it is most of what it costs.
 SELDOM = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
@@ -29,7 +27,7 @@ class Programs(NamedTuple):
     """The beginning of a run; the beginning, a part and the end of a chunk, and those of an evaluation.
 
     Of a chunk under way also the shapes. A part of it also gives how much is done, which can be waited for when all the
-    rest was given on. A run that goes on has no beginning.
+    rest was given on. Of a run that goes on `init` and `warm_up` are None.
     """
 
     init: Any
@@ -44,7 +42,7 @@ class Programs(NamedTuple):
 
 
 def compiled(assembly: Assembly, iterations: int, shape: TrainState, keys: jax.Array | None = None) -> Programs:
-    """The programs of a run, all compiled at the same time: a compiler uses one core of many, for most of its time.
+    """The programs of a run, all compiled at the same time, as of many cores one compilation uses few.
 
     Args:
       assembly: what is trained.
@@ -58,7 +56,8 @@ def compiled(assembly: Assembly, iterations: int, shape: TrainState, keys: jax.A
     """
     training, places = assembly.training, jax.tree.map(lambda leaf: leaf.sharding, shape)
     seldom = SELDOM if platforms.on_cpu() else None
-    with ThreadPoolExecutor(PROGRAMS) as compilers:
+    # None waits for a thread: hosts that compile one program together must all have begun it.
+    with ThreadPoolExecutor(len(Programs._fields)) as compilers:
 
         def start(lowered: Any, options: dict[str, Any] | None = None) -> Future[Any]:
             return compilers.submit(lowered.compile, options)
@@ -68,7 +67,6 @@ def compiled(assembly: Assembly, iterations: int, shape: TrainState, keys: jax.A
         begin_chunk = start(chunk, seldom)
         chunk_shape = jax.tree.map(_placed, chunk.out_info, begin_chunk.result().output_shardings)
         part = _part(training, shape, chunk_shape)
-        advance_chunk = start(part)
         for other in assembly.others:
             if _part(other, shape, chunk_shape).as_text() != part.as_text():
                 differing = [path for path, values in assembly.numbers.items() if (values != values[0]).any()]
@@ -76,6 +74,7 @@ def compiled(assembly: Assembly, iterations: int, shape: TrainState, keys: jax.A
                     f"members differ in {', '.join(differing)}, of which the agent reads some from itself and not from "
                     "its state, so that all would have the first member's"
                 )
+        advance_chunk = start(part)
         evaluation = jax.jit(training.begin_evaluation).lower(shape)
         begin_evaluation = start(evaluation, seldom)
         init = warm_up = None

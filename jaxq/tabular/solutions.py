@@ -146,9 +146,9 @@ def static_cvar(mdp: MDP, discount: float, level: float, horizon: int, threshold
 
 def matrix_game_value(payoff: np.ndarray) -> tuple[float, np.ndarray]:
     """Value and maximin strategy of a zero-sum matrix game [rows, columns], by linear programming."""
-    rows, columns = payoff.shape
-    import scipy.optimize  # here, as it takes a third of a second, and only games are solved by it
+    import scipy.optimize  # here, as every script would wait for it, and only games are solved by it
 
+    rows, columns = payoff.shape
     result = scipy.optimize.linprog(
         c=[*np.zeros(rows), -1.0],
         A_ub=np.hstack([-payoff.T, np.ones((columns, 1))]),
