@@ -6,11 +6,10 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from optuna.trial import FrozenTrial
-
-from jaxq.sweeps.plans import default_storage
-from jaxq.sweeps.studies import open_storage, open_study
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 ROOT = Path(__file__).parent.parent
 UNDER_WAY = Path(".bench")  # as the root sees it, so that a command that is kept names no machine's folders
@@ -51,8 +50,12 @@ def finish(command: Sequence[str], log: Path, environment: Mapping[str, str] | N
         raise RuntimeError(f"{as_typed(command)} ended with code {code}: {log.read_text()[-2000:]}")
 
 
-def trials_so_far(directory: Path, study: str) -> list[FrozenTrial]:
+def trials_so_far(directory: Path, study: str) -> list["FrozenTrial"]:
     """The trials of a sweep under a directory of the root's; none before there is a study."""
+    # Trainings that are only started need no optuna.
+    from jaxq.sweeps.plans import default_storage
+    from jaxq.sweeps.studies import open_storage, open_study
+
     if not (ROOT / directory / study / "study.db").exists():
         return []
     try:

@@ -10,22 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import learning_report, scale_report
+from benchmarks import gpu_report, learning_report, scale_report
+from benchmarks.tables import machine, ratio_table, timing_table
 from benchmarks.throughput_report import costs_section, growth_section, throughput_section
 from benchmarks.time_to_return import by_contender
-from benchmarks.timing import RESULTS, cells
+from benchmarks.timing import RESULTS
 
 ROOT = Path(__file__).parent.parent
-
-
-def ratio_table(rates: dict[str, list[float]], unit: str) -> str:
-    """Median rate of each contender, and the median over rounds of the first one's ratio to it."""
-    ours = np.array(next(iter(rates.values())))
-    lines = [f"| contender | {unit} | jaxq's speed over it |", "| --- | ---: | ---: |"]
-    for name, values in rates.items():
-        ratio = float(np.median(ours / np.array(values)))
-        lines.append(f"| {name} | {np.median(values):,.0f} | {ratio:.2f} |")
-    return "\n".join(lines)
 
 
 def time_to_return_section(results: dict[str, Any]) -> str:
@@ -78,23 +69,6 @@ def mutations_section(results: dict[str, Any]) -> str:
             "\n".join(lines),
         ]
     )
-
-
-def timing_table(results: dict[str, Any], columns: str, described: Callable[[str, dict[str, Any]], str]) -> str:
-    """Median microseconds of each contender, and how many times longer than the first.
-
-    Args:
-      results: what `benchmarks.timing.measure` wrote.
-      columns: titles of the first columns, with bars between them.
-      described: the same columns of a row, from the setting's name and results.
-    """
-    names = list(dict.fromkeys(name for measured in results.values() for name in measured["seconds"]))
-    count = columns.count("|") + len(names)
-    lines = [f"| {columns} | {' | '.join(f'{name}, µs' for name in names)} |", "| --- |" + " ---: |" * count]
-    for setting, measured in results.items():
-        found = cells(measured["seconds"])
-        lines.append(f"| {described(setting, measured)} | {' | '.join(found.get(name, '') for name in names)} |")
-    return "\n".join(lines)
 
 
 def backups_section(results: dict[str, Any]) -> str:
@@ -197,17 +171,6 @@ def memory_section(values: dict[str, Any]) -> str:
     )
 
 
-def machine(results: dict[str, Any]) -> str:
-    """Where the throughput was measured."""
-    seen = []
-    for setting in results.values():
-        p = setting["provenance"]
-        line = f"{p['device']}, {p['cpu_count']} cores, Python {p['python']}, JAX {p['packages']['jax']}"
-        if line not in seen:
-            seen.append(line)
-    return "; ".join(seen)
-
-
 def section(file: str, write: Callable[[dict[str, Any]], str]) -> list[str]:
     """A section from a file of raw results; none where there is no such file."""
     path = RESULTS / file
@@ -246,6 +209,7 @@ def page() -> str:
         *section("replay.json", replay_section),
         *section("memory.json", memory_section),
         *scale_report.sections(),
+        *gpu_report.sections(),
         *section("mutations.json", mutations_section),
     ]
     return "\n\n".join(parts) + "\n"

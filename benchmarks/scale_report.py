@@ -54,20 +54,24 @@ def members_section(results: dict[str, Any]) -> str:
     )
 
 
+def population_rows(measured: dict[str, Any]) -> list[str]:
+    """Of each size: steps per second, times those of the smallest, those of the products alone, share of them."""
+    rows, one = [], None
+    for size in [int(name.partition("/")[2]) for name in measured["seconds"] if name.startswith("population/")]:
+        steps = size * measured["steps_of_a_member"]  # of an iteration, as the seconds are
+        rate, limit = (
+            steps / float(np.median(measured["seconds"][f"{kind}/{size}"])) for kind in ("population", "products")
+        )
+        one = one or rate
+        rows.append(f"| {size} | {rate:,.0f} | {rate / one:.2f} | {limit:,.0f} | {rate / limit:.0%} |")
+    return rows
+
+
 def populations_section(results: dict[str, Any]) -> str:
     """Steps per second against size."""
     rows = ["| device | members | steps/s of all | times one member | products alone, steps/s | share of them |"]
     rows += ["| --- |" + " ---: |" * 5]
-    for device, measured in results.items():
-        one = None
-        sizes = [int(name.partition("/")[2]) for name in measured["seconds"] if name.startswith("population/")]
-        for size in sizes:
-            steps = size * measured["steps_of_a_member"]  # of an iteration, as the seconds are
-            rate, limit = (
-                steps / float(np.median(measured["seconds"][f"{kind}/{size}"])) for kind in ("population", "products")
-            )
-            one = one or rate
-            rows.append(f"| {device} | {size} | {rate:,.0f} | {rate / one:.2f} | {limit:,.0f} | {rate / limit:.0%} |")
+    rows += [f"| {device} {row}" for device, measured in results.items() for row in population_rows(measured)]
     return "\n\n".join(
         [
             "### Steps per second against the size of a population",

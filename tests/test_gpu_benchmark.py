@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import backups, gpu
+from benchmarks import backups, gpu, gpu_report
 from benchmarks.baselines import brax_on_jax, protocol
 from jaxq import lanes, platforms
 from jaxq.errors import InputError
 from jaxq.runs import parse
+from jaxq.runs.directory import provenance
 from jaxq.runs.scripts import experiment
 from jaxq.training import loop as training_loop
 
@@ -277,3 +278,67 @@ def test_a_slice_runs_at_the_size_of_a_cpu(name):
         if isinstance(what, gpu.Loop):
             assert found["parts"][part]["steps_per_second"][0] > 0
             assert found["parts"][part]["resident_peak_bytes"] > 1e7
+
+
+PROVENANCE = {"device": "gpu: A Card", "cpu_count": 8, "python": "3.12.1", "packages": {"jax": "0.11"}}
+
+
+def test_the_report_tells_every_kind_of_slice(tmp_path):
+    """By its own medians: of rates, and of the rounds' ratios to the first loop's."""
+    loop = {"command": "dqn", "compile_seconds": 3.0, "device_peak_bytes": 5_000_000, "finished": True}
+    parts = {
+        "overhead": {
+            "no command buffers": {**loop, "steps_per_second": [100.0, 200.0, 400.0]},
+            "command buffers": {**loop, "steps_per_second": [300.0, 400.0, 2000.0]},
+            "unrolled 2": {"error": "out of memory"},
+        },
+        "go1-flash-sac": {
+            "flash_sac": {
+                "target": 25.0, "reached_seconds": 61.2, "first_line_seconds": 30.0,
+                "steps_per_second_with_evaluations": 1234.5, "tests": [[40.0, 1000, 7.0], [61.2, 2000, 26.0]],
+            }
+        },
+        "go1-brax-ppo": {"brax ppo": {"brax_playground": {"target": 25.0, "reached_seconds": None, "tests": []}}},
+        "population": {
+            "populations": {
+                "populations": {
+                    "gpu": {
+                        "steps_of_a_member": 10,
+                        "seconds": {
+                            "population/1": [0.1, 0.2, 0.3], "products/1": [0.05],
+                            "population/4": [0.4], "products/4": [0.1],
+                        },
+                    }
+                }
+            }
+        },
+        "replay": {"replay": {"replay": {"iterations_per_second": {"jaxq": [4.0, 6.0], "flashbax": [2.0, 2.0]}}}},
+        "backups": {
+            "backups": {"backups": {"quantile-32-64": {"seconds": {"jaxq": [2e-6], "rlax": [6e-6]}}}}
+        },
+    }  # fmt: skip
+    for name, of_slice in parts.items():
+        result = {"title": f"Title of {name}", "finished": name != "backups", "parts": of_slice}
+        (tmp_path / f"{name}.json").write_text(json.dumps({**result, "provenance": PROVENANCE}))
+    text = "\n".join(gpu_report.sections(tmp_path))
+    assert "gpu: A Card, 8 cores, Python 3.12.1, JAX 0.11." in text
+    assert "| no command buffers | 200 | 1.00 | 3 | 5 |" in text
+    assert "| command buffers | 400 | 3.00 | 3 | 5 |" in text
+    assert "| unrolled 2 | out of memory | | | |" in text
+    assert "| flash_sac | 25 | 61 | 30 | 1,234 | 26.0 | 61 | 2,000 |" in text
+    assert "| brax ppo | 25 | not reached |  |  |  |  |  |" in text
+    assert "| 1 | 50 | 1.00 | 200 | 25% |" in text
+    assert "| 4 | 100 | 2.00 | 400 | 25% |" in text
+    assert "| flashbax | 2 | 2.50 |" in text
+    assert "| quantile | 32 | 64 | 2 | 6 (× 3.0) |" in text
+    assert text.count("which is not finished") == 1
+    assert gpu_report.sections(tmp_path / "none") == []
+
+
+def test_a_copy_says_what_it_is_of(monkeypatch):
+    monkeypatch.setenv("JAXQ_REVISION", "0123abc-dirty")
+    said = provenance()
+    assert (said["git_revision"], said["git_dirty"]) == ("0123abc", True)
+    monkeypatch.setenv("JAXQ_REVISION", "0123abc")
+    said = provenance()
+    assert (said["git_revision"], said["git_dirty"]) == ("0123abc", False)

@@ -1,5 +1,6 @@
 """Brax and MuJoCo Playground (MJX): two back ends with one style of environment object."""
 
+import importlib.util
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -61,9 +62,9 @@ def make_playground(name: str, impl: str | None = None, whole: bool = False, **o
     """The Playground environment `name`; overrides go to its configuration.
 
     `impl` is the physics implementation: `jax` (MJX) or `warp`. Playground's own default is warp, which is made for
-    GPUs: 30 times slower than MJX on a CPU.
+    GPUs: 30 times slower than MJX on a CPU. Unless told otherwise it is taken on a GPU, if it is installed.
     """
-    impl = impl or ("warp" if platforms.current() == "gpu" else "jax")
+    impl = impl or ("warp" if platforms.current() == "gpu" and importlib.util.find_spec("warp") else "jax")
     require(impl in PLAYGROUND_IMPLEMENTATIONS, "impl", impl, f"one of {', '.join(PLAYGROUND_IMPLEMENTATIONS)}")
     registry = _playground()
     config = registry.get_default_config(name)

@@ -25,7 +25,10 @@ from jaxq.errors import InputError, require
 ConfigT = TypeVar("ConfigT", bound=Run)
 LONGEST_DIFF = 50_000  # characters
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "gymnax", "envpool", "brax", "playground")
+PACKAGES = (
+    "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "gymnax", "envpool", "brax", "playground",
+    "mujoco-mjx", "warp-lang",
+)  # fmt: skip
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -41,7 +44,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def provenance() -> dict[str, Any]:
-    """Where a result comes from: versions, device, git revision, command."""
+    """Where a result comes from: versions, device, git revision, command.
+
+    A copy without its repository, as in a container, is told what it is of in JAXQ_REVISION, as
+    `git describe --always --abbrev=40 --dirty` says it.
+    """
 
     def version(package: str) -> str | None:
         try:
@@ -65,10 +72,13 @@ def provenance() -> dict[str, Any]:
     sources = ("--", ":(top)", ":(top,exclude)benchmarks/results")
     dirty = ours and bool(git("status", "--porcelain", "--untracked-files=no", *sources))
     diff = (git("-c", "core.quotePath=off", "diff", "HEAD", *sources) or "") if dirty else ""
+    revision = git("rev-parse", "HEAD") if ours else None
+    if told := os.environ.get("JAXQ_REVISION"):
+        revision, dirty, diff = told.removesuffix("-dirty"), told.endswith("-dirty"), ""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": _command(),
-        "git_revision": git("rev-parse", "HEAD") if ours else None,
+        "git_revision": revision,
         "git_dirty": dirty,
         # What the revision lacks; of a large change its beginning.
         **({"git_diff": diff[:LONGEST_DIFF]} if dirty else {}),
