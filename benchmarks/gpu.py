@@ -15,6 +15,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import dataclasses
+import hashlib
 import importlib
 import json
 import os
@@ -45,6 +46,9 @@ UNDER_WAY = ROOT / ".bench" / "gpu"
 ROUNDS = 5
 PROCESSORS = 2  # that one program is compiled with
 TIME_IS_OVER = "its time was over"
+
+# Sums in one order, and no choice by timing which program makes them: the same bits whenever it is compiled.
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 # XLA's command buffers (CUDA graphs): none, its own choice, and loops and conditionals in them too.
 BUFFERS = {
@@ -147,15 +151,15 @@ _ROBOT_TINY = "--total-steps 256 --num-envs 8 --warmup-steps 64 --replay-capacit
 _GO1_ENV = "Go1JoystickFlatTerrain"
 _GO1 = f"--env playground/{_GO1_ENV} --eval-episodes 64"
 _GO1_TARGET = 25.0
-_CARTPOLE = "dqn --env gymnax/CartPole-v1 --num-envs 128 --batch-size 256 --total-steps 100000000"
+_CARTPOLE = "dqn --env gymnax/CartPole-v1 --num-envs 128 --batch-size 256 --warmup-steps 2000 --total-steps 100000000"
+_CARTPOLE_TINY = "--num-envs 4 --batch-size 16 --total-steps 100000"
 
 
-def _overhead(command: str, iterations: int) -> dict[str, Training | Loop | Program]:
-    tiny = "--num-envs 4 --batch-size 16 --total-steps 100000"
-    parts: dict[str, Training | Loop | Program] = {
-        name: Loop(command, iterations, tiny, xla=xla) for name, xla in BUFFERS.items()
-    }
-    return parts | {f"unrolled {n}": Loop(command, iterations, tiny, block=n) for n in (1, 2, 8)}
+def _switched(command: str, iterations: int, tiny: str) -> dict[str, Training | Loop | Program]:
+    """A loop under every switch of XLA, and the first and the last of them once more, for their bits."""
+    switches = {**BUFFERS, "command buffers, again": "", "deterministic": DETERMINISTIC}
+    switches["deterministic, again"] = DETERMINISTIC
+    return {name: Loop(command, iterations, tiny, xla=xla) for name, xla in switches.items()}
 
 
 SLICES = {
@@ -186,7 +190,9 @@ SLICES = {
         },
     ),
     "overhead": Slice(
-        "DQN on CartPole, 128 environments: what launching costs", _overhead(_CARTPOLE, 2_000)
+        "DQN on CartPole, 128 environments: what launching costs, and the same bits",
+        _switched(_CARTPOLE, 1_000, _CARTPOLE_TINY)
+        | {f"unrolled {n}": Loop(_CARTPOLE, 1_000, _CARTPOLE_TINY, block=n) for n in (1, 8)},
     ),
     "population": Slice(
         "1 to 1,024 members of DQN on CartPole",
@@ -201,9 +207,9 @@ SLICES = {
     "members": Slice(
         "16 members of DQN on CartPole, side by side and in turn",
         {
-            "side by side": Loop(f"{_CARTPOLE} --num-seeds 16", 500, "--num-seeds 2 --num-envs 4 --batch-size 16"),
+            "side by side": Loop(f"{_CARTPOLE} --num-seeds 16", 500, f"--num-seeds 2 {_CARTPOLE_TINY}"),
             "in turn": Loop(
-                f"{_CARTPOLE} --num-seeds 16", 500, "--num-seeds 2 --num-envs 4 --batch-size 16", in_turn=True
+                f"{_CARTPOLE} --num-seeds 16", 500, f"--num-seeds 2 {_CARTPOLE_TINY}", in_turn=True
             ),
         },
     ),
@@ -272,10 +278,12 @@ SLICES = {
         {"replay": Program("replay", ("--rounds 5",), ("--rounds 1",), {"ITEMS": 4_096})},
     ),
     "pqn-minatar": Slice(
-        "PQN on MinAtar Breakout: what launching costs",
-        {
-            name: Loop("pqn --env gymnax/Breakout-MinAtar", 50, _PQN_TINY, xla=xla) for name, xla in BUFFERS.items()
-        },
+        "PQN on MinAtar Breakout: what launching costs, and the same bits",
+        _switched("pqn --env gymnax/Breakout-MinAtar", 50, _PQN_TINY),
+    ),
+    "rainbow-minatar": Slice(
+        "Rainbow on MinAtar Breakout: what launching costs, and the same bits",
+        _switched("rainbow --env gymnax/Breakout-MinAtar", 500, _DQN_TINY),
     ),
     "pqn-breakout": Slice(
         "PQN on EnvPool Breakout to a return of 100",
@@ -302,7 +310,10 @@ SLICES = {
 
 
 def serve(loop: Loop, tiny: bool) -> None:
-    """The contender's protocol for a loop: what compiling took, segments, and in the end the peak of memory."""
+    """The contender's protocol for a loop: what compiling took, segments; in the end the peak of memory and a digest.
+
+    The digest is of the agent's bits: parts of one slice that have run as many segments can be compared by it.
+    """
     import jax
 
     from jaxq import platforms
@@ -336,8 +347,12 @@ def serve(loop: Loop, tiny: bool) -> None:
         state, _ = jax.block_until_ready(chunk(state))
         print(json.dumps({"steps": steps, "seconds": time.perf_counter() - begun}), flush=True)
     held = platforms.device().memory_stats() or {}
-    peaks = {"device_peak_bytes": held.get("peak_bytes_in_use"), "resident_peak_bytes": peak_bytes()}
-    print("end " + json.dumps(peaks))
+    learned = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state.agent))
+    print("end " + json.dumps({
+        "device_peak_bytes": held.get("peak_bytes_in_use"),
+        "resident_peak_bytes": peak_bytes(),
+        "agent_sha256": hashlib.sha256(learned).hexdigest(),
+    }))  # fmt: skip
 
 
 def _switch(longest_block: int, in_turn: bool) -> None:
@@ -380,7 +395,7 @@ class _Served(Contender):
         return line
 
     def close(self) -> None:
-        """End it, and hear the peak of its memory."""
+        """End it, and hear the peak of its memory and the digest."""
         out, _ = self.process.communicate("")
         ends = [line for line in out.splitlines() if line.startswith("end ")]
         self.said |= json.loads(ends[-1].removeprefix("end ")) if ends else {}

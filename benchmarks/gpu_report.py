@@ -17,23 +17,29 @@ Parts = Mapping[str, Mapping[str, Any]]
 def loops_table(parts: Parts) -> str:
     """Speeds of training loops, and medians over the rounds of what they are of the first's."""
     lines = [
-        "| loop | steps/s | times the first | compiling, s | peak of the device's memory, MB |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| loop | steps/s | times the first | compiling, s | peak of the device's memory, MB | bits of the agent |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
+    digests: dict[str, str] = {}
     first = np.array(next(iter(parts.values())).get("steps_per_second", []))
     for name, part in parts.items():
         if "error" in part:
-            lines.append(f"| {name} | {part['error']} | | | |")
+            lines.append(f"| {name} | {part['error']} | | | | |")
             continue
         rates = np.array(part["steps_per_second"])
         peak = part.get("device_peak_bytes")
         ratio = f"{np.median(rates / first):.2f}" if len(rates) == len(first) else ""
         lines.append(
             f"| {name} | {np.median(rates):,.0f} | {ratio} | {part['compile_seconds']:.0f} "
-            f"| {'' if peak is None else f'{peak / 1e6:,.0f}'} |"
+            f"| {'' if peak is None else f'{peak / 1e6:,.0f}'} | {_letter(digests, part.get('agent_sha256'))} |"
         )
     commands = dict.fromkeys(f"    jaxq train {part['command']}" for part in parts.values() if "command" in part)
     return "\n\n".join(["\n".join(lines), "\n".join(commands)])
+
+
+def _letter(known: dict[str, str], digest: str | None) -> str:
+    """A letter for each digest, in the order they are seen: what has the same letter has the same bits."""
+    return "" if digest is None else known.setdefault(digest, chr(ord("A") + len(known)))
 
 
 def trainings_table(parts: Parts) -> str:

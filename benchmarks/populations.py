@@ -10,9 +10,11 @@ of an iteration of all members in a segment of many, compilation excluded, sizes
 
 import argparse
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from jaxq.lanes import over_lanes
 from jaxq.runs.devices import use_device
 from jaxq.runs.directory import provenance, read_json, write_json
 from jaxq.runs.population import assemble, member_keys
+from jaxq.runs.programs import PROCESSORS
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -102,11 +105,14 @@ def main() -> None:
     args = parser.parse_args()
     use_device("auto")
     iterations = {size: max(args.iterations // size, FEWEST) for size in args.sizes}
-    segments = {
-        f"{kind}/{size}": make(size, iterations[size])
-        for size in args.sizes
-        for kind, make in (("population", population), ("products", products))
-    }
+    kinds = {"population": population, "products": products}
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // PROCESSORS)) as compilers:
+        made = {
+            f"{kind}/{size}": compilers.submit(make, size, iterations[size])
+            for size in args.sizes
+            for kind, make in kinds.items()
+        }
+        segments = {name: one.result() for name, one in made.items()}
     seconds: dict[str, list[float]] = {name: [] for name in segments}
     for _ in range(args.rounds):
         for name, segment in segments.items():

@@ -47,8 +47,9 @@ def run(name, args, devices):
     config = parse(module.Config, module.PRESETS, [*args, f"--devices={devices}"])
     assembly = spread(assemble(module.build, config), config)
     shape = state_shape(assembly, config)
-    programs = compiled(assembly, 8, shape)
-    state = programs.start(member_keys(config), lambda state: state)
+    keys = member_keys(config)
+    programs = compiled(assembly, 8, shape, keys)
+    state = programs.warm_up(programs.init(keys, assembly.numbers))
     chunk = programs.begin_chunk(state)
     for count in (3, 5):
         state, chunk, _ = programs.advance_chunk(state, chunk, np.int32(count))

@@ -19,7 +19,7 @@ import scipy.stats
 from jaxq.cli.main import main
 from jaxq.errors import InputError, InputWarning
 from jaxq.runs import main as run_script
-from jaxq.runs import parse
+from jaxq.runs import parse, programs
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
 from jaxq.runs.plots import load_curves, merge
@@ -117,6 +117,12 @@ def test_killed_and_resumed_equals_never_stopped(whole_run, tmp_path):
     """SIGKILL at random moments; the arrays of the last checkpoint and all metrics must come out bit for bit."""
     kill_until_done(tmp_path / "killed", ["--num-seeds", 2, *SMALL], kills=2, longest=0.3, seed=0)
     compare_runs(whole_run[0], tmp_path / "killed")
+
+
+def test_programs_compiled_beside_each_other_are_the_same(whole_run, monkeypatch, tmp_path):
+    monkeypatch.setattr(programs.os, "cpu_count", lambda: 32)
+    assert finish_here("--run-dir", tmp_path / "many", "--num-seeds", 2, *SMALL) == (0, "")
+    compare_runs(whole_run[0], tmp_path / "many")
 
 
 @pytest.mark.slow

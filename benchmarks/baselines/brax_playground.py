@@ -81,6 +81,8 @@ def main() -> None:
             wrap_env_fn=wrapper.wrap_for_brax_training,
             progress_fn=tested,
             seed=args.seed,
+            # As ours are tested; Brax's own tests sample actions.
+            deterministic_eval=True,
             **given,
         )
 

@@ -1,6 +1,8 @@
 """What a run compiles, ahead of time and once."""
 
 import functools
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -13,16 +15,18 @@ from jaxq.training.turns import leaves_of_numbers, turned
 from jaxq.types import PyTree
 
 COUNT = jax.ShapeDtypeStruct((), np.int32)
+PROCESSORS = 4  # of which one compilation keeps about so many busy
 
 
 class Programs(NamedTuple):
     """The beginning of a run; the beginning, a part and the end of a chunk, and those of an evaluation.
 
     Of a chunk under way also the shapes. A part of it also gives how much is done, which can be waited for when all the
-    rest was given on.
+    rest was given on. Of a run that goes on `init` and `warm_up` are None.
     """
 
-    start: Any
+    init: Any
+    warm_up: Any
     chunk_shape: PyTree
     begin_chunk: Any
     advance_chunk: Any
@@ -32,46 +36,63 @@ class Programs(NamedTuple):
     evaluated: Any
 
 
-def compiled(assembly: Assembly, iterations: int, shape: TrainState) -> Programs:
-    """The programs of a run; the beginning is compiled when it is called, as a run that goes on has none.
+def compiled(assembly: Assembly, iterations: int, shape: TrainState, keys: jax.Array | None = None) -> Programs:
+    """The programs of a run, compiled beside each other where there are processors for it.
 
     Args:
       assembly: what is trained.
       iterations: of a chunk.
       shape: of the whole state, with the place of every leaf.
+      keys: of the members, where the run begins; None where it goes on.
 
     Raises:
       InputError: if members differ in a number that is not read from their states: the program would have the first
         member's for all. Two trainings that are the same but for their numbers must be the same program.
     """
     training, places = assembly.training, jax.tree.map(lambda leaf: leaf.sharding, shape)
-    lowered = jax.jit(lambda state: training.begin_chunk(state, iterations)).lower(shape)
-    begin_chunk = lowered.compile()
-    chunk_shape = jax.tree.map(_placed, lowered.out_info, begin_chunk.output_shardings)
-    part = _part(training, shape, chunk_shape)
-    for other in assembly.others:
-        if _part(other, shape, chunk_shape).as_text() != part.as_text():
-            differing = [path for path, values in assembly.numbers.items() if (values != values[0]).any()]
-            raise InputError(
-                f"members differ in {', '.join(differing)}, of which the agent reads some from itself and not from its "
-                "state, so that all would have the first member's"
-            )
-    init = jax.jit(training.init, out_shardings=places)
-    warm_up = jax.jit(training.warm_up, donate_argnums=0, out_shardings=places)
-    end_chunk = jax.jit(training.end_chunk, donate_argnums=0, out_shardings=(places, None))
-    begin = jax.jit(training.begin_evaluation).lower(shape).compile()
-    evaluation = jax.tree.map(_placed, jax.eval_shape(training.begin_evaluation, shape), begin.output_shardings)
-    evaluate = jax.jit(training.evaluate, donate_argnums=1, out_shardings=(begin.output_shardings, None))
-    return Programs(
-        lambda keys, change: warm_up(change(init(keys, assembly.numbers))),
-        chunk_shape,
-        begin_chunk,
-        part.compile(),
-        end_chunk.lower(shape, chunk_shape).compile(),
-        begin,
-        evaluate.lower(shape, evaluation, COUNT).compile(),
-        jax.jit(training.evaluated).lower(evaluation).compile(),
-    )
+    # Hosts that compile one program together must all have begun it: they all begin in the same order.
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // PROCESSORS)) as compilers:
+
+        def start(lowered: Any) -> Future[Any]:
+            return compilers.submit(lowered.compile)
+
+        # Where a chunk under way lies is known when what begins it is compiled. What takes longest is begun first.
+        chunk = jax.jit(lambda state: training.begin_chunk(state, iterations)).lower(shape)
+        begin_chunk = start(chunk)
+        chunk_shape = jax.tree.map(_placed, chunk.out_info, begin_chunk.result().output_shardings)
+        part = _part(training, shape, chunk_shape)
+        for other in assembly.others:
+            if _part(other, shape, chunk_shape).as_text() != part.as_text():
+                differing = [path for path, values in assembly.numbers.items() if (values != values[0]).any()]
+                raise InputError(
+                    f"members differ in {', '.join(differing)}, of which the agent reads some from itself and not from "
+                    "its state, so that all would have the first member's"
+                )
+        advance_chunk = start(part)
+        evaluation = jax.jit(training.begin_evaluation).lower(shape)
+        begin_evaluation = start(evaluation)
+        init = warm_up = None
+        if keys is not None:
+            warm_up = start(jax.jit(training.warm_up, donate_argnums=0, out_shardings=places).lower(shape))
+            init = start(jax.jit(training.init, out_shardings=places).lower(keys, assembly.numbers))
+        lies = begin_evaluation.result().output_shardings
+        evaluation_shape = jax.tree.map(_placed, evaluation.out_info, lies)
+        a_part = jax.jit(training.evaluate, donate_argnums=1, out_shardings=(lies, None))
+        evaluate = start(a_part.lower(shape, evaluation_shape, COUNT))
+        evaluated = start(jax.jit(training.evaluated).lower(evaluation_shape))
+        end = jax.jit(training.end_chunk, donate_argnums=0, out_shardings=(places, None))
+        end_chunk = start(end.lower(shape, chunk_shape))
+        return Programs(
+            init and init.result(),
+            warm_up and warm_up.result(),
+            chunk_shape,
+            begin_chunk.result(),
+            advance_chunk.result(),
+            end_chunk.result(),
+            begin_evaluation.result(),
+            evaluate.result(),
+            evaluated.result(),
+        )
 
 
 def turn_program(assembly: Assembly, shape: TrainState) -> Any:

@@ -141,11 +141,13 @@ class Session:
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         begun = time.monotonic()
         with with_names_kept() if self.config.profile else contextlib.nullcontext():
-            programs = compiled(self.assembly, self.plan.iterations, self.state_shape)
+            goes_on = self.config.resume and not self.checkpoints.empty
+            keys = None if goes_on else member_keys(self.config)
+            programs = compiled(self.assembly, self.plan.iterations, self.state_shape, keys)
         if self.controller is not None:
             self.turn_program = turn_program(self.assembly, self.state_shape)
         self.compile_seconds = time.monotonic() - begun
-        progress = self._resume(programs) if self.config.resume else self._start(programs)
+        progress = self._start(programs, keys) if keys is not None else self._resume(programs)
         jax.block_until_ready(progress.state)
         return programs, progress
 
@@ -158,19 +160,19 @@ class Session:
             f"{command_of(self.script)} --run-dir {self.directory.path} --resume"
         )
 
-    def _start(self, programs: Programs) -> Progress:
+    def _start(self, programs: Programs, keys: jax.Array) -> Progress:
+        if self.config.resume:
+            self.directory.rewind(-1)
+            self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
+
         def learned(state: PyTree) -> PyTree:
             if self.config.init_from is None:
                 return state
             return state.replace(agent=learned_by(self.config.init_from, state.agent))
 
-        return Progress(programs.start(member_keys(self.config), learned))
+        return Progress(programs.warm_up(learned(programs.init(keys, self.assembly.numbers))))
 
     def _resume(self, programs: Programs) -> Progress:
-        if self.checkpoints.empty:
-            self.directory.rewind(-1)
-            self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
-            return self._start(programs)
         state, under_way, notes = self.checkpoints.restore(self.state_shape, programs.chunk_shape)
         progress = Progress(state, int(notes["chunk"]), under_way, int(notes["done"]), notes["unlogged"])
         members = tuple(Member.from_json(member) for member in notes["members"])
