@@ -89,7 +89,6 @@ class Loop:
       command: the experiment and its flags; tiny as of `Training`.
       iterations: of a segment.
       xla: flags of XLA.
-      block: the most iterations that are unrolled into one, None for the library's choice.
       in_turn: members one after the other, as on a CPU, and not side by side.
     """
 
@@ -97,7 +96,6 @@ class Loop:
     iterations: int
     tiny: str = ""
     xla: str = ""
-    block: int | None = None
     in_turn: bool = False
 
 
@@ -191,15 +189,14 @@ SLICES = {
     ),
     "overhead": Slice(
         "DQN on CartPole, 128 environments: what launching costs, and the same bits",
-        _switched(_CARTPOLE, 1_000, _CARTPOLE_TINY)
-        | {f"unrolled {n}": Loop(_CARTPOLE, 1_000, _CARTPOLE_TINY, block=n) for n in (1, 8)},
+        _switched(_CARTPOLE, 1_000, _CARTPOLE_TINY),
     ),
     "population": Slice(
         "1 to 1,024 members of DQN on CartPole",
         {
             "populations": Program(
                 "populations",
-                ("--sizes 1 4 16 64 256 1024 --rounds 3 --iterations 6400",),
+                ("--sizes 1 4 16 64 256 1024 --rounds 3 --iterations 400",),
                 ("--sizes 1 2 --rounds 1 --iterations 5",),
             )
         },
@@ -321,10 +318,10 @@ def serve(loop: Loop, tiny: bool) -> None:
     from jaxq.runs.devices import use_device
     from jaxq.runs.population import member_keys
     from jaxq.runs.scripts import experiment
-    from jaxq.training import loop as training_loop
 
     use_device("auto")
-    _switch(loop.block or training_loop.LONGEST_BLOCK, loop.in_turn)
+    if loop.in_turn:
+        _take_turns()
     agent, *_ = loop.command.split()
     module = experiment(agent)
     config = parse(module.Config, module.PRESETS, Training(loop.command, None, loop.tiny).flags(tiny))
@@ -355,19 +352,14 @@ def serve(loop: Loop, tiny: bool) -> None:
     }))  # fmt: skip
 
 
-def _switch(longest_block: int, in_turn: bool) -> None:
-    """Set how far loops are unrolled, and whether members take turns; what else a platform decides stays as it is."""
+def _take_turns() -> None:
+    """Members one after the other; what else a platform decides stays as it is."""
     from jaxq import lanes
     from jaxq.training import loop as training_loop
 
-    def block(self: training_loop.Loop, iterations: int) -> int:
-        return max(size for size in range(1, longest_block + 1) if iterations % size == 0)
-
-    training_loop.Loop.block = block  # type: ignore[method-assign]
-    if in_turn:
-        # These two ask the platform for nothing else: the training's members, and networks' lanes.
-        turns: Any = SimpleNamespace(on_cpu=lambda: True)
-        lanes.platforms = training_loop.platforms = turns
+    # These two ask the platform for nothing else: the training's members, and networks' lanes.
+    turns: Any = SimpleNamespace(on_cpu=lambda: True)
+    lanes.platforms = training_loop.platforms = turns
 
 
 class _Served(Contender):
@@ -451,7 +443,7 @@ def measure_loops(
             done += 1
     for part, contender in contenders.items():
         contender.close()
-        found[part] = {"command": loops[part].command, "xla": loops[part].xla, "block": loops[part].block,
+        found[part] = {"command": loops[part].command, "xla": loops[part].xla,
                        "in_turn": loops[part].in_turn, "steps_per_second": earlier[part] + contender.rates[:done],
                        "finished": rounds + done >= whole, **contender.said}  # fmt: skip
     return {part: found[part] for part in loops}

@@ -96,20 +96,17 @@ def test_xla_knows_the_switches():
         assert bool(done.returncode) == ended
 
 
-def test_a_switch_changes_what_it_is_named_for_alone(monkeypatch):
-    for owner, name in ((training_loop.Loop, "block"), (training_loop, "platforms"), (lanes, "platforms")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+def test_taking_turns_changes_nothing_else(monkeypatch):
+    for owner in (training_loop, lanes):
+        monkeypatch.setattr(owner, "platforms", owner.platforms)
 
     def turns():
         return "scan" in str(jax.make_jaxpr(lanes.over_lanes(jnp.sin, 4, heavy=True))(jnp.ones((4, 2))))
 
     with platforms.assume("gpu"):
-        gpu._switch(longest_block=4, in_turn=False)
-        assert [training_loop.Loop.block(None, count) for count in (1, 6, 8, 500)] == [1, 3, 4, 4]
         assert not turns()
-        gpu._switch(longest_block=16, in_turn=True)
+        gpu._take_turns()
         assert turns()
-        assert training_loop.Loop.block(None, 48) == 16  # and not 1, as on a CPU
         assert platforms.current() == "gpu"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxq import envs, platforms
+from jaxq import envs
 from jaxq.agents import (
     EpsilonGreedy,
     HardUpdate,
@@ -182,15 +182,6 @@ def test_how_a_chunk_is_cut_changes_no_bit(three_chunks):
     again, other = jax.jit(training.train_chunk, static_argnums=1)(states[0], 12)
     for ours, theirs in zip(leaves((whole.agent, measured)), leaves((again.agent, other)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-
-
-def test_a_chunk_is_advanced_by_blocks_where_a_loop_must_ask_its_host():
-    training = cart_pole()
-    assert [training.block(n) for n in (1, 12, 17, 1250)] == [1, 1, 1, 1]
-    state = start(training, [3])
-    with platforms.assume("gpu"):
-        assert [training.block(n) for n in (1, 12, 17, 1250)] == [1, 12, 1, 10]
-        assert_same(_advanced(training, state, 60, [60]), _advanced(training, state, 60, [15, 45]))
 
 
 def test_how_an_evaluation_is_cut_changes_no_bit():

@@ -43,6 +43,9 @@ class Run(Controlled):
     """Where metrics go besides metrics.jsonl; wandb obeys WANDB_MODE=offline."""
     device: Device = "auto"
     """Device to train on; auto takes the best there is."""
+    deterministic: bool = True
+    """On a GPU: sums in one order, so that a run has the same bits whenever it is compiled and gone on with; without,
+    a third faster there. A CPU has one order anyway."""
     devices: int | None = None
     """Devices to train on: members are spread over them, or, with more devices than members, the environments, replay
     and batches of each. None takes as many of all there are as the members divide over."""
@@ -114,7 +117,7 @@ DRIVER_FIELDS = tuple(field.name for field in dataclasses.fields(Run))
 PLACE_FIELDS = ("devices", "coordinator", "num_processes", "process_id")
 # Fields that may differ between a run and its continuation: they say how it is run, not what is run.
 SESSION_FIELDS = (
-    *("resume", "resumption", "profile", "run_dir", "track", "device", "checkpoint_minutes"),
+    *("resume", "resumption", "profile", "run_dir", "track", "device", "deterministic", "checkpoint_minutes"),
     *PLACE_FIELDS,
 )
 # Fields that members share by their nature.

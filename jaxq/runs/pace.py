@@ -9,12 +9,11 @@ class Pace:
     """Follows what dispatches took, and says how long the next one should be.
 
     Attributes:
-      unit: a dispatch is a multiple of it.
       count: of the next dispatch.
     """
 
-    def __init__(self, unit: int = 1):
-        self.unit = self.count = unit
+    def __init__(self) -> None:
+        self.count = 1
         self._last: tuple[int, float] | None = None
 
     def took(self, count: int, seconds: float) -> None:
@@ -27,4 +26,4 @@ class Pace:
         self._last = (count, seconds)
         wanted = min(max(SECONDS, 10.0 * beginning), LONGEST_SECONDS) - beginning
         found = min(wanted / max(each, 1e-9), FASTER * count)
-        self.count = max(int(found) // self.unit, 1) * self.unit
+        self.count = max(int(found), 1)

@@ -42,14 +42,13 @@ class Profiler:
     Args:
       folder: where the trace goes, for Perfetto and TensorBoard.
       program: the text of what is dispatched.
-      unit: a dispatch is a multiple of it.
     """
 
-    def __init__(self, folder: Path, program: str, unit: int):
-        self._folder, self._unit = folder, unit
+    def __init__(self, folder: Path, program: str):
+        self._folder = folder
         self._parts = parts_of_operations(program)
         self._watched: list[tuple[int, float]] = []
-        self._wanted = unit
+        self._wanted = 1
         self.shares: Shares | None = None  # of an iteration, once all is watched
 
     @property
@@ -77,7 +76,7 @@ class Profiler:
         """By the operations of an iteration."""
         slowest = max(seconds / count for count, seconds in self._watched)
         wanted = int(min(OPERATIONS / max(each, 1.0), SECONDS / slowest))
-        self._wanted = max(wanted // self._unit, 1) * self._unit
+        self._wanted = max(wanted, 1)
 
     def _divide(self, count: int) -> None:
         lines = read_operations(self._folder)
@@ -192,17 +191,16 @@ _NOTES: Mapping[str, str] = {
 }
 
 
-def alone(program: str, unit: int, apart: Training, steps: int) -> tuple[float, float]:
+def alone(program: str, apart: Training, steps: int) -> tuple[float, float]:
     """Seconds of an iteration's matrix products, and of its environments' steps, each by itself.
 
     Args:
-      program: the text of what is dispatched, in which the loop over blocks of iterations has no known length.
-      unit: iterations in a block.
+      program: the text of what is dispatched, in which the loop over iterations has no known length.
       apart: the training, with environments that are not the run's.
       steps: of all environments in an iteration.
     """
     products = products_of(program)
-    by_products = _timed(lambda count: products_alone(products, count)) / unit
+    by_products = _timed(lambda count: products_alone(products, count))
     return by_products, steps * _timed(lambda count: environment_alone(apart.environment, count))
 
 

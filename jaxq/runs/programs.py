@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxq import platforms
 from jaxq.errors import InputError, require
 from jaxq.runs.population import Assembly
 from jaxq.training import Spread, Training, TrainState
@@ -36,7 +37,13 @@ class Programs(NamedTuple):
     evaluated: Any
 
 
-def compiled(assembly: Assembly, iterations: int, shape: TrainState, keys: jax.Array | None = None) -> Programs:
+def compiled(
+    assembly: Assembly,
+    iterations: int,
+    shape: TrainState,
+    keys: jax.Array | None = None,
+    deterministic: bool = True,
+) -> Programs:
     """The programs of a run, compiled beside each other where there are processors for it.
 
     Args:
@@ -44,6 +51,7 @@ def compiled(assembly: Assembly, iterations: int, shape: TrainState, keys: jax.A
       iterations: of a chunk.
       shape: of the whole state, with the place of every leaf.
       keys: of the members, where the run begins; None where it goes on.
+      deterministic: as of `compiler_options`.
 
     Raises:
       InputError: if members differ in a number that is not read from their states: the program would have the first
@@ -54,7 +62,7 @@ def compiled(assembly: Assembly, iterations: int, shape: TrainState, keys: jax.A
     with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // PROCESSORS)) as compilers:
 
         def start(lowered: Any) -> Future[Any]:
-            return compilers.submit(lowered.compile)
+            return compilers.submit(lowered.compile, compiler_options(deterministic))
 
         # Where a chunk under way lies is known when what begins it is compiled. What takes longest is begun first.
         chunk = jax.jit(lambda state: training.begin_chunk(state, iterations)).lower(shape)
@@ -95,7 +103,18 @@ def compiled(assembly: Assembly, iterations: int, shape: TrainState, keys: jax.A
         )
 
 
-def turn_program(assembly: Assembly, shape: TrainState) -> Any:
+def compiler_options(deterministic: bool) -> dict[str, Any] | None:
+    """What XLA is told of a run's programs.
+
+    Args:
+      deterministic: whether a GPU is to add in one order, and to choose how by rule and not by timing, which gives
+        other bits with every compilation. Of a PQN compiled three times no two had the same parameters without it, and
+        it ran a third faster (docs/results.md, *On a GPU*).
+    """
+    return {"xla_gpu_deterministic_ops": True} if deterministic and platforms.current() == "gpu" else None
+
+
+def turn_program(assembly: Assembly, shape: TrainState, deterministic: bool = True) -> Any:
     """`(state, source, numbers) -> state`: what a controller has decided, done.
 
     Raises:
@@ -108,7 +127,8 @@ def turn_program(assembly: Assembly, shape: TrainState) -> Any:
     hidden = sorted(differing & unseen)
     require(not hidden, "controller", ", ".join(hidden), "left out: these numbers cannot be changed in a run")
     lies = jax.tree.map(lambda leaf: leaf.sharding, shape)
-    return jax.jit(functools.partial(turned, whole, places), donate_argnums=0, out_shardings=lies)
+    turn, options = functools.partial(turned, whole, places), compiler_options(deterministic)
+    return jax.jit(turn, donate_argnums=0, out_shardings=lies, compiler_options=options)
 
 
 def _part(training: Training, shape: TrainState, chunk_shape: PyTree) -> Any:

@@ -103,7 +103,7 @@ class Session:
         self.evaluation_seconds = 0.0
         self.since = self.begun  # when the last metrics were there, or whatever came after them was done
         self.profiler: Profiler | None = None
-        self.pace, self.evaluation_pace = Pace(self.training.block(plan.iterations)), Pace()
+        self.pace, self.evaluation_pace = Pace(), Pace()
         self.stopped = False  # this process or another
         self.diverged: list[int | None] = [None] * config.num_members  # the step at which each member was found so
         self.renumbering, self.controller = renumbering, config.make_controller()
@@ -126,8 +126,7 @@ class Session:
             programs, progress = self._begin()
             self.told.hold()
         if self.config.profile:
-            folder, unit = self.directory.path / PROFILE, self.training.block(self.plan.iterations)
-            self.profiler = Profiler(folder, programs.advance_chunk.as_text(), unit)
+            self.profiler = Profiler(self.directory.path / PROFILE, programs.advance_chunk.as_text())
         self.display.start(self._step(progress))
         self._loop(programs, progress)
         with first() as writes:
@@ -143,9 +142,9 @@ class Session:
         with with_names_kept() if self.config.profile else contextlib.nullcontext():
             goes_on = self.config.resume and not self.checkpoints.empty
             keys = None if goes_on else member_keys(self.config)
-            programs = compiled(self.assembly, self.plan.iterations, self.state_shape, keys)
+            programs = compiled(self.assembly, self.plan.iterations, self.state_shape, keys, self.config.deterministic)
         if self.controller is not None:
-            self.turn_program = turn_program(self.assembly, self.state_shape)
+            self.turn_program = turn_program(self.assembly, self.state_shape, self.config.deterministic)
         self.compile_seconds = time.monotonic() - begun
         progress = self._start(programs, keys) if keys is not None else self._resume(programs)
         jax.block_until_ready(progress.state)
@@ -319,8 +318,7 @@ class Session:
         if self.told:
             return
         steps = self.plan.steps_per_chunk // self.plan.iterations * self.config.num_members
-        program, unit = programs.advance_chunk.as_text(), self.training.block(self.plan.iterations)
-        products, environment = alone(program, unit, self.renumbering.apart(), steps)
+        products, environment = alone(programs.advance_chunk.as_text(), self.renumbering.apart(), steps)
         report = Report(
             self.profiler.shares,
             self.profiler.slowdown,

@@ -24,9 +24,6 @@ from jaxq.training.numbers import with_numbers
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import Metrics, PyTree, TimeStep
 
-# An accelerator waits for its host whenever a loop asks how much longer it is: once in so many iterations.
-LONGEST_BLOCK = 16
-
 
 class TrainState(struct.PyTreeNode):
     """All of a run that changes, and the members' keys, which do not; saving it is saving the run.
@@ -144,14 +141,11 @@ class Training(Protocol):
     def train_chunk(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """Run so many iterations; every metric is [N]."""
 
-    def block(self, iterations: int) -> int:
-        """In multiples of how many iterations a chunk of so many is advanced."""
-
     def begin_chunk(self, state: TrainState, iterations: int) -> ChunkState:
         """Start a chunk of so many iterations, of which nothing is done."""
 
     def advance_chunk(self, state: TrainState, chunk: ChunkState, count: jax.Array) -> tuple[TrainState, ChunkState]:
-        """Go on with it for `count` iterations, [] int32, whole blocks of them. How a chunk is cut changes no bit."""
+        """Go on with it for `count` iterations, [] int32. How a chunk is cut changes no bit."""
 
     def end_chunk(self, state: TrainState, chunk: ChunkState) -> tuple[TrainState, Metrics]:
         """Report a chunk that is done; every metric is [N]."""
@@ -240,12 +234,6 @@ class Loop:
         state, metrics = self._members(state, jnp.int32(0), jnp.int32(iterations), iterations)
         return self.end_chunk(state, ChunkState(metrics, jnp.int32(iterations), before))
 
-    def block(self, iterations: int) -> int:
-        """See `Training.block`."""
-        if platforms.on_cpu():
-            return 1
-        return max(size for size in range(1, LONGEST_BLOCK + 1) if iterations % size == 0)
-
     def begin_chunk(self, state: TrainState, iterations: int) -> ChunkState:
         """See `Training.begin_chunk`."""
         part = functools.partial(self._members, iterations=iterations)
@@ -318,31 +306,24 @@ class Loop:
         Args:
           state: of all members.
           done: [] int32, how many of the chunk are done.
-          count: [] int32, how many to do, a multiple of `block`.
+          count: [] int32, how many to do.
           iterations: of the whole chunk.
 
         Returns:
           The new state, and the metrics of these iterations in their places of the chunk, [N, iterations].
         """
-        size = self.block(iterations)
         keys = self._keys(state, iterations)
         iteration = jax.jit(self._iteration, inline=True)  # so that it is traced once
         shapes = jax.eval_shape(iteration, state, jax.tree.map(lambda leaf: leaf[0], keys))[1]
         metrics = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape, iterations), leaf.dtype), shapes)
 
-        def one(now: tuple[TrainState, Metrics], index: jax.Array) -> tuple[tuple[TrainState, Metrics], None]:
+        def one(index: jax.Array, now: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
             state, metrics = now
             state, values = iteration(state, jax.tree.map(lambda leaf: leaf[index], keys))
             put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=done + index, axis=-1)
-            return (state, jax.tree.map(put, metrics, values)), None
+            return state, jax.tree.map(put, metrics, values)
 
-        def block(now: tuple[jax.Array, tuple[TrainState, Metrics]]) -> tuple[jax.Array, tuple[TrainState, Metrics]]:
-            index, inner = now
-            if size == 1:
-                return index + 1, one(inner, index)[0]
-            return index + size, jax.lax.scan(one, inner, index + jnp.arange(size))[0]
-
-        return jax.lax.while_loop(lambda now: now[0] < count, block, (jnp.int32(0), (state, metrics)))[1]
+        return jax.lax.fori_loop(jnp.int32(0), count, one, (state, metrics))
 
     def _keys(self, state: TrainState, iterations: int) -> PyTree:
         """The keys of so many iterations from `state.iteration` on, [iterations, ...]."""

@@ -113,10 +113,6 @@ class Spread:
         state, metrics = self._over_members(chunk, (self._state,), (self._state, _MEMBERS))(state)
         return state, self._everywhere(metrics)
 
-    def block(self, iterations: int) -> int:
-        """See `Training.block`."""
-        return self._local.block(iterations)
-
     def begin_chunk(self, state: TrainState, iterations: int) -> ChunkState:
         """See `Training.begin_chunk`."""
 
