@@ -75,17 +75,17 @@ format: $(VENV)/.dev
 # An environment with every CPU back end and the tools also serves to train.
 $(VENV)/.train: pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -e $(VENV)/.dev || $(BIN)/python -m pip install -q -e ".[gymnax]"
+	test -e $(VENV)/.dev || $(BIN)/python -m pip install -q --no-compile -e ".[gymnax]"
 	touch $@
 
 $(VENV)/.dev: pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -e ".[all,dev]"
+	$(BIN)/python -m pip install -q --no-compile -e ".[all,dev]"
 	touch $@
 
 # The same with JAX for CUDA; flashbax is what the replay is measured beside.
 $(VENV)/.gpu: $(VENV)/.dev
-	$(BIN)/python -m pip install -q -e ".[all,dev,cuda]" flashbax==0.1.3
+	$(BIN)/python -m pip install -q --no-compile -e ".[all,dev,cuda]" flashbax==0.1.3
 	touch $@
 
 clean:

@@ -417,7 +417,9 @@ def test_smoothing_is_clipped_and_its_actions_too():
     np.testing.assert_allclose([noise.min(), noise.max()], [-0.3, 0.3], atol=1e-6)
     expected = scipy.stats.norm(0, 0.2)
     assert abs((np.abs(noise) > 0.2999).mean() - 2 * expected.sf(0.3)) < 0.01
-    assert np.asarray(Smoothing(0.2, 0.3)(jnp.full((100, 1), 0.95), jax.random.key(0))).max() == 1.0
+    for edge in (-1.0, 1.0):
+        smoothed = np.asarray(Smoothing(0.2, 0.3)(jnp.full((100, 1), 0.95 * edge), jax.random.key(0)))
+        assert edge * (edge * smoothed).max() == edge
 
 
 def test_noises():
@@ -433,6 +435,9 @@ def test_noises():
         return np.asarray(actions) - mode
 
     np.testing.assert_allclose(play(GaussianNoise(0.1)).std(), 0.1, rtol=0.1)
+    for large in (GaussianNoise(5.0), OrnsteinUhlenbeckNoise(2, 0.15, 5.0), NoiseByEnvironment(5.0, 6.0)):
+        clipped = play(large) + mode
+        np.testing.assert_allclose([clipped.min(), clipped.max()], [-1.0, 1.0], atol=1e-6)
     correlated = play(OrnsteinUhlenbeckNoise(2, 0.15, 0.1))
     x, y = correlated[50:-1].ravel(), correlated[51:].ravel()
     np.testing.assert_allclose(np.corrcoef(x, y)[0, 1], 0.85, atol=0.06)

@@ -603,6 +603,19 @@ def test_information_is_normalized_by_what_is_gained_now():
     assert [float(getattr(after.curiosity, name).count) for name in names] == [1e6] * 3
 
 
+def test_information_is_worth_its_price():
+    agent = curious()
+    state = jax.jit(agent.init)(KEY)
+    x, a = jax.random.normal(KEY, (5, 2)), jax.random.uniform(KEY, (5, 1))
+    gains = state.curiosity.gains.after(2.0 + 3.0 * jax.random.normal(KEY, (100,)))
+    price = state.curiosity.price.replace(log_temperature=jnp.log(3.0))
+    curious_state = state.replace(curiosity=state.curiosity.replace(gains=gains, price=price))
+    normal = (agent.gain(state.curiosity, x, a) - gains.mean) / np.sqrt(gains.variance)
+    densities = jnp.arange(5.0)
+    plain = agent_of()._bonus(state, x, a, densities)
+    np.testing.assert_allclose(agent._bonus(curious_state, x, a, densities), plain + 3.0 * normal, rtol=1e-3)
+
+
 def test_the_price_of_information_rises_while_a_copy_of_the_actor_would_gain_more():
     agent, batch = curious(), bandit_batch(jax.random.key(1), 64)
     state = jax.jit(agent.init)(KEY)

@@ -231,8 +231,8 @@ def test_a_tree_is_replayed_leaf_by_leaf(rows_written):
     for t in range(rows_written):
         state = add(state, timestep(t), jnp.zeros(ENVS, jnp.int32), (), timestep(t + 1))
     assert state.ring.observation["images"][0].shape == (20, ENVS, 1), "frames are stored once"
-    for batch in (replay.sample(state, jax.random.key(0)), replay.ring.sample(state.ring, jax.random.key(0))):
-        starts = set()
+    for sample in (replay.sample(state, jax.random.key(0)), replay.ring.sample(state.ring, jax.random.key(0))):
+        batch, starts = jax.tree.map(np.asarray, sample), set()
         for i in np.nonzero(batch.weight)[0]:
             t, e = divmod(int(batch.observation["one"][i, 0]) - 1, ENVS)
             after = t + int(batch.steps[i])

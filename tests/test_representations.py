@@ -365,6 +365,11 @@ def test_itakura_saito_is_minimal_at_the_certainty_equivalent():
         assert float(gradient(expected - 0.05)) < 0 < float(gradient(expected + 0.05))
     # Near zero it is half the squared error.
     np.testing.assert_allclose(ItakuraSaito(1e-3).loss(jnp.zeros((1, 1)), jnp.full((1, 1), 0.7)), 0.245, rtol=1e-2)
+    # On both sides of where its series ends: e^x - 1 - x in twice the digits.
+    for aversion in (0.5, -2.0):
+        exponent = np.array([-3.0, -0.1, -0.021, -0.019, -1e-3, 1e-3, 0.019, 0.021, 0.1, 3.0])
+        loss = ItakuraSaito(aversion).loss(jnp.zeros((10, 1)), jnp.asarray(-exponent / aversion)[:, None])
+        np.testing.assert_allclose(loss, (np.expm1(exponent) - exponent) / aversion**2, rtol=1e-3)
 
 
 def test_logarithmic_mapping_averages_in_the_space_of_returns():

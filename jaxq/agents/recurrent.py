@@ -164,8 +164,8 @@ class RecurrentQLearning(ActsWithMemory):
     optimizer: optax.GradientTransformation
     hyper: QLearningHyperparameters
     representation: Representation
-    burn_in: int = 8
-    n_step: int = 5
+    burn_in: int
+    n_step: int
     priority_mix: float = 0.9
 
     def __post_init__(self) -> None:

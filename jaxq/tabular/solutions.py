@@ -54,29 +54,35 @@ def return_distributions(
       mdp: with scalar rewards.
       policy: [S, A] probabilities.
       discount: γ.
-      grid: [N] evenly spaced values that hold all returns.
+      grid: [N] rising values that hold all returns.
       sweeps: of the iteration.
 
     Returns:
       [S, A, N] probabilities; those of terminal states are all at zero.
     """
-    step = grid[1] - grid[0]
+    size = grid.size
 
-    def project(value: np.ndarray) -> np.ndarray:
-        """[M] values -> [M, N] shares."""
-        return np.maximum(0.0, 1.0 - np.abs(np.clip(value, grid[0], grid[-1])[:, None] - grid) / step)
+    def place(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[M] values -> the grid point below each, and the share of the one above."""
+        value = np.clip(value, grid[0], grid[-1])
+        below = np.minimum(np.searchsorted(grid, value, side="right") - 1, size - 2)
+        return below, (value - grid[below]) / (grid[below + 1] - grid[below])
+
+    def project(below: np.ndarray, above: np.ndarray, masses: np.ndarray) -> np.ndarray:
+        """Masses [M] in their places -> [N]."""
+        return np.bincount(below, masses * (1.0 - above), size) + np.bincount(below + 1, masses * above, size)
 
     states, actions = mdp.num_states, mdp.num_actions
     moves = {}
     for s, a, t in zip(*np.nonzero(mdp.transition), strict=True):
-        moves[s, a, t] = project(mdp.reward[s, a, t] + (0.0 if mdp.terminal[t] else discount) * grid)
-    zero = project(np.zeros(1))[0]
-    out = np.broadcast_to(zero, (states, actions, grid.size)).copy()
+        moves[s, a, t] = place(mdp.reward[s, a, t] + (0.0 if mdp.terminal[t] else discount) * grid)
+    zero = project(*place(np.zeros(1)), np.ones(1))
+    out = np.broadcast_to(zero, (states, actions, size)).copy()
     for _ in range(sweeps):
         following = np.einsum("sa,san->sn", policy, out)
         new = np.zeros_like(out)
-        for (s, a, t), shares in moves.items():
-            new[s, a] += mdp.transition[s, a, t] * following[t] @ shares
+        for (s, a, t), places in moves.items():
+            new[s, a] += project(*places, mdp.transition[s, a, t] * following[t])
         new[mdp.terminal] = zero
         if np.abs(new - out).max() < 1e-12:
             return new
