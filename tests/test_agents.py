@@ -178,6 +178,9 @@ def test_random_actions_are_held_as_long_as_their_law_says_and_not_beyond_an_epi
     begun = timestep.replace(first=jnp.ones(200_000, bool))
     fresh, _ = jax.jit(strategy.select)(memory, values, begun, jax.random.key(1))
     assert (fresh != memory.action)[held].mean() > 0.5
+    greedy = EpsilonZGreedy.decaying(0.0, 0.0, 1.0)
+    _, memory = jax.jit(greedy.select)(greedy.init(200_000), values, timestep, jax.random.key(0))
+    assert not memory.remaining.any(), "only what was drawn is held"
 
 
 def test_boltzmann_draws_from_the_softmax():

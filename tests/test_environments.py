@@ -1,6 +1,8 @@
 """The Environment contract on one environment of every family; each adapter against its backend's own interface."""
 
 import functools
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -522,3 +524,17 @@ def test_what_is_wrong_with_an_environment_of_one_s_own_is_one_line(method, said
     exec(OWN_ENVIRONMENT, namespace)
     with pytest.raises(InputError, match=said):
         envs.from_object(type("Wrong", (namespace["Corridor"],), method)(), 2)
+
+
+def test_gymnax_comes_without_what_it_draws_with():
+    """Which is there for whoever asks, and takes longer to import than all of gymnax."""
+    program = """
+import sys
+from jaxq import envs
+envs.make("gymnax/CartPole-v1", 1)
+assert not {"seaborn", "scipy.stats"} & set(sys.modules)
+from gymnax.environments.misc import pong
+assert len(pong.sns.color_palette("cubehelix", 3)) == 3
+assert sys.modules["seaborn"].__file__
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,6 +1,9 @@
 """gymnax, and any environment object written in its style (`reset_env`, `step_env`, `is_truncated`)."""
 
+import importlib
 import inspect
+import sys
+import types
 from typing import Any
 
 import jax
@@ -12,11 +15,31 @@ from jaxq.errors import InputError, missing_extra, require
 from jaxq.types import PyTree
 
 
+class _Postponed(types.ModuleType):
+    """Stands for a module and is imported when something of it is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 def _gymnax() -> Any:
+    if "gymnax" in sys.modules:
+        return sys.modules["gymnax"]
+    # What one of its environments draws with takes two thirds of the time that it takes to import, as it brings all of
+    # SciPy's statistics.
+    drawing = "seaborn"
+    postponed = drawing not in sys.modules
+    if postponed:
+        sys.modules[drawing] = _Postponed(drawing)
     try:
         import gymnax
     except ImportError as error:
         raise missing_extra("gymnax/", "gymnax", error) from None
+    finally:
+        if postponed:
+            del sys.modules[drawing]
     return gymnax
 
 
