@@ -571,6 +571,35 @@ def test_lambda_returns_of_a_rollout_by_their_definition(cut):
             np.testing.assert_allclose(found[t, b], g, rtol=1e-4, atol=1e-5)
 
 
+def test_a_regression_goes_down_the_mean_error_and_tells_means():
+    agent = LambdaQLearning(
+        network=ActionValueNetwork(MLP((4,)), ActionValueHead(3)),
+        observation_spec=ArraySpec((2,)),
+        optimizer=optax.identity(),
+        hyper=LambdaQHyperparameters(LinearSchedule.constant(1e-3), GREEDY),
+        representation=Scalar(),
+    )
+    state, rng = jax.jit(agent.init)(jax.random.key(0)), np.random.default_rng(0)
+    observation = rng.normal(size=(8, 2)).astype(np.float32)
+    action, weight, goal = rng.integers(0, 3, 8), rng.uniform(size=8), rng.normal(size=8)
+
+    def values(params):
+        return np.asarray(agent.network.apply(params, observation))[np.arange(8), action, 0]
+
+    def error(params):  # of which the slope is half the square's
+        return (weight * (values(params) - goal) ** 2).mean() / 2
+
+    after, metrics = agent.regress(
+        state, lambda params: agent.network.apply(params, observation), jnp.asarray(action),
+        jnp.float32(weight), jnp.float32(goal)[:, None],
+    )  # fmt: skip
+    assert float(metrics["loss"]) == pytest.approx(error(state.params), rel=1e-4)
+    assert float(metrics["mean_q"]) == pytest.approx(values(state.params).mean(), rel=1e-4)
+    moved = jax.tree.map(lambda new, old: new - old, after.params, state.params)
+    square = sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(moved))
+    assert error(state.params) - error(after.params) == pytest.approx(square / 1e-3, rel=1e-2)
+
+
 def pg_rainbow(num_actions, spec, **changes):
     return PGRainbow(
         network=QuantileCriticNetwork(MLP((32,)), num_actions, ImplicitQuantileHead(num_actions, 16, 4, 4, 8), 16),

@@ -412,6 +412,28 @@ def test_soft_lambda_returns_by_their_definition():
     np.testing.assert_allclose(found, errors, rtol=1e-2, atol=1e-3)
 
 
+def test_a_policy_climbs_its_value_and_its_entropy_where_its_actions_count():
+    """With a critic that does not begin near zero."""
+    critic = SelfPredictiveCritic(21, 8, prior=lambda: jnp.linspace(-1.0, 1.0, 21))
+    agent, key = dataclasses.replace(reppo(), critic=critic), jax.random.key(2)
+    state = jax.jit(agent.init)(jax.random.key(0))
+    lesson = jax.jit(agent.lessons)(state, made_up_rollout(4, steps=8), jax.random.key(1))
+    others = state.actor.variables, state.critic.variables, state.hyper, lesson, key
+    loss, metrics = jax.jit(agent.actor_loss)(state.actor.params, *others)
+    policy = {"params": state.actor.variables["params"]["policy"]}
+    sample_key, *_ = streams(key, "action", "critic of actor", "divergence")
+    action, log_densities = agent.policy.sample(agent.actor.apply(policy, lesson.observation), sample_key)
+    value = agent.representation.value(agent.critic.apply(state.critic.variables, lesson.observation, action))
+    assert np.abs(value).mean() > 0.5
+    counts = np.asarray(lesson.weight) > 0
+    assert 0 < counts.sum() < counts.size
+    log_density = np.asarray(log_densities, float).sum(axis=1)
+    climbed = (0.3 * log_density - np.asarray(value))[counts].mean()
+    entropy = -log_density[counts].mean()
+    np.testing.assert_allclose(metrics["entropy"], entropy, rtol=1e-3)
+    np.testing.assert_allclose(loss, climbed + 0.3 * (entropy + 1.0), rtol=1e-3)
+
+
 def test_a_critic_begins_near_zero():
     agent = reppo()
     state = jax.jit(agent.init)(jax.random.key(0))

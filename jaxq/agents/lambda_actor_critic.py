@@ -92,9 +92,9 @@ class LambdaActorCriticHyperparameters(Hyperparameters):
 
     learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
     target_entropy: Annotated[Any, Within(-INFINITY, INFINITY)]
-    temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.01
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    trace: Annotated[Any, Within(0.0, 1.0)] = 0.95
+    temperature: Annotated[Any, Within(POSITIVE, INFINITY)]
+    discount: Annotated[Any, Within(0.0, 1.0)]
+    trace: Annotated[Any, Within(0.0, 1.0)]
     reward_scale: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
     constraint: KLBound | None = None
     auxiliary: SelfPrediction | None = None

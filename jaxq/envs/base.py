@@ -9,7 +9,7 @@ import copy
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import jax
@@ -208,6 +208,12 @@ def finite(timestep: TimeStep) -> jax.Array:
     return functools.reduce(jnp.logical_and, of_each)
 
 
+@functools.lru_cache(maxsize=32)
+def _once_traced(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, traced once for all batches and programs that it is in: physics takes seconds."""
+    return jax.jit(method, inline=True)
+
+
 class Batched(Environment):
     """A `SingleEnvironment` vmapped over a flat batch, with next-step autoreset and a time limit.
 
@@ -224,8 +230,10 @@ class Batched(Environment):
         self.reward_shape = getattr(single, "reward_shape", ())
         # Leaves that a back end makes one of for the whole batch, as MuJoCo Warp its list of contacts, have no axis of
         # their environments; they belong to whatever was computed last.
-        one = jax.eval_shape(single.reset, jax.random.key(0))[0]
-        every = jax.eval_shape(jax.vmap(single.reset), jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2)))
+        one = jax.eval_shape(_once_traced(single.reset), jax.random.key(0))[0]
+        every = jax.eval_shape(
+            jax.vmap(_once_traced(single.reset)), jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
+        )
         self._by_environment = jax.tree.map(lambda a, b: len(b.shape) > len(a.shape), one, every[0])
 
     def reset(self, keys: jax.Array) -> tuple[BatchedState, TimeStep]:
@@ -244,7 +252,7 @@ class Batched(Environment):
     def _first(self, keys: jax.Array) -> tuple[PyTree, PyTree]:
         """First states and observations of the episodes that are made of these keys."""
         reset_keys = jax.vmap(lambda key: stream(key, "reset"))(keys)
-        inner, observation = jax.vmap(self.single.reset)(reset_keys)
+        inner, observation = jax.vmap(_once_traced(self.single.reset))(reset_keys)
         return jax.tree.map(jnp.asarray, inner), self._cast(observation)
 
     def _begun(self, keys: jax.Array, inner: PyTree, observation: PyTree) -> tuple[BatchedState, TimeStep]:
@@ -258,7 +266,8 @@ class Batched(Environment):
         """What comes of the actions, and [B] whose next episode begins in its place."""
         # Folding the step's key costs nothing where the environment is deterministic: XLA drops it.
         step_keys = jax.vmap(jax.random.fold_in)(state.key, state.time)
-        inner, observation, reward, terminated, truncated = jax.vmap(self.single.step)(state.inner, action, step_keys)
+        step = jax.vmap(_once_traced(self.single.step))
+        inner, observation, reward, terminated, truncated = step(state.inner, action, step_keys)
         inner = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), inner, state.inner)
         time = state.time + 1
         terminated = jnp.asarray(terminated, bool)

@@ -10,11 +10,12 @@ import importlib.util
 import pathlib
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from jaxq import platforms
 from jaxq.envs import brax_backend, envpool_backend, gymnax_backend, tabular_backend
 from jaxq.envs.base import Batched, Continuous, Discrete, Environment, Pooled, SingleEnvironment
 from jaxq.errors import InputError, require
@@ -51,6 +52,21 @@ def _batched(single: SingleEnvironment, num_envs: int, resets: Resets | None) ->
     return kinds[resets](single, num_envs)
 
 
+def _kept(make_single: Callable[..., SingleEnvironment]) -> Callable[..., SingleEnvironment]:
+    """The same, every environment made once: training and evaluation have in common what is traced of it."""
+
+    @functools.lru_cache(maxsize=8)
+    def kept(platform: platforms.Platform, name: str, **options: Any) -> SingleEnvironment:
+        del platform  # which back ends ask for
+        return make_single(name, **options)
+
+    def make(name: str, **options: Any) -> SingleEnvironment:
+        hashable = all(isinstance(value, Hashable) for value in options.values())
+        return kept(platforms.current(), name, **options) if hashable else make_single(name, **options)
+
+    return make
+
+
 def _functional(
     names: Callable[[], list[str]],
     make_single: Callable[..., SingleEnvironment],
@@ -74,13 +90,13 @@ def _functional(
 
 
 BACKENDS: dict[str, Backend] = {
-    "gymnax": _functional(gymnax_backend.names, gymnax_backend.make_single),
+    "gymnax": _functional(gymnax_backend.names, _kept(gymnax_backend.make_single)),
     "envpool": Backend(envpool_backend.names, envpool_backend.make, envpool_backend.specs),
-    "brax": _functional(brax_backend.brax_names, brax_backend.make_brax),
+    "brax": _functional(brax_backend.brax_names, _kept(brax_backend.make_brax)),
     "playground": _functional(
-        brax_backend.playground_names, brax_backend.make_playground, brax_backend.describe_playground
+        brax_backend.playground_names, _kept(brax_backend.make_playground), brax_backend.describe_playground
     ),
-    "tabular": _functional(tabular_backend.names, tabular_backend.make_single),
+    "tabular": _functional(tabular_backend.names, _kept(tabular_backend.make_single)),
 }
 
 

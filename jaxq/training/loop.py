@@ -6,7 +6,7 @@ and the count of what has been done. So how often something is logged, evaluated
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, Self
 
 import jax
@@ -313,13 +313,12 @@ class Loop:
           The new state, and the metrics of these iterations in their places of the chunk, [N, iterations].
         """
         keys = self._keys(state, iterations)
-        iteration = jax.jit(self._iteration, inline=True)  # so that it is traced once
-        shapes = jax.eval_shape(iteration, state, jax.tree.map(lambda leaf: leaf[0], keys))[1]
+        shapes = jax.eval_shape(self._once_traced, state, jax.tree.map(lambda leaf: leaf[0], keys))[1]
         metrics = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape, iterations), leaf.dtype), shapes)
 
         def one(index: jax.Array, now: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
             state, metrics = now
-            state, values = iteration(state, jax.tree.map(lambda leaf: leaf[index], keys))
+            state, values = self._once_traced(state, jax.tree.map(lambda leaf: leaf[index], keys))
             put = functools.partial(jax.lax.dynamic_update_index_in_dim, index=done + index, axis=-1)
             return state, jax.tree.map(put, metrics, values)
 
@@ -328,6 +327,11 @@ class Loop:
     def _keys(self, state: TrainState, iterations: int) -> PyTree:
         """The keys of so many iterations from `state.iteration` on, [iterations, ...]."""
         raise NotImplementedError
+
+    @functools.cached_property
+    def _once_traced(self) -> Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]:
+        """`_iteration`, which is traced once for all the programs that it is in."""
+        return jax.jit(self._iteration, inline=True)
 
     def _iteration(self, state: TrainState, keys: PyTree) -> tuple[TrainState, Metrics]:
         """One iteration of all members by its keys; each metric is [N]."""
