@@ -417,11 +417,15 @@ def test_options_and_sizes_are_checked():
         envs.make("brax/ant", 1, backend="newton")
 
 
-def test_missing_backend_names_its_extra(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "envpool", None)
-    with pytest.raises(InputError, match=r"jaxq\[envpool\]"):
-        envs.make("envpool/Pong-v5", 1)
-    assert envs.make("gymnax/CartPole-v1", 1).num_envs == 1
+@pytest.mark.parametrize(
+    ("missing", "other"), [("envpool/Pong-v5", "gymnax/CartPole-v1"), ("gymnax/CartPole-v1", "tabular/Chain")]
+)
+def test_missing_backend_names_its_extra(monkeypatch, missing, other):
+    package = missing.partition("/")[0]
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"jaxq\[{package}\]"):
+        envs.make(missing, 1)
+    assert envs.make(other, 1).num_envs == 1
 
 
 def test_seeds_of_environments_are_shared_by_no_two_runs():

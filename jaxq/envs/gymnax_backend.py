@@ -16,30 +16,30 @@ from jaxq.types import PyTree
 
 
 class _Postponed(types.ModuleType):
-    """Stands for a module and is imported when something of it is first used."""
+    """Stands for a module while others are imported, and is imported when something of it is used."""
+
+    def __enter__(self) -> None:
+        sys.modules.setdefault(self.__name__, self)
+
+    def __exit__(self, *error: object) -> None:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        self.__exit__()
         return getattr(importlib.import_module(self.__name__), name)
 
 
 def _gymnax() -> Any:
-    if "gymnax" in sys.modules:
-        return sys.modules["gymnax"]
     # What one of its environments draws with takes two thirds of the time that it takes to import, as it brings all of
     # SciPy's statistics.
-    drawing = "seaborn"
-    postponed = drawing not in sys.modules
-    if postponed:
-        sys.modules[drawing] = _Postponed(drawing)
     try:
-        import gymnax
+        with _Postponed("seaborn"):
+            import gymnax
     except ImportError as error:
         raise missing_extra("gymnax/", "gymnax", error) from None
-    finally:
-        if postponed:
-            del sys.modules[drawing]
     return gymnax
 
 
