@@ -12,7 +12,6 @@ written in the ways that suit a GPU: then nothing but the hardware is new.
 """
 
 import argparse
-import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
@@ -37,6 +36,7 @@ from benchmarks.interleaved import Contender, Stopped, last_error
 from benchmarks.launching import as_typed, script
 from jaxq.errors import clean_errors, require
 from jaxq.runs.directory import provenance, read_json, read_metrics, write_json
+from jaxq.runs.programs import compilers
 from jaxq.runs.scripts import scripts
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +44,6 @@ RESULTS = ROOT / "benchmarks" / "results" / "gpu"
 TINY = ROOT / ".bench" / "gpu-tiny"
 UNDER_WAY = ROOT / ".bench" / "gpu"
 ROUNDS = 5
-PROCESSORS = 2  # that one program is compiled with
 TIME_IS_OVER = "its time was over"
 
 # Sums in one order, and no choice by timing which program makes them: the same bits whenever it is compiled.
@@ -154,7 +153,7 @@ _CARTPOLE_TINY = "--num-envs 4 --batch-size 16 --total-steps 100000"
 
 
 def _switched(command: str, iterations: int, tiny: str) -> dict[str, Training | Loop | Program]:
-    """A loop under every switch of XLA, and the first and the last of them once more, for their bits."""
+    """A loop under every switch of XLA; without any and deterministic once more, for their bits."""
     switches = {**BUFFERS, "command buffers, again": "", "deterministic": DETERMINISTIC}
     switches["deterministic, again"] = DETERMINISTIC
     return {name: Loop(command, iterations, tiny, xla=xla) for name, xla in switches.items()}
@@ -407,25 +406,26 @@ def measure_loops(
     """
     found: dict[str, Any] = {}
     contenders: dict[str, _Served] = {}
-    # Compiling is what starting is, and is done side by side where there are processors for it.
-    starters = concurrent.futures.ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // PROCESSORS))
-    starts: dict[str, concurrent.futures.Future[_Served]] = {}
-    for part, loop in loops.items():
+
+    def started(part: str) -> _Served:
         environment = {
             **os.environ,
-            "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {loop.xla}".strip(),
+            "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {loops[part].xla}".strip(),
             # Most of a GPU is taken at the start by whoever comes first, unless told otherwise.
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             # Or compiling would be timed once and never again.
             "JAX_ENABLE_COMPILATION_CACHE": "false",
         }
-        starts[part] = starters.submit(_Served, name, part, environment, tiny, until)
+        return _Served(name, part, environment, tiny, until)
+
+    # Starting is importing, tracing and compiling, of which much is work for one processor.
+    with compilers(processors=2) as threads:
+        starts = {part: threads.submit(started, part) for part in loops}
     for part, start in starts.items():
         try:
             contenders[part] = start.result()
         except (Stopped, TimeoutError) as error:
             found[part] = {"error": str(error)}
-    starters.shutdown()
     whole = 1 if tiny else ROUNDS
     earlier = {part: before.get(part, {}).get("steps_per_second", []) for part in loops}
     rounds = len(earlier[next(iter(loops))])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scale_report import population_rows
-from benchmarks.tables import machine, ratio_table, timing_table
+from benchmarks.tables import backups_table, machine, ratio_table
 from benchmarks.timing import RESULTS
 
 Parts = Mapping[str, Mapping[str, Any]]
@@ -70,19 +70,13 @@ def populations_table(measured: dict[str, Any]) -> str:
     return "\n".join([*lines, "|" + " ---: |" * 5, *population_rows(measured)])
 
 
-def _backup(setting: str, measured: Mapping[str, Any]) -> str:
-    del measured
-    kind, batch, size = setting.split("-")
-    return f"{kind} | {int(batch):,} | {size}"
-
-
 def _told(parts: Parts) -> str:
     """One table for whatever kind of parts these are."""
     if all("tests" in _run_of(part) for part in parts.values()):
         return trainings_table({name: _run_of(part) for name, part in parts.items()})
     (part,) = parts.values() if len(parts) == 1 else ({},)
     if "backups" in part:
-        return timing_table(part["backups"], "backup | batch | size", _backup)
+        return backups_table(part["backups"])
     if "populations" in part:
         (measured,) = part["populations"].values()
         return populations_table(measured)

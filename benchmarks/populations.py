@@ -10,11 +10,9 @@ of an iteration of all members in a segment of many, compilation excluded, sizes
 
 import argparse
 import dataclasses
-import os
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from jaxq.lanes import over_lanes
 from jaxq.runs.devices import use_device
 from jaxq.runs.directory import provenance, read_json, write_json
 from jaxq.runs.population import assemble, member_keys
-from jaxq.runs.programs import PROCESSORS
+from jaxq.runs.programs import compilers
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -106,9 +104,9 @@ def main() -> None:
     use_device("auto")
     iterations = {size: max(args.iterations // size, FEWEST) for size in args.sizes}
     kinds = {"population": population, "products": products}
-    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // PROCESSORS)) as compilers:
+    with compilers() as threads:
         made = {
-            f"{kind}/{size}": compilers.submit(make, size, iterations[size])
+            f"{kind}/{size}": threads.submit(make, size, iterations[size])
             for size in args.sizes
             for kind, make in kinds.items()
         }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import gpu_report, learning_report, scale_report
-from benchmarks.tables import machine, ratio_table, timing_table
+from benchmarks.tables import backups_table, machine, ratio_table, timing_table
 from benchmarks.throughput_report import costs_section, growth_section, throughput_section
 from benchmarks.time_to_return import by_contender
 from benchmarks.timing import RESULTS
@@ -73,18 +73,12 @@ def mutations_section(results: dict[str, Any]) -> str:
 
 def backups_section(results: dict[str, Any]) -> str:
     """Backup and gradient."""
-
-    def described(setting: str, measured: dict[str, Any]) -> str:
-        del measured
-        kind, batch, size = setting.split("-")
-        return f"{kind} | {int(batch):,} | {size}"
-
     return (
         "## Backups\n\n"
         "Measured by `python -m benchmarks.backups`: from the outputs of a head (4 actions) to the gradient by them, "
         "on the CPU; medians of rounds in turn, and in brackets how many times longer than jaxq's. *memory alone* "
         "reads both predictions and writes one array like them, and computes nothing.\n\n"
-    ) + timing_table(results, "backup | batch | size", described)
+    ) + backups_table(results)
 
 
 def convolutions_section(results: dict[str, Any]) -> str:

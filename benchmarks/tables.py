@@ -35,6 +35,17 @@ def timing_table(results: dict[str, Any], columns: str, described: Callable[[str
     return "\n".join(lines)
 
 
+def backups_table(results: dict[str, Any]) -> str:
+    """`timing_table` of what `benchmarks.backups` wrote."""
+
+    def described(setting: str, measured: dict[str, Any]) -> str:
+        del measured
+        kind, batch, size = setting.split("-")
+        return f"{kind} | {int(batch):,} | {size}"
+
+    return timing_table(results, "backup | batch | size", described)
+
+
 def machine(results: dict[str, Any]) -> str:
     """Where the throughput was measured."""
     seen = []

@@ -16,7 +16,6 @@ from jaxq.training.turns import leaves_of_numbers, turned
 from jaxq.types import PyTree
 
 COUNT = jax.ShapeDtypeStruct((), np.int32)
-PROCESSORS = 4  # of which one compilation keeps about so many busy
 
 
 class Programs(NamedTuple):
@@ -35,6 +34,11 @@ class Programs(NamedTuple):
     begin_evaluation: Any
     evaluate: Any
     evaluated: Any
+
+
+def compilers(processors: int = 4) -> ThreadPoolExecutor:
+    """Threads to compile in: one for so many processors, about as many as one compilation keeps busy."""
+    return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // processors))
 
 
 def compiled(
@@ -59,10 +63,10 @@ def compiled(
     """
     training, places = assembly.training, jax.tree.map(lambda leaf: leaf.sharding, shape)
     # Hosts that compile one program together must all have begun it: they all begin in the same order.
-    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // PROCESSORS)) as compilers:
+    with compilers() as threads:
 
         def start(lowered: Any) -> Future[Any]:
-            return compilers.submit(lowered.compile, compiler_options(deterministic))
+            return threads.submit(lowered.compile, compiler_options(deterministic))
 
         # Where a chunk under way lies is known when what begins it is compiled. What takes longest is begun first.
         chunk = jax.jit(lambda state: training.begin_chunk(state, iterations)).lower(shape)
