@@ -106,7 +106,7 @@ def sections(folder: Path = RESULTS / "gpu") -> list[str]:
         unfinished = "" if result["finished"] else ", which is not finished"
         told += [
             f"### {result['title']}",
-            f"`python -m benchmarks.gpu --only {name}`{unfinished}.",
+            f"`python -m benchmarks.gpu --only {name}`{unfinished}. {result.get('note', '')}".rstrip(),
             _told(result["parts"]),
         ]
     return told

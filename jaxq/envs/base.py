@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jaxq import platforms
+from jaxq.envs.scatters import distinct
 from jaxq.errors import require
 from jaxq.keys import stream, streams
 from jaxq.types import PyTree, TimeStep
@@ -211,7 +213,8 @@ def finite(timestep: TimeStep) -> jax.Array:
 @functools.lru_cache(maxsize=32)
 def _once_traced(method: Callable[..., Any]) -> Callable[..., Any]:
     """The same, traced once for all batches and programs that it is in: physics takes seconds."""
-    return jax.jit(method, inline=True)
+    elsewhere = distinct(method)  # on a CPU scatters are loops in any case
+    return jax.jit(lambda *args: (method if platforms.on_cpu() else elsewhere)(*args), inline=True)
 
 
 class Batched(Environment):
