@@ -2,9 +2,10 @@
 
     python -m benchmarks.populations [--sizes 1 4 16 64 256] [--rounds 5] [--iterations 6400]
 
-DQN on CartPole as the script has it, every member with a step size of its own, all one program. The products alone are
-those of an update (three passes of the network forward, one backward, as double targets need) for every member, with
-nothing else: no environment, replay, optimizer or acting. Writes benchmarks/results/populations.json; seconds are those
+DQN on CartPole as the script has it, every member with a step size of its own, all one program, over as many devices as
+a run would have: a CPU's processors. The products alone are those of an update (three passes of the network forward,
+one backward, as double targets need) for every member, over the same devices, with nothing else: no environment,
+replay, optimizer or acting. Writes benchmarks/results/populations.json; seconds are those
 of an iteration of all members in a segment of many, compilation excluded, sizes in turn, round after round.
 """
 
@@ -19,13 +20,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxq.configs import grid
 from jaxq.lanes import over_lanes
-from jaxq.runs.devices import use_device
+from jaxq.meshes import POPULATION
+from jaxq.runs.devices import divide_processors, spread, state_shape, use_device
 from jaxq.runs.directory import provenance, read_json, write_json
 from jaxq.runs.population import assemble, member_keys
 from jaxq.runs.programs import compilers
+from jaxq.training import Spread
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -62,9 +66,11 @@ def _config(size: int) -> dqn.Config:
 def population(size: int, iterations: int) -> Segment:
     """A chunk of the whole training."""
     config = _config(size)
-    assembly = assemble(dqn.build, config)
+    assembly = spread(assemble(dqn.build, config), config)
     training: Any = assembly.training
-    state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config), assembly.numbers))
+    places = jax.tree.map(lambda leaf: leaf.sharding, state_shape(assembly, config))
+    begun = jax.jit(training.init, out_shardings=places)(member_keys(config), assembly.numbers)
+    state = jax.jit(training.warm_up, donate_argnums=0, out_shardings=places)(begun)
     return _timed(lambda state: training.train_chunk(state, iterations)[0], state, iterations)
 
 
@@ -88,7 +94,14 @@ def products(size: int, iterations: int) -> Segment:
     def member(params: Any, x: jax.Array) -> Any:
         return jax.lax.scan(lambda p, _: (update(p, x), None), params, None, iterations)[0]
 
-    return _timed(lambda params: over_lanes(member, size, heavy=True)(params, x), state.params, iterations)
+    training: Any = spread(assembly, config).training
+    if not isinstance(training, Spread):
+        return _timed(lambda params: over_lanes(member, size, heavy=True)(params, x), state.params, iterations)
+    mesh, by_member = training.mesh, PartitionSpec(POPULATION)
+    lanes = over_lanes(member, size // mesh.shape[POPULATION], heavy=True)
+    part = jax.shard_map(lanes, mesh=mesh, in_specs=by_member, out_specs=by_member, check_vma=False)
+    params, x = jax.device_put((state.params, x), NamedSharding(mesh, by_member))
+    return _timed(lambda params: part(params, x), params, iterations)
 
 
 def main() -> None:
@@ -101,6 +114,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=RESULTS / "populations.json")
     args = parser.parse_args()
+    divide_processors()
     use_device("auto")
     iterations = {size: max(args.iterations // size, FEWEST) for size in args.sizes}
     kinds = {"population": population, "products": products}

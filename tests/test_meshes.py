@@ -99,6 +99,29 @@ print(places)
     assert spec in out
 
 
+def test_each_processor_is_a_device_unless_the_user_says_how_many_there_are():
+    """And a population is on all that it divides over, where a run alone is on one."""
+    code = """
+import jax
+from jaxq.runs.devices import divide_processors
+divide_processors()
+print(jax.device_count())
+divide_processors()
+spread_over = []
+for members in (1, 2):
+    config = parse(module.Config, module.PRESETS, [*SMALL, "--num-seeds", str(members)])
+    training = spread(assemble(module.build, config), config).training
+    spread_over.append(getattr(training, "mesh", None) and training.mesh.shape["population"])
+print(spread_over)
+"""
+    code = "SMALL = " + repr(SMALL) + "\nmodule = importlib.import_module('experiments.discrete.dqn')\n" + code
+    flags = os.environ["XLA_FLAGS"]
+    processors = len(os.sched_getaffinity(0))
+    assert python(code, XLA_FLAGS=flags).splitlines() == [str(processors), f"[None, {2 if processors > 1 else None}]"]
+    assert python(code, XLA_FLAGS=flags, JAX_NUM_CPU_DEVICES="3").splitlines() == ["3", "[None, 2]"]
+    assert python(code).splitlines() == ["8", "[None, 2]"]
+
+
 @pytest.mark.slow
 def test_statistics_of_normalized_observations_are_of_all_devices(tmp_path):
     args = ["--env=gymnax/Pendulum-v1", "--num-envs=8", "--batch-size=16", "--warmup-steps=64", "--eval-episodes=8"]

@@ -74,12 +74,15 @@ def final_arrays(run_dir):
     """The last checkpoint's arrays, read without jaxq."""
     import orbax.checkpoint as ocp
 
-    manager = ocp.CheckpointManager(run_dir.absolute() / "checkpoints")
-    restored = manager.restore(
-        manager.latest_step(),
-        args=ocp.args.Composite(agent=ocp.args.StandardRestore(), rest=ocp.args.StandardRestore()),
-    )
-    return {f"{item}/{name}": np.asarray(leaf) for item in ("agent", "rest") for name, leaf in restored[item].items()}
+    last = max((run_dir.absolute() / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
+    checkpointer = ocp.PyTreeCheckpointer()
+    arrays = {}
+    for item in ("agent", "rest"):
+        names = checkpointer.metadata(last / item).item_metadata.tree
+        whole = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names}
+        restored = checkpointer.restore(last / item, restore_args=whole)
+        arrays |= {f"{item}/{name}": np.asarray(leaf) for name, leaf in restored.items()}
+    return arrays
 
 
 @pytest.fixture(scope="module")
@@ -700,6 +703,7 @@ def test_a_trained_policy_in_two_lines(whole_run, tmp_path, capsys):
         policy(observations[0])
     policy.reset()
     assert [int(policy(observation)) for observation in observations] == batch.tolist()
+    assert int(policy(observations[0].tolist())) == batch[0], "a list of numbers is an observation too"
     with pytest.raises(InputError, match=r"observation is .*\(3,\)"):
         policy(np.zeros(3))
 

@@ -66,8 +66,10 @@ class CausalActorCritic(ActorCritic):
         """See `Agent.update`: as an actor-critic's, and now and then new weights."""
         state, metrics, priority = super().update(state, batch, key)
         new = jnp.concatenate([flattened(batch.observation), batch.action, batch.rewards[:, :1]], axis=-1)
+        new = new[-self.samples :]
         where = (state.written + jnp.arange(new.shape[0])) % self.samples
-        state = state.replace(rows=state.rows.at[where].set(new), written=state.written + new.shape[0])
+        rows = state.rows.at[where].set(new, unique_indices=True)
+        state = state.replace(rows=rows, written=state.written + new.shape[0])
 
         def estimate() -> jax.Array:
             effects = effects_on_last(state.rows)[-self.action_spec.size :]

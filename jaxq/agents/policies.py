@@ -70,14 +70,18 @@ class CategoricalPolicy:
 
     def log_probability(self, outputs: jax.Array, drawn: jax.Array) -> jax.Array:
         """See `StochasticPolicy.log_probability`."""
-        return jnp.take_along_axis(jax.nn.log_softmax(outputs), drawn[..., None], axis=-1)[..., 0]
+        return _of(drawn, jax.nn.log_softmax(outputs))
 
     def weigh(self, outputs: jax.Array, drawn: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `StochasticPolicy.weigh`."""
         del key
         log_policy = jax.nn.log_softmax(outputs)
-        log_probability = jnp.take_along_axis(log_policy, drawn[..., None], axis=-1)[..., 0]
-        return log_probability, -jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1)
+        return _of(drawn, log_policy), -jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1)
+
+
+def _of(drawn: jax.Array, log_policy: jax.Array) -> jax.Array:
+    """Log probabilities of actions. The slope of a sum is a product, that of an index a scatter."""
+    return jnp.sum(log_policy * jax.nn.one_hot(drawn, log_policy.shape[-1]), axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,7 +47,7 @@ def solve_matrix_game(payoff: jax.Array) -> tuple[jax.Array, jax.Array, jax.Arra
         return tableau, basis.at[leaving].set(entering), count + 1
 
     tableau, basis, _ = jax.lax.while_loop(improvable, pivot, (tableau, basis, jnp.int32(0)))
-    y = jnp.zeros(columns + rows).at[basis].set(tableau[:-1, -1])[:columns]
+    y = jnp.zeros(columns + rows).at[basis].set(tableau[:-1, -1], unique_indices=True)[:columns]
     x = jnp.maximum(tableau[-1, columns:-1], 0.0)
     total = jnp.sum(y)
     return (1.0 / total - 1.0) * spread + low, x / jnp.sum(x), y / total

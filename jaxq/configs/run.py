@@ -48,7 +48,8 @@ class Run(Controlled):
     a third faster there. A CPU has one order anyway."""
     devices: int | None = None
     """Devices to train on: members are spread over them, or, with more devices than members, the environments, replay
-    and batches of each. None takes as many of all there are as the members divide over."""
+    and batches of each. None takes as many of all there are as the members divide over; for several members each
+    processor of a CPU is one."""
     coordinator: str | None = None
     """HOST:PORT of process 0, where several processes meet that train as one; auto asks the cluster."""
     num_processes: int | None = None

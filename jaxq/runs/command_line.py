@@ -27,6 +27,7 @@ from jaxq.configs import (
     grid,
 )
 from jaxq.errors import InputError, clean_errors, require
+from jaxq.runs.devices import divide_processors
 from jaxq.runs.directory import from_json, load_config, require_same
 from jaxq.runs.fields import fields_by_member, kinds_of
 from jaxq.runs.hosts import connect, leaving_lost_hosts
@@ -288,6 +289,7 @@ def main(
     with clean_errors(), leaving_lost_hosts():
         args = list(sys.argv[1:] if args is None else args)
         _connect(args)
+        divide_processors()
         config = parse(config_class, presets, args, build, prog)
         train(obeying(build, config, presets), config)
 

@@ -1,5 +1,6 @@
 """The devices that a run is given."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,19 @@ from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.population import Assembly, member_keys
 from jaxq.training import Spread, TrainState, mesh_of, most_devices
+
+
+def divide_processors() -> None:
+    """Make a device of each of the CPU's processors, for the members of a population to be spread over.
+
+    On one device they take turns, and the small programs of one member keep little more than a processor busy. It must
+    come before JAX begins, which importing some environments' packages does, and is without effect where it has begun,
+    where the user has said how many devices there are, and where processes meet, which have one each.
+    """
+    told = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not told and not jax.distributed.is_initialized():
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 
 def use_device(device: str) -> None:

@@ -54,15 +54,20 @@ def parts_of(training: Training, state_shape: TrainState) -> dict[str, int]:
     return {"replay": replay, "environments": environments, "networks": networks, "evaluation": evaluation}
 
 
-def free_bytes(device: Any) -> int | None:
-    """What is free on a device: of its own memory, or of the host's where it has none; None where nobody says."""
+def free_bytes(device: Any, sharing: int = 1) -> int | None:
+    """What is free on a device: of its own memory, or of the host's where it has none; None where nobody says.
+
+    Args:
+      device: of JAX.
+      sharing: devices of the run among which what is the host's is shared.
+    """
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"] - stats["bytes_in_use"])
     if device.platform != "cpu":
         return None
     free = [available for available in (_of_host(), _of_container()) if available is not None]
-    return min(free, default=None)
+    return min(free) // sharing if free else None
 
 
 def _of_host() -> int | None:
@@ -92,11 +97,12 @@ def readable(size: float) -> str:
     return f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:.2g} MB"
 
 
-def described(parts: dict[str, int], device: Any, free: int | None) -> str:
-    """One line of what is taken, and of what there is."""
+def described(parts: dict[str, int], device: Any, free: int | None, devices: int = 1) -> str:
+    """One line of what is taken on one of the run's devices, and of what there is."""
     each = ", ".join(f"{name} {readable(size)}" for name, size in parts.items() if size)
     there = "" if free is None else f", of {readable(free)} that are free"
-    return f"{each}; {readable(sum(parts.values()))} on {device.platform}:{device.id}{there}"
+    where = f"{device.platform}:{device.id}" if devices == 1 else f"each of {devices} devices"
+    return f"{each}; {readable(sum(parts.values()))} on {where}{there}"
 
 
 def require_memory(config: Run, parts: dict[str, int], free: int | None) -> None:

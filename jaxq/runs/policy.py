@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxq.envs.base import zero_reward_timestep
+from jaxq.envs.base import ArraySpec, zero_reward_timestep
 from jaxq.errors import require
 from jaxq.runs.restore import restore_member
 
@@ -46,6 +46,8 @@ class Policy:
           InputError: for an observation of another shape, or a batch of another size than that of the calls before.
         """
         spec_leaves = jax.tree.leaves(self.observation_spec)
+        if isinstance(self.observation_spec, ArraySpec):  # of which a list of numbers is no tree
+            observation = np.asarray(observation)
         leaves = jax.tree.leaves(observation)
         require(len(leaves) == len(spec_leaves), "observation", len(leaves), f"{len(spec_leaves)} arrays")
         shapes = [np.shape(leaf) for leaf in leaves]

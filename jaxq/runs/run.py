@@ -18,7 +18,7 @@ from jaxq import envs, platforms
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
-from jaxq.runs.devices import spread, state_shape, use_device
+from jaxq.runs.devices import divide_processors, spread, state_shape, use_device
 from jaxq.runs.directory import going_on, load_config, provenance, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, noticing_lost_hosts, require_agreement
 from jaxq.runs.interruption import Interruption
@@ -66,6 +66,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT, watch: Watch | No
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
     connect(config.coordinator, config.num_processes, config.process_id)
+    divide_processors()
     with noticing_lost_hosts(config.run_dir):
         require_agreement(config)
         alone = jax.process_count() == 1
@@ -96,7 +97,8 @@ def _run(
     if config.init_from is not None and not config.resume:
         learned_by(config.init_from, shape.agent)
     parts, device = parts_of(training, shape), platforms.device()
-    free = free_bytes(device)
+    devices = len(shape.key.sharding.addressable_devices)
+    free = free_bytes(device, sharing=devices)
     require_memory(config, parts, free)
     if not config.resume:
         _require_disk(path, shape)
@@ -112,7 +114,7 @@ def _run(
                 _note_resumption(path, config)
         session = Session(config, script, assembly, plan, directory, shape, renumbering, told, watch and watch(config))
         with contextlib.closing(session):
-            session.display.say(f"memory  {described(parts, device, free)}")
+            session.display.say(f"memory  {described(parts, device, free, devices)}")
             return session.train()
     except Exception as error:
         if _disk_is_full(error):
