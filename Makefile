@@ -26,10 +26,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Speeds beside the baselines, each in an environment that is made for it. Stopped, it goes on.
+# Speeds beside the baselines, each in an environment that is made for it, as a table. Stopped, it goes on.
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.throughput --quick
-	$(BIN)/python -m benchmarks.report
 
 # All speeds, growth, costs, and the pieces; CHECKOUTS="purejaxql=DIR" adds baselines that no registry has.
 bench-full: $(VENV)/.dev

@@ -33,8 +33,8 @@ WORK = UNDER_WAY / "sweeps"
 STUDY = "asterix"
 EVALUATIONS = 4
 FIRST_SEED = 100  # of those that nothing was chosen by
-# The corners that a user may think of; the default is 2.5e-4 and 0.99.
-PBT = ["--learning-rate", 1e-4, 3e-4, 1e-3, 3e-3, "--discount", 0.9, 0.95, 0.98, 0.99, "--controller", "pbt"]
+# Corners that a user may think of, of numbers that the sweep looks through too; the default is 2.5e-4 and 500.
+PBT = ["--learning-rate", 1e-4, 3e-4, 1e-3, 3e-3, "--target-period", 50, 100, 400, 1600, "--controller", "pbt"]
 PBT_EVALUATIONS = 10
 PARTS = ("default", "pbt", "tpe")
 

@@ -7,7 +7,8 @@ Every contender of a setting is prepared and compiled in a process of its own, t
 made for them under `.bench/venvs`; then they are timed one after the other, round after round, while the others wait.
 Compilation is measured apart. What was measured at this revision by the same request is not measured again; a
 benchmark that is stopped goes on with the setting where it was. Writes benchmarks/results/throughput.json, from which
-`python -m benchmarks.report` makes the tables.
+`python -m benchmarks.report` makes the tables; the quick one, which has fewer contenders and rounds, writes
+.bench/quick.json and prints its table.
 """
 
 import argparse
@@ -20,6 +21,8 @@ import numpy as np
 from benchmarks.baselines.registry import BASELINES, Baseline, of_setting
 from benchmarks.contenders import CONTENDERS
 from benchmarks.interleaved import Contender, measure, measured_before, ratios, revision
+from benchmarks.launching import ROOT, UNDER_WAY
+from benchmarks.throughput_report import throughput_table
 from benchmarks.work import QUICK, SETTINGS
 from jaxq.errors import clean_errors, require
 from jaxq.runs.directory import provenance, read_json, write_json
@@ -62,11 +65,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="7, and 5 of the quick benchmark, unless given")
     parser.add_argument("--again", action="store_true", help="also what was measured at this revision")
     parser.add_argument("--checkout", action="append", default=[], help="NAME=PATH of a baseline on no registry")
-    parser.add_argument("--out", type=Path, default=RESULTS / "throughput.json")
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    out = args.out or (ROOT / UNDER_WAY / "quick.json" if args.quick else RESULTS / "throughput.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
     checkouts = checkouts_of(args.checkout)
     rounds = args.rounds or (5 if args.quick else 7)
-    results: dict[str, Any] = read_json(args.out)
+    results: dict[str, Any] = read_json(out)
     for setting in args.only or (QUICK if args.quick else SETTINGS):
         baselines = of_setting(setting, quick=args.quick)
         begin = starts(setting, baselines, checkouts)
@@ -76,12 +81,14 @@ def main() -> None:
             continue
         measured = measure(begin, rounds)
         results[setting] = {**measured, "request": request, "provenance": provenance()}
-        write_json(args.out, results)
+        write_json(out, results)
         rates = measured["steps_per_second"]
         for name, values in rates.items():
             low, middle, high = ratios(next(iter(rates.values())), values)
             said = f"{np.median(values):>12,.0f} steps/s   jaxq is {middle:.2f} times as fast ({low:.2f} to {high:.2f})"
             print(f"{setting:20} {name:22} {said}", flush=True)
+    if args.quick:
+        print(f"\n{throughput_table(results)}\n\n{out}")
 
 
 if __name__ == "__main__":

@@ -171,6 +171,21 @@ def test_what_was_measured_at_this_revision_is_not_measured_again(tmp_path, monk
     assert {"sbx", "sb3", "rejax", "dopamine", "cleanrl"} < set(measured[0])
 
 
+def test_the_quick_benchmark_leaves_the_kept_results_alone(tmp_path, monkeypatch, capsys):
+    values = {"steps_per_second": {"jaxq": [3.0, 1.0, 2.0]}, "contenders": {}, "errors": {}}
+    monkeypatch.setattr(throughput, "measure", lambda starts, rounds: values)
+    monkeypatch.setattr(throughput, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["throughput", "--only", "dqn-cartpole-1", "--quick"])
+    kept = throughput.RESULTS / "throughput.json"
+    before = kept.read_bytes()
+    throughput.main()
+    assert kept.read_bytes() == before
+    out = capsys.readouterr().out
+    assert "| jaxq | 2 | 1.00 |" in out
+    written = json.loads((tmp_path / ".bench" / "quick.json").read_text())
+    assert written["dqn-cartpole-1"]["steps_per_second"] == values["steps_per_second"]
+
+
 def test_a_loss_of_more_than_15_percent_is_a_line():
     then = {"jaxq": [10.0, 20.0, 30.0], "floor": [10.0, 20.0, 30.0], "products alone": [20.0, 40.0, 60.0]}
     now = {"jaxq": [8.6, 8.6, 80.0], "floor": [10.0, 10.0, 10.0], "products alone": [20.0, 20.0, 20.0]}
