@@ -78,14 +78,18 @@ def layers(mode):
 
 def test_dsac_t_has_the_gradients_of_its_paper():
     rng = np.random.default_rng(0)
-    mean, std = rng.normal(size=50), rng.uniform(0.2, 3.0, 50)
-    running, target = np.full(50, 1.3), rng.normal(scale=4.0, size=(50, 2))
+    # Weights from below their least to above their most, samples within reach and beyond, errors beyond fifty.
+    mean, std = rng.normal(size=50), rng.uniform(0.05, 6.0, 50)
+    running, target = rng.uniform(1.0, 3.0, 50), rng.normal(scale=6.0, size=(50, 2))
+    running[:8], target[:8] = 30.0, 20.0 * target[:8]
     prediction = jnp.asarray(np.stack([mean, std, running, rng.normal(size=50)], axis=1), jnp.float32)
     gradient = jax.grad(lambda p: ScaledGaussian().loss(p, jnp.asarray(target, jnp.float32)).sum())(prediction)
     scale = np.clip(running**2 / (std**2 + 0.1), 0.1, 10.0)
-    near = mean + np.clip(target[:, 1] - mean, -3 * running, 3 * running)
-    np.testing.assert_allclose(gradient[:, 0], -scale * (target[:, 0] - mean), rtol=1e-4, atol=1e-5)
-    of_std = -scale * ((near - mean) ** 2 - std**2) / (std + 0.1)
+    near = np.clip(target[:, 1] - mean, -3 * running, 3 * running)
+    squared = np.where(np.abs(near) < 50, near**2, 100 * np.abs(near) - 2500)
+    assert {(scale == 0.1).any(), (scale == 10).any(), (np.abs(near) > 50).any()} == {True}
+    np.testing.assert_allclose(gradient[:, 0], -scale * np.clip(target[:, 0] - mean, -50, 50), rtol=1e-4, atol=1e-5)
+    of_std = -scale * (squared - std**2) / (std + 0.1)
     np.testing.assert_allclose(gradient[:, 1], of_std, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(gradient[:, 2:], 0.0)
 
@@ -176,8 +180,9 @@ def test_quantiles_count_by_the_intervals_that_they_stand_for(platform):
     def joined(parts):
         return jnp.asarray(np.concatenate(parts, axis=1), jnp.float32)
 
-    now, then = drawn(6), drawn(5)
-    np.testing.assert_allclose(representation.value(joined(now)), (now[0] * now[2]).sum(axis=1), rtol=1e-5)
+    now, then, other = drawn(6), drawn(5), drawn(6)
+    of_actions = representation.value(jnp.stack([joined(now), joined(other)], axis=1))
+    np.testing.assert_allclose(of_actions, np.stack([(x[0] * x[2]).sum(axis=1) for x in (now, other)], 1), rtol=1e-4)
     reward, discount = rng.normal(size=3), np.array([0.9, 0.9, 0.0])
     target = representation.target(jnp.asarray(reward), jnp.asarray(discount), joined(then)[:, None], jnp.ones((3, 1)))
     loss, slope, priority = np.zeros(3), np.zeros((3, 6)), np.zeros(3)
