@@ -18,7 +18,7 @@ class Support:
     """`size` atoms, evenly spaced from `low` to `high`.
 
     Raises:
-      InputError: unless low < high are finite and there are two atoms or more (or one, at low == high).
+      InputError: unless low < high are finite and there are two atoms or more.
     """
 
     low: float
