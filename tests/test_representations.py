@@ -17,6 +17,7 @@ from jaxq.bellman import (
     ByMagnitude,
     Categorical,
     Decomposed,
+    EachPart,
     Expectile,
     FullyParameterizedQuantile,
     Gaussian,
@@ -30,12 +31,15 @@ from jaxq.bellman import (
     Particles,
     Quantile,
     Scalar,
+    ScaledGaussian,
     SignedHyperbolic,
     StockAugmented,
     Support,
     Symlog,
     TwoHot,
     by_sign,
+    by_sign_and_size,
+    gains_and_losses,
     operators,
     risk,
     solve_matrix_game,
@@ -222,7 +226,7 @@ def test_representations_work_under_vmap_and_in_bfloat16(case):
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-1e4, 1e4))
 def test_mappings_are_inverted(value):
-    for mapping in (SignedHyperbolic(), SignedHyperbolic(0.01), Symlog(), Identity(), Logarithmic(1.0, 1.0)):
+    for mapping in (SignedHyperbolic(), SignedHyperbolic(0.01), Symlog(), Identity(), Logarithmic(0.7, 0.3)):
         if isinstance(mapping, Logarithmic):
             value = abs(value)
         there = mapping.forward(jnp.float32(value))
@@ -233,6 +237,7 @@ def test_signed_hyperbolic_equals_rlax():
     x = jnp.linspace(-50, 50, 101)
     np.testing.assert_allclose(SignedHyperbolic(1e-3).forward(x), rlax.signed_hyperbolic(x, 1e-3), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(SignedHyperbolic(1e-2).inverse(x), rlax.signed_parabolic(x, 1e-2), rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(SignedHyperbolic(0.3).inverse(x), rlax.signed_parabolic(x, 0.3), rtol=1e-5, atol=1e-5)
 
 
 def test_operators_by_their_equations():
@@ -271,6 +276,7 @@ def test_operators_by_their_equations():
         (lambda: Expectile(4), "num_expectiles"),
         (lambda: HLGauss(SUPPORT, 0.0), "smoothing"),
         (lambda: quantile_huber_loss(jnp.zeros((1, 2)), jnp.array([0.5, 1.0]), jnp.zeros((1, 2)), 1.0), "fractions"),
+        (lambda: quantile_huber_loss(jnp.zeros((1, 2)), jnp.array([0.0, 0.5]), jnp.zeros((1, 2)), 1.0), "fractions"),
         (lambda: SignedHyperbolic(0.0), "epsilon"),
         (lambda: Logarithmic(offset=0.0), "offset"),
         (lambda: Mapped(Scalar(), Symlog(), 0.0), "averaging_rate"),
@@ -278,8 +284,11 @@ def test_operators_by_their_equations():
         (lambda: Gaussian(0.0), "smallest_std"),
         (lambda: Particles(0), "num_particles"),
         (lambda: Particles(3, bandwidths=(1.0, -1.0)), "bandwidths"),
+        (lambda: Particles(3, bandwidths=(1.0, 0.0)), "bandwidths"),
+        (lambda: Particles(3, bandwidths=()), "bandwidths"),
         (lambda: ItakuraSaito(0.0), "risk_aversion"),
         (lambda: ByMagnitude((1.0, 0.0)), "edges"),
+        (lambda: ByMagnitude((1.0, 1.0)), "edges"),
         (lambda: Decomposed((Scalar(), Scalar()), (1.0,)), "coefficients"),
         (lambda: Decomposed((Scalar(), Quantile(3)), (1.0, 1.0)), "representations"),
         (lambda: risk.CVaR(0.0), "level"),
@@ -335,6 +344,31 @@ def test_gaussian_loss_is_a_cross_entropy_and_its_backup_has_the_mixture_s_momen
     np.testing.assert_allclose(out, [(0.5 + 0.9 * mixture).mean(), (0.9 * mixture).var()], rtol=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("representation", "rest"), [(Gaussian(num_points=5), np.log), (ScaledGaussian(num_points=5), lambda std: std)]
+)
+def test_gaussians_are_their_quantiles_and_as_urgent_as_their_means_are_off(representation, rest):
+    mean, std = np.array([[0.7, -2.0, 0.3], [1.9, 5.0, -0.4]]), np.array([[0.2, 1.4, 3.0], [0.6, 2.5, 0.9]])
+    others = [np.full((2, 3), other) for other in (1.7, -0.8)][: representation.width - 2]
+    prediction = jnp.asarray(np.stack([mean, rest(std), *others], axis=-1))
+    values, probabilities = representation.distribution(prediction)
+    quantiles = [scipy.stats.norm.ppf(fraction, mean, std) for fraction in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    np.testing.assert_allclose(values, np.stack(quantiles, axis=-1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(probabilities, 0.2, rtol=1e-6)
+    np.testing.assert_array_equal(representation.value(prediction), prediction[..., 0])
+    target = jnp.array([[1.5, 9.0], [1.2, -7.0]])
+    np.testing.assert_allclose(representation.priority(prediction[:, 0], target), [0.8, 0.7], rtol=1e-5)
+
+
+def test_gaussian_deviations_have_limits():
+    """A prediction's on both sides; a target's, which is nothing after a terminal state, below."""
+    stds = Gaussian().std(jnp.array([[0.0, -9.0], [0.0, 0.3], [0.0, 9.0]]))
+    np.testing.assert_allclose(stds, [0.01, np.exp(0.3), 1000.0], rtol=1e-4)
+    following = jnp.array([[[4.0, 1.0]], [[4.0, 1.0]]])
+    target = Gaussian(0.3).target(jnp.array([0.5, 0.5]), jnp.array([0.0, 0.9]), following, jnp.ones((2, 1)))
+    np.testing.assert_allclose(target, [[0.5, 0.3**2], [4.1, 0.81 * np.exp(2.0)]], rtol=1e-5)
+
+
 def test_averaged_distributions_are_their_mixture():
     logits = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
     averaged = Categorical(Support(-1.0, 1.0, 5)).averaged(jnp.asarray(logits))
@@ -342,6 +376,13 @@ def test_averaged_distributions_are_their_mixture():
     np.testing.assert_allclose(np.exp(averaged), expected, rtol=1e-4)
     one = Categorical(Support(-1.0, 1.0, 5)).averaged(jnp.asarray(logits[0, 0]))
     np.testing.assert_allclose(np.exp(one), expected[0, 0], rtol=1e-4)
+
+
+def test_quantiles_and_scalars_are_averaged_number_by_number():
+    predictions = np.random.default_rng(0).normal(size=(3, 4, 5))
+    for representation in (Quantile(5), Scalar()):
+        averaged = representation.averaged(jnp.asarray(predictions))
+        np.testing.assert_allclose(averaged, predictions.mean(axis=1), rtol=1e-4, atol=1e-6)
 
 
 def test_mmd_by_its_definition():
@@ -354,6 +395,19 @@ def test_mmd_by_its_definition():
         ours = squared_mmd(jnp.asarray(x), jnp.asarray(y), (1.0, 4.0))[i]
         np.testing.assert_allclose(ours, xx + yy - 2 * xy, rtol=1e-4)
     np.testing.assert_allclose(squared_mmd(jnp.asarray(x), jnp.asarray(x[:, ::-1]), (1.0,)), 0.0, atol=1e-6)
+
+
+def test_particles_of_several_channels_are_moved_together_and_valued_by_their_sum():
+    rng = np.random.default_rng(0)
+    following, reward = rng.normal(size=(2, 3, 4, 2)), rng.normal(size=(2, 2))
+    weights, discount = np.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]]), np.array([0.9, 0.5])
+    representation = Particles(4, channels=2)
+    prediction = jnp.asarray(following.reshape(2, 3, 8))
+    np.testing.assert_allclose(representation.value(prediction), following.sum(axis=3).mean(axis=2), rtol=1e-5)
+    target = representation.target(jnp.asarray(reward), jnp.asarray(discount), prediction, jnp.asarray(weights))
+    for b in range(2):
+        moved = [reward[b] + discount[b] * sum(w * p for w, p in zip(weights[b], at)) for at in zip(*following[b])]
+        np.testing.assert_allclose(target[b], np.concatenate(moved), rtol=1e-5)
 
 
 def test_itakura_saito_is_minimal_at_the_certainty_equivalent():
@@ -369,7 +423,13 @@ def test_itakura_saito_is_minimal_at_the_certainty_equivalent():
     for aversion in (0.5, -2.0):
         exponent = np.array([-3.0, -0.1, -0.021, -0.019, -1e-3, 1e-3, 0.019, 0.021, 0.1, 3.0])
         loss = ItakuraSaito(aversion).loss(jnp.zeros((10, 1)), jnp.asarray(-exponent / aversion)[:, None])
-        np.testing.assert_allclose(loss, (np.expm1(exponent) - exponent) / aversion**2, rtol=1e-3)
+        expected = (np.expm1(exponent) - exponent) / aversion**2
+        np.testing.assert_allclose(loss, expected, rtol=1e-3)
+        series = np.abs(exponent) < 0.02
+        np.testing.assert_allclose(loss[series], expected[series], rtol=5e-6)
+    # Far from the target it goes on along a line, whose slope is that at an exponent of twenty.
+    slope = jax.vmap(jax.grad(lambda v: ItakuraSaito(0.5).loss(v[None, None], jnp.zeros((1, 1)))[0]))
+    np.testing.assert_allclose(slope(jnp.array([39.0, 60.0, 1e4])), np.expm1([19.5, 20.0, 20.0]) / 0.5, rtol=1e-4)
 
 
 def test_logarithmic_mapping_averages_in_the_space_of_returns():
@@ -392,19 +452,44 @@ def test_logarithmic_mapping_averages_in_the_space_of_returns():
     assert abs(ends[1.0] - 0.5) > 0.15
 
 
+def test_a_mapped_target_is_fixed_and_on_the_way_from_the_present_value():
+    """Loss and gradient of the regression `(p - h(v + β (U - v)))² / 2`, with h and its inverse in numpy."""
+    representation = Mapped(Scalar(), Logarithmic(0.7, 0.3), averaging_rate=0.4)
+    prediction, returns = np.array([[0.9], [0.2], [1.6]]), np.array([0.5, 3.0, -1.0])
+    present = 0.3 * (np.exp(prediction[:, 0] / 0.7) - 1)
+    np.testing.assert_allclose(representation.value(jnp.asarray(prediction)), present, rtol=1e-5)
+    error = prediction[:, 0] - 0.7 * np.log(np.maximum(0.6 * present + 0.4 * returns, 0.0) / 0.3 + 1)
+    target = representation.encode(jnp.asarray(returns))
+    loss, gradient = jax.vmap(jax.value_and_grad(lambda p, y: representation.loss(p[None], y[None])[0]))(
+        jnp.asarray(prediction), target
+    )
+    np.testing.assert_allclose(loss, 0.5 * error**2, rtol=1e-5)
+    np.testing.assert_allclose(gradient[:, 0], error, rtol=1e-5)
+    np.testing.assert_allclose(representation.priority(jnp.asarray(prediction), target), np.abs(error), rtol=1e-5)
+    np.testing.assert_array_equal(Logarithmic(0.7, 0.3).forward(jnp.array([-2.0, 0.0])), 0.0)
+
+
 def test_channels_add_up_and_decompose():
     reward = jnp.array([[-2.0, 0.0, 3.0]])
     np.testing.assert_allclose(by_sign(reward)[0], [[0, 2], [0, 0], [3, 0]])
+    np.testing.assert_allclose(gains_and_losses(reward)[0], [[0, -2], [0, 0], [3, 0]])
+    sizes = by_sign_and_size(2.5)(jnp.array([[-3.0, 0.0, 0.7, 2.5, 4.0]]))
+    np.testing.assert_allclose(sizes[0], [[0, 0, 3], [0, 0, 0], [0.7, 0, 0], [0, 2.5, 0], [0, 4, 0]])
     parts = ByMagnitude((0.0, 1.0))(jnp.array([-1.0, 0.5, 1.0, 4.0]))
     np.testing.assert_allclose(parts, [[-1, 0, 0], [0, 0.5, 0], [0, 0, 1], [0, 0, 4]])
-    decomposed = Decomposed((Scalar(), Quantile(1)), (1.0, -1.0))
+    decomposed = Decomposed((Scalar(), Quantile(1)), (1.7, -0.6))
     following = jax.random.normal(jax.random.key(0), (4, 3, 2))
-    weights = operators.greedy(decomposed.value(following))
+    value = 1.7 * following[..., 0] - 0.6 * following[..., 1]
+    np.testing.assert_allclose(decomposed.value(following), value, rtol=1e-5)
+    weights = operators.greedy(value)
     rewards = jax.random.normal(jax.random.key(1), (4, 2))
     target = decomposed.target(rewards, jnp.full(4, 0.9), following, weights)
-    best = np.argmax(following[..., 0] - following[..., 1], axis=1)
-    np.testing.assert_allclose(target, rewards + 0.9 * following[jnp.arange(4), best], rtol=1e-5)
-    hybrid = HybridReward((Scalar(), Scalar()), (1.0, 1.0))
+    np.testing.assert_allclose(target, rewards + 0.9 * following[jnp.arange(4), np.argmax(value, axis=1)], rtol=1e-5)
+    away = np.asarray(following[:, 0] - target)
+    absolute = np.abs(away[:, 1])
+    regressions = 0.5 * away[:, 0] ** 2 + 0.5 * np.where(absolute < 1, 0.5 * absolute**2, absolute - 0.5)
+    np.testing.assert_allclose(decomposed.loss(following[:, 0], target), regressions, rtol=1e-5)
+    hybrid = HybridReward((Scalar(), Scalar()), (1.7, 0.3))
     target = hybrid.target(rewards, jnp.full(4, 0.9), following, weights)
     np.testing.assert_allclose(target, rewards + 0.9 * following.max(axis=1), rtol=1e-5)
 
@@ -439,8 +524,9 @@ def test_risk_measures_by_their_definitions():
 def test_distributions_have_mass_one_and_the_representation_s_mean(name):
     case = CASES[name]
     representation = case.backed_up or case.representation
-    prediction = case.prediction((5,), jax.random.key(3))
+    prediction = case.prediction((5, 3), jax.random.key(3))
     values, probabilities = representation.distribution(prediction)
+    assert values.shape == probabilities.shape
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0, rtol=1e-5)
     if not isinstance(representation, ImplicitQuantile):  # whose mean is over the fractions as they were drawn
         np.testing.assert_allclose((values * probabilities).sum(axis=-1), representation.value(prediction), atol=1e-4)
@@ -517,3 +603,120 @@ def test_a_stock_augmented_target_is_that_of_the_distribution_without_the_stock(
     augmented = StockAugmented(base, risk.ExpectedUtility(lambda x: x))
     found = augmented.target(reward, discount, jnp.concatenate([predictions, stock], axis=-1), weights)
     np.testing.assert_array_equal(found, base.target(reward, discount, predictions, weights))
+
+
+@pytest.mark.parametrize("representation", [Scalar(), ItakuraSaito(0.5)])
+def test_priorities_of_scalars_are_absolute_errors(representation):
+    priority = representation.priority(jnp.array([[0.7], [-2.0], [1.5]]), jnp.array([[2.0], [0.3], [-0.2]]))
+    np.testing.assert_allclose(priority, [1.3, 2.3, 1.7], rtol=1e-5)
+
+
+def test_each_implicit_quantile_stands_for_the_fractions_nearest_to_its_own():
+    """Against a fine grid of fractions, for three actions whose fractions differ and are in no order."""
+    rng = np.random.default_rng(0)
+    quantiles, fractions = rng.normal(size=(2, 3, 4)), rng.uniform(0.05, 0.95, (2, 3, 4))
+    prediction = jnp.asarray(np.concatenate([quantiles, fractions], axis=-1))
+    values, probabilities = ImplicitQuantile().distribution(prediction)
+    np.testing.assert_allclose(ImplicitQuantile().value(prediction), quantiles.mean(axis=-1), rtol=1e-5)
+    fine = (np.arange(20_000) + 0.5) / 20_000
+    for b, a in np.ndindex(2, 3):
+        nearest = np.abs(fine[:, None] - fractions[b, a]).argmin(axis=1)
+        order = np.argsort(fractions[b, a])
+        np.testing.assert_allclose(probabilities[b, a], np.bincount(nearest)[order] / 20_000, atol=2e-4)
+        np.testing.assert_allclose(values[b, a], quantiles[b, a, order], rtol=1e-6)
+
+
+def pair_by_pair(values, fractions, target, loss, slope):
+    """`E_j Σ_i |τ_i - 1{u_ij < 0}| loss(u_ij)` and its gradient by the values, from the definition."""
+    total, gradient = np.zeros(len(values)), np.zeros_like(values)
+    for b, i, j in np.ndindex(*values.shape, target.shape[1]):
+        u = target[b, j] - values[b, i]
+        weight = abs(fractions[b, i] - (u < 0)) / target.shape[1]
+        total[b] += weight * loss(u)
+        gradient[b, i] -= weight * slope(u)
+    return total, gradient
+
+
+@pytest.mark.parametrize(
+    ("representation", "told", "regression"),
+    [
+        (ImplicitQuantile(0.7), ["fractions"], ImplicitQuantile.loss),
+        (FullyParameterizedQuantile(5, 0.7), ["ends", "at_ends"], FullyParameterizedQuantile.priority),
+    ],
+)
+def test_quantiles_at_fractions_that_are_told_are_regressed_pair_by_pair(representation, told, regression):
+    """The regression, and the gradient of the loss by the values, of samples that do not count alike."""
+    rng = np.random.default_rng(0)
+    values, target = 2.0 * rng.normal(size=(3, 5)), 2.0 * rng.normal(size=(3, 6))
+    ends = rng.dirichlet(np.full(5, 3.0), 3).cumsum(axis=1)
+    middles = [[(low + high) / 2 for low, high in zip([0.0, *row], row)] for row in ends]
+    parts = {"fractions": np.array(middles), "ends": ends, "at_ends": rng.normal(size=(3, 4))}
+    prediction = jnp.asarray(np.concatenate([values, *(parts[name] for name in told)], axis=1))
+    huber = lambda u: u * u / 1.4 if abs(u) < 0.7 else abs(u) - 0.35  # noqa: E731
+    expected, slope = pair_by_pair(values, parts["fractions"], target, huber, lambda u: np.clip(u / 0.7, -1, 1))
+    np.testing.assert_allclose(regression(representation, prediction, jnp.asarray(target)), expected, rtol=1e-4)
+    counts = np.array([0.3, 1.7, 0.0])
+    gradient = jax.grad(lambda p: (counts * representation.loss(p, jnp.asarray(target))).sum())(prediction)
+    np.testing.assert_allclose(gradient[:, :5], counts[:, None] * slope, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(gradient[:, 10:], 0.0)  # of the values at the ends, where there are such
+
+
+def test_expectiles_are_regressed_pair_by_pair_and_the_middle_one_is_the_value():
+    rng = np.random.default_rng(0)
+    values, target = rng.normal(size=(3, 5)), rng.normal(size=(3, 6))
+    fractions = np.tile([0.1, 0.3, 0.5, 0.7, 0.9], (3, 1))
+    expected, slope = pair_by_pair(values, fractions, target, lambda u: u * u, lambda u: u + u)
+    prediction = jnp.asarray(values)
+    np.testing.assert_array_equal(Expectile(5).value(prediction), prediction[:, 2])
+    np.testing.assert_allclose(Expectile(5).priority(prediction, jnp.asarray(target)), expected, rtol=1e-4)
+    gradient = jax.grad(lambda p: Expectile(5).loss(p, jnp.asarray(target)).sum())(prediction)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6)
+
+
+def test_parts_are_learned_each_by_itself_and_count_alike():
+    """Two parts, each as the representation has it alone; losses and priorities are their means."""
+    rng = np.random.default_rng(0)
+    base, representation = Gaussian(), EachPart(Gaussian())
+    following, now = jnp.asarray(rng.normal(size=(4, 2, 5, 2))), jnp.asarray(rng.normal(size=(4, 2, 2)))
+    weights = jnp.asarray(rng.dirichlet(np.ones(5), (4, 2)))
+    reward, discount = jnp.asarray(rng.normal(size=4)), jnp.array([0.9, 0.5, 0.0, 0.9])
+    target = representation.target(reward, discount, following, weights)
+    backed_up = [base.target(reward, discount, following[:, part], weights[:, part]) for part in range(2)]
+    np.testing.assert_allclose(target, np.stack(backed_up, axis=1), rtol=1e-5)
+    np.testing.assert_array_equal(representation.value(now), base.value(now))
+    for of_all, of_one in ((representation.loss, base.loss), (representation.priority, base.priority)):
+        alone = [of_one(now[:, part], backed_up[part]) for part in range(2)]
+        np.testing.assert_allclose(of_all(now, target), np.mean(alone, axis=0), rtol=1e-5)
+
+
+def test_widths_are_what_a_head_must_give_for_one_return():
+    widths = {
+        Scalar(): 1,
+        ItakuraSaito(0.5): 1,
+        Mapped(HLGauss(SUPPORT), Symlog()): 21,
+        Gaussian(): 2,
+        ScaledGaussian(): 4,
+        Quantile(7): 7,
+        Expectile(1): 1,
+        Expectile(5): 5,
+        ImplicitQuantile(): 1,  # for each fraction that is asked for
+        FullyParameterizedQuantile(4): 1,
+        Categorical(SUPPORT): 21,
+        Particles(4, channels=3): 12,
+        Decomposed((Quantile(3),) * 2, (1.0, -1.0)): 6,
+        EachPart(Quantile(3)): 3,
+    }
+    assert {representation: representation.width for representation in widths} == widths
+
+
+def test_what_is_not_chosen_is_as_in_the_papers():
+    assert Quantile() == Quantile(200, 1.0)
+    assert ImplicitQuantile() == ImplicitQuantile(1.0)
+    assert FullyParameterizedQuantile() == FullyParameterizedQuantile(32, 1.0)
+    assert Expectile() == Expectile(11)
+    assert HLGauss(SUPPORT) == HLGauss(SUPPORT, 0.75)
+    assert Particles() == Particles(200, 1, tuple(range(1, 11)))
+    assert ScaledGaussian() == ScaledGaussian(3.0, 0.1, 50.0)
+    assert SignedHyperbolic() == SignedHyperbolic(1e-3)
+    # Logarithms of returns from 0.96¹⁰⁰ up, halved.
+    np.testing.assert_allclose([Logarithmic().scale, np.log(Logarithmic().offset)], [0.5, 100 * np.log(0.96)])
