@@ -37,6 +37,7 @@ from jaxq.agents import (
     TunedTemperature,
     flatten_small,
 )
+from jaxq.agents.policies import unsquashed
 from jaxq.bellman import (
     Categorical,
     First,
@@ -192,6 +193,13 @@ def test_squashed_gaussian_density_is_finite_far_out():
     gradient = jax.grad(lambda m: SquashedGaussian().sample((m, log_std), jax.random.key(0))[1].sum())(mean)
     for found in (action, log_density, gradient):
         assert np.isfinite(found).all()
+
+
+def test_actions_at_the_ends_were_this_near_to_them_before_squashing():
+    """`artanh(1 - e) = log((2 - e) / e) / 2`, and elsewhere squashing is undone."""
+    end = 0.5 * np.log((2.0 - 1e-5) / 1e-5)
+    found = unsquashed(jnp.array([-1.0, -0.9, 0.3, 1.0]))
+    np.testing.assert_allclose(found, [-end, np.arctanh(-0.9), np.arctanh(0.3), end], rtol=1e-3)
 
 
 # Reductions.

@@ -40,6 +40,7 @@ from jaxq.agents import (
 )
 from jaxq.agents.causality import causal_order, effects_on_last
 from jaxq.agents.optimistic import Tuned
+from jaxq.agents.policies import Given
 from jaxq.agents.resets import dormant_share
 from jaxq.bellman import Categorical, IntervalQuantile, Own, Pessimistic, Quantile, Scalar, ScaledGaussian, Support
 from jaxq.configs import Privileged, seeing
@@ -778,9 +779,11 @@ def test_agents_around_agents_learn_alike_in_any_order():
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_deterministic_policy_has_no_density():
-    action, log_densities = Deterministic().sample(jnp.ones((2, 3)), KEY)
-    np.testing.assert_allclose(action, np.tanh(1.0), rtol=1e-6)
+@pytest.mark.parametrize(("policy", "expected"), [(Deterministic(), np.tanh(0.7)), (Given(), 0.7)])
+def test_a_deterministic_policy_has_no_density(policy, expected):
+    action, log_densities = policy.sample(jnp.full((2, 3), 0.7), KEY)
+    np.testing.assert_allclose(action, expected, rtol=1e-6)
+    np.testing.assert_array_equal(policy.mode(jnp.full((2, 3), 0.7)), action)
     np.testing.assert_array_equal(log_densities, np.zeros((2, 3)))
 
 

@@ -225,8 +225,15 @@ def test_a_gaussian_s_likelihood_and_entropy_are_scipy_s():
     found, entropy = policy.weigh((mean, log_std), drawn, jax.random.key(2))
     np.testing.assert_allclose(found, expected.logpdf(np.asarray(drawn)).sum(axis=1), rtol=1e-4)
     np.testing.assert_allclose(entropy, expected.entropy().sum(axis=1), rtol=1e-4)
+    far = 3.0 * np.asarray(drawn)
+    assert far.min() < -1 < 1 < far.max()
+    np.testing.assert_array_equal(policy.action(far), np.where(np.abs(far) > 1, np.sign(far), far))
+    np.testing.assert_array_equal(policy.mode((far, log_std)), policy.action(far))
+    # What was drawn once moves with the mean, and with the deviation by as much as it was away from the mean.
     np.testing.assert_allclose(policy.again((mean, log_std), drawn), drawn, rtol=1e-5)
-    assert float(jnp.abs(policy.action(3.0 * drawn)).max()) <= 1.0
+    of_mean, of_log_std = jax.grad(lambda outputs: jnp.sum(policy.again(outputs, drawn)))((mean, log_std))
+    np.testing.assert_allclose(of_mean, 1.0, rtol=1e-6)
+    np.testing.assert_allclose(of_log_std, drawn - mean, rtol=1e-4)
 
 
 @pytest.mark.parametrize("mean", [-0.8, 0.0, 1.5])
@@ -240,11 +247,19 @@ def test_a_squashed_gaussian_s_likelihood_and_entropy_by_integration(mean):
     entropy = np.trapezoid(-np.exp(log_density) * log_density, action)
     estimates = jax.vmap(lambda key: policy.entropy(outputs, key)[0])(jax.random.split(jax.random.key(0), 20_000))
     np.testing.assert_allclose(estimates.mean(), entropy, atol=0.02)
-    # What is sampled at once is what is drawn, squashed and weighed one after the other.
-    sampled, density = policy.sample(wide, jax.random.key(1))
-    drawn = policy.draw(wide, jax.random.key(1))
-    np.testing.assert_allclose(sampled, policy.action(drawn), rtol=1e-5)
-    np.testing.assert_allclose(density.sum(axis=1), policy.log_probability(wide, drawn), rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_sampled_at_once_is_what_is_drawn_squashed_and_weighed_one_after_the_other():
+    """And of several dimensions the densities multiply and the entropies add up."""
+    policy, (mean, log_std), key = SquashedGaussian(), gaussian_outputs(3, 400, 3), jax.random.key(1)
+    sampled, density = policy.sample((mean, log_std), key)
+    drawn = policy.draw((mean, log_std), key)
+    np.testing.assert_allclose(sampled, np.tanh(drawn), rtol=1e-5)
+    np.testing.assert_array_equal(policy.mode((mean, log_std)), policy.action(mean))
+    found, entropy = policy.weigh((mean, log_std), drawn, key)
+    np.testing.assert_allclose(found, density.sum(axis=1), rtol=1e-3, atol=1e-3)
+    alone = [policy.entropy((mean[:, i : i + 1], log_std[:, i : i + 1]), key) for i in range(3)]
+    np.testing.assert_allclose(entropy.mean(), np.sum(alone, axis=0).mean(), atol=0.25)
 
 
 def test_a_categorical_s_likelihood_and_entropy_are_scipy_s():
