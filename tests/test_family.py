@@ -77,7 +77,7 @@ from jaxq.networks import (
 )
 from jaxq.replay import UniformReplay
 from jaxq.training import Evaluation, OffPolicy, OnPolicy
-from jaxq.types import Rollout, Segment, TimeStep
+from jaxq.types import Rollout, Segment, TimeStep, Transition
 
 GREEDY = EpsilonGreedy(LinearSchedule.constant(0.1))
 
@@ -171,6 +171,62 @@ def test_the_variance_network_learns_the_variance_of_targets_and_weighs_by_its_i
     variance = (mdp.transition * (outcome - (mdp.transition * outcome).sum(axis=2, keepdims=True)) ** 2).sum(axis=2)
     s, a, _ = np.nonzero(mdp.transition * ~mdp.terminal[:, None, None])
     np.testing.assert_allclose(agent.variances(state.variance, batch), variance[s, a], atol=0.02)
+
+
+def test_one_step_weighs_by_the_inverse_of_what_the_target_variance_says():
+    """By hand, of tables, whose entries each move by what the samples of their state and action say."""
+    rng = np.random.default_rng(0)
+    base = table_agent(small_garnet(3, actions=2, branching=1), Scalar(), operators.Maximum(), discount=0.9)
+    base = dataclasses.replace(
+        base, optimizer=optax.identity(),
+        hyper=base.hyper.replace(learning_rate=LinearSchedule.constant(0.5), target=PolyakUpdate(0.25)),
+    )  # fmt: skip
+    agent = VarianceWeightedQLearning(base, base.network, smallest=0.5)
+    state, states = jax.jit(agent.init)(jax.random.key(0)), base.observation_spec.shape[0]
+    tables = {name: rng.normal(scale=2.0, size=(states, 2)) for name in ("q", "q_target", "raw", "raw_target")}
+
+    def as_params(table):
+        return jax.tree.map(lambda leaf: jnp.float32(table.T) if leaf.ndim == 2 else 0.0 * leaf, state.variance)
+
+    def table_of(params):
+        return next(leaf for leaf in jax.tree.leaves(params) if leaf.ndim == 2).T
+
+    q, q_target, raw, raw_target = (as_params(table) for table in tables.values())
+    state = state.replace(
+        values=state.values.replace(params=q, target_params=q_target), variance=raw, target_variance=raw_target
+    )
+    s, a, t = np.array([0, 1, 2, 1]), np.array([0, 1, 1, 0]), np.array([1, 0, 3, 2])
+    reward, terminated = np.array([0.7, -1.2, 3.0, 0.1]), np.array([False, False, True, False])
+    weight = np.array([0.3, 1.7, 0.8, 1.1])
+    batch = Transition(
+        jnp.eye(states)[s], jnp.asarray(a), jnp.float32(reward)[:, None], jnp.ones(4, jnp.int32),
+        jnp.asarray(terminated), jnp.eye(states)[t], jnp.float32(weight), jnp.arange(4),
+    )  # fmt: skip
+    after, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(1))
+
+    target = reward + 0.9 * ~terminated * tables["q_target"][t].max(axis=1)
+    variances = np.maximum(np.log1p(np.exp(tables["raw_target"][s, a])), 0.5)
+    assert 0.5 in variances
+    assert variances.max() > 1.0
+    shares = (1 / variances) / sum(1 / variances) * 4  # of a batch of four, one on average
+    error = tables["q"][s, a] - target
+    np.testing.assert_allclose(metrics["loss"], np.mean(weight * shares * 0.5 * error**2), rtol=1e-4)
+    np.testing.assert_allclose(metrics["variance"], np.average(variances), rtol=1e-5)
+    now = tables["q"].copy()
+    np.subtract.at(now, (s, a), 0.5 * weight * shares * error / 4)
+    np.testing.assert_allclose(table_of(after.values.params), now, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(priority, np.abs(error), rtol=1e-4)
+    # The variance learns the squared error of the target's own values.
+    away = np.log1p(np.exp(tables["raw"][s, a])) - (target - tables["q_target"][s, a]) ** 2
+    assert np.abs(away).min() < 1.0 < np.abs(away).max()
+    huber = np.where(np.abs(away) < 1, away**2 / 2, np.abs(away) - 0.5)
+    np.testing.assert_allclose(metrics["variance_loss"], np.average(weight * huber), rtol=1e-4)
+    slope = np.clip(away, -1, 1) / (1 + np.exp(-tables["raw"][s, a]))
+    now = tables["raw"].copy()
+    np.subtract.at(now, (s, a), 0.5 * weight * slope / 4)
+    np.testing.assert_allclose(table_of(after.variance), now, rtol=1e-4, atol=1e-6)
+    followed = 0.75 * tables["raw_target"] + 0.25 * now
+    np.testing.assert_allclose(table_of(after.target_variance), followed, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("error", ["squared", "huber", "absolute"])
