@@ -38,7 +38,7 @@ from jaxq.agents import (
     TunedTemperature,
     WeightedTemperature,
 )
-from jaxq.agents.causality import causal_order, effects_on_last
+from jaxq.agents.causality import _entropy, _standardized, causal_order, effects_on_last
 from jaxq.agents.optimistic import Tuned
 from jaxq.agents.policies import Given
 from jaxq.agents.resets import dormant_share
@@ -646,46 +646,86 @@ def test_the_price_of_information_rises_while_a_copy_of_the_actor_would_gain_mor
 
 
 def linear_rows(count=5000):
-    e = np.random.default_rng(0).uniform(-1, 1, (count, 5))
+    e = np.random.default_rng(0).uniform(-1, 1, (count, 6))
     a, b = e[:, 0], e[:, 1]
     c = 0.8 * a - 0.5 * b + e[:, 2]
     effect = 2.0 * c + e[:, 3]
     y = 1.5 * b - 0.7 * c + 0.3 * e[:, 4]
-    return np.stack([effect, a, c, b, y], axis=1).astype(np.float32)
+    outcome = 1.2 * y + 0.5 * e[:, 5]
+    means = np.array([0.4, -0.7, 1.5, 0.9, -1.1, 0.6])
+    return (np.stack([outcome, effect, a, c, b, y], axis=1) + means).astype(np.float32)
 
 
 def test_causes_are_told_from_effects():
     rows = linear_rows()
     order = list(np.asarray(jax.jit(causal_order)(rows)))
-    assert order.index(2) > max(order.index(1), order.index(3)), "c after its causes a and b"
-    assert order.index(0) > order.index(2), "the effect of c after it"
-    assert order.index(4) > max(order.index(2), order.index(3)), "y after its causes"
+    assert order.index(3) > max(order.index(2), order.index(4)), "c after its causes a and b"
+    assert order.index(1) > order.index(3), "the effect of c after it"
+    assert order.index(5) > max(order.index(3), order.index(4)), "y after its causes"
+    assert order.index(0) > order.index(5), "what comes of y after it"
     effects = np.asarray(jax.jit(effects_on_last)(rows))
-    np.testing.assert_allclose(effects[1:], [0.0, -0.7, 1.5], atol=0.05)
-    assert abs(effects[0]) < 0.05, "what c causes has no effect on y"
+    np.testing.assert_allclose(effects[2:], [0.0, -0.7, 1.5], atol=0.05)
+    assert abs(effects[1]) < 0.05, "what c causes has no effect on y"
+    assert effects[0] == 0.0, "and what y causes has none"
+
+
+def test_the_order_of_a_linear_model_in_which_all_cause_all_later_ones_is_found():
+    """Whatever the signs of the effects, with disturbances skewed and even; only one order is right."""
+    order = jax.jit(causal_order)
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        effects = np.tril(rng.choice([-1, 1], (4, 4)) * rng.uniform(0.5, 1.5, (4, 4)), -1)
+        disturbances = np.stack([(rng.exponential if i % 2 else rng.uniform)(size=3000) for i in range(4)])
+        variables, column = np.linalg.solve(np.eye(4) - effects, disturbances), rng.permutation(4)
+        np.testing.assert_array_equal(column[order(jnp.float32(variables[column].T))], np.arange(4))
+
+
+def test_entropies_are_those_of_an_expansion_around_a_gaussian():
+    """`H(N) - Σ E[K_i]² / 2`, each K_i a contrast without what 1, x and x² say of it, at a variance of one.
+
+    So Hyvärinen (1998) derives it; here by quadrature, of his two contrasts `log cosh x` and `x exp(-x²/2)`.
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    weights = weights / weights.sum()
+    known = np.stack([nodes**0, nodes, (nodes**2 - 1) / np.sqrt(2)])  # orthonormal under a Gaussian
+    rng = np.random.default_rng(0)
+    samples = np.stack([rng.gamma(2.0, size=500), rng.uniform(size=500), rng.normal(size=500) ** 3])
+    samples = (samples - samples.mean(axis=1, keepdims=True)) / samples.std(axis=1, keepdims=True)
+    expected = np.full(3, scipy.stats.norm.entropy())
+    for contrast in (lambda x: np.log(np.cosh(x)), lambda x: x * np.exp(-(x**2) / 2)):
+        share = known @ (weights * contrast(nodes))
+        variance = weights @ (contrast(nodes) - share @ known) ** 2
+        # Standardized samples have nothing left of x and x² - 1.
+        expected -= (contrast(samples).mean(axis=1) - share[0]) ** 2 / variance / 2
+    np.testing.assert_allclose(jax.jit(_entropy)(jnp.float32(samples)), expected, atol=1e-3)
+    assert np.ptp(expected) > 0.2
+    standard = jax.jit(_standardized)(jnp.float32(3.0 * samples + 5.0))
+    np.testing.assert_allclose(standard, samples, atol=1e-4)
 
 
 def test_entropy_counts_by_what_actions_do_to_the_reward():
-    entropy = WeightedTemperature(TunedTemperature(-2.0), 2)
-    agent = agent_of(size=2, kind=CausalActorCritic, hyper={"entropy": entropy}, samples=512, period=4)
+    entropy = WeightedTemperature(TunedTemperature(-2.0), 3)
+    agent = agent_of(size=3, kind=CausalActorCritic, hyper={"entropy": entropy}, samples=512, period=2)
     state, update = jax.jit(agent.init)(KEY), jax.jit(agent.update)
     np.testing.assert_array_equal(state.entropy.weights, 1.0)
-    for count in range(4):
-        batch = two_dimensional(bandit_batch(jax.random.key(count), 128))
+    for count in range(5):
         keys = jax.random.split(jax.random.key(100 + count), 3)
-        action = jax.random.uniform(keys[0], (128, 2), minval=-1.0)
+        action = jax.random.uniform(keys[0], (128, 3), minval=-1.0)
         noise = jax.random.uniform(keys[1], (128, 1), minval=-0.1, maxval=0.1)
         x = jax.random.uniform(keys[2], (128, 2))
-        batch = batch.replace(observation=x, action=action, rewards=1.5 * action[:, :1] + noise)
-        state, _, _ = update(state, batch, jax.random.key(count))
+        rewards = jnp.concatenate([1.5 * action[:, :1] + noise, 9.0 + noise], axis=1)  # of windows, the first counts
+        batch = bandit_batch(jax.random.key(count), 128).replace(observation=x, action=action, rewards=rewards)
+        before, (state, _, _) = state.entropy.weights, update(state, batch, jax.random.key(count))
         assert state.written == 128 * (count + 1)
-        rows = np.asarray(state.rows[128 * count : 128 * (count + 1)])
-        np.testing.assert_array_equal(rows, np.concatenate([x, action, batch.rewards[:, :1]], axis=1))
+        rows = np.asarray(state.rows)[128 * (count % 4) : 128 * (count % 4 + 1)]  # the oldest give way
+        np.testing.assert_array_equal(rows, np.concatenate([x, action, rewards[:, :1]], axis=1))
+        # Every two updates, but not before there are as many samples as are asked for.
+        assert (np.asarray(state.entropy.weights) != before).any() == (count == 3)
     weights = np.asarray(state.entropy.weights)
-    expected = np.exp([1.5, 0.0])
-    np.testing.assert_allclose(weights, 2.0 * expected / expected.sum(), atol=0.15)
-    log_densities = jnp.array([[1.0, -2.0]])
-    np.testing.assert_allclose(entropy.log_density(state.entropy, log_densities), weights @ [1.0, -2.0], rtol=1e-6)
+    expected = np.exp([1.5, 0.0, 0.0])
+    np.testing.assert_allclose(weights, 3.0 * expected / expected.sum(), atol=0.15)
+    log_densities = jnp.array([[1.0, -2.0, 0.5]])
+    np.testing.assert_allclose(entropy.log_density(state.entropy, log_densities), weights @ [1.0, -2.0, 0.5], rtol=1e-6)
     with pytest.raises(InputError, match="entropy is 'TunedTemperature'"):
         agent_of(kind=CausalActorCritic)
 
