@@ -590,6 +590,7 @@ def test_arsq_learns_the_smaller_soft_value_of_what_follows():
     q = np.asarray(jax.jit(agent.action_values)(state.params, batch.observation, batch.action, 0.4))
     _, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(0))
     np.testing.assert_allclose(metrics["loss"], (np.asarray(batch.weight) * (q - y) ** 2).mean(axis=1).sum(), rtol=1e-4)
+    np.testing.assert_allclose(metrics["mean_q"], np.average(q), rtol=1e-4)
     np.testing.assert_allclose(priority, np.abs(q - y).mean(axis=0), rtol=1e-4)
 
 

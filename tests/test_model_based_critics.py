@@ -351,7 +351,7 @@ def segment(size=6, length=5, seed=0):
         terminated=jnp.asarray(ends[0]),
         truncated=jnp.asarray(ends[1]),
         final=jnp.asarray(final),
-        weight=jnp.ones(size).at[2].set(0.0),
+        weight=jnp.asarray(np.resize([0.3, 1.7, 0.0, 0.9, 1.1], size), jnp.float32),
         index=jnp.arange(size),
         priority=jnp.arange(1.0, size + 1),
     )
@@ -402,14 +402,14 @@ def test_the_encoder_s_loss_over_windows_that_end_inside():
     rewards = np.asarray(REWARD.encode(batch.reward.reshape(-1))).reshape(5, 6, 9)
     dynamics = reward = termination = 0.0
     for b in (0, 1, 3, 4, 5):
-        latent = embed(batch.observation[0, b])
+        latent, share = embed(batch.observation[0, b]), float(batch.weight[b]) / 6
         for t in range(5):
             foreseen = foresee(latent, batch.action[t, b])
             latent = foreseen.latent
             error = np.asarray(latent) - np.asarray(embed_target(batch.observation[t + 1, b]))
-            dynamics += (error**2).mean() / 6
-            reward -= (rewards[t, b] * np.asarray(jax.nn.log_softmax(foreseen.reward))).sum() / 6
-            termination += (float(foreseen.terminated) - float(batch.terminated[t, b])) ** 2 / 6
+            dynamics += share * (error**2).mean()
+            reward -= share * (rewards[t, b] * np.asarray(jax.nn.log_softmax(foreseen.reward))).sum()
+            termination += share * (float(foreseen.terminated) - float(batch.terminated[t, b])) ** 2
             if batch.terminated[t, b] or batch.truncated[t, b]:
                 break
     np.testing.assert_allclose(metrics["dynamics_loss"], dynamics, rtol=1e-4)
@@ -449,6 +449,8 @@ def test_values_learn_three_rewards_and_the_smaller_target_value_in_the_reward_s
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-4)
     np.testing.assert_allclose(priority, expected, rtol=1e-4)
     assert max(expected) > 1.0 in expected
+    taken = [value(embed(batch.observation[0, b]), batch.action[0, b]) for b in range(6)]
+    np.testing.assert_allclose(metrics["mean_q"], 2.0 * np.average(taken), rtol=1e-4)
     assert_unmoved(after, state, "encoder")
     assert [float(x) for x in (after.reward_scale, after.target_reward_scale)] == [2.0, 3.0]
 
@@ -473,21 +475,21 @@ def test_the_actor_climbs_the_mean_of_the_new_critics():
 
 
 def test_encoder_and_values_learn_in_turn_and_targets_are_copied_before_each_round():
-    agent, batch = model_based_agent(period=2), segment()
+    agent, batch = model_based_agent(period=3), segment()
     state, update = model_based_state(agent), jax.jit(agent.update)
-    for count in range(9):
+    for count in range(13):
         after, _, priority = update(state, batch, jax.random.fold_in(jax.random.key(0), count))
-        of_model = count % 4 < 2
+        of_model = count % 6 < 3
         for name, learns in (("encoder", of_model), ("critic", not of_model), ("actor", not of_model)):
             old, new = getattr(state, name), getattr(after, name)
             same = [(x == y).all() for x, y in zip(*map(jax.tree.leaves, (old.variables, new.variables)), strict=True)]
             assert any(not s for s in same) == learns, (count, name)
-            expected = old.variables if count % 4 == 0 else old.target
+            expected = old.variables if count % 6 == 0 else old.target
             for x, y in zip(*map(jax.tree.leaves, (new.target, expected)), strict=True):
                 np.testing.assert_array_equal(x, y)
         assert (priority == batch.priority).all() == of_model
         # 2 and 3 at first; the magnitude of what was seen is 2.5.
-        scales = {0: (2.5, 2.0), 4: (2.5, 2.5), 8: (2.5, 2.5)}[count // 4 * 4]
+        scales = (2.5, 2.0) if count < 6 else (2.5, 2.5)
         assert (float(after.reward_scale), float(after.target_reward_scale)) == scales
         state = after
 
@@ -498,14 +500,21 @@ def test_the_scale_of_rewards_is_their_mean_magnitude():
     rng = np.random.default_rng(0)
     for step in range(20):
         reward, first = rng.normal(size=4).astype(np.float32), rng.random(4) < 0.2
-        ended = jnp.full(4, step == 15)
+        if step < 2:  # none yet, and then one alone
+            first = np.arange(4) >= step
+        ended = jnp.zeros(4, bool).at[1].set(step == 15)
         no = jnp.zeros(4, bool)
         state, _ = agent.observe(
             state, (), TimeStep(jnp.zeros((4, 3)), jnp.asarray(reward), ended, no, jnp.asarray(first))
         )
         seen += list(np.abs(reward[~first]))
-        np.testing.assert_allclose(state.seen.magnitude, np.mean(seen), rtol=1e-4)
+        np.testing.assert_allclose(state.seen.magnitude, np.mean(seen) if seen else 0.0, rtol=1e-4)
         assert float(state.seen.terminated) == (step >= 15)
+    # Before the first update values are in units of nothing yet, as in the authors' code.
+    assert not any(state.told.values())
+    renewed = jax.jit(agent._renewed)(state)
+    np.testing.assert_allclose(renewed.reward_scale, np.mean(seen), rtol=1e-4)
+    assert float(renewed.target_reward_scale) == 1.0
 
 
 def test_a_drawn_priority_is_the_one_that_was_given():
