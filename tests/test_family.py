@@ -28,6 +28,7 @@ from jaxq.agents import (
     PGRainbow,
     PolyakUpdate,
     PPOHyperparameters,
+    QLearning,
     QLearningHyperparameters,
     RecurrentLambdaQLearning,
     RecurrentQLearning,
@@ -374,6 +375,8 @@ def test_the_first_transition_of_a_segment_by_brute_force():
     mdp = small_garnet(7, actions=2, branching=2)
     batch = random_segments(mdp, 6, 40, 0)
     batch = jax.tree.map(np.asarray, batch)
+    cut_off = (np.random.default_rng(1).random((6, 40)) < 0.15) & ~batch.terminated
+    batch = batch.replace(truncated=cut_off, weight=np.linspace(0.3, 1.7, 40))
     for n in (1, 3, 6):
         transition = first_transition(batch, jnp.float32(n))
         total, discount = n_step_return(transition.rewards, transition.steps, transition.terminated, jnp.float32(0.9))
@@ -382,11 +385,13 @@ def test_the_first_transition_of_a_segment_by_brute_force():
             while m < n:
                 g += 0.9**m * batch.reward[m, b]
                 m += 1
-                if batch.terminated[m - 1, b]:
+                if batch.terminated[m - 1, b] or cut_off[m - 1, b]:
                     break
             np.testing.assert_allclose(total[b], g, rtol=1e-5, atol=1e-6)
             np.testing.assert_allclose(discount[b], 0.0 if batch.terminated[m - 1, b] else 0.9**m, rtol=1e-5)
             np.testing.assert_array_equal(transition.next_observation[b], batch.observation[m, b])
+        begun = transition.observation, transition.action, transition.weight, transition.index
+        same(begun, (batch.observation[0], batch.action[0], batch.weight, batch.index))
 
 
 def recurrent_agent(**changes):
@@ -832,6 +837,102 @@ def test_a_reset_keeps_its_share_of_the_encoder_and_nothing_of_the_head():
     assert not np.allclose(online["Dense_0"]["kernel"], target["Dense_0"]["kernel"]), "each has its own initial values"
 
 
+class Straight(nn.Module):
+    """Values and embeddings that are linear in four numbers, and what actions add to the embeddings."""
+
+    def setup(self):
+        shapes = {"head": (4, 2), "look": (4, 3), "move": (2, 3)}
+        self.tables = {name: self.param(name, nn.initializers.normal(1.0), shape) for name, shape in shapes.items()}
+
+    def __call__(self, x, mode="learn"):
+        return (x @ self.tables["head"])[..., None]
+
+    def foresee(self, x, actions):
+        return self(x), x @ self.tables["look"] + jnp.cumsum(self.tables["move"][actions], axis=0)
+
+    def seen(self, x):
+        return x @ self.tables["look"]
+
+
+class DoubleAdvantageLearning(operators.AdvantageLearning):
+    """Of all networks and observations that a backup may ask for: the learner's choice, and a bonus."""
+
+    weights = operators.Double.weights
+
+
+def test_one_step_of_a_self_predictive_agent_by_hand():
+    """Half way through the horizon, with an episode that ends and one that is cut off before it has been foreseen."""
+    hyper = QLearningHyperparameters(
+        LinearSchedule.constant(0.5), GREEDY, PolyakUpdate(0.25), DoubleAdvantageLearning(0.6)
+    )
+    base = QLearning(Straight(), ArraySpec((4,)), optax.identity(), hyper, Scalar())
+    agent = SelfPredictiveQLearning(
+        base, AnnealedHorizon(4.0, 2.0, 0.5, 0.9, 10.0), Resets(100, 100, 200), jumps=3, prediction_weight=2.5,
+        augmentation=lambda seen, key: seen * jax.random.uniform(key, (len(seen), 1), minval=0.5, maxval=1.5),
+    )  # fmt: skip
+    rng, key = np.random.default_rng(0), jax.random.key(1)
+    shapes = {"head": (4, 2), "look": (4, 3), "move": (2, 3)}
+    online, target = ({name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(2))
+    state = jax.jit(agent.init)(jax.random.key(0))
+    values = state.values.replace(
+        params={"params": jax.tree.map(jnp.float32, online)}, updates=jnp.int32(5),
+        target_params={"params": jax.tree.map(jnp.float32, target)},
+    )  # fmt: skip
+    state = state.replace(values=values)
+    observation, reward = rng.normal(size=(6, 5, 4)), rng.normal(size=(5, 5))
+    action, weight = rng.integers(0, 2, (5, 5)), np.array([0.3, 1.7, 0.9, 0.0, 1.1])
+    terminated, truncated = np.zeros((5, 5), bool), np.zeros((5, 5), bool)
+    terminated[1, 0] = truncated[0, 1] = True
+    batch = Segment(
+        jnp.float32(observation), jnp.asarray(action), jnp.float32(reward), jnp.asarray(terminated),
+        jnp.asarray(truncated), jnp.zeros((5, 5), bool), jnp.float32(weight), jnp.arange(5),
+    )  # fmt: skip
+    after, metrics, priority = jax.jit(agent.update)(state, batch, key)
+
+    keys = streams(key, "augmentation", "next augmentation")
+    light = [np.asarray(jax.random.uniform(k, (n, 1), minval=0.5, maxval=1.5)) for k, n in zip(keys, (20, 5))]
+    images = observation[:4] * light[0].reshape(4, 5, 1)
+    steps, discount = 3, 1.0 - np.sqrt(0.5 * 0.1)  # the geometric means of 4 and 2 steps, of gaps of 0.5 and 0.1
+    taken, goals = action[0], np.zeros(5)
+    for b in range(5):
+        m = {0: 2, 1: 1}.get(b, steps)
+        then, before = observation[m, b] * light[1][b], images[0, b] @ target["head"]
+        chosen = (then @ target["head"])[np.argmax(then @ online["head"])]
+        goals[b] = sum(discount**i * reward[i, b] for i in range(m)) + (b != 0) * discount**m * chosen
+        goals[b] -= 0.6 * (before.max() - before[taken[b]])
+
+    def losses(tables):
+        q = (images[0] @ tables["head"])[np.arange(5), taken]
+        distance = 0.0
+        for b in range(5):
+            foreseen = images[0, b] @ tables["look"]
+            for k in range({0: 2, 1: 1}.get(b, 3)):
+                foreseen, seen = foreseen + tables["move"][action[k, b]], images[k + 1, b] @ target["look"]
+                apart = foreseen / np.linalg.norm(foreseen) - seen / np.linalg.norm(seen)
+                distance += weight[b] * apart @ apart / 15  # of three steps in each of five
+        return np.mean(weight * (q - goals) ** 2) / 2, distance, q
+
+    of_values, distance, q = losses(online)
+    np.testing.assert_allclose(metrics["loss"], of_values, rtol=1e-4)
+    np.testing.assert_allclose(metrics["foresight"], distance, rtol=1e-4)
+    np.testing.assert_allclose(metrics["mean_q"], np.average(q), rtol=1e-4)
+    np.testing.assert_allclose(priority, np.abs(q - goals), rtol=1e-4)
+    # What was stepped down is their weighted sum: by differences along a line that goes nowhere special.
+    line = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    ends = [losses({name: online[name] + h * line[name] for name in line})[:2] for h in (1e-5, -1e-5)]
+    slope = (np.subtract(*ends) / 2e-5) @ [1.0, 2.5]
+    now = after.values.params["params"]
+    stepped = sum(np.sum((online[name] - np.asarray(now[name])) * line[name]) for name in line) / 0.5
+    np.testing.assert_allclose(stepped, slope, rtol=1e-3)
+    followed = after.values.target_params["params"]["look"]
+    np.testing.assert_allclose(followed, 0.75 * target["look"] + 0.25 * np.asarray(now["look"]), rtol=1e-4, atol=1e-5)
+    # It acts by its target.
+    timestep = TimeStep(batch.observation[0], *(jnp.zeros(5),) * 4)
+    greedy, _ = agent.exploit(state, (), timestep, key)
+    np.testing.assert_array_equal(greedy, (observation[0] @ target["head"]).argmax(axis=1))
+    assert (np.asarray(greedy) != (observation[0] @ online["head"]).argmax(axis=1)).any()
+
+
 def test_a_self_predictive_agent_backs_up_what_it_sees_when_its_steps_are_over():
     """The horizon is 4 steps and the model foresees 3: the observation after 4 is in nothing but the target."""
     mdp = small_garnet(3, actions=2, branching=1)
@@ -863,6 +964,7 @@ def test_resets_come_only_where_another_whole_period_fits():
     resets = Resets.every(20_000, 2_000, 39_000, 2.0)
     assert not np.asarray(jax.vmap(resets.due)(jnp.arange(240_000))).any()
     assert int(resets.since(jnp.int32(70_000))) == 70_000
+    assert Resets.every(2, 0, 20, 0.25).period == 1, "with fewer updates than that they come with each"
     assert int(Resets.every(20_000, 2_000, 100_000, 2.0).since(jnp.int32(200_000))) == 44_000
 
 
