@@ -25,7 +25,9 @@ from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
 
 class PPOHyperparameters(Hyperparameters):
-    """The numbers of the agent; each is a leaf of its state. Defaults are those of the PPO paper for Atari.
+    """The numbers of the agent; each is a leaf of its state. Defaults are those of OpenAI's baselines for Atari.
+
+    The paper's are the same, but that it weighs the values' squared error by 1, where this weighs its half by 0.5.
 
     Attributes:
       learning_rate: step size of the optimizer, by updates.
