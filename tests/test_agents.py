@@ -9,16 +9,29 @@ import optax
 import pytest
 
 from jaxq.agents import (
+    PPO,
+    AutoRegressiveHyperparameters,
     Boltzmann,
+    CausalActorCritic,
     EpsilonGreedy,
     EpsilonLadder,
     EpsilonUntil,
     EpsilonZGreedy,
+    GaussianNoise,
     HardUpdate,
+    KLBound,
+    LambdaActorCritic,
+    LambdaActorCriticHyperparameters,
     LinearSchedule,
+    ModelBasedActorCritic,
+    ModelBasedHyperparameters,
     PolyakUpdate,
+    PPOHyperparameters,
     QLearning,
     QLearningHyperparameters,
+    SelfPrediction,
+    SelfPredictiveQLearning,
+    Smoothing,
     flatten_small,
 )
 from jaxq.bellman import Scalar, operators
@@ -211,6 +224,35 @@ def test_rewards_are_clipped_and_then_shifted_where_they_count():
     rewards = jnp.array([3.0, -3.0, 0.25])
     np.testing.assert_allclose(hyper.learned(rewards), [0.5, -1.5, -0.25])
     np.testing.assert_allclose(hyper.learned(rewards, jnp.array([1.0, 0.0, 1.0])), [0.5, -1.0, -0.25])
+
+
+def test_numbers_that_are_not_given_are_the_authors():
+    """As their code has them (`docs/sources.md`); PPO's as OpenAI's baselines have them for Atari."""
+    mrq = ModelBasedHyperparameters()
+    assert (mrq.encoder_learning_rate.at(0), mrq.learning_rate.at(0)) == (1e-4, 3e-4)
+    # 250 updates of the encoder, and as many of the others.
+    assert (mrq.target.period, mrq.exploration, mrq.smoothing) == (500, GaussianNoise(0.2), Smoothing(0.2, 0.3))
+    expected = {
+        ModelBasedHyperparameters: dict(
+            discount=0.99, dynamics_weight=1, reward_weight=0.1, termination_weight=0.1, action_penalty=1e-5
+        ),
+        ModelBasedActorCritic: dict(horizon=5, n_step=3),
+        PPOHyperparameters: dict(
+            discount=0.99, trace=0.95, clip=0.1, entropy_weight=0.01, value_weight=0.5, quantile_weight=1,
+            reward_scale=1, reward_clip=np.inf,
+        ),
+        PPO: dict(minibatches=4, epochs=4),
+        KLBound: dict(bound=0.1, initial=0.01, samples=16),
+        SelfPrediction: dict(weight=1),
+        LambdaActorCriticHyperparameters: dict(reward_scale=1, constraint=None, auxiliary=None),
+        LambdaActorCritic: dict(minibatches=128, epochs=4, largest_action=0.999),
+        SelfPredictiveQLearning: dict(jumps=5, prediction_weight=5, kept=0.5),
+        CausalActorCritic: dict(samples=10_000, period=10_000),
+        AutoRegressiveHyperparameters: dict(temperature=0.01, discount=0.99),
+    }  # fmt: skip
+    for kind, numbers in expected.items():
+        defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+        assert {name: defaults[name] for name in numbers} == numbers, kind.__name__
 
 
 def test_target_schedules():

@@ -1,6 +1,7 @@
 """Rewards normalized by running statistics, and continuous agents without replay, against plain loops of numpy."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import flax.linen as nn
 import jax
@@ -23,6 +24,7 @@ from jaxq.agents import (
     LambdaActorCriticHyperparameters,
     LinearSchedule,
     Normalized,
+    PGRainbow,
     PPOHyperparameters,
     ScaledRewards,
     SelfPrediction,
@@ -32,6 +34,7 @@ from jaxq.agents import (
 )
 from jaxq.agents.base import RecordsNothing
 from jaxq.agents.hyperparameters import as_leaves
+from jaxq.agents.ppo import Lesson
 from jaxq.bellman import HLGauss, Support
 from jaxq.envs import ArraySpec
 from jaxq.errors import InputError
@@ -306,7 +309,9 @@ def test_generalized_advantages_with_episodes_cut_off():
     network = PolicyAndValueNetwork(SharedStdPolicyNetwork(plain(4), 2), plain(4))
     agent = PPO(
         network, ArraySpec((3,)), optax.identity(), policy=ClippedGaussian(),
-        hyper=PPOHyperparameters(LinearSchedule.constant(1e-3), discount=0.9, trace=0.8, reward_scale=2.0),
+        hyper=PPOHyperparameters(
+            LinearSchedule.constant(1e-3), discount=0.9, trace=0.8, reward_scale=2.0, reward_clip=1.5
+        ),
     )  # fmt: skip
     state, rollout = jax.jit(agent.init)(jax.random.key(0)), made_up_rollout(0, steps=12)
     record = jax.jit(jax.vmap(lambda t, k: agent.act(state, (), t, k)[2]))(
@@ -319,7 +324,8 @@ def test_generalized_advantages_with_episodes_cut_off():
     for b in range(4):
         advantage = 0.0
         for t in reversed(range(12)):
-            delta = 2.0 * reward[t, b] + 0.9 * (1 - terminated[t, b]) * values[t + 1, b] - values[t, b]
+            learned = np.sign(reward[t, b]) * min(2.0 * abs(reward[t, b]), 1.5)
+            delta = learned + 0.9 * (1 - terminated[t, b]) * values[t + 1, b] - values[t, b]
             ends = terminated[t, b] or truncated[t, b]
             advantage = delta + (0.0 if ends else 0.9 * 0.8 * advantage)
             np.testing.assert_allclose(lessons.advantage.reshape(12, 4)[t, b], advantage, rtol=1e-3, atol=1e-4)
@@ -328,6 +334,72 @@ def test_generalized_advantages_with_episodes_cut_off():
     loss, logged = jax.jit(agent.objective)(state.params, state.params, state.hyper, lessons, jax.random.key(3))
     rest = agent.hyper.value_weight * logged["value_loss"] - agent.hyper.entropy_weight * logged["entropy"]
     np.testing.assert_allclose(loss, rest, rtol=1e-4, atol=1e-5)
+
+
+class Told:
+    """A network that is a table of what it says of each observation, which is a number."""
+
+    def apply(self, params, observation, mode, rngs):
+        del mode, rngs
+        return params["logits"][observation], params["value"][observation], params["quantiles"][observation]
+
+
+def test_the_parts_of_the_objective_by_hand():
+    """With probabilities that have gone too far, either way, and with samples that count by halves."""
+    rng, size = np.random.default_rng(0), 40
+    hyper = PPOHyperparameters(
+        LinearSchedule.constant(1e-3), clip=0.2, entropy_weight=0.3, value_weight=0.7, quantile_weight=1.9
+    )
+    agent = PGRainbow(Told(), ArraySpec(()), optax.identity(), hyper, minibatches=1, epochs=3)
+    assert (agent.updates_per_rollout, dataclasses.replace(agent, minibatches=5).updates_per_rollout) == (3, 15)
+    fractions = rng.uniform(0.1, 0.9, (9, 3, 2))  # of nine states and three actions, two quantiles each
+
+    def parameters():
+        quantiles = np.concatenate([rng.normal(size=(9, 3, 2)), fractions], axis=-1)
+        return {"logits": rng.normal(size=(9, 3)), "value": rng.normal(size=9), "quantiles": quantiles}
+
+    params, behaviour = parameters(), parameters()
+    seen, then, drawn = (rng.integers(0, n, size) for n in (9, 9, 3))
+    policy = np.exp(params["logits"]) / np.exp(params["logits"]).sum(axis=1, keepdims=True)
+    ratio, weight = rng.uniform(0.5, 1.6, size), rng.choice([0.0, 0.5, 1.7], size)
+    advantage, target, reward, next_logits = (rng.normal(size=shape) for shape in (size, size, size, (size, 3)))
+    discount = rng.choice([0.0, 0.9], size)
+    before = np.log(policy[seen, drawn] / ratio)
+    numbers = (drawn, weight, before, np.zeros(size), advantage, target, reward, discount, then, next_logits)
+    lesson = Lesson(jnp.asarray(seen), *map(jnp.asarray, numbers))
+    single = jax.tree.map(jnp.float32, (params, behaviour))
+    loss, logged = jax.jit(agent.objective)(*single, as_leaves(hyper), lesson, jax.random.key(0))
+
+    mean = np.average(advantage, weights=weight)
+    normal = (advantage - mean) / np.sqrt(np.average((advantage - mean) ** 2, weights=weight))
+    # Nothing is gained by going farther: up where that is good, down where that is bad.
+    gain = np.where(normal > 0, np.minimum(ratio, 1.2), np.maximum(ratio, 0.8)) * normal
+    assert all((far & (sign * normal > 0)).any() for far in (ratio < 0.8, ratio > 1.2) for sign in (1, -1))
+    of_values = (params["value"][seen] - target) ** 2 / 2
+    entropy = stats.entropy(policy[seen], axis=1)
+    next_policy = np.exp(next_logits) / np.exp(next_logits).sum(axis=1, keepdims=True)
+    of_quantiles = np.zeros(size)
+    for b in range(size):
+        for i, tau in enumerate(fractions[seen[b], drawn[b]]):
+            for j in range(2):
+                goal = reward[b] + discount[b] * next_policy[b] @ behaviour["quantiles"][then[b], :, j]
+                u = goal - params["quantiles"][seen[b], drawn[b], i]
+                huber = u**2 / 2 if abs(u) < 1 else abs(u) - 0.5
+                of_quantiles[b] += (tau if u > 0 else 1 - tau) * huber / 2
+    parts = -gain + 0.7 * of_values - 0.3 * entropy + 1.9 * of_quantiles
+    np.testing.assert_allclose(loss, (weight * parts).sum() / size, rtol=1e-4)
+    expected = {
+        "loss": loss,
+        "value_loss": (weight * of_values).sum() / size,
+        "entropy": (weight * entropy).sum() / size,
+        "mean_value": params["value"][seen].sum() / size,
+    }
+    assert set(logged) == set(expected)
+    for name, number in expected.items():
+        np.testing.assert_allclose(logged[name], number, rtol=1e-4, err_msg=name)
+    for wrong in ({"minibatches": 0}, {"epochs": 0}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            dataclasses.replace(agent, **wrong)
 
 
 def brax_advantages(reward, value, terminated, truncated, discount, trace):
@@ -434,7 +506,8 @@ def test_a_policy_climbs_its_value_and_its_entropy_where_its_actions_count():
     state = jax.jit(agent.init)(jax.random.key(0))
     lesson = jax.jit(agent.lessons)(state, made_up_rollout(4, steps=8), jax.random.key(1))
     others = state.actor.variables, state.critic.variables, state.hyper, lesson, key
-    loss, metrics = jax.jit(agent.actor_loss)(state.actor.params, *others)
+    descent = jax.jit(jax.value_and_grad(agent.actor_loss, has_aux=True))
+    (loss, metrics), slope = descent(state.actor.params, *others)
     policy = {"params": state.actor.variables["params"]["policy"]}
     sample_key, *_ = streams(key, "action", "critic of actor", "divergence")
     action, log_densities = agent.policy.sample(agent.actor.apply(policy, lesson.observation), sample_key)
@@ -447,6 +520,45 @@ def test_a_policy_climbs_its_value_and_its_entropy_where_its_actions_count():
     entropy = -log_density[counts].mean()
     np.testing.assert_allclose(metrics["entropy"], entropy, rtol=1e-3)
     np.testing.assert_allclose(loss, climbed + 0.3 * (entropy + 1.0), rtol=1e-3)
+    # The policy climbs at the price as it is, and the price follows the entropy as it is.
+    np.testing.assert_allclose(slope["params"]["log_temperature"], 0.3 * (entropy + 1.0), rtol=1e-3)
+
+    def descended(policy):
+        action, log_densities = agent.policy.sample(agent.actor.apply(policy, lesson.observation), sample_key)
+        value = agent.representation.value(agent.critic.apply(state.critic.variables, lesson.observation, action))
+        return jnp.dot(0.3 * log_densities.sum(axis=1) - value, counts / counts.sum())
+
+    expected = jax.jit(jax.grad(descended))(policy)["params"]
+    for found, exact in zip(*map(jax.tree.leaves, (slope["params"]["policy"], expected)), strict=True):
+        np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-5)
+    # What the critic learns: a cross-entropy from where its return lies.
+    loss, metrics = jax.jit(agent.critic_loss)(state.critic.params, state.hyper, lesson, key)
+    logits = np.asarray(agent.critic.apply(state.critic.variables, lesson.observation, lesson.action), float)
+    log_shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    entropies = -(np.asarray(agent.representation.encode(lesson.target)) * log_shares).sum(axis=1)
+    np.testing.assert_allclose(metrics["loss"], entropies[counts].sum() / counts.size, rtol=1e-3)
+    np.testing.assert_allclose(loss, metrics["loss"])
+    np.testing.assert_allclose(metrics["mean_q"], np.average(np.exp(log_shares) @ np.linspace(-5, 5, 21)), rtol=1e-3)
+
+
+def test_actions_that_are_drawn_keep_away_from_the_ends():
+    """And those of an evaluation are where they are."""
+    agent, key = dataclasses.replace(reppo(), largest_action=0.4), jax.random.key(3)
+    state, rollout = jax.jit(agent.init)(jax.random.key(0)), made_up_rollout(4, num_envs=50)
+    timestep = jax.tree.map(lambda leaf: leaf[0], rollout.timestep)
+    policy = {"params": state.actor.variables["params"]["policy"]}
+    mean, log_std = (3.0 * np.asarray(x) for x in agent.actor.apply(policy, timestep.observation))
+    louder = dataclasses.replace(agent, actor=SimpleNamespace(apply=lambda *_: (mean, log_std)))
+    action, _, _ = louder.act(state, (), timestep, key)
+    drawn = np.tanh(mean + np.exp(log_std) * np.asarray(jax.random.normal(key, mean.shape)))
+    assert drawn.min() < -0.4
+    assert drawn.max() > 0.4
+    np.testing.assert_allclose(action, np.maximum(np.minimum(drawn, 0.4), -0.4), rtol=1e-5)
+    np.testing.assert_allclose(louder.exploit(state, (), timestep, key)[0], np.tanh(mean), rtol=1e-5)
+    for wrong in ({"minibatches": 0}, {"epochs": 0}, {"largest_action": 1.5}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            dataclasses.replace(agent, **wrong)
+    assert dataclasses.replace(agent, minibatches=1, epochs=3).updates_per_rollout == 3
 
 
 def test_a_critic_begins_near_zero():
@@ -488,7 +600,7 @@ def test_a_policy_beyond_its_bound_turns_back_and_the_price_of_that_rises():
         for tuned in ("log_price", "log_temperature"):
             assert (after.actor.variables["params"][tuned] > state.actor.variables["params"][tuned]) == rises
         assert float(metrics["divergence"]) > 1e-6
-        assert int(after.updates) == 4
+        assert int(after.updates) == agent.updates_per_rollout == 4
 
 
 def test_what_was_seen_where_actions_are_ignored_teaches_nothing():
@@ -510,6 +622,12 @@ def test_what_was_seen_where_actions_are_ignored_teaches_nothing():
     elsewhere = lesson.observation + jnp.where(ignored[:, None], 3.0, 0.0)
     found, other = (jax.jit(slopes)(x) for x in (lesson, lesson.replace(observation=elsewhere)))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, other)
+    # The divergence that is told is the mean where actions count.
+    now = {"params": state.actor.variables["params"]["policy"]}
+    outputs = [agent.actor.apply(p, lesson.observation) for p in (jax.tree.map(lambda leaf: leaf + 0.01, now), now)]
+    key = streams(jax.random.key(2), "action", "critic of actor", "divergence")[2]
+    divergence = np.asarray(KLBound().divergence(agent.policy, *outputs, key))
+    np.testing.assert_allclose(found[3], divergence[~ignored].mean(), rtol=1e-3)
 
 
 # AVG.
