@@ -227,7 +227,7 @@ def test_rewards_are_clipped_and_then_shifted_where_they_count():
 
 
 def test_numbers_that_are_not_given_are_the_authors():
-    """As their code has them (`docs/sources.md`); PPO's as OpenAI's baselines have them for Atari."""
+    """Those of the methods' authors; of PPO, those of OpenAI's baselines for Atari."""
     mrq = ModelBasedHyperparameters()
     assert (mrq.encoder_learning_rate.at(0), mrq.learning_rate.at(0)) == (1e-4, 3e-4)
     # 250 updates of the encoder, and as many of the others.
