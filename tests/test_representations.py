@@ -241,27 +241,31 @@ def test_signed_hyperbolic_equals_rlax():
 
 
 def test_operators_by_their_equations():
-    q = jax.random.normal(jax.random.key(0), (6, 4))
-    action = jnp.array([0, 1, 2, 3, 0, 1])
+    """Of two steps of three environments each, as of a segment; with the papers' numbers where they are defaults."""
+    q = jax.random.normal(jax.random.key(0), (2, 3, 4))
+    action = jnp.array([[0, 1, 2], [3, 0, 1]])
+    taken = jnp.take_along_axis(q, action[..., None], 2)[..., 0]
     tau = 0.5
     soft = operators.Soft(tau)
-    value = jnp.sum(soft.weights(q, q) * q, axis=1) + soft.next_bonus(q)
-    np.testing.assert_allclose(value, tau * jax.nn.logsumexp(q / tau, axis=1), rtol=1e-5)
+    value = jnp.sum(soft.weights(q, q) * q, axis=2) + soft.next_bonus(q)
+    np.testing.assert_allclose(value, tau * jax.nn.logsumexp(q / tau, axis=2), rtol=1e-5)
     mellow = operators.Mellowmax(3.0)
-    value = jnp.sum(mellow.weights(q, q) * q, axis=1) + mellow.next_bonus(q)
-    np.testing.assert_allclose(value, jnp.log(jnp.mean(jnp.exp(3.0 * q), axis=1)) / 3.0, rtol=1e-4)
+    value = jnp.sum(mellow.weights(q, q) * q, axis=2) + mellow.next_bonus(q)
+    np.testing.assert_allclose(value, jnp.log(jnp.mean(jnp.exp(3.0 * q), axis=2)) / 3.0, rtol=1e-4)
     expected = operators.Expected(0.2)
     np.testing.assert_allclose(
-        jnp.sum(expected.weights(q, q) * q, axis=1), 0.8 * q.max(axis=1) + 0.2 * q.mean(axis=1), rtol=1e-5
+        jnp.sum(expected.weights(q, q) * q, axis=2), 0.8 * q.max(axis=2) + 0.2 * q.mean(axis=2), rtol=1e-5
     )
-    munchausen = operators.Munchausen(0.03, 0.9, -1.0)
-    bonus = munchausen.reward_bonus(q, action)
-    log_policy = jnp.log(jax.nn.softmax(q / 0.03, axis=1))[jnp.arange(6), action]
-    np.testing.assert_allclose(bonus, 0.9 * jnp.clip(0.03 * log_policy, -1, 0), rtol=1e-4, atol=1e-5)
-    gap = operators.AdvantageLearning(scale=0.5)
+    # τ log π(a|s) = q(s, a) - τ log Σ exp(q / τ), which goes below the floor here.
+    log_policy = taken - 0.03 * jax.nn.logsumexp(q / 0.03, axis=2)
+    assert log_policy.min() < -1.4
     np.testing.assert_allclose(
-        gap.reward_bonus(q, action), -0.5 * (q.max(axis=1) - q[jnp.arange(6), action]), rtol=1e-5, atol=1e-6
+        operators.Munchausen(0.03).reward_bonus(q, action), 0.9 * np.clip(log_policy, -1, 0), rtol=1e-4, atol=1e-5
     )
+    for gap, scale in ((operators.AdvantageLearning(scale=0.5), 0.5), (operators.AdvantageLearning(), 0.9)):
+        np.testing.assert_allclose(gap.reward_bonus(q, action), scale * (taken - q.max(axis=2)), rtol=1e-5, atol=1e-6)
+    for bonus in (expected.next_bonus(q), expected.reward_bonus(q, action)):
+        np.testing.assert_array_equal(bonus, np.zeros((2, 3), np.float32), strict=True)
 
 
 @pytest.mark.parametrize(
@@ -507,6 +511,7 @@ def test_risk_measures_by_their_definitions():
         risk.Wang(0.5): phi(inverse_phi(tau) + 0.5),
         risk.CPW(0.71): tau**0.71 / (tau**0.71 + (1 - tau) ** 0.71) ** (1 / 0.71),
         risk.Power(2.0): tau ** (1 / 3),
+        risk.Power(0.5): tau ** (2 / 3),
         risk.Power(-2.0): 1 - (1 - tau) ** (1 / 3),
     }
     for measure, distorted in cases.items():
@@ -518,6 +523,16 @@ def test_risk_measures_by_their_definitions():
     np.testing.assert_allclose(risk.Entropic(2.0)(jnp.asarray(values), jnp.asarray(probabilities)), utility, rtol=1e-4)
     squares = risk.ExpectedUtility(lambda x: -(x**2))(jnp.asarray(values), jnp.asarray(probabilities))
     np.testing.assert_allclose(squares, -(probabilities * values**2).sum(), rtol=1e-5)
+
+
+def test_what_is_sure_is_worth_itself_to_everyone():
+    """However far off the points are that have no mass, and where masses add up to a little more than one."""
+    values = jnp.array([[-50.0, *[2.5] * 10, 80.0], [-50.0, 2.5, *range(71, 81)]])
+    probabilities = jnp.array([[0.0, *[0.1] * 10, 0.0], np.eye(12)[1]], jnp.float32)
+    assert jnp.cumsum(probabilities, axis=1).max() > 1
+    distortions = (risk.CVaR(0.3), risk.Wang(-3.0), risk.Wang(3.0), risk.CPW(), risk.Power(-0.5), risk.Power(0.5))
+    for measure in (*distortions, risk.Entropic(0.7)):
+        np.testing.assert_allclose(jax.jit(measure)(values, probabilities), 2.5, atol=1e-4, err_msg=str(measure))
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if hasattr(case.representation, "distribution")])
@@ -595,14 +610,21 @@ def test_priorities_of_implicit_quantiles_are_absolute_errors_of_all_pairs():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_a_stock_augmented_target_is_that_of_the_distribution_without_the_stock():
+def test_the_stock_counts_in_what_actions_are_worth_and_in_nothing_that_is_learned():
     base = Quantile(5)
-    predictions, stock = jax.random.normal(jax.random.key(0), (4, 3, 5)), jnp.full((4, 3, 1), 9.0)
+    predictions, stock = jax.random.normal(jax.random.key(0), (4, 3, 5)), jnp.linspace(-2.0, 1.5, 12).reshape(4, 3, 1)
     weights = jax.nn.one_hot(jnp.array([0, 1, 2, 0]), 3)
     reward, discount = jnp.arange(4.0), jnp.full(4, 0.9)
-    augmented = StockAugmented(base, risk.ExpectedUtility(lambda x: x))
-    found = augmented.target(reward, discount, jnp.concatenate([predictions, stock], axis=-1), weights)
-    np.testing.assert_array_equal(found, base.target(reward, discount, predictions, weights))
+    augmented = StockAugmented(base, risk.ExpectedUtility(lambda x: jnp.minimum(x, 0.3)))
+    both = jnp.concatenate([predictions, stock], axis=-1)
+    target = base.target(reward, discount, predictions, weights)
+    np.testing.assert_array_equal(augmented.target(reward, discount, both, weights), target)
+    np.testing.assert_allclose(
+        augmented.value(both), np.minimum(np.asarray(predictions) + np.asarray(stock), 0.3).mean(axis=-1), rtol=1e-5
+    )
+    for name in ("loss", "priority"):
+        found, expected = (getattr(r, name)(p[:, 1], target) for r, p in ((augmented, both), (base, predictions)))
+        np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
 @pytest.mark.parametrize("representation", [Scalar(), ItakuraSaito(0.5)])
