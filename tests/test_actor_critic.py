@@ -55,6 +55,7 @@ from jaxq.bellman import (
     Support,
     Truncated,
 )
+from jaxq.bellman.reductions import reduced_value
 from jaxq.bellman.risk import CVaR
 from jaxq.envs import ArraySpec, Continuous
 from jaxq.errors import InputError
@@ -210,22 +211,23 @@ def test_reductions_by_hand():
     quantile, key = Quantile(5), jax.random.key(0)
 
     def value(reduction):
-        mixture, weights = reduction(quantile, predictions, key)
-        return np.asarray((weights * mixture.mean(axis=-1)).sum(axis=-1))
+        return np.asarray(reduced_value(quantile, reduction(quantile, predictions, key)))
 
     means = np.asarray(predictions).mean(axis=-1)
     np.testing.assert_allclose(value(Minimum()), means.min(axis=1), rtol=1e-5)
     np.testing.assert_allclose(value(Mean()), means.mean(axis=1), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(value(First()), means[:, 0], rtol=1e-5)
-    (atoms,) = np.moveaxis(Truncated(2)(quantile, predictions, key)[0], 1, 0)
-    np.testing.assert_array_equal(atoms, np.sort(np.asarray(predictions).reshape(6, 20))[:, : 20 - 2 * 4])
+    (atoms,) = np.moveaxis(Truncated()(quantile, predictions, key)[0], 1, 0)
+    smallest = np.sort(np.asarray(predictions).reshape(6, 20))[:, : 20 - 2 * 4]
+    np.testing.assert_array_equal(atoms, smallest)
+    np.testing.assert_allclose(value(Truncated()), smallest.mean(axis=1), rtol=1e-5)
 
 
 def test_a_random_subset_is_as_likely_as_any_other_and_one_for_the_batch():
     predictions = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 1)), jnp.float32)
     counts = {}
     for key in jax.random.split(jax.random.key(0), 600):
-        subset, weights = RandomSubset(2)(Scalar(), predictions, key)
+        subset, weights = RandomSubset()(Scalar(), predictions, key)
         values = np.asarray(predictions)[..., 0]
         pair = tuple(sorted(int(np.argmin(np.abs(values[0] - x))) for x in np.asarray(subset)[0, :, 0]))
         counts[pair] = counts.get(pair, 0) + 1
