@@ -495,7 +495,8 @@ def test_sequences_of_one_action_are_learned_from_as_actions_are():
 @pytest.mark.parametrize(("n_step", "action_steps"), [(1, 4), (3, 2), (2, 1)])
 def test_replayed_actions_are_those_of_the_episode_and_its_last_repeated(n_step, action_steps, prioritized):
     """A ring of numbered steps, which it has gone round; episodes of 5 and 3 steps."""
-    ring = ActionSequenceReplay(40, 64, 2, ArraySpec((1,)), n_step, action_steps=action_steps)
+    default = {} if action_steps == 1 else {"action_steps": action_steps}
+    ring = ActionSequenceReplay(40, 64, 2, ArraySpec((1,)), n_step, **default)
     replay = PrioritizedReplay(ring, 1.0) if prioritized else ring
     lengths, history = [5, 3], []
 

@@ -9,7 +9,7 @@ import pytest
 
 from jaxq.envs.base import ArraySpec, zero_reward_timestep
 from jaxq.errors import InputError
-from jaxq.replay import PrioritizedReplay, SequenceReplay, UniformReplay
+from jaxq.replay import ActionSequenceReplay, PrioritizedReplay, SequenceReplay, UniformReplay
 from jaxq.types import TimeStep
 
 ENVS = 3
@@ -88,6 +88,16 @@ def filled(rows_written: int, capacity_rows: int, n: int, frames: int = 0, seed:
     return log, replay, state
 
 
+def check_window(batch, i, log, t, e, n):
+    observation, action, rewards, steps, terminated, following = log.window(t, e, n)
+    np.testing.assert_array_equal(batch.observation[i], observation)
+    assert batch.action[i] == action
+    np.testing.assert_array_equal(batch.rewards[i], rewards)
+    assert batch.steps[i] == steps
+    assert batch.terminated[i] == terminated
+    np.testing.assert_array_equal(batch.next_observation[i], following)
+
+
 @pytest.mark.parametrize("frames", [0, 3])
 @pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize("rows_written", [12, 20, 21, 47])
@@ -102,13 +112,8 @@ def test_samples_are_the_transitions_that_happened(rows_written, n, frames):
             continue
         t, e = divmod(int(identity) - 1, ENVS)
         drawn.add((t, e))
-        observation, action, rewards, steps, terminated, following = log.window(t, e, n)
-        np.testing.assert_array_equal(batch.observation[i], observation)
-        assert batch.action[i] == action
-        np.testing.assert_array_equal(batch.rewards[i], rewards)
-        assert batch.steps[i] == steps
-        assert batch.terminated[i] == terminated
-        np.testing.assert_array_equal(batch.next_observation[i], following)
+        assert batch.index[i] == (t % capacity) * ENVS + e
+        check_window(batch, i, log, t, e, n)
     # Every start the ring can serve is drawn, and no other.
     oldest = max(rows_written - capacity, 0)
     oldest += max(frames - 1, 0) if rows_written >= capacity else 0
@@ -122,28 +127,88 @@ def test_samples_are_the_transitions_that_happened(rows_written, n, frames):
 
 
 def test_draws_are_uniform_over_the_transitions():
-    _, replay, state = filled(rows_written=30, capacity_rows=20, n=1, batch=30_000)
+    log, replay, state = filled(rows_written=30, capacity_rows=20, n=1, batch=30_000)
     batch = jax.device_get(replay.sample(state, jax.random.key(2)))
     counted = batch.observation[batch.weight > 0, 0].astype(int)
     _, counts = np.unique(counted, return_counts=True)
     expected = counts.sum() / len(counts)
     chi_squared = ((counts - expected) ** 2 / expected).sum()
     assert chi_squared < len(counts) + 4 * np.sqrt(2 * len(counts))
+    # What has weight zero has met no transition four times: rows 10 to 28 can be met.
+    lost = len(batch.weight) * (log.terminated | log.truncated)[10:29].mean() ** 4
+    assert lost > 40
+    assert abs((batch.weight == 0).sum() - lost) < 4 * np.sqrt(lost)
 
 
 def test_sealed_ring_is_not_sampled_across_the_seal():
-    _, replay, state = filled(rows_written=15, capacity_rows=40, n=3)
-    state = replay.seal(state)
-    other = Log(7, 15)
+    """What stands before the seal was truncated in its newest row, for returns and for sequences of actions."""
+    log, replay, state = filled(rows_written=15, capacity_rows=40, n=3)
+    sealed, other = jax.jit(replay.seal)(state), Log(7, 15)
+    log.truncated[14] |= ~log.terminated[14]
     other.identity += 1000
+    other.action += 1000
+    add = jax.jit(replay.add)
     for t in range(15):
-        state = replay.add(state, other.timestep(t), jnp.asarray(other.action[t], jnp.int32), (), other.timestep(t + 1))
-    batch = jax.device_get(replay.sample(state, jax.random.key(0)))
-    kept = batch.weight > 0
-    before, after = batch.observation[kept, 0], batch.next_observation[kept, 0]
-    assert ((before < 1000) == (after < 1000)).all()
-    assert (before < 1000).any()
-    assert (before > 1000).any()
+        action = jnp.asarray(other.action[t], jnp.int32)
+        sealed = add(sealed, other.timestep(t), action, (), other.timestep(t + 1))
+    batch = jax.device_get(jax.jit(replay.sample)(sealed, jax.random.key(0)))
+    actions = ActionSequenceReplay(*(40 * ENVS, 4096, ENVS), replay.observation_spec, 3, action_steps=3)
+    sequences = jax.device_get(jax.jit(actions.sample)(sealed, jax.random.key(0))).action
+    starts = set()
+    for i in np.nonzero(batch.weight)[0]:
+        identity = int(batch.observation[i, 0])
+        episodes = log if identity < 1000 else other
+        t, e = divmod(identity % 1000 - 1, ENVS)
+        starts.add(t if identity < 1000 else 15 + t)
+        check_window(batch, i, episodes, t, e, 3)
+        last = t + batch.steps[i] - 1
+        np.testing.assert_array_equal(sequences[i], [episodes.action[min(t + k, last), e] for k in range(3)])
+    assert starts == set(range(27)) - {14}
+
+
+def test_the_shortest_warm_up_leaves_one_window_in_each_environment():
+    least = UniformReplay(20 * ENVS, 64, ENVS, ArraySpec((1,)), n_step=3).minimum_size
+    _, replay, state = filled(rows_written=-(-least // ENVS), capacity_rows=20, n=3, batch=64)
+    assert int(state.size) * ENVS == least
+    batch = jax.jit(replay.sample)(state, jax.random.key(0))
+    assert set(np.asarray(batch.index)) == set(range(ENVS))
+
+
+def test_members_and_environments_lie_where_their_axes_say():
+    """A population of stacked members writes what each writes alone, and so does each environment of a ring."""
+    logs = [Log(seed, 25) for seed in (0, 1)]
+    whole = PrioritizedReplay(UniformReplay(20 * ENVS, 8, ENVS, ArraySpec((1,))))
+    alone = UniformReplay(20, 8, 1, ArraySpec((1,)))
+
+    def row(log, t):
+        identity = jnp.asarray(log.identity[t])
+        return log.timestep(t), jnp.asarray(log.action[t]), {"record": -identity}, log.timestep(t + 1)
+
+    def filled(replay, member, part=slice(None)):
+        add = jax.jit(replay.add)
+        rows = [jax.tree.map(lambda leaf: leaf[part], row(logs[member], t)) for t in range(24)]
+        state = replay.init(*rows[0][:3])
+        for one in rows:
+            state = add(state, *one)
+        return state
+
+    states = [filled(whole, member) for member in (0, 1)]
+    axes = whole.population_axes
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    population = stacked.replace(ring=stacked.ring.replace(position=states[0].ring.position, size=states[0].ring.size))
+    rows = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(row(log, 24) for log in logs))
+    population = jax.jit(jax.vmap(whole.add, (axes, 0, 0, 0, 0), axes))(population, *rows)
+    assert (population.ring.position.shape, population.ring.size.shape) == ((), ())
+    add = jax.jit(whole.add)
+    for member, state in enumerate(states):
+        expected = add(state, *row(logs[member], 24))
+        for ours, theirs in zip(jax.tree.leaves(population), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_array_equal(ours[member] if ours.ndim > theirs.ndim else ours, theirs)
+    for e in range(ENVS):
+        rings = jax.device_get((filled(alone, 0, slice(e, e + 1)), states[0].ring))
+        own, together = (jax.tree.leaves(ring) for ring in rings)
+        for axis, ours, theirs in zip(jax.tree.leaves(alone.environment_axes), together, own, strict=False):
+            np.testing.assert_array_equal(np.take(ours, [e], axis), theirs)
 
 
 def test_each_frame_is_stored_once():
@@ -172,13 +237,12 @@ def test_impossible_sizes_are_named(sizes, named):
 
 def test_the_smallest_ring_holds_a_window_its_stack_and_the_row_being_written():
     spec = ArraySpec((1, 4), frames=4)
-    for capacity, allowed in ((2 * (3 + 3 + 2), True), (2 * (3 + 3 + 2) - 1, False)):
-        make = functools.partial(UniformReplay, capacity, 8, 2, spec, n_step=3)
-        if allowed:
-            make()
-        else:
-            with pytest.raises(InputError, match="replay_capacity is 15, but must be at least 16"):
-                make()
+    for reach, steps in ((3, {"n_step": 3}), (1, {})):
+        smallest = 2 * (reach + 3 + 2)
+        make = functools.partial(UniformReplay, batch_size=8, num_envs=2, observation_spec=spec, **steps)
+        make(smallest)
+        with pytest.raises(InputError, match=f"replay_capacity is {smallest - 1}, but must be at least {smallest}"):
+            make(smallest - 1)
 
 
 @pytest.mark.parametrize("frames", [0, 3])
@@ -190,12 +254,16 @@ def test_segments_are_what_happened(frames, prioritized):
     spec = ArraySpec((1, frames) if frames else (1,), np.float32, frames)
     ring = SequenceReplay(capacity * ENVS, 256, ENVS, spec, n_step=length)
     replay = PrioritizedReplay(ring) if prioritized else ring
-    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32), ())
+    state = replay.init(log.timestep(0), jnp.asarray(log.action[0], jnp.int32), jnp.asarray(log.identity[0]))
     add = jax.jit(replay.add)
     for t in range(written):
-        state = add(state, log.timestep(t), jnp.asarray(log.action[t], jnp.int32), (), log.timestep(t + 1))
+        action, record = jnp.asarray(log.action[t], jnp.int32), jnp.asarray(-log.identity[t])
+        state = add(state, log.timestep(t), action, record, log.timestep(t + 1))
     batch = jax.tree.map(np.asarray, jax.jit(replay.sample)(state, jax.random.key(0)))
     newest = batch.observation[:, :, 0, -1] if frames else batch.observation[:, :, 0]
+    assert (len(newest), len(batch.action)) == (length + 1, length)
+    np.testing.assert_array_equal(batch.record, -newest[:-1])
+    np.testing.assert_array_equal(batch.index, (newest[0] - 1) % (capacity * ENVS))
     starts = set()
     for b in np.nonzero(batch.weight)[0]:
         t, e = divmod(int(newest[0, b]) - 1, ENVS)
