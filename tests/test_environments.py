@@ -13,6 +13,7 @@ import pytest
 
 from jaxq import envs
 from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack, envpool_backend
+from jaxq.envs.base import example_observation
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
 from jaxq.training.statistics import EpisodeStatistics
@@ -74,7 +75,9 @@ def check_contract(name):
     if isinstance(environment.action_spec, Discrete):
         assert set(np.unique(actions)) == set(range(environment.action_spec.num_actions))
     else:
-        assert np.abs(actions).max() <= 1
+        assert -1 <= actions.min() < -0.99
+        assert 0.99 < actions.max() <= 1
+    assert environment.resumable == (not name.startswith("envpool/"))
     assert first.first.all()
     assert not first.terminated.any()
     assert np.isfinite(timesteps.observation).all()
@@ -317,6 +320,8 @@ def test_a_tree_goes_through_batches_and_stacks():
     assert environment.observation_spec["image"] == ArraySpec((2, 2, 3), np.uint8, 3)
     assert first.observation["image"].dtype == np.uint8
     assert first.observation["time"].dtype == np.float32
+    example = example_observation(environment.observation_spec)
+    np.testing.assert_array_equal(example["image"], np.zeros((1, 2, 2, 3), np.uint8), strict=True)
     times = np.array([*range(1, 5), 0, *range(1, 5), 0, 1, 2])
     np.testing.assert_array_equal(timesteps.observation["time"][:, 0, 0, -1], times)
     for lag in (1, 2):
@@ -473,6 +478,7 @@ def test_an_environment_of_one_s_own_needs_little_and_has_a_name_for_scripts(tmp
     environment = envs.make(f"{path}:Corridor", 2)
     assert environment.name == "own/Corridor"
     assert (environment.observation_spec.shape, environment.action_spec.num_actions) == ((1,), 2)
+    assert environment.max_episode_steps == 1000, "that of one that says nothing of it"
     assert envs.domain(f"{path}:Corridor") == "classic"
     state, timestep = environment.reset(jax.random.split(jax.random.key(0), 2))
     for _ in range(3):

@@ -25,6 +25,7 @@ from jaxq.agents import (
 )
 from jaxq.bellman import Scalar
 from jaxq.envs import ArraySpec, Batched, Discrete, Pooled
+from jaxq.envs.base import finite
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
 from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork
@@ -134,6 +135,15 @@ def test_a_pool_renews_itself_a_block_at_a_time():
     assert int(state.fresh.sum()) == 8
     made = np.asarray(state.observation)[np.asarray(state.fresh)]
     assert (made != np.asarray(timestep.observation)[np.asarray(state.fresh)]).any(axis=1).all()
+    # What is due waits for a block of its like, unless somebody needs it: then the block has that one.
+    renewed, nobody = jax.jit(environment._renewed), jnp.zeros(32, bool)
+    for due, made in ((7, 0), (8, 8)):
+        fresh = renewed(state.replace(fresh=jnp.arange(32) >= due), nobody).fresh
+        assert int(fresh.sum()) == 32 - due + made
+    fresh = renewed(state.replace(fresh=nobody), nobody.at[31].set(True)).fresh
+    assert (int(fresh.sum()), bool(fresh[31])) == (8, True)
+    # Of 50, of which the root of twice as many is 10.
+    assert (Pooled(KeyShowing(), 1).block, Pooled(KeyShowing(), 50).block) == (1, 8)
 
 
 def test_shares_of_a_pool_are_apart():
@@ -143,6 +153,7 @@ def test_shares_of_a_pool_are_apart():
     state, _ = whole.reset(keys)
     _, together = jax.lax.scan(whole.step, state, actions)
     half = whole.share(2)
+    assert (whole.num_envs, half.num_envs) == (16, 8)
     for part in (slice(0, 8), slice(8, 16)):
         own = jax.tree.map(lambda leaf: leaf[part], state)  # noqa: B023
         _, alone = jax.lax.scan(half.step, own, actions[:, part])
@@ -235,6 +246,13 @@ def test_an_environment_that_blows_up_begins_a_new_episode_at_once(kind, where, 
     np.testing.assert_array_equal(timesteps.first[:, 1], times == 0)
     np.testing.assert_array_equal(timesteps.reward[:, 1], times != 0)
     assert not timesteps.last.any()
+
+
+def test_one_number_that_is_lost_of_many_is_enough():
+    image, reward = np.zeros((4, 2, 3), np.float32), np.zeros((4, 2), np.float32)
+    image[1, 1, 2], reward[2, 1] = np.nan, np.inf
+    timestep = TimeStep({"image": image, "flag": np.zeros((4, 2), np.uint8)}, reward, *[np.zeros(4, bool)] * 3)
+    assert finite(timestep).tolist() == [True, False, False, True]
 
 
 class FakePool:
