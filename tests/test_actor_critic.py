@@ -1,6 +1,7 @@
 """Actor-critics: densities, reductions, batch statistics, schedules, and a linear-quadratic problem solved exactly."""
 
 import dataclasses
+import functools
 import itertools
 
 import jax
@@ -29,6 +30,7 @@ from jaxq.agents import (
     NoiseByEnvironment,
     Normalized,
     OrnsteinUhlenbeckNoise,
+    PolicySample,
     PolyakUpdate,
     RunningStatistics,
     Smoothing,
@@ -430,6 +432,9 @@ def test_smoothing_is_clipped_and_its_actions_too():
     for edge in (-1.0, 1.0):
         smoothed = np.asarray(Smoothing(0.2, 0.3)(jnp.full((100, 1), 0.95 * edge), jax.random.key(0)))
         assert edge * (edge * smoothed).max() == edge
+    np.testing.assert_array_equal(Smoothing()(action, jax.random.key(0)), action)
+    largest = np.asarray(Smoothing(5.0)(jnp.zeros((200, 1)), jax.random.key(0)))  # 0.5 unless told otherwise
+    np.testing.assert_allclose([largest.min(), largest.max()], [-0.5, 0.5])
 
 
 def test_noises():
@@ -438,13 +443,13 @@ def test_noises():
     mode = np.tanh(0.1)
 
     def play(noise, steps=400):
-        memory, actions = noise.init(4), []
+        memory, actions = jax.jit(lambda noise: noise.init(4))(noise), []  # numbers are leaves, sizes are not
         for t, key in enumerate(jax.random.split(jax.random.key(0), steps)):
             action, memory = noise.explore(memory, Deterministic(), outputs, first if t == 0 else later, key)
             actions.append(action)
         return np.asarray(actions) - mode
 
-    np.testing.assert_allclose(play(GaussianNoise(0.1)).std(), 0.1, rtol=0.1)
+    np.testing.assert_allclose(play(GaussianNoise()).std(), 0.1, rtol=0.1)
     for large in (GaussianNoise(5.0), OrnsteinUhlenbeckNoise(2, 0.15, 5.0), NoiseByEnvironment(5.0, 6.0)):
         clipped = play(large) + mode
         np.testing.assert_allclose([clipped.min(), clipped.max()], [-1.0, 1.0], atol=1e-6)
@@ -454,6 +459,43 @@ def test_noises():
     by_environment = play(NoiseByEnvironment(0.05, 0.2)).std(axis=(0, 2))
     assert by_environment.max() > 1.2 * by_environment.min(), "each has its own"
     assert 0.04 < by_environment.min() < by_environment.max() < 0.22
+
+
+def test_correlated_noise_reverts_and_begins_at_zero():
+    """Without new noise what there was shrinks by θ, and is forgotten in an episode that begins."""
+    still, outputs, where = OrnsteinUhlenbeckNoise(2, 0.3, 0.0), jnp.full((2, 2), 0.1), jnp.full((2, 2), -0.5)
+    timestep = TimeStep(None, *(jnp.zeros(2),) * 3, jnp.array([False, True]))
+    action, noise = still.explore(where, Deterministic(), outputs, timestep, jax.random.key(0))
+    np.testing.assert_allclose(noise, [[-0.35] * 2, [0.0] * 2], rtol=1e-6)
+    np.testing.assert_allclose(action, np.tanh(0.1) + np.asarray(noise), rtol=1e-6)
+    np.testing.assert_array_equal(still.init(3), np.zeros((3, 2)))
+    # θ = 0.15 and σ = 0.2 unless told otherwise, as in the paper.
+    noise, later = OrnsteinUhlenbeckNoise(1), TimeStep(None, *(jnp.zeros(20_000),) * 3, jnp.zeros(20_000, bool))
+    _, after = noise.explore(jnp.ones((20_000, 1)), Deterministic(), jnp.zeros((20_000, 1)), later, jax.random.key(1))
+    np.testing.assert_allclose([after.mean(), after.std()], [0.85, 0.2], atol=0.01)
+
+
+def test_an_environment_draws_its_noise_when_acting_or_an_episode_begins():
+    noise, outputs = NoiseByEnvironment(), jnp.zeros((20_000, 1))
+    later = TimeStep(None, *(jnp.zeros(20_000),) * 3, jnp.zeros(20_000, bool))
+    explore = functools.partial(noise.explore, policy=Deterministic(), outputs=outputs)
+    _, std = explore(noise.init(20_000), timestep=later, key=jax.random.key(0))
+    np.testing.assert_allclose(std.mean(), 0.2005, atol=0.005)
+    assert 0.001 < std.min() < 0.002
+    assert 0.399 < std.max() < 0.4
+    _, kept = explore(std, timestep=later, key=jax.random.key(1))
+    np.testing.assert_array_equal(kept, std)
+    begun = later.replace(first=jnp.arange(20_000) % 2 == 0)
+    _, drawn = explore(std, timestep=begun, key=jax.random.key(2))
+    np.testing.assert_array_equal(drawn == std, ~np.asarray(begun.first))
+
+
+def test_a_policy_s_sample_is_an_action_of_it():
+    outputs = (jnp.full((20_000, 1), 0.4), jnp.full((20_000, 1), np.log(0.3)))
+    action, memory = PolicySample().explore((), SquashedGaussian(), outputs, None, jax.random.key(0))
+    before = np.arctanh(np.asarray(action, np.float64))
+    np.testing.assert_allclose([before.mean(), before.std()], [0.4, 0.3], atol=0.01)
+    assert memory == ()
 
 
 # Chains.

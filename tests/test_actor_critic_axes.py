@@ -737,22 +737,26 @@ def test_entropy_counts_by_what_actions_do_to_the_reward():
 
 
 def test_noise_is_held_for_as_long_as_a_zeta_distribution_says():
-    noise = RepeatedNoise(1, longest=4)
+    """Of exponent 2 and at most 16 steps unless told otherwise."""
     outputs = (jnp.zeros((3, 1)), jnp.zeros((3, 1)))
     timestep = TimeStep(jnp.zeros((3, 2)), *(jnp.zeros(3),) * 4)
 
-    def step(memory, key):
-        action, memory = noise.explore(memory, SquashedGaussian(), outputs, timestep, key)
-        return memory, action
+    @jax.jit
+    def play(noise):
+        def step(memory, key):
+            action, memory = noise.explore(memory, SquashedGaussian(), outputs, timestep, key)
+            return memory, action
 
-    _, actions = jax.lax.scan(step, noise.init(3), jax.random.split(KEY, 6000))
-    actions = np.asarray(actions)[..., 0]
+        return jax.lax.scan(step, noise.init(3), jax.random.split(KEY, 6000))[1]
+
+    actions = np.asarray(play(RepeatedNoise(1)))[..., 0]
     assert (actions[0] != actions[0, 0]).sum() == 2, "environments have noise of their own"
     ends = np.flatnonzero(np.diff(actions[:, 0]) != 0)
     np.testing.assert_array_equal(ends, np.flatnonzero(np.diff(actions[:, 1]) != 0))
     held = np.diff(ends)
-    mass = np.arange(1, 5) ** -2.0
-    np.testing.assert_allclose(np.bincount(held, minlength=5)[1:] / held.size, mass / mass.sum(), atol=0.03)
+    mass = np.arange(1, 17) ** -2.0
+    assert held.max() == 16
+    np.testing.assert_allclose(np.bincount(held, minlength=17)[1:] / held.size, mass / mass.sum(), atol=0.03)
     assert scipy.stats.kstest(np.arctanh(actions[ends, 0]), "norm").pvalue > 0.01
 
 

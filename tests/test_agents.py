@@ -18,6 +18,7 @@ from jaxq.agents import (
     EpsilonUntil,
     EpsilonZGreedy,
     GaussianNoise,
+    Greedy,
     HardUpdate,
     KLBound,
     LambdaActorCritic,
@@ -173,36 +174,53 @@ def test_a_ladder_gives_each_environment_its_own_epsilon():
     actions = play(EpsilonLadder.of(0.4, 7.0), [0.0, 1.0], 20_000, num_envs=5)
     explored = 2 * (actions == 0).mean(axis=0)  # half of the random actions look greedy
     np.testing.assert_allclose(explored, [0.4 ** (1 + 7 * i / 4) for i in range(5)], atol=0.02)
+    # As in the paper unless told otherwise: of two environments the last one explores by the eighth power of 0.4.
+    worst = EpsilonLadder().probabilities((), jnp.array([[0.0, 1.0]] * 2))[:, 0]
+    np.testing.assert_allclose(worst, [0.2, 0.4**8 / 2], rtol=1e-5)
+
+
+def test_the_greedy_strategy_takes_the_best_action_and_keeps_the_memory():
+    values = jnp.array([[0.1, -2.0, 0.3], [0.5, 0.2, -0.1]])
+    action, memory = Greedy().select(Greedy().init(2), values, None, jax.random.key(0))
+    assert (action.tolist(), memory) == ([2, 0], ())
 
 
 def test_random_actions_are_held_as_long_as_their_law_says_and_not_beyond_an_episode():
-    strategy = EpsilonZGreedy.decaying(1.0, 1.0, 1.0, exponent=2.0, longest=50)
+    """μ is 2 unless told otherwise, as in the paper."""
+    strategy = EpsilonZGreedy.decaying(1.0, 1.0, 1.0, longest=50)
+    assert strategy == EpsilonZGreedy(LinearSchedule.constant(1.0), longest=50)
     memory = strategy.init(200_000)
     values = jnp.zeros((200_000, 3))
     timestep = TimeStep(values, *(jnp.zeros(200_000),) * 3, jnp.zeros(200_000, bool))
-    _, memory = jax.jit(strategy.select)(memory, values, timestep, jax.random.key(0))
+    select = jax.jit(EpsilonZGreedy.select)  # of a strategy whose numbers are traced
+    _, memory = select(strategy, memory, values, timestep, jax.random.key(0))
+    assert memory.steps == 200_000
+    assert memory.remaining.max() == 49
     durations = np.bincount(memory.remaining + 1, minlength=51)[1:6] / 200_000
     law = np.arange(1, 51) ** -2.0
     np.testing.assert_allclose(durations, (law / law.sum())[:5], atol=0.01)
     held = memory.remaining > 0
-    same, after = jax.jit(strategy.select)(memory, values, timestep, jax.random.key(1))
+    same, after = select(strategy, memory, values, timestep, jax.random.key(1))
     assert (same == memory.action)[held].all()
     assert (after.remaining == memory.remaining - 1)[held].all()
     begun = timestep.replace(first=jnp.ones(200_000, bool))
-    fresh, _ = jax.jit(strategy.select)(memory, values, begun, jax.random.key(1))
+    fresh, _ = select(strategy, memory, values, begun, jax.random.key(1))
     assert (fresh != memory.action)[held].mean() > 0.5
     greedy = EpsilonZGreedy.decaying(0.0, 0.0, 1.0)
-    _, memory = jax.jit(greedy.select)(greedy.init(200_000), values, timestep, jax.random.key(0))
+    _, memory = select(greedy, greedy.init(200_000), values, timestep, jax.random.key(0))
     assert not memory.remaining.any(), "only what was drawn is held"
 
 
 def test_boltzmann_draws_from_the_softmax():
+    """Of a temperature of 4 at the first step of 4000 environments and of 0.5 from the second on."""
     values = [0.0, 0.5, 1.0]
-    actions = play(Boltzmann.decaying(0.5, 0.5, 1.0), values, 20)
-    expected = np.exp(np.array(values) / 0.5)
-    np.testing.assert_allclose(
-        np.bincount(actions.ravel(), minlength=3) / actions.size, expected / expected.sum(), atol=0.01
-    )
+    strategy = Boltzmann.decaying(4.0, 0.5, 4000)
+    actions = play(strategy, values, 20)
+    for temperature, drawn, error in ((4.0, actions[0], 0.03), (0.5, actions[1:], 0.01)):
+        expected = np.exp(np.array(values) / temperature)
+        found = np.bincount(drawn.ravel(), minlength=3) / drawn.size
+        np.testing.assert_allclose(found, expected / expected.sum(), atol=error)
+    assert strategy.init(3) == 0
 
 
 @pytest.mark.parametrize(

@@ -237,11 +237,17 @@ def test_dimensions_explore_on_their_own_and_remember_on_their_own():
 
 def test_an_exploration_that_shrinks_by_use_draws_whole_actions():
     strategy = EpsilonByUse.of(0.5, 0.9, 0.05)
-    values = jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0]), (30, 2, 3))
-    choice, epsilon = strategy.select(strategy.init(30), values, None, jax.random.key(0))
-    assert choice.shape == (30, 2)
-    uses = np.log(float(epsilon) / 0.5) / np.log(0.9)
-    assert uses == pytest.approx(round(uses), abs=1e-3) or float(epsilon) == pytest.approx(0.05)
+    # Of so many parts some are not greedy in any action that was drawn.
+    values = jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0]), (80, 40, 3))
+    for num_envs, floor in ((20, False), (80, True)):
+        choice, epsilon = strategy.select(strategy.init(num_envs), values[:num_envs], None, jax.random.key(0))
+        assert choice.shape == (num_envs, 40)
+        uses = int((choice != 1).any(axis=1).sum())
+        assert (0.5 * 0.9**uses < 0.05) == floor
+        assert float(epsilon) == pytest.approx(0.05 if floor else 0.5 * 0.9**uses)
+    always = EpsilonByUse()  # every action is drawn at first
+    assert float(always.select(always.init(80), values, None, jax.random.key(0))[1]) == pytest.approx(0.999**80, rel=1e-5)
+    assert float(always.select(jnp.float32(0.0), values, None, jax.random.key(0))[1]) == pytest.approx(0.05)
     wide = jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0]), (40_000, 2, 3))
     away = np.asarray(strategy.select(jnp.float32(0.3), wide, None, jax.random.key(1))[0] != 1)
     np.testing.assert_allclose(away.mean(axis=0), 0.2, atol=0.01)
