@@ -246,7 +246,9 @@ def test_an_exploration_that_shrinks_by_use_draws_whole_actions():
         assert (0.5 * 0.9**uses < 0.05) == floor
         assert float(epsilon) == pytest.approx(0.05 if floor else 0.5 * 0.9**uses)
     always = EpsilonByUse()  # every action is drawn at first
-    assert float(always.select(always.init(80), values, None, jax.random.key(0))[1]) == pytest.approx(0.999**80, rel=1e-5)
+    assert float(always.select(always.init(80), values, None, jax.random.key(0))[1]) == pytest.approx(
+        0.999**80, rel=1e-5
+    )
     assert float(always.select(jnp.float32(0.0), values, None, jax.random.key(0))[1]) == pytest.approx(0.05)
     wide = jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0]), (40_000, 2, 3))
     away = np.asarray(strategy.select(jnp.float32(0.3), wide, None, jax.random.key(1))[0] != 1)

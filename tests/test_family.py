@@ -1,6 +1,7 @@
 """The agents around Q-learning: each mechanism against an independent reference."""
 
 import dataclasses
+import itertools
 
 import flax.linen as nn
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 import rlax
-from test_tabular import DISCOUNT, Table, every_transition, small_garnet, table_agent
+from test_tabular import DISCOUNT, Table, every_transition, small_garnet, softmax, table_agent
 
 from jaxq import envs, tabular
 from jaxq.agents import (
@@ -92,6 +93,10 @@ def scanned(agent, batch, updates, seed=1):
 
 def same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def close(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), a, b)
 
 
 # Ensembles and shifted rewards.
@@ -350,6 +355,66 @@ def random_segments(mdp, length, size, seed):
     )
 
 
+def made_up_segment(seed, length, size, width, actions):
+    """Steps of nothing in particular, that end in every way and weigh whatever."""
+    rng = np.random.default_rng(seed)
+    terminated, truncated, final = np.zeros((3, length, size), bool)
+    final[0] = rng.random(size) < 0.2
+    for t in range(length):
+        if t:
+            final[t] = terminated[t - 1] | truncated[t - 1]
+        chance = rng.random(size)
+        terminated[t], truncated[t] = (chance < 0.2) & ~final[t], (chance > 0.8) & ~final[t]
+    return Segment(
+        observation=jnp.asarray(rng.normal(size=(length + 1, size, width)), jnp.float32),
+        action=jnp.asarray(rng.integers(0, actions, (length, size))),
+        reward=jnp.asarray(rng.normal(size=(length, size)), jnp.float32),
+        terminated=jnp.asarray(terminated),
+        truncated=jnp.asarray(truncated),
+        final=jnp.asarray(final),
+        weight=jnp.asarray(rng.uniform(0.3, 1.7, size), jnp.float32),
+        index=jnp.arange(size),
+    )
+
+
+def assert_went_down(loss, before, after, rate, modules=None):
+    """From the first parameters to the second, by one plain step down the slope of a loss, as its differences say.
+
+    `modules` are those whose parameters are looked at, all unless given.
+    """
+    rng = np.random.default_rng(0)
+    before, after = jax.tree.map(np.asarray, (before, after))
+    gradient = jax.tree.map(lambda old, new: (old - new) / rate, before, after)
+    length = np.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(gradient)))
+
+    def along(path, leaf):
+        seen = modules is None or any(getattr(part, "key", None) in modules for part in path)
+        return seen * (leaf / length + 0.3 * rng.normal(size=leaf.shape)).astype(np.float32)
+
+    direction = jax.tree_util.tree_map_with_path(along, gradient)
+    ahead, behind = (
+        loss(jax.tree.map(lambda x, d, h=h: x + np.float32(h) * d, before, direction)) for h in (0.01, -0.01)
+    )
+    slope = sum((g * d).sum() for g, d in zip(*map(jax.tree.leaves, (gradient, direction)), strict=True))
+    assert slope == pytest.approx((ahead - behind) / 0.02, rel=2e-2)
+
+
+class Everything(operators.Munchausen):
+    """Munchausen by the learner's policy: of all that an operator can look at or add there is something in it."""
+
+    def weights(self, q_online, q_target):
+        return super().weights(q_target, q_online)
+
+
+def everything_by_hand(q, target, batch, discount):
+    """Of `Everything(0.5, 0.7, -0.4)` the policy [L + 1, B, A] and what it adds to the rewards [L, B]."""
+    policy, theirs = softmax(q / 0.5), softmax(target / 0.5)
+    entropy = -(theirs * np.log(theirs)).sum(axis=-1)
+    taken = np.take_along_axis(theirs[:-1], np.asarray(batch.action)[..., None], axis=-1)[..., 0]
+    going_on = 1.0 - np.asarray(batch.terminated)
+    return policy, 0.7 * np.maximum(0.5 * np.log(taken), -0.4) + discount * going_on * 0.5 * entropy[1:]
+
+
 @pytest.mark.parametrize("n_step", [1, 3, 10])
 def test_segment_returns_by_brute_force(n_step):
     rng = np.random.default_rng(0)
@@ -431,6 +496,65 @@ def test_memory_is_used_where_the_observation_does_not_say():
     np.testing.assert_allclose(last, np.eye(2)[cue], atol=0.15)
 
 
+def test_a_recurrent_update_step_by_step():
+    """Loss, gradient and priorities from predictions made one step at a time and targets by their sums."""
+    length, size, burn, n_step, rate = 7, 6, 2, 3, 0.1
+    network = RecurrentActionValueNetwork(MLP((8,)), ActionValueHead(3), GRU(6), num_actions=3)
+    agent = recurrent_agent(burn_in=burn, n_step=n_step)
+    hyper = agent.hyper.replace(
+        operator=Everything(0.5, 0.7, -0.4), learning_rate=LinearSchedule.constant(rate), target=HardUpdate.every(5)
+    )
+    agent = dataclasses.replace(agent, network=network, optimizer=optax.identity(), hyper=hyper)
+    batch, rng = made_up_segment(0, length, size, 2, 3), np.random.default_rng(1)
+    core, action, reward = rng.normal(size=(length, size, 6)), rng.integers(0, 3, size), rng.normal(size=size)
+    record = Beginning(core, np.broadcast_to(action, (length, size)), np.broadcast_to(reward, (length, size)))
+    batch = batch.replace(record=jax.tree.map(jnp.asarray, record))
+    state = jax.jit(agent.init)(jax.random.key(0))
+    state = state.replace(target_params=jax.tree.map(lambda leaf: 0.2 - np.asarray(leaf), state.params))
+    before = jax.tree.map(np.asarray, batch)
+
+    @jax.jit
+    def step(params, core, t, action, reward):
+        reset = jnp.where(t > 0, batch.final[t - 1], False)
+        told = jax.tree.map(lambda x: x[None], (batch.observation[t], reset))
+        prediction, core = network.apply(params, *told, core, "act", action[None], reward[None])
+        return prediction[0, ..., 0], core
+
+    def predictions(first_params, params):  # the first are those of the burn-in
+        now, found = jnp.float32(core[0]), []
+        for t in range(length + 1):
+            what = (action, reward) if t == 0 else (before.action[t - 1], before.reward[t - 1])
+            q, now = step(first_params if t < burn else params, now, t, *map(jnp.asarray, what))
+            found.append(q)
+        return np.stack(found)
+
+    q, target = predictions(state.params, state.params), predictions(*(state.target_params,) * 2)
+    policy, added = everything_by_hand(q, target, before, 0.9)
+    returns = np.zeros((length, size))
+    for t, b in itertools.product(range(length), range(size)):
+        for m in range(n_step):
+            returns[t, b] += 0.9**m * (before.reward[t + m, b] + added[t + m, b])
+            if before.terminated[t + m, b]:
+                break
+            if before.truncated[t + m, b] or t + m == length - 1 or m == n_step - 1:
+                returns[t, b] += 0.9 ** (m + 1) * policy[t + m + 1, b] @ target[t + m + 1, b]
+                break
+
+    def errors(q):  # of the steps that count
+        taken = np.take_along_axis(q[:-1], before.action[..., None], axis=-1)[..., 0]
+        return (~before.final * (returns - taken))[burn:], taken[burn:]
+
+    def loss(params):
+        return (before.weight * (errors(predictions(state.params, params))[0] ** 2).sum(axis=0)).mean() / 2
+
+    after, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(2))
+    error, taken = errors(q)
+    mixed = 0.9 * np.abs(error).max(axis=0) + 0.1 * np.abs(error).mean(axis=0)
+    np.testing.assert_allclose(priority, mixed, rtol=1e-3)
+    np.testing.assert_allclose([metrics["loss"], metrics["mean_q"]], [loss(state.params), taken.mean()], rtol=1e-3)
+    assert_went_down(loss, state.params, after.params, rate)
+
+
 def recurrent_lambda_agent(**changes):
     return RecurrentLambdaQLearning(
         network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), GRU(16)),
@@ -481,18 +605,45 @@ def test_rollouts_teach_a_memory_too(burn_in):
 
 def test_a_rollout_is_gone_over_from_the_state_that_acting_left():
     """Values over the whole rollout are those of acting step by step, also where the rollout begins mid-episode."""
-    agent = recurrent_lambda_agent()
+    network = RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), GRU(16), num_actions=2)
+    agent = dataclasses.replace(recurrent_lambda_agent(), network=network)
     rollout, _ = cue_rollout(agent, 5, 8, jax.random.normal(jax.random.key(3), (8, 16)))
     first = rollout.timestep.first.at[0, :4].set(False)
-    rollout = rollout.replace(timestep=rollout.timestep.replace(first=first))
-    state, memory = jax.jit(agent.init)(jax.random.key(0)), rollout.memory
+    reward = jax.random.normal(jax.random.key(4), (5, 8))
+    rollout = rollout.replace(timestep=rollout.timestep.replace(first=first, reward=reward))
+    state, memory, act = jax.jit(agent.init)(jax.random.key(0)), rollout.memory, jax.jit(agent.act)
     expected = []
     for t in range(6):
         now = rollout.following if t == 5 else jax.tree.map(lambda leaf: leaf[t], rollout.timestep)  # noqa: B023
-        _, memory, values = agent.act(state, memory, now, jax.random.key(t))
+        _, memory, values = act(state, memory, now, jax.random.key(t))
+        memory = (memory[0], memory[1].replace(action=rollout.action[min(t, 4)]))
         expected.append(values)
     found = agent.values(state, rollout, jax.random.key(0))
     np.testing.assert_allclose(found, jnp.stack(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_a_recurrent_update_from_rollouts_is_of_the_steps_that_count():
+    """Their mean over all minibatches and epochs, parameters being left as they are."""
+    agent = recurrent_lambda_agent(burn_in=2, minibatches=2)
+    network = RecurrentActionValueNetwork(MLP((8,)), ActionValueHead(3), GRU(6), num_actions=3)
+    still = agent.hyper.replace(learning_rate=LinearSchedule.constant(0.0), trace=0.7)
+    agent, rollout = dataclasses.replace(agent, network=network, hyper=still), made_up_rollout(3)
+    core, action = jax.random.normal(jax.random.key(0), (4, 6)), jnp.array([-1, 0, 1, 2])
+    rollout = rollout.replace(memory=(agent.init_memory(4)[0], Remembered(core, action)))
+    state = jax.jit(agent.init)(jax.random.key(1))
+    _, metrics = jax.jit(agent.update)(state, rollout, jax.random.key(2))
+
+    @jax.jit
+    def seen(state):  # each held to its definition elsewhere
+        values = agent.values(state, rollout, jax.random.key(3))
+        return values[:-1], agent.returns(state, rollout, jax.random.key(3))
+
+    q, returns = map(np.asarray, seen(state))
+    counts = ~np.asarray(rollout.timestep.last)[2:]
+    assert not counts.all()
+    taken = np.take_along_axis(q, np.asarray(rollout.action)[..., None], axis=-1)[2:, ..., 0]
+    loss = (counts * (taken - returns[2:]) ** 2).mean() / 2
+    np.testing.assert_allclose([metrics["loss"], metrics["mean_q"]], [loss, taken.mean()], rtol=1e-3)
 
 
 @pytest.mark.parametrize("core", [GRU(6), LSTM(6)])
@@ -501,6 +652,9 @@ def test_what_is_recorded_is_what_acting_began_a_step_with(core):
     network = RecurrentActionValueNetwork(MLP((8,)), ActionValueHead(2), core, num_actions=2)
     agent = dataclasses.replace(recurrent_agent(burn_in=0), network=network)
     state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(3)
+    state = state.replace(target_params=jax.tree.map(np.negative, state.params))
+    np.testing.assert_array_equal(memory[1].action, -1)
+    step = jax.jit(lambda *told: (agent.select(*told)[2], *agent.act(*told)))
     rng = np.random.default_rng(0)
     observation, reward = rng.normal(size=(7, 3, 2)), rng.normal(size=(7, 3))
     first = np.zeros((7, 3), bool)
@@ -509,8 +663,17 @@ def test_what_is_recorded_is_what_acting_began_a_step_with(core):
     for t in range(7):
         no = jnp.zeros(3, bool)
         now = TimeStep(jnp.float32(observation[t]), jnp.float32(reward[t]), no, no, jnp.asarray(first[t]))
-        _, _, value = agent.select(state, memory, now, jax.random.key(t))
-        action, memory, record = agent.act(state, memory, now, jax.random.key(t))
+        value, action, after, record = step(state, memory, now, jax.random.key(t))
+        if t == 3:
+            # In the warm-up others choose; and evaluation takes the best and does not explore.
+            watched = jax.jit(agent.watch)(state, memory, now, action, jax.random.key(t))
+            close(watched, ((memory[0], after[1]), record))
+            best, evaluated = jax.jit(agent.exploit)(state, memory, now, jax.random.key(t))
+            np.testing.assert_array_equal(best, np.argmax(value, axis=-1))
+            close(evaluated, (memory[0], after[1].replace(action=best)))
+            np.testing.assert_array_equal(record.action == -1, first[3])
+            assert all((np.any(leaf, axis=1) == ~first[3]).all() for leaf in jax.tree.leaves(record.core))
+        memory = after
         values.append(value), records.append(record), actions.append(action)
     start = 2
     actions = jnp.stack(actions)
@@ -573,6 +736,62 @@ def test_direct_advantages_learn_from_random_behaviour_without_importance_weight
     policy = jax.nn.softmax(skill / 0.02)
     centred = skill - (policy * skill).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(centred[going_on], (exact - exact.max(axis=1, keepdims=True))[going_on], atol=0.15)
+
+
+def test_a_direct_advantage_update_by_brute_force():
+    """Loss, gradient and priorities of all windows to their ends, at the paper's discount and temperature."""
+    length, size, rate = 5, 12, 0.1
+    agent = DirectAdvantage(
+        network=SkillLuckNetwork(Table(), 3, 4, 8, decoded_size=2),
+        observation_spec=ArraySpec((2,)),
+        optimizer=optax.identity(),
+        hyper=DirectAdvantageHyperparameters(LinearSchedule.constant(rate), GREEDY, HardUpdate(50), reward_clip=0.8),
+    )
+    batch = made_up_segment(2, length, size, 2, 3)
+    state = jax.jit(agent.init)(jax.random.key(0))
+    state = state.replace(target_params=jax.tree.map(lambda leaf: 0.2 - np.asarray(leaf), state.params))
+    now = jax.tree.map(np.asarray, batch)
+    outputs = jax.jit(jax.vmap(agent.network.apply, (None, 0)))
+    transition = jax.jit(jax.vmap(lambda *told: agent.network.apply(*told, method="transition"), (None, 0, 0, 0)))
+    later, target_skill = map(np.asarray, outputs(state.target_params, batch.observation))
+    policy = softmax(target_skill / 0.1)[:-1]
+
+    def found(params):
+        """The loss; of each window the error, where it counts; values, luck, and the model's losses."""
+        value, skill = (np.asarray(x)[:-1] for x in outputs(params, batch.observation))
+        told = transition(params, batch.observation[:-1], batch.action, batch.observation[1:])
+        luck, model = map(np.asarray, told)
+        error = np.zeros((length, size))
+        for t, b in itertools.product(range(length), range(size)):
+            if now.final[t, b]:
+                continue
+            for k in range(t, length):
+                a = now.action[k, b]
+                advantage = skill[k, b, a] - policy[k, b] @ skill[k, b]
+                reward = np.clip(now.reward[k, b], -0.8, 0.8)
+                error[t, b] += 0.99 ** (k - t) * (reward - advantage - 0.99 * luck[k, b])
+                if now.terminated[k, b]:
+                    break
+                if now.truncated[k, b] or k == length - 1:
+                    error[t, b] += 0.99 ** (k - t + 1) * later[k + 1, b]
+                    break
+            error[t, b] -= value[t, b]
+        model_loss = (now.weight * np.where(now.final, 0.0, model).mean(axis=0)).mean()
+        return (now.weight * (error**2).mean(axis=0)).mean() / 2, model_loss, error, value, luck
+
+    after, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(0))
+    loss, model_loss, error, value, luck = found(state.params)
+    np.testing.assert_allclose(priority, np.abs(error).mean(axis=0), rtol=1e-3)
+    expected = {"loss": loss, "model_loss": model_loss, "mean_value": value.mean(), "luck": luck.std()}
+    assert {name: float(x) for name, x in metrics.items()} == pytest.approx(expected, rel=1e-3)
+    # The model's other parts make weights of luck, too, whose gradient goes into the model alone.
+    parts = {"value_head", "skill_head", "luck_head", "decoder", "to_observation"}
+    assert_went_down(lambda params: sum(found(params)[:2]), state.params, after.params, rate, parts)
+    timestep = TimeStep(jnp.float32([[0.3, -1.0], [2.0, 0.4]]), *(jnp.zeros(2),) * 4)
+    best = np.argmax(agent.network.apply(state.params, timestep.observation)[1], axis=-1)
+    assert agent.exploit(state, (), timestep, jax.random.key(0))[0].tolist() == best.tolist()
+    greedy = state.replace(hyper=state.hyper.replace(exploration=EpsilonGreedy(LinearSchedule.constant(0.0))))
+    assert agent.act(greedy, jnp.int32(0), timestep, jax.random.key(0))[0].tolist() == best.tolist()
 
 
 # On-policy returns.
@@ -1141,40 +1360,50 @@ def test_retrace_learns_optimal_values_from_random_behaviour():
     np.testing.assert_allclose(found[~mdp.terminal], exact[~mdp.terminal], atol=0.12)
 
 
-def test_retrace_targets_by_their_recursion():
+def test_a_retrace_update_by_its_recursion():
     """Munos et al., eq. 3 and 4, step by step in numpy; the priority of a sequence is its mean error."""
     mdp = small_garnet(9, actions=3, branching=2)
-    agent = retrace_agent(mdp, trace=0.8, operator=operators.Expected(0.2))
-    length, size = 5, 30
-    rng = np.random.default_rng(1)
-    batch = random_segments(mdp, length, size, 1)
-    behaviour = rng.uniform(0.2, 0.9, (length, size)).astype(np.float32)
-    truncated = (rng.random((length, size)) < 0.2) & ~np.asarray(batch.terminated)
-    final = np.array(batch.final)
-    final[1:] |= truncated[:-1]
-    batch = batch.replace(record=jnp.asarray(behaviour), truncated=jnp.asarray(truncated), final=jnp.asarray(final))
+    agent = retrace_agent(mdp, trace=0.8)
+    length, size, rate = 5, 30, 0.1
+    hyper = agent.hyper.replace(operator=Everything(0.5, 0.7, -0.4), learning_rate=LinearSchedule.constant(rate))
+    agent = dataclasses.replace(agent, optimizer=optax.identity(), hyper=hyper)
+    batch = made_up_segment(1, length, size, 5, 3)
+    behaviour = np.random.default_rng(1).uniform(0.2, 0.9, (length, size)).astype(np.float32)
+    batch = batch.replace(record=jnp.asarray(behaviour))
     state = jax.jit(agent.init)(jax.random.key(0))
-    other = jax.jit(agent.init)(jax.random.key(5)).params
-    _, _, priority = jax.jit(agent.update)(state.replace(target_params=other), batch, jax.random.key(0))
-    q, target = (np.asarray(agent.network.apply(p, jnp.eye(5)))[..., 0] for p in (state.params, other))
-    states, action = np.argmax(batch.observation, -1), np.asarray(batch.action)
-    errors = np.zeros((length, size))
-    for b in range(size):
-        following = 0.0
-        for t in reversed(range(length)):
-            s, a, after = states[t, b], action[t, b], states[t + 1, b]
-            policy = 0.8 * np.eye(3)[target[after].argmax()] + 0.2 / 3
-            gamma = 0.0 if batch.terminated[t, b] else DISCOUNT
-            value = policy @ target[after]
-            going_on = t + 1 < length and not (batch.terminated[t, b] or truncated[t, b])
-            correction = 0.0
-            if going_on:
-                following_action = action[t + 1, b]
-                ratio = 0.8 * min(1.0, policy[following_action] / behaviour[t + 1, b])
-                correction = ratio * (following - target[after, following_action])
-            following = float(batch.reward[t, b]) + gamma * (value + correction)
-            errors[t, b] = abs(following - q[s, a]) * (not final[t, b])
-    np.testing.assert_allclose(priority, errors.mean(axis=0), rtol=1e-3, atol=1e-4)
+    state = state.replace(target_params=jax.tree.map(lambda leaf: 0.2 - np.asarray(leaf), state.params))
+    after, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(0))
+
+    def values(params):
+        return np.asarray(jax.vmap(agent.network.apply, (None, 0))(params, batch.observation))[..., 0]
+
+    batch = jax.tree.map(np.asarray, batch)
+    action, target = batch.action, values(state.target_params)
+    policy, added = everything_by_hand(values(state.params), target, batch, DISCOUNT)
+    returns = np.zeros((length, size))
+    for t, b in itertools.product(reversed(range(length)), range(size)):
+        gamma = 0.0 if batch.terminated[t, b] else DISCOUNT
+        correction = 0.0
+        if t + 1 < length and not (batch.terminated[t, b] or batch.truncated[t, b]):
+            a = action[t + 1, b]
+            ratio = 0.8 * min(1.0, policy[t + 1, b, a] / behaviour[t + 1, b])
+            correction = ratio * (returns[t + 1, b] - target[t + 1, b, a])
+        value = policy[t + 1, b] @ target[t + 1, b]
+        returns[t, b] = batch.reward[t, b] + added[t, b] + gamma * (value + correction)
+
+    def taken(params):
+        return np.take_along_axis(values(params)[:-1], action[..., None], axis=-1)[..., 0]
+
+    def errors(params):
+        return ~batch.final * (returns - taken(params))
+
+    def loss(params):
+        return (batch.weight * (errors(params) ** 2).mean(axis=0)).mean() / 2
+
+    np.testing.assert_allclose(priority, np.abs(errors(state.params)).mean(axis=0), rtol=1e-3, atol=1e-4)
+    expected = [loss(state.params), taken(state.params).mean()]
+    np.testing.assert_allclose([metrics["loss"], metrics["mean_q"]], expected, rtol=1e-3)
+    assert_went_down(loss, state.params, after.params, rate)
 
 
 def test_retrace_needs_to_know_how_likely_actions_were():
@@ -1184,6 +1413,7 @@ def test_retrace_needs_to_know_how_likely_actions_were():
         dataclasses.replace(retrace_agent(mdp), hyper=held)
     agent = retrace_agent(mdp)
     state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(50)
+    state = state.replace(target_params=jax.tree.map(np.negative, state.params))
     timestep = TimeStep(jnp.eye(5)[jnp.zeros(50, int)], *(jnp.zeros(50),) * 4)
     action, _, record = agent.act(state, memory, timestep, jax.random.key(1))
     best = int(np.argmax(agent.network.apply(state.params, jnp.eye(5))[0, :, 0]))
