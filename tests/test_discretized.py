@@ -384,6 +384,13 @@ def test_a_level_that_holds_all_bins_is_an_exhaustive_search():
     np.testing.assert_array_equal(
         jax.jit(agent.greedy, static_argnums=2)(params, seen, "exploit", jax.random.key(0)), best
     )
+    # Where values lie closer together than what makes a difference, and only there, the choice is drawn.
+    spread = values.max(axis=-1) - values.min(axis=-1)
+    indifferent = coarse_to_fine(levels=1, bins=9, indifference=float(np.median(spread)))
+    drawn = indifferent.greedy(params, seen, "exploit", jax.random.key(1))
+    other = np.asarray(drawn) != best
+    assert not other[spread > np.median(spread)].any()
+    assert other[spread < np.median(spread)].mean() > 0.6
 
 
 def path_by_hand(agent, params, seen):
@@ -410,6 +417,9 @@ def test_coarse_to_fine_loss_is_that_of_every_choice_by_itself():
     greedy, _ = agent.exploit(state.replace(params=params), (), moment(6).replace(
         observation=batch.next_observation), jax.random.key(0))  # fmt: skip
     np.testing.assert_allclose(greedy, action, atol=1e-5)
+    still = state.replace(params=params, hyper=state.hyper.replace(exploration=GaussianNoise(0.0)))
+    acted, _, _ = agent.act(still, (), moment(6).replace(observation=batch.next_observation), jax.random.key(0))
+    np.testing.assert_allclose(acted, action, atol=1e-5)
     total = 0.0
 
     def ask(p, x, centre, level):
@@ -469,7 +479,7 @@ def test_the_temporal_ensemble_is_a_loop_over_past_plans():
     state = state.replace(params=shaken(state.params, 3))
     memory, plans = agent.init_memory(2), [[], []]
     greedy, exploit = jax.jit(agent.greedy, static_argnums=2), jax.jit(agent.exploit)
-    firsts = [[1, 1], [0, 0], [0, 0], [0, 1], [0, 0], [1, 0], [0, 0]]
+    firsts = [[1, 0], [0, 0], [0, 0], [0, 1], [0, 0], [1, 0], [0, 0]]  # acting may begin in the midst of one
     for t, first in enumerate(firsts):
         step = moment(2, seed=t).replace(first=jnp.asarray(first, bool))
         key = jax.random.key(t)

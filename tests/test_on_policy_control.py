@@ -26,12 +26,14 @@ from jaxq.agents import (
     Normalized,
     PGRainbow,
     PPOHyperparameters,
+    RunningStatistics,
     ScaledRewards,
     SelfPrediction,
     SquashedGaussian,
     clipped_squared,
     generalized_from_next,
 )
+from jaxq.agents.avg import ErrorScale
 from jaxq.agents.base import RecordsNothing
 from jaxq.agents.hyperparameters import as_leaves
 from jaxq.agents.ppo import Lesson
@@ -662,9 +664,10 @@ def test_errors_are_scaled_by_rewards_discounts_and_returns():
         timestep, following = one_step(rollout, t)
         action, after, record = act(state, memory, timestep, jax.random.fold_in(jax.random.key(1), t))
         single = jax.tree.map(lambda leaf: leaf[None], (timestep, action, record))
-        changed, _ = update(state, Rollout(*single, following, memory), jax.random.fold_in(jax.random.key(2), t))
+        changed, told = update(state, Rollout(*single, following, memory), jax.random.fold_in(jax.random.key(2), t))
         if timestep.last[0]:
             jax.tree.map(np.testing.assert_array_equal, changed, state)
+            assert not any(told.values())
         else:
             priced = float(following.reward[0] - 0.2 * record.log_density[0])
             total += priced
@@ -681,45 +684,77 @@ def test_errors_are_scaled_by_rewards_discounts_and_returns():
     assert rollout.timestep.truncated.any()
 
 
+def test_errors_are_divided_by_one_until_they_vary_or_an_episode_has_ended():
+    def deviation(variance, ends, squares=0.0):
+        seen = RunningStatistics(*map(jnp.float32, (ends + 1e-4, squares, 0.0)))
+        rewards, discounts = (RunningStatistics(*map(jnp.float32, (5.0, 0.3, v))) for v in (variance, 0.2))
+        return float(ErrorScale(rewards, discounts, seen).deviation)
+
+    assert [deviation(0.009, 0), deviation(0.009, 1)] == pytest.approx([1.0, 0.009**0.5])
+    assert [deviation(0.013, 0), deviation(0.013, 1, 4.0)] == pytest.approx([0.013**0.5, 0.813**0.5])
+    assert deviation(1e-6, 1) == pytest.approx(0.01)  # the least
+
+
 def test_one_step_of_avg_is_the_gradient_of_its_losses():
-    """With the noise of the action written out, and Adam by hand."""
-    agent, rollout = avg(), made_up_rollout(2, steps=1, num_envs=1)
-    state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(1)
-    rollout = rollout.replace(following=rollout.following.replace(terminated=jnp.zeros(1, bool)))
-    timestep, following = one_step(rollout, 0)
-    assert not timestep.last.any()
+    """With the noise of the actions written out; over those environments whose episodes have not just ended."""
+    agent, rollout = avg(), made_up_rollout(5, steps=8, num_envs=6)
+    falling = LinearSchedule(0.01, 0.03, 4.0), LinearSchedule(0.02, 0.0, 4.0)
+    hyper = agent.hyper.replace(actor_learning_rate=falling[0], critic_learning_rate=falling[1])
+    agent = dataclasses.replace(agent, optimizer=optax.identity(), hyper=hyper)
+    state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(6)
+    assert state.updates == 0
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(memory))
+    state = state.replace(updates=jnp.int32(3))
+    timestep, following = one_step(rollout, 7)
+    counts = ~np.asarray(timestep.last)
+    assert 1 < counts.sum() < 6
+    assert 0 < following.terminated[counts].sum() < counts.sum()
     act_key, key = jax.random.key(3), jax.random.key(4)
     action, _, record = jax.jit(agent.act)(state, memory, timestep, act_key)
     single = jax.tree.map(lambda leaf: leaf[None], (timestep, action, record))
-    after, _ = jax.jit(agent.update)(state, Rollout(*single, following, memory), key)
-    actor, critic, noise = state.actor.params, state.critic.params, jax.random.normal(act_key, (1, 2))
+    after, metrics = jax.jit(agent.update)(state, Rollout(*single, following, memory), key)
+    actor, critic, noise = state.actor.params, state.critic.params, jax.random.normal(act_key, (6, 2))
 
     def taken(params):
         mean, log_std = agent.actor.apply(params, timestep.observation)
         a = jnp.tanh(mean + jnp.exp(log_std) * noise)
         density = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi) - jnp.log(1 - a**2)
-        return a, density.sum()
+        return a, density.sum(axis=1)
 
     def q(params, observation, a):
-        return agent.critic.apply(params, observation, a)[0, 0]
+        return agent.critic.apply(params, observation, a)[:, 0]
 
-    np.testing.assert_allclose(taken(actor)[0], action, rtol=1e-4, atol=1e-6)
+    drawn, log_density = map(np.asarray, taken(actor))
+    np.testing.assert_allclose(drawn, action, rtol=1e-4, atol=1e-6)
+    reward, going_on = np.asarray(following.reward), ~np.asarray(following.terminated)
+    priced = reward - 0.2 * log_density
+    total = (np.where(timestep.first, 0.0, timestep.reward) + priced)[counts & ~going_on]
+    scale = np.sqrt(np.var(priced[counts]) + np.var(0.9 * going_on[counts]) * (total**2).mean())
     next_action, next_density = agent.policy.sample(agent.actor.apply(actor, following.observation), key)
-    value = q(critic, following.observation, next_action) - 0.2 * next_density[0].sum()
-    scale = float(after.scale.deviation)
+    value = q(critic, following.observation, next_action) - 0.2 * next_density.sum(axis=1)
+    goal = reward + 0.9 * going_on * np.asarray(value)
 
-    def error(p):
-        return (following.reward[0] + 0.9 * value - q(p, timestep.observation, action)) / scale
+    def of_critic(p):
+        return (((goal - q(p, timestep.observation, action)) / scale)[counts] ** 2).mean()
 
-    of_critic = jax.jit(jax.grad(lambda p: error(p) ** 2))(critic)
-    of_actor = jax.jit(jax.grad(lambda p: 0.2 * taken(p)[1] - q(critic, timestep.observation, taken(p)[0])))(actor)
-    for gradient, before, now, rate in (
-        (of_critic, critic, after.critic.params, 0.02), (of_actor, actor, after.actor.params, 0.01),
-    ):  # fmt: skip
-        # Adam without memory of gradients: its first step is g / (|g| + ε).
-        expected = jax.tree.map(lambda p, g: p - rate * g / (jnp.abs(g) + 1e-8), before, gradient)  # noqa: B023
-        large = jax.tree.map(lambda g: jnp.abs(g) > 1e-4, gradient)
-        jax.tree.map(lambda x, y, m: np.testing.assert_allclose(x[m], y[m], rtol=1e-3, atol=1e-4), now, expected, large)
+    def of_actor(p):
+        a, density = taken(p)
+        return (0.2 * density - q(critic, timestep.observation, a))[counts].mean()
+
+    losses = [jax.jit(jax.value_and_grad(loss))(p) for loss, p in ((of_critic, critic), (of_actor, actor))]
+    rates = 0.005, 0.025  # after three of four steps
+    for (_, gradient), old, new, rate in zip(losses, (critic, actor), (after.critic, after.actor), rates, strict=True):
+        expected = jax.tree.map(lambda p, g: np.asarray(p) - rate * np.asarray(g), old, gradient)  # noqa: B023
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), new.params, expected)
+    expected = {
+        "loss": losses[0][0],
+        "actor_loss": losses[1][0],
+        "mean_q": q(critic, timestep.observation, action)[counts].mean(),
+        "entropy": -log_density[counts].mean(),
+        "error_scale": scale,
+    }
+    assert {k: float(x) for k, x in metrics.items()} == pytest.approx({k: float(x) for k, x in expected.items()}, 1e-3)
+    assert after.updates == 4
     two = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), single)
     with pytest.raises(InputError, match="rollout_steps is 2"):
         agent.update(state, Rollout(*two, following, memory), key)
