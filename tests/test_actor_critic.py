@@ -61,6 +61,7 @@ from jaxq.bellman.reductions import reduced_value
 from jaxq.bellman.risk import CVaR
 from jaxq.envs import ArraySpec, Continuous
 from jaxq.errors import InputError
+from jaxq.keys import stream
 from jaxq.networks import (
     MLP,
     ActionCritic,
@@ -80,7 +81,7 @@ from jaxq.networks import (
 from jaxq.networks.normalization import BatchRenorm
 from jaxq.replay import UniformReplay
 from jaxq.training import Evaluation, OffPolicy, OnPolicy
-from jaxq.types import TimeStep, Transition
+from jaxq.types import Segment, TimeStep, Transition
 
 TUNED = TunedTemperature(-1.0, LinearSchedule.constant(3e-3))
 
@@ -379,28 +380,48 @@ def test_redq_s_targets_are_the_smaller_of_a_pair_drawn_for_each_batch():
 def test_in_a_joint_pass_what_is_and_what_follows_are_normalized_together(target):
     layers = lambda mode: BatchNormalizedMLP(mode, (8,))  # noqa: E731
     agent = agent_of(layers=layers, hyper={"target": target, "entropy": FixedTemperature(0.0)}, joint=True)
+    agent = dataclasses.replace(agent, optimizer=optax.identity())
     state, key = jax.jit(agent.init)(jax.random.key(0)), jax.random.key(2)
+    if target is not None:
+        other = jax.tree.map(lambda leaf: 0.7 * np.asarray(leaf) + 0.1, state.critic.target)
+        state = state.replace(critic=state.critic.replace(target=other))
     batch = bandit_batch(jax.random.key(1), 8, False)
-    action, _ = agent._next_action(state, batch, key)
     observations = jnp.concatenate([batch.observation, 0.5 + batch.next_observation])
     batch = batch.replace(next_observation=0.5 + batch.next_observation)
     action, _ = agent._next_action(state, batch, key)
     actions = jnp.concatenate([batch.action, action])
-    together, _ = agent.critic.apply(state.critic.variables, observations, actions, "learn", mutable="statistics")
-    now, then = np.split(together[..., 0], 2, axis=1)
+
+    @jax.jit
+    def halves(variables):
+        together, _ = agent.critic.apply(variables, observations, actions, "learn", mutable="statistics")
+        return jnp.split(together[..., 0], 2, axis=1)
+
+    then = halves(state.critic.following)[1]
     expected = batch.rewards[:, 0] + 0.99 * then.min(axis=0)
-    _, metrics, _ = agent._improve_critic(state, batch, key)
-    np.testing.assert_allclose(metrics["loss"], 0.5 * ((now - expected) ** 2).mean(axis=1).sum(), rtol=1e-4)
+
+    def loss(params):
+        now = halves({**params, **state.critic.statistics})[0]
+        return 0.5 * ((now - expected) ** 2).mean(axis=1).sum()
+
+    after, metrics, _ = jax.jit(agent._improve_critic)(state, batch, key)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(state.critic.params)
+    np.testing.assert_allclose(metrics["loss"], value, rtol=1e-4)
+    # No gradient goes into the targets.
+    jax.tree.map(
+        lambda x, y, g: np.testing.assert_allclose((np.asarray(x) - np.asarray(y)) / 3e-3, g, rtol=0.01, atol=1e-3),
+        state.critic.params, after.critic.params, gradient,
+    )  # fmt: skip
 
 
 def test_td3_moves_actor_and_targets_once_in_two_updates():
     targets = DelayedPolyakUpdate.at_rate(0.5, 2)
     hyper = {"target": targets, "actor_target": targets, "smoothing": Smoothing(0.2, 0.5)}
     agent = agent_of(deterministic=True, hyper=hyper, actor_reduction=First(), actor_period=2)
-    states = [jax.jit(agent.init)(jax.random.key(0))]
+    states, told = [jax.jit(agent.init)(jax.random.key(0))], []
     for i in range(2):
         batch = bandit_batch(jax.random.key(i), terminated=False)
-        states.append(jax.jit(agent.update)(states[-1], batch, jax.random.key(i))[0])
+        state, metrics, _ = jax.jit(agent.update)(states[-1], batch, jax.random.key(i))
+        states.append(state), told.append(metrics)
     start, one, two = states
     assert_same((start.actor, start.critic.target), (one.actor, one.critic.target))
     for before, after in ((one.actor, two.actor), (one.critic, two.critic)):
@@ -408,6 +429,64 @@ def test_td3_moves_actor_and_targets_once_in_two_updates():
         expected = jax.tree.map(lambda t, o: 0.5 * (t + o), before.target, after.variables)
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7), after.target, expected)
         assert any((x != y).any() for x, y in zip(*map(jax.tree.leaves, (before.variables, after.variables))))
+    # Metrics of the actor's are told so that their mean over both updates is right.
+    action = agent.policy.mode(agent.actor.apply(one.actor.variables, batch.observation))
+    value = agent.critic.apply(two.critic.variables, batch.observation, action)[0].mean()
+    np.testing.assert_allclose([m["actor_loss"] for m in told], [0.0, -2.0 * value], rtol=1e-4)
+
+
+def test_a_step_of_sac_with_the_numbers_that_it_has_by_itself():
+    """Actor, temperature and target after the critics have learned, and all that is told, by hand."""
+    entropy = TunedTemperature(-1.0, LinearSchedule.constant(0.1), initial=0.3)
+    agent = dataclasses.replace(
+        agent_of(), optimizer=optax.identity(), hyper=ActorCriticHyperparameters(entropy=entropy)
+    )
+    state, batch, key = after_other_targets(agent)
+    assert state.updates == 0
+    state = state.replace(updates=jnp.int32(3))
+    after, metrics, _ = jax.jit(agent.update)(state, batch, key)
+    assert after.updates == 4
+
+    @jax.jit
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def of_actor(params):
+        outputs = agent.actor.apply(params, batch.observation)
+        action, log_density = agent.policy.sample(outputs, stream(key, "action"))
+        values = agent.critic.apply(after.critic.variables, batch.observation, action)[..., 0]
+        log_density = log_density.sum(axis=1)
+        return -(values.min(axis=0) - 0.3 * log_density).mean(), -log_density.mean()
+
+    (loss, drawn), gradient = of_actor(state.actor.params)
+    found = agent.critic.apply(state.critic.variables, batch.observation, batch.action)
+    expected = {"actor_loss": loss, "entropy": drawn, "temperature": 0.3, "mean_q": found.mean()}
+    assert {k: float(metrics[k]) for k in expected} == pytest.approx({k: float(x) for k, x in expected.items()}, 1e-3)
+
+    def step(old, new, size):  # as a share of the way that is to be gone
+        return jax.tree.map(lambda x, y: (np.asarray(y) - np.asarray(x)) / size, old, new)
+
+    descent = jax.tree.map(np.negative, gradient)
+    for ours, theirs in (
+        (step(state.actor.params, after.actor.params, 3e-4), descent),
+        (step(state.critic.target, after.critic.target, 0.005), step(state.critic.target, after.critic.variables, 1)),
+    ):
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0.02, atol=1e-3), ours, theirs)
+    tuned = entropy.step(state.entropy, drawn, jnp.int32(3))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3), after.entropy, tuned)
+
+
+@pytest.mark.parametrize("joint", [{}, {"actor_joint": True}], ids=["alone", "joint"])
+def test_an_actor_is_normalized_with_what_follows_if_it_is_to_be(joint):
+    actor = GaussianPolicyNetwork(lambda mode: BatchNormalizedMLP(mode, (4,)), 1)
+    agent = dataclasses.replace(agent_of(**joint), actor=actor)
+    batch = bandit_batch(jax.random.key(1), 8, False)
+    observation, following = 3.0 * jax.random.normal(jax.random.key(2), (2, 8, 2))
+    batch = batch.replace(observation=observation, next_observation=following)
+    variables = jax.jit(actor.init)(jax.random.key(0), observation)
+    found, moved = jax.jit(agent._policy_outputs)(variables, batch)
+    seen = jnp.concatenate([observation, following]) if joint else observation
+    outputs, expected = jax.jit(lambda x: actor.apply(variables, x, "learn", mutable=["statistics"]))(seen)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y[:8], rtol=1e-5, atol=1e-6), found, outputs)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), moved, expected)
 
 
 def test_the_order_of_actor_and_critic_is_a_choice():
@@ -789,7 +868,7 @@ def pendulums(agent, members):
 def test_a_normalized_agent_is_its_base_on_normalized_observations():
     """Members have statistics of their own, of exactly what they saw; and evaluation moves nothing."""
     base = dataclasses.replace(agent_of(), observation_spec=ArraySpec((3,)))
-    training = pendulums(Normalized(base, largest=2.0), 2)
+    training = pendulums(Normalized(base, epsilon=0.2, largest=2.0), 2)
     state = jax.jit(training.warm_up)(jax.jit(training.init)(jax.vmap(jax.random.key)(jnp.arange(2))))
     state, _ = jax.jit(training.train_chunk, static_argnums=1)(state, 30)
     statistics = state.agent.statistics
@@ -804,7 +883,7 @@ def test_a_normalized_agent_is_its_base_on_normalized_observations():
     one = jax.tree.map(lambda leaf: leaf[0], state.agent)
     observation = jax.random.normal(jax.random.key(0), (5, 3)) * 10
     timestep = TimeStep(observation, *(jnp.zeros(5),) * 4)
-    shown = np.clip((observation - one.statistics.mean) / np.sqrt(one.statistics.variance + 1e-8), -2.0, 2.0)
+    shown = np.clip((observation - one.statistics.mean) / np.sqrt(one.statistics.variance + 0.2), -2.0, 2.0)
     key = jax.random.key(1)
     action, _ = training.agent.exploit(one, (), timestep, key)
     expected, _ = base.exploit(one.base, (), timestep.replace(observation=shown), key)
@@ -816,6 +895,8 @@ def test_a_normalized_agent_is_its_base_on_normalized_observations():
     same = jax.jit(base.update)(one.base, batch.replace(observation=shown, next_observation=shown[::-1]), key)[0]
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), after.base.actor, same.actor)
     assert_same(after.statistics, one.statistics)
+    segment = Segment(observation[None], *(jnp.zeros((0, 5)),) * 5, jnp.ones(5), jnp.arange(5))
+    np.testing.assert_allclose(training.agent.learned_from(one, segment).observation[0], shown, rtol=1e-5, atol=1e-6)
 
 
 def test_after_rollouts_statistics_are_of_what_they_showed():

@@ -184,9 +184,9 @@ def test_rewards_are_scaled_by_the_deviation_of_discounted_returns(loop, members
 
 
 def test_plain_deviation_and_every_kind_of_batch():
-    """Without a bound it is the deviation; and windows, segments and rollouts are learned from with scaled rewards."""
+    """Without a bound it is the deviation, with one maybe the largest; and all that is learned from is scaled by it."""
     rng = np.random.default_rng(0)
-    rewards, last = rng.normal(size=(40, 2)) * 7, rng.random((40, 2)) < 0.1
+    rewards, last = (rng.normal(size=(40, 2)) - 0.6) * 0.07, rng.random((40, 2)) < 0.1
     first = np.concatenate([np.zeros((1, 2), bool), last[:-1]])
     rewards, last = np.where(first, 0.0, rewards), last & ~first
     agent = ScaledRewards(Recorder(), discount=0.95)
@@ -199,6 +199,9 @@ def test_plain_deviation_and_every_kind_of_batch():
         state, memory = observe(state, memory, timestep)
     scale, _ = scale_of(rewards, last, first, 0.95, np.inf)
     np.testing.assert_allclose(agent.scale(state), scale, rtol=1e-4)
+    bound, _ = scale_of(rewards, last, first, 0.95, 0.5)
+    assert bound > 1.1 * scale
+    np.testing.assert_allclose(dataclasses.replace(agent, g_max=0.5).scale(state), bound, rtol=1e-4)
     window = Transition(*(jnp.ones((4, 1)),) * 2, jnp.ones((4, 3)), *(jnp.ones(4),) * 5)
     segment = Segment(*(jnp.ones((6, 2)),) * 8)
     timesteps = TimeStep(jnp.ones((5, 2, 3)), jnp.ones((5, 2)), *(jnp.ones((5, 2), bool),) * 3)
