@@ -436,7 +436,7 @@ def test_td3_moves_actor_and_targets_once_in_two_updates():
 
 
 def test_a_step_of_sac_with_the_numbers_that_it_has_by_itself():
-    """Actor, temperature and target after the critics have learned, and all that is told, by hand."""
+    """Critics, then actor, temperature and target, and all that is told, by hand."""
     entropy = TunedTemperature(-1.0, LinearSchedule.constant(0.1), initial=0.3)
     agent = dataclasses.replace(
         agent_of(), optimizer=optax.identity(), hyper=ActorCriticHyperparameters(entropy=entropy)
@@ -456,6 +456,16 @@ def test_a_step_of_sac_with_the_numbers_that_it_has_by_itself():
         log_density = log_density.sum(axis=1)
         return -(values.min(axis=0) - 0.3 * log_density).mean(), -log_density.mean()
 
+    @jax.jit
+    @jax.grad
+    def of_critic(params):
+        outputs = agent.actor.apply(state.actor.variables, batch.next_observation)
+        action, log_density = agent.policy.sample(outputs, stream(key, "next action"))
+        then = agent.critic.apply(state.critic.target, batch.next_observation, action)[..., 0].min(axis=0)
+        goal = batch.rewards[:, 0] + 0.99 * (then - 0.3 * log_density.sum(axis=1))
+        now = agent.critic.apply(params, batch.observation, batch.action)[..., 0]
+        return ((now - goal) ** 2).mean(axis=1).sum() / 2
+
     (loss, drawn), gradient = of_actor(state.actor.params)
     found = agent.critic.apply(state.critic.variables, batch.observation, batch.action)
     expected = {"actor_loss": loss, "entropy": drawn, "temperature": 0.3, "mean_q": found.mean()}
@@ -464,9 +474,9 @@ def test_a_step_of_sac_with_the_numbers_that_it_has_by_itself():
     def step(old, new, size):  # as a share of the way that is to be gone
         return jax.tree.map(lambda x, y: (np.asarray(y) - np.asarray(x)) / size, old, new)
 
-    descent = jax.tree.map(np.negative, gradient)
     for ours, theirs in (
-        (step(state.actor.params, after.actor.params, 3e-4), descent),
+        (step(state.actor.params, after.actor.params, -3e-4), gradient),
+        (step(state.critic.params, after.critic.params, -3e-4), of_critic(state.critic.params)),
         (step(state.critic.target, after.critic.target, 0.005), step(state.critic.target, after.critic.variables, 1)),
     ):
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=0.02, atol=1e-3), ours, theirs)

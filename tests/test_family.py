@@ -396,7 +396,7 @@ def assert_went_down(loss, before, after, rate, modules=None):
         loss(jax.tree.map(lambda x, d, h=h: x + np.float32(h) * d, before, direction)) for h in (0.01, -0.01)
     )
     slope = sum((g * d).sum() for g, d in zip(*map(jax.tree.leaves, (gradient, direction)), strict=True))
-    assert slope == pytest.approx((ahead - behind) / 0.02, rel=2e-2)
+    assert slope == pytest.approx((ahead - behind) / 0.02, rel=5e-3)
 
 
 class Everything(operators.Munchausen):
@@ -553,6 +553,16 @@ def test_a_recurrent_update_step_by_step():
     np.testing.assert_allclose(priority, mixed, rtol=1e-3)
     np.testing.assert_allclose([metrics["loss"], metrics["mean_q"]], [loss(state.params), taken.mean()], rtol=1e-3)
     assert_went_down(loss, state.params, after.params, rate)
+
+    @jax.jit
+    @jax.grad
+    def through(observation):  # where no episode begins
+        seen = Seen(observation[:4], jnp.zeros((4, size), bool), batch.action[:4], batch.reward[:4])
+        return agent.unroll(state.params, seen, record.core[0], 2, "learn", jax.random.key(0)).sum()
+
+    np.testing.assert_array_equal(
+        np.any(through(batch.observation), axis=(1, 2)), [False] * 2 + [True] * 2 + [False] * 4
+    )
 
 
 def recurrent_lambda_agent(**changes):
