@@ -68,7 +68,7 @@ class DormancyResets:
         """See `Resets.step`."""
 
         def reset() -> ActorCriticState:
-            gradient = agent.actor_gradient(state, batch, stream(key, "dormancy"))
+            _, gradient = agent.actor_gradient(state, batch, stream(key, "dormancy"))
             keep = jnp.clip(1.0 - dormant_share(gradient, self.threshold), self.smallest, self.largest)
 
             def towards(old: Any, fresh: Any) -> Any:
