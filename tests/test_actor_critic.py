@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -632,10 +633,29 @@ def test_links_learn_the_backup_of_the_link_before():
 
 
 def test_a_soft_window_by_hand():
-    target, online = {"w": jnp.array([0.0, 10.0, 20.0])}, {"w": jnp.array([1.0, 2.0, 3.0])}
+    target, online = {"w": jnp.array([4.0, 10.0, 20.0])}, {"w": jnp.array([1.0, 2.0, 3.0])}
     window = SoftWindow.at_rate(0.25, 2)
-    np.testing.assert_allclose(window.step(target, online, jnp.int32(1))["w"], [0.25, 10.0, 20.0])
-    np.testing.assert_allclose(window.step(target, online, jnp.int32(2))["w"], [0.25, 1.0, 2.0])
+    np.testing.assert_allclose(window.step(target, online, jnp.int32(1))["w"], [3.25, 10.0, 20.0])
+    np.testing.assert_allclose(window.step(target, online, jnp.int32(2))["w"], [3.25, 1.0, 2.0])
+
+
+def test_every_link_has_draws_of_its_own_and_the_actor_climbs_any_of_them(monkeypatch):
+    def drawn(self, state, variables, target, batch, next_action, log_densities, key):
+        return jax.random.uniform(key), ({}, {"drawn": jax.random.uniform(key)}, jax.random.uniform(key, (5,)))
+
+    monkeypatch.setattr(IteratedActorCritic, "_critic_loss", drawn)
+    key = jax.random.key(3)
+    for links in (1, 2, 3):
+        agent = agent_of(kind=IteratedActorCritic, links=links, hyper={"target": SoftWindow(0.1, 3)})
+        numbers = {"params": jnp.arange(float(links))}
+        learner = SimpleNamespace(variables=numbers, statistics={}, target=numbers, replace=lambda **_: None)
+        state = SimpleNamespace(critic=learner, replace=lambda **_: None)
+        loss, (_, metrics, priority) = agent._loss(state, numbers, None, None, None, key)
+        assert float(loss) == pytest.approx(links * float(metrics["drawn"]), rel=1e-5), "the sum, and the mean"
+        assert priority.shape == (5,)
+        assert (float(loss) == float(jax.random.uniform(key))) == (links == 1)
+        climbed = jax.vmap(lambda k, of=state, by=agent: by._climbed(of, k)["params"])(jax.random.split(key, 60))
+        assert set(np.asarray(climbed).tolist()) == set(range(links))
 
 
 # A problem solved exactly: x' = A x + B u, reward -(x'Qx + u'Ru), discounted; its value function by Riccati.

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from test_agents import ACTIONS, STATES, every_transition, exact_values, random_mdp, tabular_agent
 
@@ -88,20 +89,49 @@ def test_a_chain_finds_the_exact_values(shared):
 @pytest.mark.parametrize("shared", [False, True])
 def test_links_have_their_bases_objective(monkeypatch, shared):
     """One by one or by vmap, each is the base agent's of the link's whole network and its target's."""
-    base = dataclasses.replace(tabular_agent(), network=ActionValueNetwork(MLP((8,)), ActionValueHead(ACTIONS)))
+    network = ActionValueNetwork(MLP((8,)), ActionValueHead(ACTIONS))
+    base = dataclasses.replace(tabular_agent(), network=network, optimizer=optax.identity())
     agent = IteratedQLearning(base, 3, WindowShift(20, 5), shared)
     state, batch = jax.jit(agent.init)(jax.random.key(0)), every_transition(*random_mdp(2))
     others = jax.jit(agent.init)(jax.random.key(1)).target_params
     first = jax.jit(agent.init)(jax.random.key(2)).params.shared
     state = state.replace(target_params=others.replace(first_shared=first))
     one_by_one = agent._objectives(state, state.params, batch, jax.random.key(1))
+    objective = jax.jit(jax.value_and_grad(base.objective, argnums=1, has_aux=True))
+    alone, slopes = [], []
     for k in range(3):
         params, target_params = state.params.link(k), state.target_params.link(k)
-        expected, _ = base.objective(state.hyper, params, target_params, batch, jax.random.key(1))
+        (expected, found), gradient = objective(state.hyper, params, target_params, batch, jax.random.key(1))
         np.testing.assert_allclose(one_by_one[0][k], expected, rtol=1e-5)
+        alone.append(found), slopes.append(gradient["params"])
+    # They learn together: metrics and priorities are means, and the slope of what they share is the sum of theirs.
+    after, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(1))
+    (mean, mean_priority) = jax.tree.map(lambda *each: np.mean(each, axis=0), *alone)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), (metrics, priority), (mean, mean_priority))
+    moved = jax.tree.map(lambda new, old: (old - new) / 0.05, after.params, state.params)
+    for k in range(3):
+        for name, slope in slopes[k].items():
+            if name in moved.chained:
+                own = jax.tree.map(lambda leaf: leaf[k], moved.chained[name])  # noqa: B023
+            else:
+                own, slope = moved.shared[name], jax.tree.map(lambda *each: sum(each), *(s[name] for s in slopes))
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-4), own, slope)
     with platforms.assume("gpu"):
         together = agent._objectives(state, state.params, batch, jax.random.key(1))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one_by_one, together)
+
+
+@pytest.mark.parametrize("links", [2, 3])
+def test_behaviour_follows_any_of_the_links_and_never_a_target(links):
+    agent = IteratedQLearning(tabular_agent(), links, WindowShift(20, 5))
+    state = jax.jit(agent.init)(jax.random.key(0))
+    kernels = jax.tree.leaves(state.params.chained)[-1]
+    assert len(np.unique(kernels[:, 0, 0])) == links, "each begins with numbers of its own"
+    state = state.replace(target_params=jax.tree.map(jnp.zeros_like, state.target_params))
+    followed = jax.vmap(lambda key: jax.tree.leaves(agent.acting(state, key).params)[-1])(
+        jax.random.split(jax.random.key(1), 60)
+    )
+    assert {float(kernel) for kernel in followed[:, 0, 0]} == {float(kernel) for kernel in kernels[:, 0, 0]}
 
 
 @pytest.mark.parametrize(
