@@ -40,6 +40,7 @@ from jaxq.agents import (
     SelfPredictiveQLearning,
     VarianceWeightedQLearning,
     random_indicators,
+    random_rewards,
     random_shift,
 )
 from jaxq.agents.ppo import normalized
@@ -102,17 +103,28 @@ def close(a, b):
 # Ensembles and shifted rewards.
 
 
-def test_an_ensemble_of_one_learns_as_its_base_does():
+def test_an_ensemble_learns_as_its_bases_do_and_tells_their_means():
     mdp = small_garnet(3, actions=3, branching=1)
-    base = table_agent(mdp, Scalar(), operators.Maximum())
-    ensemble = EnsembleQLearning(base, 1, 1.0, (0.0,))
+    base, shifts = table_agent(mdp, Scalar(), operators.Maximum()), (0.3, 0.0, -0.2)
+    ensemble = EnsembleQLearning(base, 3, 1.0, shifts)
     batch = every_transition(mdp)
     state = jax.jit(ensemble.init)(jax.random.key(0))
-    alone = jax.tree.map(lambda leaf: leaf[0], state.members)
-    key = jax.random.key(3)
-    after, _, _ = jax.jit(ensemble.update)(state, batch, key)
-    expected, _, _ = jax.jit(base.update)(alone, batch, jax.random.split(key, 1)[0])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-6), after.members.params, expected.params)
+    alone, key = [jax.tree.map(lambda leaf: leaf[k], state.members) for k in range(3)], jax.random.key(3)  # noqa: B023
+    after, metrics, priority = jax.jit(ensemble.update)(state, batch, key)
+    update = jax.jit(base.update)
+    each = [update(one, batch, k) for one, k in zip(alone, jax.random.split(key, 3), strict=True)]
+    for k, (expected, _, _) in enumerate(each):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a[k], b, rtol=1e-5),  # noqa: B023
+            after.members.params, expected.params,
+        )  # fmt: skip
+    np.testing.assert_allclose(priority, np.mean([own for *_, own in each], axis=0), rtol=1e-5)
+    for name, value in metrics.items():
+        np.testing.assert_allclose(value, np.mean([own[name] for _, own, _ in each]), rtol=1e-5)
+    values = ensemble.values(after, jnp.eye(5), "act", key)
+    for k, (expected, _, _) in enumerate(each):  # of learners, from which the targets are a step away
+        own = base.predict(expected.params, jnp.eye(5), "act", key)[..., 0] - shifts[k] / (1 - DISCOUNT)
+        np.testing.assert_allclose(values[k], own, rtol=1e-5, atol=1e-5)
 
 
 def test_members_of_shifted_rewards_agree_once_their_shift_is_taken_away():
@@ -252,31 +264,71 @@ def test_saddle_point_gradient_is_the_corrected_one():
     base = table_agent(mdp, Scalar(), operators.Maximum())
     base = dataclasses.replace(base, optimizer=optax.identity())
     base = dataclasses.replace(base, hyper=base.hyper.replace(learning_rate=LinearSchedule.constant(1.0)))
-    agent = SaddlePointQLearning(base, 3, "huber", 0.3)
+    agent = SaddlePointQLearning(base, 3, "huber", 0.3, penalty=0.7)
     state = jax.jit(agent.init)(jax.random.key(0))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.params["correction"]))
-    drawn = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(5), leaf.shape), state.params["correction"])
+    drawn = jax.tree.map(
+        lambda leaf: 0.4 * jax.random.normal(jax.random.key(5), leaf.shape), state.params["correction"]
+    )
     state = state.replace(params={**state.params, "correction": drawn})
-    one = jax.tree.map(lambda leaf: leaf[4:5], every_transition(mdp)).replace(weight=jnp.ones(1))
-    after, _, _ = jax.jit(agent.update)(state, one, jax.random.key(0))
+    batch = every_transition(mdp)
+    size = batch.weight.size
+    batch = batch.replace(weight=jnp.linspace(0.3, 1.7, size), rewards=batch.rewards.at[::2].multiply(0.1))
+    after, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(0))
     q = np.asarray(base.predict(state.params["values"], jnp.eye(5), "exploit", jax.random.key(0))[..., 0])
     weights = jax.tree.map(np.asarray, state.params["correction"]["params"]["Dense_0"])
-    s_one, a_one = int(one.observation.argmax()), int(one.action[0])
-    h = weights["kernel"][a_one, s_one] + weights["bias"][a_one]
-    s, t = int(one.observation.argmax()), int(one.next_observation.argmax())
-    going_on = 0.0 if one.terminated[0] else 1.0
-    error = float(one.rewards[0, 0]) + DISCOUNT * going_on * q[t].max() - q[s, one.action[0]]
-    expected = np.zeros((5, 3))
-    expected[s, one.action[0]] += np.clip(error, -0.3, 0.3)
-    expected[t, q[t].argmax()] -= DISCOUNT * going_on * np.clip(h, -0.3, 0.3)
+    expected, moved = np.zeros((5, 3)), jax.tree.map(lambda leaf: -0.7 * leaf, weights)
+    errors, estimates, values = [], [], []
+    for b in range(size):
+        s, t, a = int(batch.observation[b].argmax()), int(batch.next_observation[b].argmax()), int(batch.action[b])
+        share, going_on = float(batch.weight[b]) / size, 0.0 if batch.terminated[b] else 1.0
+        h = weights["kernel"][a, s] + weights["bias"][a]
+        error = float(batch.rewards[b, 0]) + DISCOUNT * going_on * q[t].max() - q[s, a]
+        expected[s, a] += share * np.clip(error, -0.3, 0.3)
+        expected[t, q[t].argmax()] -= share * DISCOUNT * going_on * np.clip(h, -0.3, 0.3)
+        # h regresses δ, and the penalty is on its weights: each shrinks by itself, seen or not.
+        moved["kernel"][a, s] += share * (error - h)
+        moved["bias"][a] += share * (error - h)
+        errors.append(error), estimates.append(h), values.append(q[s, a])
+    for of in (errors, estimates):  # beyond the threshold on either side, and within
+        assert min(of) < -0.3 < 0.3 < max(of)
+        assert min(map(abs, of)) < 0.25
     kernel = lambda params: np.asarray(params["values"]["params"]["head"]["Dense_0"]["kernel"]).T  # noqa: E731
     np.testing.assert_allclose(kernel(after.params) - kernel(state.params), expected, atol=1e-5)
-    # h regresses δ, and the penalty of one is on its weights: each shrinks by itself, seen or not.
-    moved = jax.tree.map(lambda leaf: -leaf, weights)
-    moved["kernel"][a_one, s_one] += error - h
-    moved["bias"][a_one] += error - h
     for name, leaf in after.params["correction"]["params"]["Dense_0"].items():
         np.testing.assert_allclose(leaf - weights[name], moved[name], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(priority, np.abs(errors), rtol=1e-4, atol=1e-5)
+    by_hand = {
+        "loss": np.average(np.abs(errors), weights=batch.weight),  # whose mean is one
+        "mean_q": np.mean(values),
+        "correction": np.mean(np.abs(estimates)),
+    }
+    for name, value in by_hand.items():
+        assert float(metrics[name]) == pytest.approx(value, rel=1e-4)
+    timestep = TimeStep(jnp.eye(5), *(jnp.zeros(5),) * 4)
+    np.testing.assert_array_equal(agent.exploit(state, (), timestep, jax.random.key(0))[0], q.argmax(axis=1))
+
+
+def test_what_corrects_values_sends_no_gradient_into_their_features():
+    """Of a correction the absolute error takes the sign, so half of it teaches the values the same."""
+    base = table_agent(small_garnet(3, actions=3, branching=1), Scalar(), operators.Maximum())
+    base = dataclasses.replace(
+        base, network=ActionValueNetwork(Table(4), ActionValueHead(3)), optimizer=optax.identity()
+    )
+    agent, batch = SaddlePointQLearning(base, 3, "absolute"), every_transition(small_garnet(3, actions=3, branching=1))
+    state = jax.jit(agent.init)(jax.random.key(0))
+    drawn = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(5), leaf.shape), state.params["correction"])
+    update = jax.jit(agent.update)
+    whole, half = (
+        update(
+            state.replace(params={**state.params, "correction": jax.tree.map(lambda leaf: scale * leaf, drawn)}),  # noqa: B023
+            batch, jax.random.key(0),
+        )[0].params["values"]
+        for scale in (1.0, 0.5)
+    )  # fmt: skip
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), whole, half)
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), whole, state.params["values"])
+    assert min(jax.tree.leaves(moved)) > 0
 
 
 # Reward channels.
@@ -836,16 +888,20 @@ def test_lambda_returns_of_a_rollout_by_their_definition(cut):
         network=ActionValueNetwork(MLP((4,)), ActionValueHead(3)),
         observation_spec=ArraySpec((2,)),
         optimizer=optax.identity(),
-        hyper=LambdaQHyperparameters(LinearSchedule.constant(1e-3), GREEDY, discount=0.9, trace=0.7),
+        hyper=LambdaQHyperparameters(LinearSchedule.constant(0.0), GREEDY, discount=0.9, trace=0.7, reward_clip=0.8),
         representation=Scalar(),
+        minibatches=4,
+        epochs=3,
         cut=cut,
     )
     rollout = made_up_rollout(0)
+    assert rollout.timestep.last.any()
     state = jax.jit(agent.init)(jax.random.key(0))
     found = np.asarray(jax.jit(agent.returns)(state, rollout, jax.random.key(1)))
     last_q = agent.network.apply(state.params, rollout.following.observation)[..., 0]
     q = np.concatenate([rollout.record, last_q[None]])
     reward, terminated, truncated = (np.asarray(rollout.arrived(n)) for n in ("reward", "terminated", "truncated"))
+    reward = np.clip(reward, -0.8, 0.8)
     for b in range(4):
         g = None
         for t in reversed(range(7)):
@@ -859,6 +915,16 @@ def test_lambda_returns_of_a_rollout_by_their_definition(cut):
                 share = 0.7 * (1.0 if cut is peng_cut else float(greedy))
                 g = reward[t, b] + 0.9 * ((1 - share) * v + share * g)
             np.testing.assert_allclose(found[t, b], g, rtol=1e-4, atol=1e-5)
+    # Learning at a rate of zero tells the whole rollout's means; what ends an episode, not acted upon, is left out.
+    if cut is watkins_cut:
+        return
+    after, metrics = jax.jit(agent.update)(state, rollout, jax.random.key(2))
+    assert int(after.updates) == agent.updates_per_rollout == 12
+    values = np.asarray(agent.network.apply(state.params, rollout.timestep.observation.reshape(28, 2)))[..., 0]
+    taken = values.reshape(7, 4, 3)[np.arange(7)[:, None], np.arange(4), rollout.action]
+    counts = ~np.asarray(rollout.timestep.terminated | rollout.timestep.truncated)
+    assert float(metrics["loss"]) == pytest.approx(((found - taken) ** 2 / 2)[counts].sum() / 28, rel=1e-4)
+    assert float(metrics["mean_q"]) == pytest.approx(taken.mean(), rel=1e-4)
 
 
 def test_a_regression_goes_down_the_mean_error_and_tells_means():
@@ -995,6 +1061,55 @@ def test_proto_values_learn_the_successor_measure_and_only_tasks_train_the_torso
     torso = lambda s: s.values.params["params"]["torso"]  # noqa: E731
     one, other = (jax.jit(agent.update)(state, b, jax.random.key(0))[0] for b in (batch, richer))
     same(torso(one), torso(other))
+
+
+def test_tasks_and_values_learn_together_by_hand():
+    """One update with other targets, windows of two steps and unequal weights, in which the main loss trains too."""
+    mdp = tabular.garnet(4, states=5, actions=2, branching=2, terminal=False)
+    base = table_agent(mdp, Scalar(), operators.Maximum())
+    base = dataclasses.replace(
+        base, network=ActionValueNetwork(Table(6), ActionValueHead(2)), optimizer=optax.identity()
+    )
+    agent = AuxiliaryQLearning(base, RandomFeatures(Table(), 3), 2, 3, random_rewards, 0.3, learns_from_values=True)
+    state, other = (jax.jit(agent.init)(jax.random.key(seed)) for seed in (0, 1))
+    assert not state.thresholds.any()
+    batch = every_transition(mdp)
+    size = batch.weight.size
+    random = np.asarray(agent.random_network.apply(state.random, batch.next_observation))
+    state = state.replace(
+        values=state.values.replace(target_params=other.values.params), thresholds=jnp.asarray(random.mean(axis=0))
+    )
+    ends = jnp.arange(size) % 3 == 0
+    batch = batch.replace(
+        weight=jnp.linspace(0.3, 1.7, size), rewards=jnp.tile(batch.rewards, 2), steps=jnp.full(size, 2),
+        terminated=ends,
+    )  # fmt: skip
+    after, metrics, _ = jax.jit(agent.update)(state, batch, jax.random.key(0))
+    then = np.asarray(agent._tasks(state.values.target_params, batch.next_observation))
+    goal = np.zeros((size, 3))
+    for b in range(size):
+        for k in range(3):
+            goal[b, k] = random[b, k] - float(state.thresholds[k])
+            goal[b, k] += 0.0 if ends[b] else DISCOUNT**2 * (then[b, 0, k] + then[b, 1, k]) / 2
+
+    def task_loss(params):
+        error = agent._tasks(params, batch.observation)[jnp.arange(size), batch.action] - goal
+        return (batch.weight[:, None] * error**2).sum() / (2 * size * 3)
+
+    expected, of_tasks = jax.value_and_grad(task_loss)(state.values.params)
+    assert float(metrics["task_loss"]) == pytest.approx(float(expected), rel=1e-4)
+    (loss, _), of_values = jax.value_and_grad(base.objective, argnums=1, has_aux=True)(
+        state.values.hyper, state.values.params, state.values.target_params, batch, jax.random.key(0)
+    )
+    assert float(metrics["loss"]) == pytest.approx(float(loss), rel=1e-4)
+    moved = jax.tree.map(lambda new, old: (old - new) / 0.05, after.values.params, state.values.params)
+    slope = jax.tree.map(jnp.add, of_tasks, of_values)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-4), moved, slope)
+    for k in range(3):  # a step towards the quantile that three in ten lie above
+        above = np.mean([random[b, k] > state.thresholds[k] for b in range(size)])
+        assert 0 < above < 1
+        step = 0.05 * random.std() * (above - 0.3)
+        np.testing.assert_allclose(after.thresholds[k] - state.thresholds[k], step, rtol=1e-3, atol=1e-6)
 
 
 def test_random_sets_come_to_hold_their_share_of_states():
@@ -1217,18 +1332,21 @@ def test_foresight_improves():
 
 
 def test_shifted_images_are_crops_of_their_own_padded_original():
-    images = jax.random.normal(jax.random.key(0), (40, 5, 6, 2))
+    images = jax.random.normal(jax.random.key(0), (600, 5, 6, 2))
     shifted = np.asarray(random_shift(images, 2, jax.random.key(1)))
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
-    corners = set()
+    corners = []
     for image, whole in zip(shifted, padded, strict=True):
         found = [(i, j) for i in range(5) for j in range(5) if np.array_equal(image, whole[i : i + 5, j : j + 6])]
         assert len(found) == 1
-        corners.update(found)
-    assert len(corners) > 15, "all 25 places are as likely"
+        corners += found
+    for way in np.array(corners).T:
+        np.testing.assert_allclose(np.bincount(way) / 600, np.full(5, 0.2), atol=0.07)
 
 
 def test_each_image_has_an_intensity_of_its_own():
+    with pytest.raises(InputError, match=r"intensity is 0.6, .* in \[0, 0.5\]"):
+        ImageAugmentation(intensity=0.6)
     images = jnp.full((500, 2, 2, 1), 100, jnp.uint8)
     plain = ImageAugmentation(0, 0.0)(images, jax.random.key(0))
     np.testing.assert_allclose(plain, 100 / 255, rtol=1e-6)
