@@ -301,6 +301,16 @@ def test_dropout_is_in_targets_and_not_in_exploitation():
 # Updates.
 
 
+def test_the_price_of_entropy_goes_down_the_slope_of_its_excess():
+    densities = jnp.array([[1.0, 2.0, 4.5], [0.5, -1.0, 0.0]])
+    np.testing.assert_allclose(FixedTemperature(0.3).log_density((), densities), [7.5, -0.5])
+    tuned = TunedTemperature(-1.5, LinearSchedule(0.2, 0.0, 10.0), 0.6, optax.identity())
+    np.testing.assert_allclose(tuned.log_density(tuned.init(), densities), [7.5, -0.5])
+    # At half of the schedule the rate is 0.1, and the entropy 2.0 above the target.
+    after = tuned.step(tuned.init(), jnp.float32(0.5), jnp.int32(5))
+    np.testing.assert_allclose(tuned.temperature(after), 0.6 * np.exp(-0.2), rtol=1e-5)
+
+
 def test_sac_finds_the_best_action_and_its_target_entropy():
     agent = agent_of()
     state, metrics = learned(agent, bandit_batch, 3000)

@@ -13,6 +13,7 @@ from jaxq.agents import (
     AutoRegressiveHyperparameters,
     Boltzmann,
     CausalActorCritic,
+    DelayedPolyakUpdate,
     EpsilonGreedy,
     EpsilonLadder,
     EpsilonUntil,
@@ -274,17 +275,24 @@ def test_numbers_that_are_not_given_are_the_authors():
 
 
 def test_target_schedules():
-    online, target = {"w": jnp.ones(3)}, {"w": jnp.zeros(3)}
-    hard = HardUpdate(jnp.float32(4))
+    online, target = {"w": jnp.full(3, 1.5)}, {"w": jnp.full(3, 4.0)}
+    hard, delayed = HardUpdate(jnp.float32(4)), DelayedPolyakUpdate(0.2, jnp.float32(4))
     for updates in range(1, 9):
-        moved = hard.step(target, online, jnp.int32(updates))["w"][0]
-        assert moved == (1.0 if updates % 4 == 0 else 0.0)
-    np.testing.assert_allclose(PolyakUpdate(0.25).step(target, online, jnp.int32(1))["w"], 0.25)
+        moved, followed = (one.step(target, online, jnp.int32(updates))["w"][0] for one in (hard, delayed))
+        assert moved == (1.5 if updates % 4 == 0 else 4.0)
+        assert float(followed) == pytest.approx(3.5 if updates % 4 == 0 else 4.0)
+    np.testing.assert_allclose(PolyakUpdate(0.2).step(target, online, jnp.int32(1))["w"], 3.5, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"discount": 1.5}, "discount"), ({"reward_clip": 0.0}, "reward_clip"), ({"discount": float("nan")}, "discount")],
+    [
+        ({"discount": 1.5}, "discount"),
+        ({"reward_clip": 0.0}, "reward_clip"),
+        ({"discount": float("nan")}, "discount"),
+        ({"learning_rate": LinearSchedule(-1.0, 0.1, 5.0)}, "learning_rate is -1"),
+        ({"learning_rate": LinearSchedule(0.1, -2.0, 5.0)}, "learning_rate_final is -2"),
+    ],
 )
 def test_impossible_hyperparameters_are_named(changes, named):
     good = tabular_agent().hyper
@@ -292,18 +300,51 @@ def test_impossible_hyperparameters_are_named(changes, named):
         tabular_agent(hyper=good.replace(**changes))
 
 
+def test_rewards_are_shifted_for_as_long_as_a_window_goes_on():
+    agent = tabular_agent()
+    hyper = agent.hyper.replace(reward_shift=-0.5)
+    batch = jax.tree.map(lambda leaf: leaf[:3], every_transition(*random_mdp(4)))
+    batch = batch.replace(
+        rewards=jnp.array([[1.0, 0.0, 0.0], [1.0, 2.0, 0.0], [1.0, 2.0, 3.0]]),
+        steps=jnp.array([1, 2, 3]),
+        terminated=jnp.array([True, False, False]),
+    )
+    outcome = agent.outcome(hyper, batch)
+    expected = [0.5, 0.5 + 0.9 * 1.5, 0.5 + 0.9 * 1.5 + 0.81 * 2.5]
+    np.testing.assert_allclose(outcome.reward, expected, rtol=1e-6)
+    np.testing.assert_allclose(outcome.discount, [0.0, 0.81, 0.729], rtol=1e-6)
+    # With channels each reward is shifted, where it counts.
+    several = dataclasses.replace(agent, channels=lambda rewards: jnp.stack([rewards, -rewards], axis=-1))
+    found = several.outcome(hyper, batch).reward
+    np.testing.assert_allclose(found, np.stack([expected, -np.array(expected)], axis=1), rtol=1e-6)
+    plenty = batch.replace(rewards=jnp.stack([batch.rewards] * 4, axis=-1))
+    np.testing.assert_allclose(agent.outcome(hyper, plenty).reward, np.stack([expected] * 4, axis=1), rtol=1e-6)
+
+
 def test_targets_are_the_target_network_s_and_priorities_the_errors_against_them():
     """`|r + γ max q̄(s') - q(s, a)|` by hand, the two networks being far apart."""
     following, reward = random_mdp(4)
     agent = tabular_agent()
+    agent = dataclasses.replace(agent, hyper=agent.hyper.replace(exploration=EpsilonGreedy.decaying(0.0, 0.0, 1)))
     batch = every_transition(following, reward)
+    batch = batch.replace(weight=jnp.linspace(0.3, 1.7, batch.weight.size))
     state = jax.jit(agent.init)(jax.random.key(0))
     other = jax.jit(agent.init)(jax.random.key(1)).params
-    _, _, priority = jax.jit(agent.update)(state.replace(target_params=other), batch, jax.random.key(2))
+    state = state.replace(target_params=other)
+    _, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(2))
     q, target = (np.asarray(agent.network.apply(p, jnp.eye(STATES)))[..., 0] for p in (state.params, other))
     s, a, t = (np.argmax(batch.observation, 1), np.asarray(batch.action), np.argmax(batch.next_observation, 1))
     backed_up = np.asarray(batch.rewards)[:, 0] + 0.9 * np.where(batch.terminated, 0.0, target[t].max(axis=1))
-    np.testing.assert_allclose(priority, np.abs(backed_up - q[s, a]), rtol=1e-4, atol=1e-5)
+    error = np.abs(backed_up - q[s, a])
+    np.testing.assert_allclose(priority, error, rtol=1e-4, atol=1e-5)
+    huber = np.where(error < 1, error**2 / 2, error - 0.5)
+    assert float(metrics["loss"]) == pytest.approx(np.mean(np.asarray(batch.weight) * huber), rel=1e-4)
+    assert float(metrics["mean_q"]) == pytest.approx(q[s, a].mean(), rel=1e-4)
+    assert (q.argmax(axis=1) != target.argmax(axis=1)).any()
+    timestep = TimeStep(jnp.eye(STATES), *(jnp.zeros(STATES),) * 4)
+    for act in (agent.exploit, agent.act):
+        action = act(state, agent.init_memory(STATES), timestep, jax.random.key(0))[0]
+        np.testing.assert_array_equal(action, q.argmax(axis=1))
 
 
 def test_exploration_that_ends_leaves_the_greedy_action():

@@ -298,15 +298,29 @@ def test_a_pair_backs_up_its_mean_at_each_one_s_best_action_and_acts_on_the_larg
     error = np.abs(taken - y)
     huber = np.where(error < 1, 0.5 * error**2, error - 0.5)
     expected = (np.asarray(batch.weight) * huber).mean(axis=1).sum()
-    loss, (_, priority) = jax.jit(agent.objective)(
+    loss, (metrics, priority) = jax.jit(agent.objective)(
         state.hyper, state.params, state.target_params, batch, jax.random.key(0)
     )
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
+    np.testing.assert_allclose([metrics["loss"], metrics["mean_q"]], [expected, taken.mean()], rtol=1e-4)
     np.testing.assert_allclose(priority, error.mean(axis=0), rtol=1e-4)
     step = moment(8)
     best = ask(state.params, step.observation).max(axis=0).argmax(axis=-1)
-    action, _ = agent.exploit(state, agent.init_memory(8), step, jax.random.key(0))
-    np.testing.assert_array_equal(action, BINS.action(jnp.asarray(best)))
+    never = EachDimension(EpsilonGreedy(LinearSchedule.constant(jnp.float32(0.0))), D)
+    greedy = state.replace(hyper=state.hyper.replace(exploration=never))
+    for act in (agent.exploit, agent.act):
+        action = act(greedy, agent.init_memory(8), step, jax.random.key(0))[0]
+        np.testing.assert_array_equal(action, BINS.action(jnp.asarray(best)))
+    # An operator's bonus is of the same mean, where the window begins.
+    numbers = hyper(operator=operators.AdvantageLearning(0.7))
+    backed_up = agent.backup(
+        numbers, state.params, state.target_params, agent.outcome(numbers, batch), jax.random.key(0)
+    )
+    now = ask(state.target_params, batch.observation).mean(axis=0)
+    own = np.take_along_axis(now, np.asarray(BINS.choice(batch.action))[..., None], -1)[..., 0]
+    y = np.asarray(batch.rewards[:, 0]) - 0.7 * (now.max(axis=-1) - own).mean(axis=-1)
+    y = y + 0.9 * ~np.asarray(batch.terminated) * mean[0].max(axis=-1).mean(axis=-1)
+    np.testing.assert_allclose(backed_up[..., 0], np.stack([y, y]), rtol=1e-4, atol=1e-5)
 
 
 def test_revalued_s_loss_and_regularization_are_those_of_numpy():

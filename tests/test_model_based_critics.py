@@ -260,6 +260,9 @@ def test_an_energy_flow_learns_the_backup_of_its_smallest_target_value():
 
     (expected, errors), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(flow.variables)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-4)
+    means = [np.mean(x) for x in agent.values(flow.variables, 0.4, batch.observation, batch.action)]
+    np.testing.assert_allclose([metrics["mean_v"], metrics["mean_q"]], means, rtol=1e-4)
+    assert int(after.updates) == 1
     np.testing.assert_allclose(priority, errors, rtol=1e-3)
     for new, old, slope in zip(*map(jax.tree.leaves, (after.flow.variables, flow.variables, gradient)), strict=True):
         clear = np.abs(slope) > 1e-4  # Adam's first step is the slope's sign
