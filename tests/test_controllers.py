@@ -56,6 +56,14 @@ def test_the_worst_are_replaced_by_perturbed_copies_of_the_best():
             assert turn.settings[lane] == settings[lane]
 
 
+@pytest.mark.parametrize(("fraction", "members", "count"), [(0.1, 4, 1), (0.5, 3, 1), (0.3, 5, 2), (0.5, 2, 1)])
+def test_a_share_is_at_least_one_and_nobody_is_both_among_the_best_and_the_worst(fraction, members, count):
+    settings = [{"rate": 1.0 + i} for i in range(members)]
+    turn, _ = PopulationBased(fraction).turn(settings, np.arange(float(members)), {}, anything, rng())
+    assert [turn.source[lane] != lane for lane in range(members)] == [True] * count + [False] * (members - count)
+    assert set(turn.source[:count]) <= set(range(members - count, members))
+
+
 def test_both_ways_and_every_one_of_the_best_come_up():
     settings = [{"rate": 1.0 + i} for i in range(10)]
     found = set()
@@ -110,6 +118,14 @@ def test_new_members_are_drawn_evenly_on_a_logarithmic_scale():
         halving.turn(settings, np.zeros(2), memory, anything, rng(seed))[0].settings[0]["rate"] for seed in range(200)
     ]
     assert np.mean(np.array(drawn) < 1e-3) == pytest.approx(0.5, abs=0.12)
+
+
+def test_new_members_are_drawn_evenly_where_a_number_may_be_nothing():
+    settings, space = [{"shift": 0.0}, {"shift": 4.0}], {"shift": (0.0, 4.0)}
+    memory = {"space": space, "rungs": [[9.0, 9.0, 9.0]], "ages": [0, 0]}
+    drawn = [Halving(0.5).turn(settings, np.zeros(2), memory, anything, rng(seed))[0].settings for seed in range(100)]
+    drawn = np.array([[setting["shift"] for setting in both] for both in drawn])
+    np.testing.assert_allclose(np.histogram(drawn, 4, (0.0, 4.0))[0] / 200, 0.25, atol=0.1)
 
 
 @pytest.mark.parametrize(

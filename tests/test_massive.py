@@ -365,6 +365,10 @@ def test_statistics_of_broken_episodes():
         statistics = statistics.observe(timestep, timestep, timestep.last)
     _, report = statistics.report(1)
     assert (report["episodes"], report["non_finite_steps"]) == (0, 4), "an episode of no steps is none"
+    step = timestep.replace(reward=jnp.array([0.5, 2.0]), first=jnp.zeros(2, bool))
+    statistics = EpisodeStatistics.start(2).observe(timestep, step, step.last).observe(step, timestep, timestep.last)
+    _, report = statistics.report(1)
+    assert (report["episodes"], report["episode_return"], report["episode_length"]) == (2, 1.25, 1)
 
 
 def learner(environment, on_policy, members=1):

@@ -16,7 +16,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jax.sharding import AbstractMesh
 from test_runs import learning_metrics
+from test_training import cart_pole
 
 from jaxq.errors import InputError
 from jaxq.runs.checkpoints import Checkpoints
@@ -24,7 +26,7 @@ from jaxq.runs.devices import state_shape
 from jaxq.runs.directory import read_metrics
 from jaxq.runs.population import assemble
 from jaxq.runs.restore import load_experiment
-from jaxq.training import mesh_of, most_devices
+from jaxq.training import Spread, mesh_of, most_devices
 
 ROOT = Path(__file__).parent.parent
 EIGHT = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
@@ -287,7 +289,34 @@ def test_members_that_do_not_divide_over_devices_are_told_what_would():
         mesh_of(devices, 12)
     assert mesh_of(devices[:6], 12).shape == {"population": 6, "data": 1}
     assert mesh_of(devices, 2).shape == {"population": 2, "data": 4}
-    assert [most_devices(members, 8) for members in (1, 5, 12, 16)] == [1, 5, 6, 8]
+    assert [most_devices(members, 8) for members in (1, 5, 9, 12, 16)] == [1, 5, 3, 6, 8]
+
+
+def test_a_state_lies_by_member_and_what_is_of_environments_by_these_too():
+    """`Spread` over a mesh that is only thought of: nothing is computed."""
+    training, both, members = cart_pole(members=2), ("population", "data"), ("population",)
+    state = jax.eval_shape(training.init, jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2)))
+    for data in (1, 2):
+        found = Spread(training, AbstractMesh((2, data), both)).shardings(state)
+
+        def specs(tree):
+            return {tuple(leaf.spec) for leaf in jax.tree.leaves(tree)}
+
+        assert specs((found.env, found.timestep, found.statistics)) == {(both,)}
+        assert specs((found.agent, found.memory, found.key, found.frozen)) == {members}
+        assert specs((found.iteration, found.replay.position, found.replay.size)) == {()}
+        ring = (found.replay.observation, found.replay.action, found.replay.reward, found.replay.flags)
+        assert specs(ring) == {members if data == 1 else ("population", None, "data")}
+    shared = state.replace(env={"number": jax.ShapeDtypeStruct((3,), np.float32)})
+    assert tuple(Spread(training, AbstractMesh((2, 2), both)).shardings(shared).env["number"].spec) == ()
+
+
+def test_a_pool_in_the_host_is_one_of_each_process():
+    training, names = cart_pole(members=2), ("population", "data")
+    training.environment.resumable = False
+    assert Spread(training, AbstractMesh((1, 1), names)).whole is training
+    with pytest.raises(InputError, match="devices is 2, but must be one of each process"):
+        Spread(training, AbstractMesh((2, 1), names))
 
 
 @pytest.mark.parametrize(

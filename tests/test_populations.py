@@ -98,6 +98,20 @@ def test_numbers_that_a_function_holds_are_compiled_in():
         assert len(differences(make(1.0), make(2.0))) == 1
 
 
+def test_objects_are_compared_by_what_they_hold_and_arrays_by_all_of_their_numbers():
+    class Held:
+        def __init__(self, number):
+            self.number = number
+
+    assert differences(Held(1.0), Held(1.0)) == []
+    assert differences(Held(1.0), Held(2.0)) == ["number"]
+    base = np.arange(6.0)
+    others = {"number": base + (np.arange(6) == 2), "shape": base.reshape(2, 3), "kind": base.astype(np.float32)}
+    assert differences({"x": base}, {"x": base.copy()}) == []
+    for other in others.values():
+        assert differences({"x": base}, {"x": other}) == ["x"]
+
+
 @pytest.mark.parametrize(
     ("name", "numbers", "compiled_in"),
     [

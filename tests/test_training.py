@@ -27,6 +27,7 @@ from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, torso_for
 from jaxq.replay import UniformReplay
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.training import Evaluation, OffPolicy, OnPolicy
+from jaxq.training.loop import ChunkState, Plan
 from jaxq.training.statistics import EpisodeStatistics
 from jaxq.types import TimeStep
 
@@ -52,6 +53,21 @@ def cart_pole(members=1, num_envs=2, updates=1, collect_steps=2, **changes):
         **changes,
     }
     return OffPolicy(agent=agent, environment=environment, **settings)
+
+
+def chains(members, kind=LambdaQLearning, environment=None, **changes):
+    """On-policy training of members that have two environments each, from rollouts of eight steps."""
+    environment = environment or envs.make("tabular/Chain", 2 * members)
+    agent = kind(
+        network=ActionValueNetwork(MLP((8,)), ActionValueHead(2)),
+        observation_spec=environment.observation_spec,
+        optimizer=optax.scale_by_adam(),
+        hyper=LambdaQHyperparameters(LinearSchedule.constant(1e-3), EpsilonGreedy.decaying(1.0, 0.1, 100)),
+        representation=Scalar(),
+        **{"minibatches": 2, **changes},
+    )
+    evaluation = Evaluation(envs.make("tabular/Chain", members))
+    return OnPolicy(agent=agent, environment=environment, evaluation=evaluation, num_members=members, rollout_steps=8)
 
 
 def start(training, seeds):
@@ -88,11 +104,24 @@ def test_plan_covers_the_steps_asked_for():
     for total, chunks, evaluations in ((1300, 3, 3), (10_001, 100, 20), (200, 50, 7), (104, 5, 5)):
         plan = training.plan(total, chunks, evaluations)
         assert plan.warmup == 100
+        assert plan.steps_per_chunk == 4 * plan.iterations
+        assert plan.chunks >= min(chunks, (total - 100) // 4)
         assert total - plan.steps_per_chunk - 4 < plan.total_steps <= total
         assert plan.evaluates(plan.chunks)
         found = sum(plan.evaluates(chunk) for chunk in range(1, plan.chunks + 1))
         assert found == min(evaluations, plan.chunks) or abs(found - evaluations) <= 0.5 * evaluations
         assert plan.steps_after(plan.chunks) == plan.total_steps
+        longer = plan.extended(total + 2 * plan.steps_per_chunk)
+        assert (longer.chunks, longer.total_steps - plan.total_steps) == (plan.chunks + 2, 2 * plan.steps_per_chunk)
+    assert all(training.plan(1300, 3, 3).evaluates(chunk) for chunk in (1, 2, 3))
+
+
+def test_updates_are_counted_by_the_steps_of_a_member():
+    off_policy = cart_pole(members=3, num_envs=2, updates=3, collect_steps=5)
+    assert off_policy.updates_per_step == 3 / 10
+    on_policy = chains(3, epochs=5)
+    assert on_policy.updates_per_step == 5 * 2 / (8 * 2)
+    assert on_policy.plan(70, 2, 1) == Plan(2, 2, 2, 0, 32)
 
 
 def test_periods(three_chunks):
@@ -142,20 +171,10 @@ def test_members_in_turn_equal_members_side_by_side(three_chunks):
 
 
 def test_rollouts_in_turn_equal_rollouts_side_by_side():
-    environment = envs.make("tabular/Chain", 6)
-    agent = LambdaQLearning(
-        network=ActionValueNetwork(MLP((8,)), ActionValueHead(2)),
-        observation_spec=environment.observation_spec,
-        optimizer=optax.scale_by_adam(),
-        hyper=LambdaQHyperparameters(LinearSchedule.constant(1e-3), EpsilonGreedy.decaying(1.0, 0.1, 100)),
-        representation=Scalar(),
-        minibatches=2,
-    )
     states = []
     for resumable in (True, False):
-        environment.resumable = resumable
-        evaluation = Evaluation(envs.make("tabular/Chain", 3))
-        training = OnPolicy(agent=agent, environment=environment, evaluation=evaluation, num_members=3, rollout_steps=8)
+        training = chains(3)
+        training.environment.resumable = resumable
         plan = training.plan(64, 1, 1)
         state = jax.jit(training.init)(jax.vmap(jax.random.key)(jnp.arange(3)))
         states.append(jax.jit(lambda s: training.train_chunk(s, plan.iterations)[0])(state))  # noqa: B023
@@ -191,12 +210,35 @@ def test_how_an_evaluation_is_cut_changes_no_bit():
 
     def evaluated(counts):
         evaluation = jax.jit(training.begin_evaluation)(state)
+        so_far = 0
         for count in counts:
             evaluation, more = part(state, evaluation, jnp.int32(count))
+            so_far += count
+            if more:
+                assert evaluation.time.tolist() == [so_far] * 2
         assert not more
         return evaluation
 
     assert_same(evaluated([500]), evaluated([1, 2, 5, 492]))
+
+
+def test_who_diverges_in_a_chunk_is_what_it_was_before_and_the_others_tell_their_means(three_chunks):
+    """By a metric that is not finite, and by a single number of a network."""
+    training, _, _, states, _ = three_chunks
+    before, after = states[0], states[1]
+    head = after.agent.params["params"]["head"]["Dense_0"]
+    torn = {**head, "kernel": head["kernel"].at[2, 0, 1].set(jnp.nan)}
+    params = {"params": {**after.agent.params["params"], "head": {"Dense_0": torn}}}
+    metrics = {"loss": jnp.array([[1.0, 2.0, 6.0, 3.0], [1.0, jnp.inf, 6.0, 3.0], [1.0, 2.0, 3.0, 4.0]])}
+    spoiled = after.replace(agent=after.agent.replace(params=params))
+    for frozen in (False, True):
+        chunk = ChunkState(metrics, jnp.int32(4), (before.agent, before.memory))
+        ended, told = training.end_chunk(spoiled.replace(frozen=jnp.array([frozen, False, False])), chunk)
+        assert ended.frozen.tolist() == [frozen, True, True]
+        np.testing.assert_array_equal(told["loss"], [np.nan if frozen else 3.0, np.nan, np.nan])
+        for ours, old, new in zip(*map(leaves, ((s.agent, s.memory) for s in (ended, before, spoiled))), strict=True):
+            np.testing.assert_array_equal(ours[1:], old[1:])
+            np.testing.assert_array_equal(ours[0], old[0] if frozen else new[0])
 
 
 def test_members_differ(three_chunks):
@@ -303,6 +345,51 @@ class TwoHints:
         return state, observation, jnp.float32(action == (state[0] ^ state[1])), True, False
 
 
+class TwoEnds:
+    """Every other episode terminates after three steps; the others are cut off after five."""
+
+    name = "two_ends"
+    observation_spec = envs.ArraySpec((2,))
+    action_spec = envs.Discrete(2)
+    max_episode_steps = 5
+
+    def _seen(self, state):
+        return jnp.stack(state).astype(jnp.float32)
+
+    def reset(self, key):
+        state = (jnp.int32(0), jax.random.bernoulli(key).astype(jnp.int32))
+        return state, self._seen(state)
+
+    def step(self, state, action, key):
+        state = (state[0] + 1, state[1])
+        return state, self._seen(state), jnp.float32(state[0]), (state[0] == 3) & (state[1] == 1), False
+
+
+class Recorder(LambdaQLearning):
+    """Shows what an on-policy agent is given."""
+
+    def update(self, state, rollout, key):
+        return state, {"rollout": rollout}
+
+
+def test_rollouts_show_each_member_how_its_own_episodes_end():
+    """What `OnPolicy` hands to an agent, [T, E] of each member."""
+    training = chains(3, Recorder, envs.Batched(TwoEnds(), 6))
+    state = jax.jit(training.init)(jax.random.split(jax.random.key(0), 3))
+    after, metrics = jax.jit(lambda s: training._iterate(s, jnp.int32(0), jnp.int32(1), 1))(state)
+    rollout = jax.tree.map(lambda leaf: np.asarray(leaf[..., 0]), metrics["rollout"])
+    time, early = np.moveaxis(rollout.timestep.observation, -1, 0)
+    assert time.shape == rollout.action.shape == (3, 8, 2)
+    np.testing.assert_array_equal(time[:, :4], np.broadcast_to(np.arange(4.0)[:, None], (3, 4, 2)))
+    ends = (time == 3) & (early == 1)
+    np.testing.assert_array_equal(rollout.timestep.terminated, ends)
+    np.testing.assert_array_equal(rollout.timestep.truncated, time == 5)
+    assert ends.any()
+    assert (time == 5).any()
+    np.testing.assert_array_equal(rollout.timestep.reward, time)
+    np.testing.assert_array_equal(rollout.following.observation.reshape(6, 2), after.timestep.observation)
+
+
 @pytest.mark.parametrize("on_policy", [False, True])
 def test_agents_learn_from_all_parts_of_a_tree(on_policy):
     environment = envs.Batched(TwoHints(), 8)
@@ -320,7 +407,10 @@ def test_agents_learn_from_all_parts_of_a_tree(on_policy):
         agent = QLearning(**shared, optimizer=adam, hyper=hyper)
         training = OffPolicy(**loop, agent=agent, replay=replay, updates=2, warmup_steps=80)
     state = start(training, [0])
-    state, _ = jax.jit(training.train_chunk, static_argnums=1)(state, 40 if on_policy else 200)
+    state, metrics = jax.jit(training.train_chunk, static_argnums=1)(state, 40 if on_policy else 200)
+    assert 0.2 < metrics["mean_q"] < 1.0, (
+        "a mean over samples, updates and iterations; no episode is worth more than one"
+    )
     played = jax.jit(lambda state: training.evaluation(training.agent, state.agent, state.key))(state)
     assert played["eval_return"] == 1.0
 
@@ -382,15 +472,16 @@ def test_over_lanes_of_one_equals_vmap():
         ({"warmup_steps": 10}, "warmup_steps is 10"),
         ({"warmup_steps": 5000}, "warmup_steps is 5000"),
         ({"updates": 0}, "updates"),
-        ({"updates": 100_000}, "updates is 100000, but must be at most"),
+        ({"updates": 105}, "updates is 105, but must be at most 104"),
         ({"collect_steps": 0}, "collect_steps"),
     ],
 )
 def test_impossible_loops_are_named(changes, named):
     with pytest.raises(InputError, match=named):
         cart_pole(**changes)
+    assert cart_pole(updates=104).updates == 104
 
 
-def test_a_run_shorter_than_its_warm_up_is_refused():
-    with pytest.raises(InputError, match="total_steps is 90"):
-        cart_pole().plan(90, 10, 10)
+def test_a_run_shorter_than_its_warm_up_and_an_iteration_is_refused():
+    with pytest.raises(InputError, match="total_steps is 103, but must be at least 104"):
+        cart_pole().plan(103, 10, 10)
