@@ -21,6 +21,7 @@ from jaxq.agents import (
     CuriousActorCritic,
     Deterministic,
     DormancyResets,
+    EnergyFlowHyperparameters,
     FullResets,
     InformationGain,
     IteratedActorCritic,
@@ -531,6 +532,31 @@ def test_a_tuned_number_begins_where_it_is_told_and_follows_its_slope():
     for slope in (3.0, -0.7):
         moved = tuned.step(jnp.float32(slope), plain, jnp.float32(0.01)).raw - tuned.raw
         np.testing.assert_allclose(moved, -0.01 * slope * derivative, rtol=1e-3)
+
+
+def test_tuned_numbers_forget_their_slopes_by_half():
+    """Adam with β1 = 0.5 (BRO's authors): of a slope of one and then of none a third is left, over their deviation."""
+    scalars = optimistic().scalars
+    state = scalars.init(jnp.float32(0.0))
+    _, state = scalars.update(jnp.float32(1.0), state)
+    direction, _ = scalars.update(jnp.float32(0.0), state)
+    assert float(direction) == pytest.approx(1 / 3 / 0.5**0.5, rel=1e-3)
+
+
+def test_numbers_that_are_left_unsaid_are_their_authors():
+    """As `docs/sources.md` has them."""
+    bro, maxinforl, ace = Optimism(), InformationGain(), DormancyResets(1, 0.05)
+    assert (bro.divergence, bro.stretch, bro.learning_rate) == (0.05, 0.75, 3e-5)
+    assert (bro.initial_optimism, bro.initial_price) == (1.0, 0.25)
+    assert (maxinforl.noise, maxinforl.initial_price, maxinforl.target.rate) == (1e-3, 1.0, 0.005)
+    sac = TunedTemperature(-1.0)
+    assert sac.initial == 1.0
+    for rate in (maxinforl.learning_rate, sac.learning_rate):
+        assert (rate.at(0), rate.at(10**6)) == (pytest.approx(3e-4), pytest.approx(3e-4))
+    assert (ace.smallest, ace.largest) == (0.2, 0.9)
+    assert BellmanRank().weight == 1e-3
+    meow = EnergyFlowHyperparameters()
+    assert (meow.temperature, meow.target.rate, meow.discount) == (0.25, 0.005, 0.99)
 
 
 @pytest.mark.parametrize(("divergence", "bolder"), [(1e-8, False), (1e3, True)])

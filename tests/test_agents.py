@@ -34,6 +34,7 @@ from jaxq.agents import (
     SelfPrediction,
     SelfPredictiveQLearning,
     Smoothing,
+    except_for,
     flatten_small,
 )
 from jaxq.bellman import Scalar, operators
@@ -319,6 +320,14 @@ def test_rewards_are_shifted_for_as_long_as_a_window_goes_on():
     np.testing.assert_allclose(found, np.stack([expected, -np.array(expected)], axis=1), rtol=1e-6)
     plenty = batch.replace(rewards=jnp.stack([batch.rewards] * 4, axis=-1))
     np.testing.assert_allclose(agent.outcome(hyper, plenty).reward, np.stack([expected] * 4, axis=1), rtol=1e-6)
+
+
+def test_one_module_may_learn_by_an_optimizer_of_its_own():
+    slopes = {"params": {"torso": {"kernel": jnp.full(2, 3.0)}, "head": {"inner": {"kernel": jnp.full(2, 3.0)}}}}
+    optimizer = except_for("head", optax.scale(0.5), optax.scale(7.0))
+    direction, _ = optimizer.update(slopes, optimizer.init(slopes))
+    np.testing.assert_array_equal(direction["params"]["torso"]["kernel"], 21.0)
+    np.testing.assert_array_equal(direction["params"]["head"]["inner"]["kernel"], 1.5)
 
 
 def test_targets_are_the_target_network_s_and_priorities_the_errors_against_them():

@@ -56,6 +56,12 @@ def test_the_worst_are_replaced_by_perturbed_copies_of_the_best():
             assert turn.settings[lane] == settings[lane]
 
 
+def test_shares_and_periods_that_are_left_unsaid():
+    """The paper's truncation; half of the members at a rung."""
+    assert (PopulationBased().fraction, PopulationBased().factor, Halving().fraction) == (0.2, 1.2, 0.5)
+    assert PopulationBased().period == Halving().period == 1
+
+
 @pytest.mark.parametrize(("fraction", "members", "count"), [(0.1, 4, 1), (0.5, 3, 1), (0.3, 5, 2), (0.5, 2, 1)])
 def test_a_share_is_at_least_one_and_nobody_is_both_among_the_best_and_the_worst(fraction, members, count):
     settings = [{"rate": 1.0 + i} for i in range(members)]

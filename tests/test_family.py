@@ -36,6 +36,7 @@ from jaxq.agents import (
     Resets,
     RetraceHyperparameters,
     RetraceQLearning,
+    REValueD,
     SaddlePointQLearning,
     SelfPredictiveQLearning,
     VarianceWeightedQLearning,
@@ -1290,6 +1291,22 @@ def test_a_self_predictive_agent_backs_up_what_it_sees_when_its_steps_are_over()
     assert losses[0] != losses[1]
     later = batch.replace(observation=batch.observation.at[5].set(jnp.roll(batch.observation[5], 1, axis=-1)))
     np.testing.assert_array_equal(update(state, later, jax.random.key(1))[1]["loss"], losses[0])
+
+
+def test_numbers_that_are_left_unsaid_are_those_of_the_papers():
+    assert (ImageAugmentation().shift, ImageAugmentation().intensity) == (4, 0.05)
+    rate = LinearSchedule.constant(1e-3)
+    dqn, pqn = QLearningHyperparameters(rate, GREEDY, None), LambdaQHyperparameters(rate, GREEDY)
+    assert (dqn.discount, pqn.discount, pqn.trace) == (0.99, 0.99, 0.65)
+    defaults = {
+        kind: {field.name: field.default for field in dataclasses.fields(kind)}
+        for kind in (AuxiliaryQLearning, LambdaQLearning, OffPolicy, REValueD, SaddlePointQLearning)
+    }
+    assert {"minibatches": 32, "epochs": 2}.items() <= defaults[LambdaQLearning].items()
+    assert {"threshold": 1.0, "penalty": 1.0}.items() <= defaults[SaddlePointQLearning].items()
+    assert defaults[REValueD]["regularization"] == 0.5
+    assert {"coverage": 0.05, "learns_from_values": False}.items() <= defaults[AuxiliaryQLearning].items()
+    assert {"collect_steps": 1, "updates": 1}.items() <= defaults[OffPolicy].items()
 
 
 def test_an_augmentation_shifts_by_four_pixels_unless_told_otherwise():
