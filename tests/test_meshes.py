@@ -307,6 +307,11 @@ def test_a_state_lies_by_member_and_what_is_of_environments_by_these_too():
         assert specs((found.iteration, found.replay.position, found.replay.size)) == {()}
         ring = (found.replay.observation, found.replay.action, found.replay.reward, found.replay.flags)
         assert specs(ring) == {members if data == 1 else ("population", None, "data")}
+    alone = Spread(training, mesh_of(jax.devices()[:1], 2))
+    begun = jax.eval_shape(alone.init, jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2)))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), begun) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), state
+    )
     shared = state.replace(env={"number": jax.ShapeDtypeStruct((3,), np.float32)})
     assert tuple(Spread(training, AbstractMesh((2, 2), both)).shardings(shared).env["number"].spec) == ()
 
