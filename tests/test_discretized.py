@@ -306,14 +306,13 @@ def test_a_pair_backs_up_its_mean_at_each_one_s_best_action_and_acts_on_the_larg
     np.testing.assert_allclose(priority, error.mean(axis=0), rtol=1e-4)
     step = moment(8)
     best = ask(state.params, step.observation).max(axis=0).argmax(axis=-1)
-    never = EachDimension(EpsilonGreedy(LinearSchedule.constant(jnp.float32(0.0))), D)
-    greedy = state.replace(hyper=state.hyper.replace(exploration=never))
-    for act in (agent.exploit, agent.act):
-        action = act(greedy, agent.init_memory(8), step, jax.random.key(0))[0]
-        np.testing.assert_array_equal(action, BINS.action(jnp.asarray(best)))
+    action, _ = agent.exploit(state, agent.init_memory(8), step, jax.random.key(0))
+    np.testing.assert_array_equal(action, BINS.action(jnp.asarray(best)))
+    seen = ask(state.params, step.observation)
+    np.testing.assert_array_equal(agent.behaviour(seen, jax.random.key(0)), seen.max(axis=0))
     # An operator's bonus is of the same mean, where the window begins.
     numbers = hyper(operator=operators.AdvantageLearning(0.7))
-    backed_up = agent.backup(
+    backed_up = jax.jit(agent.backup)(
         numbers, state.params, state.target_params, agent.outcome(numbers, batch), jax.random.key(0)
     )
     now = ask(state.target_params, batch.observation).mean(axis=0)

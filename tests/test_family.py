@@ -1097,9 +1097,9 @@ def test_tasks_and_values_learn_together_by_hand():
         error = agent._tasks(params, batch.observation)[jnp.arange(size), batch.action] - goal
         return (batch.weight[:, None] * error**2).sum() / (2 * size * 3)
 
-    expected, of_tasks = jax.value_and_grad(task_loss)(state.values.params)
+    expected, of_tasks = jax.jit(jax.value_and_grad(task_loss))(state.values.params)
     assert float(metrics["task_loss"]) == pytest.approx(float(expected), rel=1e-4)
-    (loss, _), of_values = jax.value_and_grad(base.objective, argnums=1, has_aux=True)(
+    (loss, _), of_values = jax.jit(jax.value_and_grad(base.objective, argnums=1, has_aux=True))(
         state.values.hyper, state.values.params, state.values.target_params, batch, jax.random.key(0)
     )
     assert float(metrics["loss"]) == pytest.approx(float(loss), rel=1e-4)
