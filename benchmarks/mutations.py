@@ -40,7 +40,7 @@ ROOMS = {
         *("agents", "iterated", "family", "tabular", "keys", "training", "actor_critic", "actor_critic_axes"),
         *("discretized", "model_based_critics", "on_policy_control", "massive"),
     ),
-    "training": ("training", "keys", "agents", "family", "runs"),
+    "training": ("training", "keys", "agents", "family", "runs", "populations", "controllers", "meshes"),
     "envs/base.py": ("environments", "training", "keys"),
 }
 # A test run that takes this long has met a defect that keeps it from ending.
