@@ -74,7 +74,7 @@ def test_results_are_the_same_and_every_place_is_written_once(name):
     function, count = CASES[name]
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=6).astype(np.float32), rng.normal(size=(6, 3)).astype(np.float32)
-    assert not all(unique(function, x, y)) or name == "one row that is not known", "what there is to do"
+    assert not all(unique(function, x, y)) or name == "one row that is not known", "there is something to do"
     told = distinct(function)
     assert unique(told, x, y) == [True] * count
     for ours, theirs in zip(

@@ -93,7 +93,7 @@ def _inside(closed: Any, constants: Sequence[np.ndarray | None]) -> Any:
 def _scattered(primitive: Any, params: Mapping[str, Any], operand: Any, indices: Any, updates: Any) -> Any:
     """A scatter, or several that write every place once."""
     numbers, rounds = params["dimension_numbers"], None
-    if np.prod(np.shape(indices)[:-1]) == 1:
+    if np.prod(np.shape(indices)[:-1]) <= 1:
         rounds = [np.arange(1)]
     elif _known(indices) and params["mode"] != jax.lax.GatherScatterMode.CLIP:
         rounds = _rounds(*_windows(indices, np.shape(operand), np.shape(updates), numbers))
