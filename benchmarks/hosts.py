@@ -217,7 +217,9 @@ def one_round(case: str, number: int) -> dict[str, Any]:
         codes = ended([processes[i] for i in others], since)
         row |= {"others": [{"code": c, "seconds": s} for c, s in codes]}
         row |= {"said": [last_said(ROOT / folder / f"process-{i}.log") for i in others]}
-        again = begin(commands(case, folder), folder)
+        # One that is killed with nothing left to do is missed by nobody, and there is nothing to go on with.
+        finished = (ROOT / folder / "run" / "summary.json").exists()
+        again = [] if finished else begin(commands(case, folder), folder)
     else:  # the others work on
         processes[victim].wait()
         again = begin([lines[victim]], folder / "again")

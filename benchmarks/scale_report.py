@@ -204,6 +204,9 @@ def hosts_section(results: dict[str, Any]) -> str:
         f"changed, {sum(o['settings_trained_twice'] for o in sweeps)} settings were trained twice, and "
         f"{sum(o['lost_and_tried_again'] for o in sweeps)} trials were lost with their worker and trained again."
     )
+    whole = sum(row.get("again") == [] for row in results["rounds"])
+    if whole:
+        counted += f" In {whole} of the rounds the run had come to its end when a process of it was killed."
     return "\n\n".join(
         [
             "### Lost processes",
