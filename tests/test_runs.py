@@ -688,6 +688,15 @@ def test_improvement_that_is_certain_or_none_has_no_interval():
     assert probability_of_improvement([np.ones(4)], [np.ones(3)]) == (0.5, 0.5, 0.5)
 
 
+def test_only_what_may_be_a_population_divides_the_processors():
+    from jaxq.runs.command_line import _may_be_several
+
+    alone = ["--env", "gymnax/CartPole-v1", "--num-seeds=1", "--learning-rate", "1e-3", "--seed", "3"]
+    assert not _may_be_several(alone)
+    for more in (["--num-seeds", "2"], ["--learning-rate", "1e-3", "1e-4"], ["--population", "x.json"], ["--resume"]):
+        assert _may_be_several([*alone[:2], *more])
+
+
 def test_a_trained_policy_in_two_lines(whole_run, tmp_path, capsys):
     import jaxq
     from jaxq.runs.restore import restore_member

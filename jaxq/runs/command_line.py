@@ -289,9 +289,20 @@ def main(
     with clean_errors(), leaving_lost_hosts():
         args = list(sys.argv[1:] if args is None else args)
         _connect(args)
-        divide_processors()
+        if _may_be_several(args):
+            divide_processors()
         config = parse(config_class, presets, args, build, prog)
         train(obeying(build, config, presets), config)
+
+
+def _may_be_several(args: Sequence[str]) -> bool:
+    """Whether a command line can be that of several members; a run that goes on can. Others compile sooner without."""
+    values = 0
+    for arg in args:
+        values = 0 if arg.startswith("--") else values + 1
+        if values > 1 or arg == "--resume":
+            return True
+    return _value_of(args, "num-seeds") not in (None, "1") or _value_of(args, "population") is not None
 
 
 def _connect(args: Sequence[str]) -> None:

@@ -66,7 +66,8 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT, watch: Watch | No
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
     connect(config.coordinator, config.num_processes, config.process_id)
-    divide_processors()
+    if config.num_members > 1:
+        divide_processors()
     with noticing_lost_hosts(config.run_dir):
         require_agreement(config)
         alone = jax.process_count() == 1

@@ -55,7 +55,8 @@ def sweep(plan: Plan) -> Study:
     """
     require(plan.trials >= 1, "trials", plan.trials, "at least 1")
     require(plan.population >= 1, "population", plan.population, "at least 1")
-    divide_processors()
+    if plan.population > 1:
+        divide_processors()
     module: Any = load_script(plan.script, f"jaxq_sweep_{plan.script.stem}")
     config = parse(module.Config, module.PRESETS, list(plan.flags), module.build)
     for name in ("population", "run_dir", "resume", "init_from"):
