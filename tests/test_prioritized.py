@@ -8,10 +8,25 @@ import numpy as np
 import pytest
 from test_replay import ENVS, Log
 
+from jaxq import platforms
 from jaxq.envs.base import ArraySpec
 from jaxq.errors import InputError
 from jaxq.replay import PrioritizedReplay, SumTree, UniformReplay
 from jaxq.schedules import LinearSchedule
+
+
+@pytest.mark.parametrize("size", [16, 300])
+def test_leaves_named_twice_are_written_the_same_on_every_platform(size):
+    """Once and in a defined order on accelerators: the same bits, with zeros among the values."""
+    rng = np.random.default_rng(size)
+    index = jnp.asarray(rng.integers(0, size, 40))
+    value = jnp.asarray(rng.exponential(size=40) * (rng.random(40) < 0.7), jnp.float32)
+    tree, trees = SumTree.create(size).set(jnp.arange(size), jnp.ones(size)), []
+    for platform in ("cpu", "gpu"):
+        with platforms.assume(platform):
+            trees.append(jax.jit(lambda tree: tree.set(index, value))(tree))
+    for ours, theirs in zip(trees[0].levels, trees[1].levels, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("size", [1, 16, 17, 300, 5000])

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jaxq import platforms
 from jaxq.errors import require
 
 FAN_OUT = 16
@@ -61,15 +62,21 @@ class SumTree(struct.PyTreeNode):
           The new tree.
         """
         levels = []
-        # Of those that share a place the last is written, and the others beyond the level: in which order a scatter
-        # writes is not defined, and where it must be, a GPU writes one after the other.
-        index, value = jax.lax.sort((index, value), num_keys=2)
-        row = jnp.arange(index.shape[0])
-        for level in self.levels:
+        once = not platforms.on_cpu()
+        if once:
+            index, value = jax.lax.sort((index, value), num_keys=2)
+        for depth, level in enumerate(self.levels):
             node, slot = index // FAN_OUT, index % FAN_OUT
-            last = jnp.append(index[1:] != index[:-1], True)
-            place = jnp.where(last, node, level.shape[0] + row)
-            level = level.at[place, slot].set(value, mode="drop", unique_indices=True)
+            if once:
+                # Of those that share a place the last is written, and the others beyond the level: a GPU that must give
+                # the same bits writes row by row whatever may meet a place twice. On a CPU sorting costs more.
+                last = jnp.append(index[1:] != index[:-1], True)
+                place = jnp.where(last, node, level.shape[0] + jnp.arange(last.shape[0]))
+                level = level.at[place, slot].set(value, mode="drop", unique_indices=True)
+            elif depth == 0:  # in which order a scatter writes is not defined, but a maximum does not depend on it
+                level = level.at[node, slot].set(0.0).at[node, slot].max(value)
+            else:  # all that is written to one place is the same sum
+                level = level.at[node, slot].set(value)
             levels.append(level)
             index, value = node, jnp.sum(level[node], axis=-1)
         return SumTree(tuple(levels))
