@@ -689,12 +689,13 @@ def test_improvement_that_is_certain_or_none_has_no_interval():
 
 
 def test_only_what_may_be_a_population_divides_the_processors():
+    from experiments.discrete.dqn import Config
     from jaxq.runs.command_line import _may_be_several
 
     alone = ["--env", "gymnax/CartPole-v1", "--num-seeds=1", "--learning-rate", "1e-3", "--seed", "3"]
-    assert not _may_be_several(alone)
+    assert not _may_be_several(Config, [*alone, "--hidden-widths", "64", "64"]), "of one member are all of these"
     for more in (["--num-seeds", "2"], ["--learning-rate", "1e-3", "1e-4"], ["--population", "x.json"], ["--resume"]):
-        assert _may_be_several([*alone[:2], *more])
+        assert _may_be_several(Config, [*alone[:2], *more])
 
 
 def test_a_trained_policy_in_two_lines(whole_run, tmp_path, capsys):

@@ -213,8 +213,12 @@ def finite(timestep: TimeStep) -> jax.Array:
 @functools.lru_cache(maxsize=32)
 def _once_traced(method: Callable[..., Any]) -> Callable[..., Any]:
     """The same, traced once for all batches and programs that it is in: physics takes seconds."""
-    elsewhere = distinct(method)  # on a CPU scatters are loops in any case
-    return jax.jit(lambda *args: (method if platforms.on_cpu() else elsewhere)(*args), inline=True)
+
+    @functools.wraps(method)
+    def suited(*args: Any) -> Any:  # on a CPU scatters are loops in any case
+        return (method if platforms.on_cpu() else distinct(method))(*args)
+
+    return jax.jit(suited, inline=True)
 
 
 class Batched(Environment):

@@ -99,17 +99,15 @@ def _scattered(primitive: Any, params: Mapping[str, Any], operand: Any, indices:
         rounds = _rounds(*_windows(indices, np.shape(operand), np.shape(updates), numbers))
         if len(rounds) > 1 and np.ndim(indices) != 2:  # which nothing does that is known
             rounds = None
-    rows_at = [axis for axis in range(np.ndim(updates)) if axis not in numbers.update_window_dims]
     if rounds is None:
         return primitive.bind(operand, indices, updates, **params)
+    params = {**params, "unique_indices": True}
+    if len(rounds) == 1:
+        return primitive.bind(operand, indices, updates, **params)
+    (by_row,) = set(range(np.ndim(updates))) - set(numbers.update_window_dims)
     for rows in rounds:
-        whole = len(rounds) == 1
-        operand = primitive.bind(
-            operand,
-            indices if whole else indices[rows],
-            updates if whole else jax.numpy.take(updates, rows, axis=rows_at[0], unique_indices=True),
-            **{**params, "unique_indices": True},
-        )
+        some = jax.numpy.take(updates, rows, axis=by_row, unique_indices=True)
+        operand = primitive.bind(operand, indices[rows], some, **params)
     return operand
 
 

@@ -289,20 +289,20 @@ def main(
     with clean_errors(), leaving_lost_hosts():
         args = list(sys.argv[1:] if args is None else args)
         _connect(args)
-        if _may_be_several(args):
+        if _may_be_several(config_class, args):
             divide_processors()
         config = parse(config_class, presets, args, build, prog)
         train(obeying(build, config, presets), config)
 
 
-def _may_be_several(args: Sequence[str]) -> bool:
-    """Whether a command line can be that of several members; a run that goes on can. Others compile sooner without."""
-    values = 0
-    for arg in args:
-        values = 0 if arg.startswith("--") else values + 1
-        if values > 1 or arg == "--resume":
-            return True
-    return _value_of(args, "num-seeds") not in (None, "1") or _value_of(args, "population") is not None
+def _may_be_several(config_class: type[Run], args: Sequence[str]) -> bool:
+    """Whether a command line is that of several members, or goes on with a run that may have them.
+
+    The programs of a single one are compiled sooner where there is a single device.
+    """
+    _, settings, listed = _without_members(config_class, args)
+    seeds = _value_of(args, "num-seeds") not in (None, "1")
+    return seeds or bool(settings) or listed is not None or "--resume" in args
 
 
 def _connect(args: Sequence[str]) -> None:

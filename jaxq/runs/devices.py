@@ -23,8 +23,10 @@ def divide_processors() -> None:
     """
     told = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not told and not jax.distributed.is_initialized():
+        # Where the system does not say which of them a process may use, it is all.
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+            jax.config.update("jax_num_cpu_devices", processors)
 
 
 def use_device(device: str) -> None:
