@@ -31,11 +31,14 @@ def throughput_section(results: dict[str, Any], machine: Callable[[dict[str, Any
 
 
 def throughput_table(results: dict[str, Any]) -> str:
-    """A row a contender: medians, jaxq's speed over it, and what else was measured; or its error."""
+    """A table a setting, of a row a contender: medians, jaxq's speed over it, and what else was measured; or its error.
+
+    A title in each row's first cell would make a page of narrow columns, most of all on a telephone.
+    """
     detailed = any("contenders" in measured for measured in results.values())
-    titles = ["setting", "contender", "steps/s", "jaxq's speed over it"]
+    titles = ["contender", "steps/s", "jaxq's speed over it"]
     titles += ["quartiles", "updates/s", "start, s", "peak memory, MB"] if detailed else []
-    lines = [f"| {' | '.join(titles)} |", "| --- | --- |" + " ---: |" * (len(titles) - 2)]
+    parts = []
     for setting, work in SETTINGS.items():
         if setting not in results:
             continue
@@ -56,16 +59,16 @@ def throughput_table(results: dict[str, Any]) -> str:
                 ]
             rows.append(cells)
         for name, error in measured.get("errors", {}).items():
-            rows.append([name, "-", error.replace("|", "\\|"), *[""] * (len(titles) - 4)])
-        lines += [f"| {work.title if i == 0 else ''} | {' | '.join(cells)} |" for i, cells in enumerate(rows)]
-    table = "\n".join(lines)
-    if not detailed:
-        return table
-    return (
-        f"{table}\n\nQuartiles are of the rounds' ratios. Updates are the steps times the updates of a step. *start* "
-        "is from starting the program to the end of its first segment, less what a segment takes: imports, warming up "
-        "and compiling. *peak memory* is the most that the process had resident."
-    )
+            rows.append([name, "-", error.replace("|", "\\|"), *[""] * (len(titles) - 3)])
+        lines = [f"| {' | '.join(titles)} |", "| --- |" + " ---: |" * (len(titles) - 1)]
+        parts += [f"**{work.title}**", "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])]
+    if detailed:
+        parts.append(
+            "Quartiles are of the rounds' ratios. Updates are the steps times the updates of a step. *start* is from "
+            "starting the program to the end of its first segment, less what a segment takes: imports, warming up and "
+            "compiling. *peak memory* is the most that the process had resident."
+        )
+    return "\n\n".join(parts)
 
 
 def limits(results: dict[str, Any]) -> list[str]:

@@ -62,7 +62,8 @@ SETTINGS = {
         "gymnax Breakout-MinAtar, 16", "16 of 3×3, 128", 32, 1 / 16, 50_000,
     ),
     "dqn-minatar-128": Work(
-        "The same with an update of 128", "gymnax Breakout-MinAtar, 16", "16 of 3×3, 128", 128, 1 / 16, 50_000,
+        "DQN, MinAtar Breakout, 16 environments, an update of 128 every step of the batch",
+        "gymnax Breakout-MinAtar, 16", "16 of 3×3, 128", 128, 1 / 16, 50_000,
     ),
     "pqn-minatar": Work(
         "PQN, MinAtar Breakout, 128 environments × 32 steps, 2 epochs of 32 minibatches",
