@@ -535,6 +535,27 @@ def test_what_is_sure_is_worth_itself_to_everyone():
         np.testing.assert_allclose(jax.jit(measure)(values, probabilities), 2.5, atol=1e-4, err_msg=str(measure))
 
 
+@pytest.mark.parametrize(
+    "measure",
+    [risk.CVaR(0.5), risk.Wang(-0.75), risk.Wang(0.5), risk.CPW(), risk.Power(-2.0), risk.Power(2.0)],
+    ids=str,
+)
+def test_risk_measures_have_the_slopes_of_what_they_measure(measure):
+    """By the logits of the masses, against differences; also where masses vanish and the sum is 1 before the end."""
+    values = jnp.asarray(np.sort(np.random.default_rng(1).normal(size=7)), jnp.float32)
+
+    def worth(logits):
+        return measure(values, jax.nn.softmax(logits))
+
+    logits = jnp.asarray([-200.0, 0.3, -1.0, 0.5, 0.1, -200.0, -200.0])
+    step = 1e-2 * jnp.eye(7)
+    differences = (jax.vmap(worth)(logits + step) - jax.vmap(worth)(logits - step)) / 2e-2
+    assert jnp.abs(differences).max() > 0.05
+    np.testing.assert_allclose(jax.grad(worth)(logits), differences, atol=2e-3)
+    exact = jnp.asarray([0.0, 0.25, 0.25, 0.5, 0.0, 0.0, 0.0])
+    assert jnp.isfinite(jax.grad(lambda masses: measure(values, masses))(exact)).all()
+
+
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if hasattr(case.representation, "distribution")])
 def test_distributions_have_mass_one_and_the_representation_s_mean(name):
     case = CASES[name]

@@ -72,8 +72,7 @@ class Wang(Distortion):
 
     def distorted(self, cumulative: jax.Array) -> jax.Array:
         """See `Distortion.distorted`."""
-        inside = jax.scipy.special.ndtr(jax.scipy.special.ndtri(jnp.clip(cumulative, 1e-6, 1 - 1e-6)) - self.shift)
-        return jnp.where(cumulative <= 0, 0.0, jnp.where(cumulative >= 1, 1.0, inside))
+        return jax.scipy.special.ndtr(jax.scipy.special.ndtri(cumulative) - self.shift)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,17 +91,28 @@ class CPW(Distortion):
         require(0.28 < self.exponent <= 1, "exponent", self.exponent, "in (0.28, 1]")
 
     def distorted(self, cumulative: jax.Array) -> jax.Array:
-        """See `Distortion.distorted`: by bisection, as β has no inverse in closed form."""
+        """See `Distortion.distorted`: by bisection, as β has no inverse in closed form, and a step of Newton's.
+
+        Bisection compares, which has no slope; with the last step h has its own, `1 / β'(h)`, for what learns from the
+        measure's gradient by probabilities.
+        """
+
+        def beta(tau: jax.Array) -> jax.Array:
+            power, rest = tau**self.exponent, (1.0 - tau) ** self.exponent
+            return power / (power + rest) ** (1.0 / self.exponent)
 
         def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             low, high = ends
             middle = 0.5 * (low + high)
-            power, rest = middle**self.exponent, (1.0 - middle) ** self.exponent
-            above = power / (power + rest) ** (1.0 / self.exponent) > cumulative
+            above = beta(middle) > cumulative
             return jnp.where(above, low, middle), jnp.where(above, middle, high)
 
         low, high = jax.lax.fori_loop(0, 24, halve, (jnp.zeros_like(cumulative), jnp.ones_like(cumulative)))
-        return jnp.where(cumulative >= 1, 1.0, jnp.where(cumulative <= 0, 0.0, 0.5 * (low + high)))
+        # A float below 1 has no neighbour half way to it: there β' would be infinite.
+        found = jax.lax.stop_gradient(jnp.clip(0.5 * (low + high), 1e-7, 1 - 1e-7))
+        reached, slope = jax.jvp(beta, (found,), (jnp.ones_like(found),))
+        inside = jnp.clip(found - (reached - cumulative) / slope, 0.0, 1.0)
+        return jnp.where(cumulative >= 1, 1.0, jnp.where(cumulative <= 0, 0.0, inside))
 
 
 @dataclasses.dataclass(frozen=True)
