@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 import rlax
+from jaxprs import precisions
 
 from jaxq.bellman import Scalar, cut_at_end, huber, lambda_return, n_step_return, operators, retrace_return
 from jaxq.errors import InputError
@@ -20,6 +21,8 @@ def test_n_step_return_by_hand():
     returns, discount = n_step_return(rewards, steps, terminated, jnp.float32(0.5))
     np.testing.assert_allclose(returns, [1 + 1 + 1, 1 + 1, 3])
     np.testing.assert_allclose(discount, [0.125, 0.25, 0.0])
+    with jax.default_matmul_precision("BF16_BF16_F32"):  # which returns are not in, whatever networks are in
+        assert precisions(n_step_return, rewards, steps, terminated, 0.5) == [(jax.lax.Precision.HIGHEST,) * 2]
 
 
 @pytest.mark.parametrize("discount", [0.0, 1.0])

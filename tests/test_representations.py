@@ -10,6 +10,7 @@ import scipy.special
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jaxprs import precisions
 from representations import CASES
 
 from jaxq import platforms
@@ -554,6 +555,25 @@ def test_risk_measures_have_the_slopes_of_what_they_measure(measure):
     np.testing.assert_allclose(jax.grad(worth)(logits), differences, atol=2e-3)
     exact = jnp.asarray([0.0, 0.25, 0.25, 0.5, 0.0, 0.0, 0.0])
     assert jnp.isfinite(jax.grad(lambda masses: measure(values, masses))(exact)).all()
+
+
+@EVERY
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_returns_are_in_float32_whatever_networks_are_in(case, platform):
+    """Values, targets, losses, priorities and slopes, where products of matrices have few digits by default."""
+    representation = case.representation
+    prediction, following = case.prediction((5,), jax.random.key(0)), case.prediction((5, 3), jax.random.key(1))
+    reward = jnp.zeros((5, representation.channels)) if hasattr(representation, "channels") else jnp.zeros(5)
+
+    def everything(prediction, following):
+        weights = jax.nn.softmax(representation.value(following))
+        target = representation.target(reward, jnp.ones(5), following, weights)
+        slope = jax.grad(lambda one: representation.loss(one, target).sum())(prediction)
+        return slope, representation.priority(prediction, target)
+
+    with platforms.assume(platform), jax.default_matmul_precision("BF16_BF16_F32"):
+        found = precisions(everything, prediction, following)
+    assert set(found) <= {(jax.lax.Precision.HIGHEST,) * 2}
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if hasattr(case.representation, "distribution")])

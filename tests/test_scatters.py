@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxprs import equations, precisions
 
 from jaxq import envs, platforms
 from jaxq.envs.scatters import distinct
@@ -12,19 +13,9 @@ ROWS = np.array([3, 1, 3, 0, 3, 1])
 PLACES = np.array([4, 0, 2])
 
 
-def scatters(jaxpr):
-    """All scatters in a jaxpr and in those within."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name.startswith("scatter"):
-            yield equation
-        for inner in jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
-            inner = getattr(inner, "jaxpr", inner)
-            if hasattr(inner, "eqns"):
-                yield from scatters(inner)
-
-
 def unique(function, *args):
-    return [equation.params["unique_indices"] for equation in scatters(jax.make_jaxpr(function)(*args).jaxpr)]
+    found = equations(jax.make_jaxpr(function)(*args).jaxpr, "scatter")
+    return [equation.params["unique_indices"] for equation in found]
 
 
 def windows(x, y):
@@ -119,7 +110,7 @@ def test_a_carry_that_begins_known_is_not_taken_for_a_constant():
     np.testing.assert_array_equal(distinct(counted)(jnp.zeros(6)), counted(jnp.zeros(6)))
 
 
-def test_physics_in_jax_writes_in_a_defined_order_on_accelerators():
+def test_physics_in_jax_writes_in_a_defined_order_and_multiplies_in_float32_on_accelerators():
     """And on a CPU it is left as it is."""
     environment = envs.make("brax/inverted_pendulum", 2)
     state, _ = jax.eval_shape(environment.reset, jax.random.split(jax.random.key(0), 2))
@@ -127,8 +118,11 @@ def test_physics_in_jax_writes_in_a_defined_order_on_accelerators():
     assert not all(unique(step, state, jnp.zeros((2, 1))))
     with platforms.assume("gpu"):
         said = unique(lambda state, action: environment.step(state, action), state, jnp.zeros((2, 1)))
+        products = precisions(lambda state, action: environment.step(state, action), state, jnp.zeros((2, 1)))
     assert said
     assert all(said)
+    assert products
+    assert {*products} == {(jax.lax.Precision.HIGHEST,) * 2}
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from flax import struct
 from jaxq.agents.base import LearnerState, init_params
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import n_step_return
+from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -120,8 +121,7 @@ class AuxiliaryQLearning(ActsByQLearning):
                 hyper, {"params": {**params["params"], "torso": main}}, values.target_params, batch, key
             )
             predictions = self._tasks(params, batch.observation)  # [B, A, K]
-            chosen = jax.nn.one_hot(batch.action, self.num_actions)
-            error = jnp.einsum("bak,ba->bk", predictions, chosen) - task_target
+            error = chosen(predictions, batch.action) - task_target
             of_tasks = jnp.mean(batch.weight * jnp.mean(0.5 * error**2, axis=1))
             return of_values + of_tasks, ({**metrics, "task_loss": of_tasks}, priority)
 

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.agents.base import LearnerState, init_params
-from jaxq.agents.decompositions import chosen
 from jaxq.agents.noise import ActionNoise
 from jaxq.agents.policies import Given
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.bellman import EachPart, operators
+from jaxq.bellman.arithmetic import chosen, mixture
 from jaxq.envs.base import example_observation
 from jaxq.envs.discretized import Cells
 from jaxq.errors import require
@@ -165,7 +165,7 @@ def temporal_ensemble(sequences: jax.Array, count: jax.Array, decay: float) -> j
     planned = sequences[:, age, age]  # [E, T, D]: of the sequence planned i steps ago the action i
     place = count[:, None] - 1 - age
     weight = jnp.where(place >= 0, jnp.exp(-decay * place), 0.0)
-    return jnp.einsum("et,etd->ed", weight / weight.sum(axis=1, keepdims=True), planned)
+    return mixture(weight / weight.sum(axis=1, keepdims=True), planned)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

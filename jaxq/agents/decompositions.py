@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.bellman import Averages, Representation, backup
+from jaxq.bellman.arithmetic import chosen
 from jaxq.bellman.operators import Operator
 from jaxq.envs.discretized import Bins
 from jaxq.errors import require
@@ -43,13 +44,6 @@ class Decomposition(Protocol):
 
     def check(self, representation: Representation) -> None:
         """Raise `InputError` if values of this representation cannot be put together."""
-
-
-def chosen(predictions: jax.Array, choice: jax.Array) -> jax.Array:
-    """The predictions of choices: [..., A, W], [...] -> [..., W]."""
-    # A product with the one-hot choice: its gradient is a product too, where that of a gather is a scatter.
-    one_hot = jax.nn.one_hot(choice, predictions.shape[-2], dtype=predictions.dtype)
-    return jnp.einsum("...aw,...a->...w", predictions, one_hot)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from flax import struct
 
 from jaxq.agents.base import descend
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
+from jaxq.bellman.arithmetic import exact_matmul
 from jaxq.schedules import LinearSchedule
 from jaxq.types import PyTree
 
@@ -137,7 +138,7 @@ class WeightedTemperature(Hyperparameters):
 
     def log_density(self, state: WeightedState, log_densities: jax.Array) -> jax.Array:
         """See `Entropy.log_density`: the weighted sum; of policies whose dimensions are independent."""
-        return log_densities @ state.weights
+        return exact_matmul(log_densities, state.weights)
 
     def step(self, state: WeightedState, entropy: jax.Array, updates: jax.Array) -> WeightedState:
         """See `Entropy.step`."""

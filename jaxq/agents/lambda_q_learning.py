@@ -16,6 +16,7 @@ from jaxq.agents.base import LearnerState, in_epochs, init_params
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
+from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES
@@ -161,8 +162,7 @@ class LambdaQLearning:
 
         def loss(params: PyTree) -> tuple[jax.Array, Metrics]:
             predictions = predict(params)
-            taken = jax.nn.one_hot(action, predictions.shape[1], dtype=predictions.dtype)
-            prediction = jnp.einsum("baw,ba->bw", predictions, taken)
+            prediction = chosen(predictions, action)
             value = jnp.mean(weight * self.representation.loss(prediction, target))
             return value, {"loss": value, "mean_q": jnp.mean(self.representation.value(prediction))}
 

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.agents.base import LearnerState
-from jaxq.agents.decompositions import MeanOfParts, chosen
+from jaxq.agents.decompositions import MeanOfParts
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.bellman import Averages, Scalar, huber
+from jaxq.bellman.arithmetic import chosen
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.networks import Mode

@@ -271,7 +271,7 @@ class ModelBasedActorCritic(RecordsNothing):
             wrong += jnp.stack([jnp.mean(counts[step] * part) for part in parts])
         # Where nothing ever terminated, nothing is to be learned of it.
         terminations = hyper.termination_weight * state.seen.terminated
-        loss = wrong @ jnp.stack([hyper.dynamics_weight, hyper.reward_weight, terminations])
+        loss = jnp.sum(wrong * jnp.stack([hyper.dynamics_weight, hyper.reward_weight, terminations]))
         return loss, dict(zip(MODEL_METRICS, (loss, *wrong), strict=True))
 
     def _improve_values(

@@ -17,6 +17,7 @@ from jaxq.agents.base import LearnerState, in_epochs, init_params
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.agents.policies import CategoricalPolicy, StochasticPolicy
 from jaxq.bellman import ImplicitQuantile, lambda_return
+from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES
@@ -301,7 +302,5 @@ class PGRainbow(PPO):
         _, _, following = self._outputs(behaviour, lesson.next_observation, "target", key)
         next_policy = jax.nn.softmax(lesson.next_outputs)
         target = self.representation.target(lesson.reward, lesson.discount, following, next_policy)
-        chosen = jax.nn.one_hot(lesson.drawn, extra.shape[1])
-        prediction = jnp.einsum("baw,ba->bw", extra, chosen)
-        losses = self.representation.loss(prediction, jax.lax.stop_gradient(target))
+        losses = self.representation.loss(chosen(extra, lesson.drawn), jax.lax.stop_gradient(target))
         return hyper.quantile_weight * jnp.mean(lesson.weight * losses)

@@ -12,6 +12,7 @@ from jaxq.agents.base import LearnerState, in_epochs, init_params
 from jaxq.agents.lambda_q_learning import LambdaQLearning
 from jaxq.agents.q_learning import QLearningHyperparameters
 from jaxq.bellman import Representation, segment_returns
+from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -241,8 +242,7 @@ class RecurrentQLearning(ActsWithMemory):
             weights = hyper.operator.weights(each(online), each(self.representation.value(following)))
             target = self.representation.target(each(reward), each(discount), each(following), weights)
             target = jax.lax.stop_gradient(target)
-            taken = jax.nn.one_hot(each(action), predictions.shape[2], dtype=predictions.dtype)
-            prediction = jnp.einsum("baw,ba->bw", each(predictions[:-1]), taken)
+            prediction = chosen(each(predictions[:-1]), each(action))
             losses = counts * self.representation.loss(prediction, target).reshape(counts.shape)
             priorities = counts * self.representation.priority(prediction, target).reshape(counts.shape)
             value = jnp.mean(batch.weight * losses.sum(axis=0))

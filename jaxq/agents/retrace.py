@@ -14,6 +14,7 @@ from jaxq.agents.base import LearnerState
 from jaxq.agents.hyperparameters import Within
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.bellman import ScalarTarget, retrace_return
+from jaxq.bellman.arithmetic import chosen
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.types import Metrics, PyTree, Segment, TimeStep
@@ -98,8 +99,7 @@ class RetraceQLearning(QLearning):
 
         def loss(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
             predictions = self._over_time(params, jax.tree.map(lambda x: x[:-1], batch.observation), "learn", learn_key)
-            taken = jax.nn.one_hot(batch.action, predictions.shape[2], dtype=predictions.dtype)
-            prediction = jnp.einsum("tbaw,tba->tbw", predictions, taken).reshape(length * size, -1)
+            prediction = chosen(predictions, batch.action).reshape(length * size, -1)
             losses = counts * self.representation.loss(prediction, target).reshape(length, size)
             priority = counts * self.representation.priority(prediction, target).reshape(length, size)
             value = jnp.mean(batch.weight * losses.mean(axis=0))

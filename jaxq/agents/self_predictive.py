@@ -17,6 +17,7 @@ from jaxq.agents.base import LearnerState, init_params
 from jaxq.agents.hyperparameters import as_leaves
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import cut_at_end
+from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -224,7 +225,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
                 method="foresee",
                 rngs={SAMPLES: learn_key},
             )
-            prediction = jnp.einsum("baw,ba->bw", predictions, jax.nn.one_hot(transition.action, predictions.shape[1]))
+            prediction = chosen(predictions, transition.action)
             of_values = jnp.mean(batch.weight * representation.loss(prediction, target))
             distance = 2.0 - 2.0 * optax.losses.cosine_similarity(foreseen, seen, epsilon=1e-6)
             of_foresight = jnp.mean(batch.weight * jnp.mean(counts * distance, axis=0))

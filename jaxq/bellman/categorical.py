@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq import platforms
+from jaxq.bellman.arithmetic import exact_matmul, mixture
 from jaxq.bellman.base import Averages, Distributional, ScalarTarget
 from jaxq.errors import require
 
@@ -116,7 +117,7 @@ class OverAtoms(Averages, Distributional):
 
     def value(self, prediction: jax.Array) -> jax.Array:
         """See `Representation.value`."""
-        return jax.nn.softmax(prediction, axis=-1) @ self.support.atoms
+        return exact_matmul(jax.nn.softmax(prediction, axis=-1), self.support.atoms)
 
     def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Distributional.distribution`."""
@@ -149,8 +150,8 @@ class Categorical(OverAtoms):
         self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array
     ) -> jax.Array:
         """See `Representation.target`: the mixture of the actions' distributions, moved, shrunk and projected."""
-        mixture = jnp.einsum("ba,ban->bn", weights, jax.nn.softmax(next_prediction, axis=-1))
-        return project(self.support, reward[:, None] + discount[:, None] * self.support.atoms, mixture)
+        following = mixture(weights, jax.nn.softmax(next_prediction, axis=-1))
+        return project(self.support, reward[:, None] + discount[:, None] * self.support.atoms, following)
 
 
 @dataclasses.dataclass(frozen=True)

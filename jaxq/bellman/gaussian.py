@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jaxq.bellman.arithmetic import mixture
 from jaxq.bellman.base import Distributional
 from jaxq.bellman.quantile import midpoints
 from jaxq.errors import require
@@ -119,7 +120,7 @@ class ScaledGaussian(Distributional):
         """See `Representation.target`: the backup of the mean, and that of the sample, [B, 2]."""
         mean, std, _, sample = (next_prediction[..., k] for k in range(4))
         both = jnp.stack([mean, mean + sample * std], axis=-1)
-        return reward[:, None] + discount[:, None] * jnp.einsum("ba,bat->bt", weights, both)
+        return reward[:, None] + discount[:, None] * mixture(weights, both)
 
     def loss(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """See `Representation.loss`: what has these gradients."""

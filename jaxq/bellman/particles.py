@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from jaxq.bellman.arithmetic import mixture
 from jaxq.bellman.base import Representation
 from jaxq.errors import require
 
@@ -73,7 +74,7 @@ class Particles(Representation):
         self, reward: jax.Array, discount: jax.Array, next_prediction: jax.Array, weights: jax.Array
     ) -> jax.Array:
         """See `Representation.target`: particles [B, N * C]; `reward` is [B] or [B, C]."""
-        following = jnp.einsum("ba,baw->bw", weights, next_prediction)
+        following = mixture(weights, next_prediction)
         moved = reward.reshape(-1, 1, self.channels) + discount[:, None, None] * self.particles(following)
         return moved.reshape(following.shape)
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxq import platforms
+from jaxq.bellman.arithmetic import exact_einsum, mixture
 from jaxq.bellman.base import Averages, Distributional, Representation
 from jaxq.errors import require
 
@@ -175,7 +176,7 @@ def quantile_huber_loss(
 
 def _pointwise_backup(reward: jax.Array, discount: jax.Array, next_values: jax.Array, weights: jax.Array) -> jax.Array:
     """`r + γ Σ_a w(a) θ_j(a)` for each j. Under a greedy operator, the greedy action's quantiles."""
-    return reward[:, None] + discount[:, None] * jnp.einsum("ba,ban->bn", weights, next_values)
+    return reward[:, None] + discount[:, None] * mixture(weights, next_values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -302,7 +303,7 @@ class IntervalQuantile(ImplicitQuantile):
         """See `Representation.priority`: as of `ImplicitQuantile`, targets weighted."""
         samples, weights = jnp.split(target, 2, axis=-1)
         errors = jnp.abs(samples[:, None, :] - self._values(prediction)[:, :, None])
-        return jnp.einsum("bij,bj->b", errors, weights)
+        return exact_einsum("bij,bj->b", errors, weights)
 
     def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Distributional.distribution`."""

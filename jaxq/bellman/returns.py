@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from jaxq.bellman.arithmetic import exact_einsum
+
 
 def n_step_return(
     rewards: jax.Array, steps: jax.Array, terminated: jax.Array, discount: jax.Array
@@ -22,7 +24,7 @@ def n_step_return(
       G, [B] or [B, C], and Γ, [B].
     """
     powers = discount ** jnp.arange(rewards.shape[1], dtype=rewards.dtype)
-    return jnp.einsum("bn...,n->b...", rewards, powers), discount ** steps.astype(rewards.dtype) * (
+    return exact_einsum("bn...,n->b...", rewards, powers), discount ** steps.astype(rewards.dtype) * (
         1.0 - terminated.astype(rewards.dtype)
     )
 

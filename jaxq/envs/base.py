@@ -212,11 +212,18 @@ def finite(timestep: TimeStep) -> jax.Array:
 
 @functools.lru_cache(maxsize=32)
 def _once_traced(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, traced once for all batches and programs that it is in: physics takes seconds."""
+    """The same, traced once for all batches and programs that it is in: physics takes seconds.
+
+    On accelerators its products are in float32, which CPUs have in any case: in TF32 or bfloat16, an accelerator's own
+    choice, robots learn less stably (as MuJoCo Playground warns, and the authors of FastTD3, FlashSAC and REPPO do).
+    """
 
     @functools.wraps(method)
-    def suited(*args: Any) -> Any:  # on a CPU scatters are loops in any case
-        return (method if platforms.on_cpu() else distinct(method))(*args)
+    def suited(*args: Any) -> Any:
+        if platforms.on_cpu():  # where scatters are loops in any case
+            return method(*args)
+        with jax.default_matmul_precision("highest"):
+            return distinct(method)(*args)
 
     return jax.jit(suited, inline=True)
 

@@ -24,9 +24,9 @@ def _weighted_sum(x: jax.Array, weight: jax.Array, by_product: bool) -> jax.Arra
 
 
 def _sum_over_batch(x: jax.Array) -> jax.Array:
-    """[..., F] -> [F]: a product with a vector as well."""
+    """[..., F] -> [F]: a product with a vector as well, of no fewer digits."""
     x = x.reshape(-1, x.shape[-1])
-    return jnp.ones(x.shape[0], x.dtype) @ x
+    return jnp.matmul(jnp.ones(x.shape[0], x.dtype), x, precision=jax.lax.Precision.HIGHEST)
 
 
 def normalize(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:

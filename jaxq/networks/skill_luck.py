@@ -85,5 +85,5 @@ class SkillLuckNetwork(nn.Module):
         error = SHARPNESS * jnp.sum((self.to_observation(hidden) - goal) ** 2, axis=-1)  # [B, Z]
         weights = jax.lax.stop_gradient(posterior - jnp.exp(log_prior))
         luck = self.luck_head(features).reshape(-1, self.num_actions, self.num_latents)
-        luck = jnp.einsum("baz,ba,bz->b", luck, chosen, weights)
+        luck = jnp.einsum("baz,ba,bz->b", luck, chosen, weights, precision=jax.lax.Precision.HIGHEST)
         return luck, jnp.sum(posterior * error, axis=-1) + kl
