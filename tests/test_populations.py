@@ -340,7 +340,12 @@ def test_fields_that_are_compiled_in_make_one_program_each(tmp_path):
             train(dqn.build, config)
         again = parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(tmp_path / "run"), "--resume"])
         summary = train(dqn.build, again)
-    assert ran == [("batch_size-8", False), ("batch_size-16", False), ("batch_size-16", True)]
+        assert ran == [("batch_size-8", False), ("batch_size-16", False), ("batch_size-16", True)]
+        # All of them are made longer.
+        more = ["--total-steps", str(config.total_steps + 1000)]
+        train(dqn.build, parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(tmp_path / "run"), "--resume", *more]))
+        train(dqn.build, parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(tmp_path / "run"), "--resume"]))
+        assert ran[3:] == [("batch_size-8", True), ("batch_size-16", True)]
     assert [(row["setting"], row["run_dir"]) for row in summary["members"]] == [
         ({"batch_size": batch, **rate}, f"batch_size-{batch}") for batch in (8, 16) for rate in rates
     ]

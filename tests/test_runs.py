@@ -25,6 +25,7 @@ from jaxq.runs import parse, programs
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
 from jaxq.runs.plots import load_curves, merge
+from jaxq.training.numbers import numbers_of
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "experiments" / "discrete"))
@@ -559,7 +560,28 @@ def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_r
     assert lines[: len(before)] == before
     assert 3900 < lines[-1]["step"] <= 4000
     assert lines[-1]["eval_return"][0] is not None
-    assert json.loads((run_dir / "summary.json").read_text())["total_steps"] == lines[-1]["step"]
+    summary = (run_dir / "summary.json").read_text()
+    assert json.loads(summary)["total_steps"] == lines[-1]["step"]
+    # The step size falls to zero at the end of the run, wherever that is, and until then everything is learned.
+    then, now = final_arrays(whole_run[0]), final_arrays(run_dir)
+    short, long = (
+        numbers_of(dqn.build(parse(dqn.Config, dqn.PRESETS, [*SMALL, "--total-steps", steps])))[
+            "agent.hyper.learning_rate.steps"
+        ]
+        for steps in ("3000", "4000")
+    )
+    assert long > short
+    ends = {
+        name: (then[name], now[name]) for name in now if (then[name] == np.float32(short)).all() and then[name].size
+    }
+    assert len(ends) == 1
+    np.testing.assert_array_equal(ends.popitem()[1][1], np.float32([long, long]))
+    weights = [name for name in now if now[name].ndim == 3 and name.startswith("agent")]
+    assert weights
+    assert all((now[name] != then[name]).any(axis=(1, 2)).all() for name in weights)
+    # With nothing left to do the summary stays, speed and all.
+    assert finish_here("--run-dir", run_dir, "--resume")[0] == 0
+    assert (run_dir / "summary.json").read_text() == summary
     with pytest.raises(InputError, match="total_steps is 3500, but must be at least 4000"):
         parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(run_dir), "--resume", "--total-steps", "3500"])
     from jaxq.runs.checkpoints import learned_by

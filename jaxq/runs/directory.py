@@ -24,6 +24,7 @@ from jaxq.errors import InputError, require
 
 ConfigT = TypeVar("ConfigT", bound=Run)
 LONGEST_DIFF = 50_000  # characters
+PLAN = "plan.json"  # of a run that was made longer: for how many steps it was first to be
 
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "gymnax", "envpool", "brax", "playground",
@@ -235,6 +236,11 @@ def load_config(run_dir: Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     return values
+
+
+def first_length(run_dir: Path) -> int:
+    """For how many steps a run was first to be trained, by which it is cut into chunks however long it is made."""
+    return int((read_json(run_dir / PLAN) or load_config(run_dir))["total_steps"])
 
 
 def going_on(config: ConfigT, experiment: str) -> ConfigT:

@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -116,6 +117,16 @@ class Renumbering:
         """The numbers of members, whose settings are all allowed."""
         found = [self._numbers(member.setting) for member in members]
         return stacked([numbers for numbers in found if numbers is not None])
+
+    def lengthened(self, members: Population, total_steps: int) -> Numbers:
+        """The numbers of members that would be others in a run of so many steps: where schedules end."""
+        now = self.numbers(members)
+        shorter = dataclasses.replace(self._config, total_steps=total_steps)
+        with envs.shared(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)
+            then = [numbers_of(self._build(shorter.with_setting(member.setting))) for member in members]
+        before = stacked(then)
+        return {path: values for path, values in now.items() if not np.array_equal(values, before.get(path, values))}
 
     def _numbers(self, setting: Mapping[str, Any]) -> dict[str, float] | None:
         words = repr(sorted(setting.items()))

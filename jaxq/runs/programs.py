@@ -12,7 +12,7 @@ from jaxq import platforms
 from jaxq.errors import InputError, require
 from jaxq.runs.population import Assembly
 from jaxq.training import Spread, Training, TrainState
-from jaxq.training.turns import leaves_of_numbers, turned
+from jaxq.training.turns import leaves_of_numbers, renumbered, turned
 from jaxq.types import PyTree
 
 COUNT = jax.ShapeDtypeStruct((), np.int32)
@@ -124,15 +124,27 @@ def turn_program(assembly: Assembly, shape: TrainState, deterministic: bool = Tr
     Raises:
       InputError: if members differ in a number that is not found in their states.
     """
-    training: Any = assembly.training
-    whole = training.whole if isinstance(training, Spread) else training
-    places, unseen = leaves_of_numbers(whole, shape.key, assembly.numbers)
+    whole, places, unseen = _places(assembly, shape)
     differing = {path for path, values in assembly.numbers.items() if (values != values[0]).any()}
     hidden = sorted(differing & unseen)
     require(not hidden, "controller", ", ".join(hidden), "left out: these numbers cannot be changed in a run")
     lies = jax.tree.map(lambda leaf: leaf.sharding, shape)
     turn, options = functools.partial(turned, whole, places), compiler_options(deterministic)
     return jax.jit(turn, donate_argnums=0, out_shardings=lies, compiler_options=options)
+
+
+def renumbering_program(assembly: Assembly, shape: TrainState) -> Any:
+    """`(state, numbers) -> state`: the same with these numbers, by path, [N] each, in place of those it has."""
+    lies = jax.tree.map(lambda leaf: leaf.sharding, shape)
+    renumber = functools.partial(renumbered, _places(assembly, shape)[1])
+    return jax.jit(renumber, donate_argnums=0, out_shardings=lies)
+
+
+def _places(assembly: Assembly, shape: TrainState) -> tuple[Any, PyTree, set[str]]:
+    """The training of all members as on one device, and of `leaves_of_numbers` of it."""
+    training: Any = assembly.training
+    whole = training.whole if isinstance(training, Spread) else training
+    return whole, *leaves_of_numbers(whole, shape.key, assembly.numbers)
 
 
 def _part(training: Training, shape: TrainState, chunk_shape: PyTree) -> Any:

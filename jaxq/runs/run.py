@@ -5,7 +5,6 @@ import dataclasses
 import datetime
 import errno
 import inspect
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
 from jaxq.runs.devices import divide_processors, spread, state_shape, use_device
-from jaxq.runs.directory import going_on, load_config, provenance, to_json, write_json
+from jaxq.runs.directory import PLAN, first_length, going_on, load_config, provenance, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, noticing_lost_hosts, require_agreement
 from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
@@ -33,8 +32,6 @@ ConfigT = TypeVar("ConfigT", bound=Run)
 
 # Who is to be told of a program's metrics, by its configuration.
 Watch = Callable[[Run], Sink]
-
-PLAN = "plan.json"  # of a run that was made longer: the steps for which it was cut into chunks
 
 
 def default_run_dir(config: Run, experiment: str) -> Path:
@@ -137,8 +134,8 @@ def _require_population(config: Run) -> None:
 def _note_resumption(path: Path, config: Run) -> None:
     """A run made longer is so from now on; for how many steps it was cut into chunks at first is kept."""
     saved = load_config(path)
-    if config.total_steps > saved["total_steps"] and not (path / PLAN).exists():
-        write_json(path / PLAN, {"total_steps": saved["total_steps"]})
+    if config.total_steps > saved["total_steps"]:
+        write_json(path / PLAN, {"total_steps": first_length(path)})
     now = {"total_steps": config.total_steps, "resumption": config.resumption}
     write_json(path / "config.json", {**saved, **now})
 
@@ -168,7 +165,6 @@ def plan_of(training: Training, config: Run) -> Plan:
     """
     if not (config.resume and config.run_dir):
         return training.plan(config.total_steps, config.num_logs, config.num_evaluations)
-    begun = load_config(config.run_dir)["total_steps"]
-    if (config.run_dir / PLAN).exists():
-        begun = json.loads((config.run_dir / PLAN).read_text())["total_steps"]
-    return training.plan(begun, config.num_logs, config.num_evaluations).extended(config.total_steps)
+    return training.plan(first_length(config.run_dir), config.num_logs, config.num_evaluations).extended(
+        config.total_steps
+    )

@@ -16,7 +16,7 @@ from jaxq.configs import Member, Run
 from jaxq.errors import DivergedError, require, warn
 from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
-from jaxq.runs.directory import RunDirectory, finite_or_null, read_metrics, to_json, write_json
+from jaxq.runs.directory import RunDirectory, finite_or_null, first_length, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
 from jaxq.runs.hosts import Follower, agreed, any_of, first, is_first
 from jaxq.runs.interruption import Interruption, before_leaving
@@ -26,7 +26,7 @@ from jaxq.runs.plots import load_curves, merge, plot_curves
 from jaxq.runs.population import Assembly, Renumbering, member_keys
 from jaxq.runs.profile import EVALUATION_SECONDS, Profiler, Report, alone, with_names_kept
 from jaxq.runs.profile import FOLDER as PROFILE
-from jaxq.runs.programs import Programs, compiled, turn_program
+from jaxq.runs.programs import Programs, compiled, renumbering_program, turn_program
 from jaxq.runs.scripts import command_of
 from jaxq.runs.sinks import Sink, open_sinks
 from jaxq.training import ChunkState, Plan, TrainState
@@ -130,7 +130,7 @@ class Session:
         self.display.start(self._step(progress))
         self._loop(programs, progress)
         with first() as writes:
-            if writes:
+            if writes and not self._was_finished():
                 self._finish()
         return json.loads((self.directory.path / "summary.json").read_text())
 
@@ -181,10 +181,19 @@ class Session:
         self.members, self.remembered = members, notes["controller"]
         self.directory.rewind(self.plan.steps_after(progress.chunk) - (progress.unlogged is not None))
         self.display.say(f"{self.directory.path}: resumed at step {self._step(progress):,}")
+        self._lengthen(progress)
         if not self.training.environment.resumable and progress.chunk < self.plan.chunks:
             self.display.say(f"{self.config.env} cannot save its state: fresh episodes begin here")
             progress.state = jax.jit(self.training.with_fresh_episodes, donate_argnums=0)(state)
         return progress
+
+    def _lengthen(self, progress: Progress) -> None:
+        """In a run made longer schedules end where it does now, whatever they were when the state was saved."""
+        begun = first_length(self.directory.path)
+        if begun < self.config.total_steps:
+            numbers = self.renumbering.lengthened(self.members, begun)
+            if numbers:
+                progress.state = renumbering_program(self.assembly, self.state_shape)(progress.state, numbers)
 
     def _step(self, progress: Progress) -> int:
         """Steps of each member so far."""
@@ -423,6 +432,14 @@ class Session:
             "controller": self.remembered,
         }
         self.checkpoints.save(now.state, notes, now.under_way)
+
+    def _was_finished(self) -> bool:
+        """Whether there was nothing left to do: then the summary, with the speed that there was, stays as it is."""
+        done = not self.chunk_seconds and (self.directory.path / "summary.json").exists()
+        if done:
+            self.display.stop()
+            self.display.say(f"{self.directory.path}: this run is finished; more --total-steps make it longer")
+        return done
 
     def _finish(self) -> None:
         """Write down and say what has come of the run."""

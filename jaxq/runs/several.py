@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxq.configs import SESSION_FIELDS
-from jaxq.runs.directory import going_on, to_json, write_json
+from jaxq.runs.directory import going_on, load_config, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, is_first, noticing_lost_hosts, require_agreement
 from jaxq.runs.population import Build, ConfigT, programs
 from jaxq.runs.run import Watch, default_run_dir, run
@@ -44,13 +44,14 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
     directory = claimed(path, resume=config.resume)
     try:
         with first() as writes:
-            if writes and not config.resume:
+            if writes:
                 whole = dataclasses.replace(config, run_dir=path)
-                write_json(path / "config.json", {"experiment": experiment, **to_json(whole)})
+                began = load_config(path) if config.resume else {"experiment": experiment, **to_json(whole)}
+                write_json(path / "config.json", {**began, "total_steps": config.total_steps})
         summaries = []
         for name, part in zip(_names(parts), parts, strict=True):
             place = path / name
-            if (place / "summary.json").exists():
+            if (place / "summary.json").exists() and load_config(place)["total_steps"] >= part.total_steps:
                 summaries.append(json.loads((place / "summary.json").read_text()))
                 continue
             begun = (place / "config.json").exists()

@@ -9,7 +9,7 @@ import copy
 import dataclasses
 import functools
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -36,7 +36,7 @@ def with_numbers(thing: ThingT, numbers: Mapping[str, Any]) -> ThingT:
     return _replaced(thing, "", numbers)
 
 
-def stacked(members: list[Mapping[str, float]]) -> Numbers:
+def stacked(members: Sequence[Mapping[str, float]]) -> Numbers:
     """The numbers of several members that have the same ones, [N] float32 each."""
     return {path: np.array([member[path] for member in members], np.float32) for path in members[0]}
 

@@ -37,6 +37,22 @@ def leaves_of_numbers(training: Any, keys: jax.Array, numbers: Mapping[str, Any]
     return places, used - set(jax.tree.leaves(places))
 
 
+def renumbered(places: PyTree, state: TrainState, numbers: Mapping[str, jax.Array]) -> TrainState:
+    """The state with these numbers in place of those that it has.
+
+    Args:
+      places: of numbers in the state, of `leaves_of_numbers`.
+      state: of everything.
+      numbers: by path, [N] each; those that are not named stay.
+    """
+
+    def numbered(path: str, leaf: jax.Array) -> jax.Array:
+        return numbers[path].astype(leaf.dtype) if path in numbers else leaf
+
+    agent, replay = jax.tree.map(numbered, places, (state.agent, state.replay))
+    return state.replace(agent=agent, replay=replay)
+
+
 def turned(
     training: Any, places: PyTree, state: TrainState, source: jax.Array, numbers: Mapping[str, jax.Array]
 ) -> TrainState:
@@ -66,12 +82,8 @@ def turned(
     fresh = begin(counted_streams(state.key, "new agent", state.iteration), dict(numbers))
     agent, memory = select(new, fresh, (agent, memory))
     replay = _copied_replay(training, state.replay, taken, copied)
-
-    def numbered(path: str, leaf: jax.Array) -> jax.Array:
-        return numbers[path].astype(leaf.dtype) if path else leaf
-
-    agent, replay = jax.tree.map(numbered, places, (agent, replay))
-    return state.replace(agent=agent, memory=memory, replay=replay, frozen=state.frozen & ~copied & ~new)
+    state = state.replace(agent=agent, memory=memory, replay=replay, frozen=state.frozen & ~copied & ~new)
+    return renumbered(places, state, numbers)
 
 
 def _copied_replay(training: Any, replay: PyTree, taken: jax.Array, copied: jax.Array) -> PyTree:
