@@ -8,9 +8,11 @@ import typing
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxq.bellman import Quantile
 from jaxq.configs import DRIVER_FIELDS, build_and_tell
 from jaxq.errors import InputError
 from jaxq.runs import parse, run
@@ -202,6 +204,19 @@ def test_a_risk_level_that_the_measure_does_not_allow_is_named_by_its_flag():
     config = parse(module.Config, presets, ["--env", "gymnax/CartPole-v1", "--risk", "cvar", "--risk-level", "2"])
     with pytest.raises(InputError, match=r"risk_level.*cvar.*2\.0.*\(0, 1\]"):
         module.build(config)
+
+
+def test_every_measure_of_risk_has_a_number_of_its_own_which_is_averse():
+    """A coin of 0 or 1 is worth less than a half; to cpw, as the IQN paper samples it, either tail counts for less."""
+    module, presets = load("iqn")
+    coin, rare = (jnp.array([0.0, 1.0]), jnp.array([0.5, 0.5])), (jnp.array([0.0, 1.0]), jnp.array([0.99, 0.01]))
+    for name in typing.get_args(typing.get_type_hints(module.Config)["risk"])[1:]:
+        config = parse(module.Config, presets, ["--env", "gymnax/CartPole-v1", "--risk", name])
+        measure = config.valued(Quantile(2)).measure
+        assert measure(*coin) < 0.5, name
+        if name == "cpw":
+            assert 0 < measure(*rare) < 0.005
+            assert 0.995 < -measure(-rare[0][::-1], rare[1]) < 1
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ class Wang(Distortion):
 class CPW(Distortion):
     """`β(τ) = τ^η / (τ^η + (1 - τ)^η)^(1/η)`, of cumulative prospect theory (Tversky and Kahneman, 1992).
 
-    Both tails weigh more than they are likely.
+    Fractions drawn through β gather in the middle, so that both tails weigh less than they are likely. In prospect
+    theory β is of the probabilities themselves, and they weigh more; here it is used as the IQN paper does.
 
     Attributes:
       exponent: η in (0.28, 1], below which β is not monotone; 0.71 in the IQN paper, 1 is neutral.

@@ -80,8 +80,9 @@ class Risk(Axis):
 
     risk: RiskName = "neutral"
     """What a distribution is worth."""
-    risk_level: float = 0.25
-    """Its number: η of cvar, wang, cpw and power, β of entropic."""
+    risk_level: float | None = None
+    """Its number: η of cvar (0.25 unless given), of wang (-0.75) and power (-2), which are averse where it is negative,
+    and of cpw (0.71); β of entropic (1), which seeks risk where it is negative."""
 
     def valued(self, representation: Distributional) -> Distributional:
         """The representation, its actions valued as the configuration asks.
@@ -91,15 +92,17 @@ class Risk(Axis):
         """
         if self.risk == "neutral":
             return representation
-        kinds: dict[str, Callable[[float], RiskMeasure]] = {
-            "cvar": CVaR,
-            "wang": Wang,
-            "cpw": CPW,
-            "power": Power,
-            "entropic": Entropic,
+        # The averse ones of the IQN paper (section 4.2).
+        kinds: dict[str, tuple[Callable[[float], RiskMeasure], float]] = {
+            "cvar": (CVaR, 0.25),
+            "wang": (Wang, -0.75),
+            "cpw": (CPW, 0.71),
+            "power": (Power, -2.0),
+            "entropic": (Entropic, 1.0),
         }
+        kind, usual = kinds[self.risk]
         try:
-            measure = kinds[self.risk](self.risk_level)
+            measure = kind(usual if self.risk_level is None else self.risk_level)
         except InputError as error:
             raise InputError(f"risk_level, for the measure {self.risk}: {error}") from None
         return RiskSensitive(representation, measure)
