@@ -49,9 +49,10 @@ bench-gpu: $(VENV)/.gpu
 	$(BIN)/python -m benchmarks.gpu $(if $(SLICES),--only $(SLICES))
 	$(BIN)/python -m benchmarks.report
 
-# The learning results of a suite (minatar, control, atari, ...): stopped, it goes on where it was.
+# The learning results of a suite (minatar, control, atari, ...) that are not there: stopped, it goes on where it was.
+# AGENT="dqn c51" does only those, AGAIN=1 also what there is.
 reproduce: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.reproduce $(SUITE) $(if $(AGENT),--agent $(AGENT))
+	$(BIN)/python -m benchmarks.reproduce $(SUITE) $(if $(AGENT),--agent $(AGENT)) $(if $(AGAIN),--again)
 	$(BIN)/python -m benchmarks.report
 
 # The documentation site, for any web server: python -m http.server -d build/site

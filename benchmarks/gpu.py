@@ -243,8 +243,12 @@ SLICES = {
     "go1-fast-sac": Slice(
         "FastSAC on the same to the same",
         {
+            # As its docstring says for this suite.
             "fast_sac": Training(
-                f"fast_sac {_GO1} --num-evaluations 50 --total-steps 100000000", _GO1_TARGET, _ROBOT_TINY
+                f"fast_sac {_GO1} --num-evaluations 50 --total-steps 100000000 --num-envs 1024 --batch-size 32768 "
+                "--v-min -10 --v-max 10",
+                _GO1_TARGET,
+                _ROBOT_TINY,
             )
         },
     ),

@@ -336,8 +336,8 @@ def page(found: dict[str, Any], them: list[Machine], share: float = SHARE_OF_PEA
         "# Past one machine",
         "A plan for a v5e pod of 256 chips and for 64 H100, made by `python -m benchmarks.scaling` from what was "
         "counted and measured here and from published figures of hardware. Nobody has run it: jaxq was measured on "
-        "CPUs, and sharding was tested on devices made of them. Each ceiling is what one part of a device would allow "
-        "were it the only one, so the lowest is a bound from above and no promise.",
+        "CPUs and, in parts, on one H200, and sharding was tested on devices made of CPUs. Each ceiling is what one "
+        "part of a device would allow were it the only one, so the lowest is a bound from above and no promise.",
         "## What was counted and measured",
         constants_table(found),
         f"By `python -m benchmarks.constants` at revision {revision}. Bytes are of the shapes of a run's state. "

@@ -15,8 +15,9 @@ PAGE = ROOT / "docs" / "settings.md"
 
 INTRO = """# Settings
 
-What the [results](results.md) on this site were run with. Made by `python -m benchmarks.settings` from the scripts' own
-defaults and the suites of `python -m benchmarks.reproduce`. An empty cell is a number that the script does not have.
+What the [results](results.md) on this site were run with, and what those that are not there yet would be. Made by
+`python -m benchmarks.settings` from the scripts' own defaults and the suites of `python -m benchmarks.reproduce`. An
+empty cell is a number that the script does not have.
 
 ## What was tuned
 
@@ -49,7 +50,7 @@ TUNED = (
         "time to a return, FastSAC",
         "environments, updates, batch, widths, atoms, step size, target rate and target entropy",
         "HalfCheetah-v4, seed 0",
-        "0 to 2",
+        "0, on which it was tuned; no others were run",
     ),
 )
 

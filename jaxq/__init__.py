@@ -1,8 +1,8 @@
 """jaxq: value-based deep reinforcement learning, end to end in JAX.
 
-Rooms, each importing only from those after it: `cli`, `runs`, `configs`, `training`, `agents`, `replay`, `networks`,
-`envs`, `bellman`, `types`. `docs/architecture.md` tells what lives where. The names here are those that embedding
-needs; a room is imported when one of its names is asked for.
+Rooms, each importing only from those after it: `cli`, `sweeps`, `runs`, `configs`, `profiling`, `training`, `agents`,
+`replay`, `networks`, `envs`, `bellman`, `tabular`. `docs/architecture.md` tells what lives where. The names here are
+those that embedding needs; a room is imported when one of its names is asked for.
 """
 
 import importlib

@@ -265,6 +265,7 @@ def test_hosts_that_disagree_end_before_anything_is_written(tmp_path):
         (["--coordinator", "127.0.0.1:1", "--num-processes", "2"], "process_id is None"),
         (["--coordinator", "127.0.0.1:1", "--num-processes", "2", "--process-id", "2"], "process_id is 2"),
         (["--coordinator", "auto", "--num-processes", "2"], "num_processes is 2"),
+        (["--process-id", "1"], "process_id is 1, but must be left out without --coordinator"),
         (["--devices", "2"], "devices is 2, but must be at most 1"),
     ],
 )

@@ -22,6 +22,7 @@ from jaxq.runs.fields import fields_by_member
 from jaxq.runs.plots import load_curves, merge
 from jaxq.runs.population import assemble, member_keys, programs
 from jaxq.runs.programs import compiled
+from jaxq.runs.restore import load_experiment
 from jaxq.runs.several import train
 from jaxq.training.numbers import differences, numbers_of, with_numbers
 
@@ -328,6 +329,7 @@ def test_fields_that_are_compiled_in_make_one_program_each(tmp_path):
         ran.append((part.run_dir.name, part.resume))
         part.run_dir.mkdir(exist_ok=True)
         (part.run_dir / "config.json").write_text(json.dumps({"experiment": "dqn", **to_json(part)}))
+        (part.run_dir / "experiment.py").touch()
         if len(ran) == 2:
             raise SystemExit(0)
         rows = [{"seed": m.seed, "setting": dict(m.setting)} for m in part.population]
@@ -346,6 +348,8 @@ def test_fields_that_are_compiled_in_make_one_program_each(tmp_path):
         train(dqn.build, parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(tmp_path / "run"), "--resume", *more]))
         train(dqn.build, parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(tmp_path / "run"), "--resume"]))
         assert ran[3:] == [("batch_size-8", True), ("batch_size-16", True)]
+    with pytest.raises(InputError, match=r"one of the runs in it \(batch_size-16, batch_size-8\)"):
+        load_experiment(tmp_path / "run")
     assert [(row["setting"], row["run_dir"]) for row in summary["members"]] == [
         ({"batch_size": batch, **rate}, f"batch_size-{batch}") for batch in (8, 16) for rate in rates
     ]

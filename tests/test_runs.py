@@ -24,6 +24,7 @@ from jaxq.runs import main as run_script
 from jaxq.runs import parse, programs
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
+from jaxq.runs.interruption import Interruption
 from jaxq.runs.plots import load_curves, merge
 from jaxq.training.numbers import numbers_of
 
@@ -208,6 +209,15 @@ def test_sigterm_writes_a_checkpoint_and_says_how_to_go_on(whole_run, tmp_path):
         assert code == 0, err
         assert "resumed at step" in out
     compare_runs(whole_run[0], run_dir)
+
+
+def test_where_somebody_types_being_told_to_stop_ends_no_process():
+    """A notebook has more to lose than the run that it compiles; the run looks when that is done."""
+    with Interruption(ends=False) as told:
+        os.kill(os.getpid(), signal.SIGINT)
+        while not told:
+            time.sleep(0.01)
+        assert told.name == "SIGINT"
 
 
 @pytest.mark.slow
@@ -595,9 +605,13 @@ def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_r
                for array in expected.values())  # fmt: skip
     assert agents.updates.tolist() == [0, 0]
     assert agents.hyper.learning_rate.initial.tolist() == [0.5, 0.5]
-    code, err = finish_here("--run-dir", tmp_path / "other", *SMALL, "--init-from", run_dir, "--hidden-widths", 8)
-    assert code == 2
-    assert "another kind of run" in err
+    for words, said in (
+        (["--num-seeds", 2, "--hidden-widths", 8], "another kind of run"),
+        (["--num-seeds", 3], "a run of 2 members', but must be one of as many as this has, 3"),
+    ):
+        code, err = finish_here("--run-dir", tmp_path / "other", *SMALL, "--init-from", run_dir, *words)
+        assert code == 2
+        assert said in err
 
 
 def test_resuming_with_another_configuration_is_refused(whole_run):

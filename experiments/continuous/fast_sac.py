@@ -2,11 +2,17 @@
 
 SAC for thousands of environments: large batches, layer-normalized networks, critics over atoms, each of which makes
 its own targets and whose mean the actor climbs, a temperature that is tuned with every update of the critics,
-normalized observations, critics that see what is privileged. Numbers are those of the authors' code for locomotion,
-where the target entropy is zero. Their actions are scaled to the joints' limits; here those of the environment stand.
-A batch of random steps precedes, and batches are not doubled by symmetry; they are drawn uniformly and not by
-environment; running statistics are of every step once, where theirs are of what is replayed; hidden layers begin as all
-of ours do and not as PyTorch's.
+normalized observations, critics that see what is privileged. Numbers are those of the authors' code for locomotion
+(holosoma), where the target entropy is zero and a step is worth up to 0.4. For MuJoCo Playground's robots, whose steps
+are worth a tenth of that, its first author takes a narrower support and four times the updates: `--num-envs 1024
+--batch-size 32768 --v-min -10 --v-max 10` (FastTD3's code and its branch of FastSAC, which has scalar critics, their
+minimum and a target entropy of -1 a dimension besides).
+
+Their actions are scaled to the joints' limits, of which their log-density and first noise know; here those of the
+environment stand, so that a policy begins with less noise in the joints. A batch of random steps precedes, and batches
+are not doubled by symmetry; they are drawn uniformly and not by environment; running statistics are of every step once,
+where theirs are of what is replayed; layers of the critics begin as all of ours do, heads too, and not as PyTorch's;
+the actor is learned with the last of every four updates, theirs with the second.
 """
 
 import dataclasses

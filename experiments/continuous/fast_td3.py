@@ -7,9 +7,9 @@ what is privileged. Numbers are those of the authors' code for MuJoCo Playground
 suite `--n-step 3 --v-min -500 --v-max 500 --smallest-noise 0.1 --target-noise 0.1`. A falling step size follows a
 cosine. Here the actions that were executed are learned from, which are clipped, where theirs are learned from as they
 were before; a batch of random steps precedes, where the policy's own noise begins theirs; batches are drawn uniformly
-and not by environment; running statistics see every step once, where theirs see what is replayed too; hidden layers
-begin as all of ours do and not as PyTorch's; and the smaller of two critics is found by their values before they are
-backed up and not after.
+and not by environment; running statistics see every step once, where theirs see what is replayed too; layers begin as
+all of ours do, the critics' heads too, and not as PyTorch's; their humanoids are not pushed, Playground's are; and the
+smaller of two critics is found by their values before they are backed up and not after.
 """
 
 import dataclasses

@@ -6,8 +6,9 @@ are those of the authors' code (reppo.py) for Brax; for MuJoCo Playground's huma
 --critic-width 1024 --discount 0.97 --v-min -10 --v-max 10 --rollout-steps 32 --minibatches 4 --epochs 8`, for its
 control suite `--reward-scale 1 --minibatches 64 --epochs 8`; all for thousands of environments on an accelerator.
 Classic control has a preset for two cores. Observations are normalized by the statistics of all rollouts before the one
-that is learned from, where theirs are with it; and their environments begin in the midst of an episode, which these do
-not.
+that is learned from, of which the first has none, where theirs begin with the first observations and move with every
+step; their environments begin in the midst of an episode, which these do not; and their humanoids are not pushed,
+Playground's are.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""`jaxq train | copy | agents | attention | envs | plot | report | sweep | video`: thin, over the rooms below."""
+"""Train value-based agents in compiled JAX programs, and look at what came of it."""
 
 import dataclasses
 import fnmatch

@@ -18,7 +18,9 @@ from jaxq.sweeps.plans import Plan, Pruner, Sampler, default_storage
 class Sweep:
     """Look for good settings of an experiment: trials are asked of an Optuna study, trained and told.
 
-    All other flags are the experiment's. Many of these commands, on one host or on many, can work on one study.
+    All other flags are the experiment's, but for --run-dir and --init-from. Many of these commands, on one host or on
+    many, can work on one study. Of a study that there is: `jaxq sweep status STUDY` lists its trials, `jaxq sweep plot
+    STUDY` draws them, `jaxq sweep best STUDY` prints the command that trains the best setting.
     """
 
     experiment: Annotated[str, tyro.conf.Positional]
@@ -119,6 +121,7 @@ def main(args: Sequence[str]) -> None:
     study = sweep(plan)
     _print_status(study, 10)
     where = f" --storage {asked.storage}" if asked.storage else ""
+    where += f" --directory {asked.directory}" if str(asked.directory) != "sweeps" else ""
     print(f"next   jaxq sweep best {asked.study}{where}; jaxq sweep plot {asked.study}{where}")
 
 

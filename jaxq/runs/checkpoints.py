@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 
 from jaxq import platforms
 from jaxq.errors import InputError, require
+from jaxq.runs.directory import load_config
 from jaxq.types import PyTree
 
 KEPT = 2
@@ -185,9 +186,12 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
       agents: new ones, or their shapes: then only whether they fit is checked.
 
     Raises:
-      InputError: if there is no such run, or its agents are of another kind.
+      InputError: if there is no such run, it has another number of members, or its agents are of another kind.
     """
     require((run_dir / "checkpoints").is_dir(), "init_from", str(run_dir), "a directory with a run in it")
+    saved = load_config(run_dir)
+    theirs, ours = len(saved["population"]) or saved["num_seeds"], jax.tree.leaves(agents)[0].shape[0]
+    require(theirs == ours, "init_from", f"{run_dir}, a run of {theirs} members", f"one of as many as this has, {ours}")
     checkpoints = Checkpoints(run_dir)
     try:
         learned = checkpoints.restore_agent(agents)

@@ -42,6 +42,9 @@ def connect(coordinator: str | None, num_processes: int | None, process_id: int 
       InputError: if they do not meet, or the flags do not say who is who.
     """
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    told = {"num_processes": num_processes, "process_id": process_id}
+    for name, value in told.items() if coordinator is None else ():
+        require(value is None, name, value, "left out without --coordinator")
     if coordinator is None or jax.distributed.is_initialized():
         return
     who: dict[str, Any] = {}
@@ -57,7 +60,6 @@ def connect(coordinator: str | None, num_processes: int | None, process_id: int 
         require(0 <= own < count, "process_id", own, f"in 0 .. {count - 1}")
         who = {"coordinator_address": coordinator, "num_processes": count, "process_id": own}
     else:
-        told = {"num_processes": num_processes, "process_id": process_id}
         for name, value in told.items():
             require(value is None, name, value, "left out with --coordinator auto")
     try:

@@ -34,10 +34,15 @@ class Interruption:
     Until `hold`, being told ends the process at once and with code 0: there is nothing to save. After it, the program
     has to look, and to stop by itself; told twice, it is interrupted. Signals belong to the main thread: entered in
     another, this is never told.
+
+    Args:
+      ends: whether the process may be ended so; it may not where somebody types at it, as in a notebook, who has more
+        to lose than this run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends: bool = True) -> None:
         self.signal: int | None = None
+        self._ends = ends
         self._heard = 0
         self._holding = False
         self._lock = threading.Lock()
@@ -89,7 +94,7 @@ class Interruption:
     def _told(self, number: int) -> None:
         with self._lock:
             self.signal = self.signal or number
-            if not self._holding:
+            if self._ends and not self._holding:
                 for act in reversed(_last_acts):
                     act(signal.Signals(number).name)
                 sys.stdout.flush()

@@ -31,7 +31,9 @@ def load_experiment(run_dir: Path, run_code: bool = True) -> tuple[Any, Any]:
     values = load_config(run_dir)
     experiment = values.pop("experiment", None)
     script = run_dir / "experiment.py"
-    require(script.exists(), "run_dir", str(run_dir), "a run with its experiment.py")
+    parts = sorted(path.parent.name for path in run_dir.glob("*/experiment.py"))
+    wanted = f"one of the runs in it ({', '.join(parts)})" if parts else "a run with its experiment.py"
+    require(script.exists(), "run_dir", str(run_dir), wanted)
     installed = _installed(experiment)
     if installed is None or installed.read_bytes() != script.read_bytes():
         require(
@@ -55,7 +57,7 @@ def restore_member(run_dir: Path, member: int, *, run_code: bool = True) -> tupl
 
     Args:
       run_dir: of the run.
-      member: which seed's agent, counted from 0.
+      member: whose agent, counted from 0: over settings, and over the seeds of each.
       run_code: as of `load_experiment`.
 
     Returns:

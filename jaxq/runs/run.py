@@ -7,6 +7,7 @@ import errno
 import inspect
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,7 +46,8 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT, watch: Watch | No
     """Train by an experiment's configuration, or go on with a run begun earlier.
 
     Told to stop (SIGTERM, SIGINT), a run writes a last checkpoint; the same configuration with the same `run_dir` goes
-    on from it.
+    on from it. Told before there is anything to save, while it compiles, it ends the process at once, with code 0; in
+    an interactive Python it stops when that is done.
 
     Args:
       build: puts the training together from the configuration; its file is kept in the run directory, so that
@@ -59,7 +61,8 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT, watch: Watch | No
 
     Raises:
       InputError: for whatever the user gave that cannot be used, before anything is compiled or written.
-      DivergedError: if a metric becomes NaN or infinite.
+      DivergedError: if a metric of every member has become NaN or infinite.
+      HostLostError: if another process that trains with this one is gone.
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
     connect(config.coordinator, config.num_processes, config.process_id)
@@ -70,7 +73,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT, watch: Watch | No
         alone = jax.process_count() == 1
         require(alone or not config.profile, "profile", config.profile, "left out where there are several processes")
         # The environments of members whose numbers change are the same.
-        with Interruption() as told, envs.shared():
+        with Interruption(ends=not hasattr(sys, "ps1")) as told, envs.shared():
             return _run(build, config, told, watch)
 
 

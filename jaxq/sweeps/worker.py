@@ -60,10 +60,12 @@ def sweep(plan: Plan) -> Study:
     module: Any = load_script(plan.script, f"jaxq_sweep_{plan.script.stem}")
     config = parse(module.Config, module.PRESETS, list(plan.flags), module.build)
     for name in ("population", "run_dir", "resume", "init_from"):
-        require(not getattr(config, name), name, getattr(config, name), "left out of the script's flags in a sweep")
+        value = getattr(config, name)
+        require(not value, name, str(value), "left out of the script's flags in a sweep")
     space = read_space(plan.space, module.Config)
     build = obeying(module.build, config, module.PRESETS)
     _require_space(module.build, config, space, plan.population)
+    make_sampler(plan.sampler, 0)  # which a study is not to be made without
     storage = open_storage(plan.storage)
     facts = {
         "experiment": plan.script.stem,
