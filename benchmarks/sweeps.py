@@ -140,8 +140,12 @@ def pbt(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
     seen = notes.once("killed", lambda: killed(command, log, moment))
     notes.once("finished", lambda: finish(command, log))
     rows = json.loads((ROOT / run_dir / "summary.json").read_text())["members"]
-    best = max(rows, key=lambda row: -np.inf if row["return"] is None else row["return"])
-    lines = [line for line in read_metrics(ROOT / run_dir) if any(value is not None for value in line["eval_return"])]
+    every = read_metrics(ROOT / run_dir)
+    lines = [line for line in every if any(value is not None for value in line["eval_return"])]
+    # As the controller tells who is best: by the episodes of training since its last turn.
+    played = np.array([line["episode_return"] for line in every if line["step"] > lines[-2]["step"]], float)
+    trained = [None if row["diverged"] else float(score) for row, score in zip(rows, np.nanmean(played, axis=0))]
+    best = rows[max(range(len(rows)), key=lambda i: -np.inf if trained[i] is None else trained[i])]
     words = [word for name, value in best["setting"].items() for word in (f"--{name.replace('_', '-')}", value)]
     found = script(DQN, "--env", ENV, *words, "--total-steps", args.steps, "--num-evaluations", EVALUATIONS)
     kept = [name for name in lines[0] if name in ("step", "eval_return", "source") or name.startswith("setting/")]
@@ -149,10 +153,13 @@ def pbt(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
         "command": as_typed(command),
         "killed": seen,
         "resumed": [line.split(": ", 1)[1] for line in log.read_text().splitlines() if ": resumed at step" in line],
-        "members": rows,
+        "members": [{**row, "training_return": score} for row, score in zip(rows, trained)],
         "evaluations": [{name: line.get(name) for name in kept} for line in lines],
         "copies": sum(i != source for line in lines for i, source in enumerate(line.get("source") or [])),
-        "best": {"title": f"return {best['return']}, {best['setting']}", "command": as_typed(found)},
+        "best": {
+            "title": f"training return {max(filter(None, trained)):.4g}, {best['setting']}",
+            "command": as_typed(found),
+        },
     }
 
 

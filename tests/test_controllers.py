@@ -222,6 +222,12 @@ def test_a_controlled_run_stopped_in_the_middle_goes_on_to_the_same_end(controll
     sources = [line["source"] for line in lines(tmp_path / "whole") if "source" in line]
     assert len(sources) == 5
     assert any(source != [0, 1, 2, 3] for source in sources)
+    # Scores are the returns of training up to the turn; at the first, half of the members stay.
+    first = next(i for i, line in enumerate(lines(tmp_path / "whole")) if "source" in line)
+    played = np.array([line["episode_return"] for line in lines(tmp_path / "whole")[: first + 1]], float)
+    scores = np.nanmean(played, axis=0)
+    stay = scores >= np.sort(scores)[2]
+    assert [source == lane for lane, source in enumerate(sources[0])] == stay.tolist()
     rates = [line["setting/learning_rate"] for line in lines(tmp_path / "whole")]
     assert rates[0] == [1e-3, 1e-3, 2e-3, 2e-3]
     assert rates[-1] != rates[0]

@@ -13,7 +13,8 @@ class Controlled(Axis):
     """A choice of controllers; the numbers in which a population's members differ are what they change."""
 
     controller: Literal["none", "pbt", "halving"] = "none"
-    """pbt replaces the worst members by copies of the best with perturbed numbers, halving by new members."""
+    """pbt replaces the worst members by copies of the best with perturbed numbers, halving by new members; who is worst
+    is told by the returns of training since the last decision."""
     turn_evaluations: int = 1
     """Evaluations after which the controller decides."""
     turn_fraction: float = 0.25

@@ -109,6 +109,7 @@ class Session:
         self.renumbering, self.controller = renumbering, config.make_controller()
         self.members = config.all_members  # with the numbers that they have now
         self.remembered: dict[str, Any] = {}  # by the controller
+        self.played: list[list[float]] = []  # the training returns of each chunk since it was last asked
 
     def close(self) -> None:
         """Release what the session holds."""
@@ -178,7 +179,7 @@ class Session:
         same = self.controller is not None or members == self.members
         require(same, "run_dir", str(self.directory.path), "of this population: its checkpoint is of another")
         self.earlier_seconds, self.diverged = notes["wall_seconds"], notes["diverged"]
-        self.members, self.remembered = members, notes["controller"]
+        self.members, self.remembered, self.played = members, notes["controller"], notes["played"]
         self.directory.rewind(self.plan.steps_after(progress.chunk) - (progress.unlogged is not None))
         self.display.say(f"{self.directory.path}: resumed at step {self._step(progress):,}")
         self._lengthen(progress)
@@ -296,12 +297,24 @@ class Session:
             return None
         self._note_diverged(values, self.plan.steps_after(chunk))
         alive = [step is None for step in self.diverged]
-        scores = np.where(alive, np.nan_to_num(values["eval_return"], nan=-np.inf), -np.inf)
+        scores = np.where(alive, np.nan_to_num(self._scores(values), nan=-np.inf), -np.inf)
+        self.played = []
         rng = np.random.default_rng([self.config.seed, chunk])
         turn, self.remembered = self.controller.turn(
             self._whole_settings(), scores, self.remembered, self.renumbering.allows, rng
         )
         return turn
+
+    def _scores(self, evaluated: Values) -> np.ndarray:
+        """[N] what each member has come to, by the episodes that it learned from since the controller was last asked.
+
+        Those are many more than an evaluation's. Where a member has ended none, all are scored by their evaluations.
+        """
+        played = np.array(self.played)
+        count = np.isfinite(played).sum(axis=0)
+        means = np.where(np.isfinite(played), played, 0.0).sum(axis=0) / np.maximum(count, 1)
+        going = np.array([step is None for step in self.diverged])
+        return means if count[going].all() else np.array(evaluated["eval_return"])
 
     def _turned(self, state: PyTree, turn: Turn | None) -> PyTree:
         """The state after a turn."""
@@ -362,6 +375,8 @@ class Session:
         """Wait for a chunk's metrics."""
         values = _on_the_host(metrics)
         now = time.monotonic()
+        if self.controller is not None:
+            self.played.append(values["episode_return"])
         self.pace.took(self.plan.iterations, now - self.since)
         self.chunk_seconds.append(now - self.since)
         self.since = now
@@ -430,6 +445,7 @@ class Session:
             "diverged": self.diverged,
             "members": [member.to_json() for member in self.members],
             "controller": self.remembered,
+            "played": self.played,
         }
         self.checkpoints.save(now.state, notes, now.under_way)
 
