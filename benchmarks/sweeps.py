@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from benchmarks.launching import ROOT, UNDER_WAY, as_typed, finish, jaxq, script, start, trials_so_far
 from benchmarks.timing import RESULTS
-from jaxq.runs.directory import provenance, read_json, read_metrics, write_json
+from jaxq.runs.directory import finite_or_null, provenance, read_json, read_metrics, write_json
 from jaxq.sweeps.studies import superseded
 
 ENV = "gymnax/Asterix-MinAtar"
@@ -144,8 +144,8 @@ def pbt(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
     lines = [line for line in every if any(value is not None for value in line["eval_return"])]
     # As the controller tells who is best: by the episodes of training since its last turn.
     played = np.array([line["episode_return"] for line in every if line["step"] > lines[-2]["step"]], float)
-    trained = [None if row["diverged"] else float(score) for row, score in zip(rows, np.nanmean(played, axis=0))]
-    best = rows[max(range(len(rows)), key=lambda i: -np.inf if trained[i] is None else trained[i])]
+    trained = np.where([row["diverged"] is None for row in rows], np.nanmean(played, axis=0), -np.inf)
+    best = rows[int(trained.argmax())]
     words = [word for name, value in best["setting"].items() for word in (f"--{name.replace('_', '-')}", value)]
     found = script(DQN, "--env", ENV, *words, "--total-steps", args.steps, "--num-evaluations", EVALUATIONS)
     kept = [name for name in lines[0] if name in ("step", "eval_return", "source") or name.startswith("setting/")]
@@ -153,11 +153,11 @@ def pbt(args: argparse.Namespace, notes: Notes) -> dict[str, Any]:
         "command": as_typed(command),
         "killed": seen,
         "resumed": [line.split(": ", 1)[1] for line in log.read_text().splitlines() if ": resumed at step" in line],
-        "members": [{**row, "training_return": score} for row, score in zip(rows, trained)],
+        "members": [{**row, "training_return": finite_or_null(float(score))} for row, score in zip(rows, trained)],
         "evaluations": [{name: line.get(name) for name in kept} for line in lines],
         "copies": sum(i != source for line in lines for i, source in enumerate(line.get("source") or [])),
         "best": {
-            "title": f"training return {max(filter(None, trained)):.4g}, {best['setting']}",
+            "title": f"training return {trained.max():.4g}, {best['setting']}",
             "command": as_typed(found),
         },
     }
@@ -169,7 +169,13 @@ def fresh(name: str, command: str, args: argparse.Namespace, notes: Notes) -> di
     more = ["--seed", FIRST_SEED, "--num-seeds", args.seeds, "--run-dir", run_dir]
     whole = [sys.executable, *shlex.split(command)[1:], *map(str, more)]
     print(as_typed(whole), flush=True)
-    notes.once("fresh", lambda: finish(whole, ROOT / WORK / f"fresh-{name}.log"))
+
+    def trained() -> None:
+        finish(whole, ROOT / WORK / f"fresh-{name}.log")
+        if not (ROOT / run_dir / "summary.json").exists():
+            raise RuntimeError(f"{run_dir} was told to stop; the same command goes on")
+
+    notes.once("fresh", trained)
     lines = [line for line in read_metrics(ROOT / run_dir) if any(value is not None for value in line["eval_return"])]
     return {
         "command": as_typed(whole),
