@@ -132,9 +132,8 @@ def _interval(returns: list[float]) -> tuple[float, float, float]:
 def sweeps_section(results: dict[str, Any]) -> str:
     """What a sweep and a population-based training find, killed in the middle, beside the default."""
     one = next(iter(results.values()))
-    seeds = len(one["fresh"]["returns"])
-    rows = ["| setting | return | 95% interval | how likely above the default | 95% interval |"]
-    rows += ["| --- | ---: | ---: | ---: | ---: |"]
+    rows = ["| setting | seeds | return | 95% interval | how likely above the default | 95% interval |"]
+    rows += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
     for name, part in results.items():
         score, low, high = _interval(part["fresh"]["returns"])
         cells = "- | -"
@@ -142,7 +141,8 @@ def sweeps_section(results: dict[str, Any]) -> str:
             theirs = np.array(results["default"]["fresh"]["returns"])
             likely, least, most = probability_of_improvement([np.array(part["fresh"]["returns"])], [theirs])
             cells = f"{likely:.2f} | {least:.2f} to {most:.2f}"
-        rows.append(f"| {TITLES[name]} | {score:.2f} | {low:.2f} to {high:.2f} | {cells} |")
+        seeds = len(part["fresh"]["returns"])
+        rows.append(f"| {TITLES[name]} | {seeds} | {score:.2f} | {low:.2f} to {high:.2f} | {cells} |")
     told = [
         *map(_killed_sweep, filter(None, [results.get("tpe")])),
         *map(_killed_pbt, filter(None, [results.get("pbt")])),
@@ -152,8 +152,8 @@ def sweeps_section(results: dict[str, Any]) -> str:
             "### What a sweep and population-based training find",
             f"Measured by `python -m benchmarks.sweeps`: DQN on {one['env']}, {one['steps']:,} steps of each trial, "
             f"member and seed. Each was killed (SIGKILL) at a random moment, and the same command went on. What it "
-            f"found, with {seeds} seeds that nothing was chosen by: interquartile means of the last evaluation "
-            "(16 greedy episodes a seed).",
+            "found, with seeds that nothing was chosen by: interquartile means of the last evaluation (16 greedy "
+            "episodes a seed).",
             "\n".join(rows),
             *told,
             "\n".join(f"    {part['fresh']['command']}" for part in results.values()),
