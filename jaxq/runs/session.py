@@ -179,7 +179,7 @@ class Session:
         same = self.controller is not None or members == self.members
         require(same, "run_dir", str(self.directory.path), "of this population: its checkpoint is of another")
         self.earlier_seconds, self.diverged = notes["wall_seconds"], notes["diverged"]
-        self.members, self.remembered, self.played = members, notes["controller"], notes["played"]
+        self.members, self.remembered, self.played = members, notes["controller"], notes.get("played", [])
         self.directory.rewind(self.plan.steps_after(progress.chunk) - (progress.unlogged is not None))
         self.display.say(f"{self.directory.path}: resumed at step {self._step(progress):,}")
         self._lengthen(progress)
