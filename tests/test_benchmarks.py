@@ -215,8 +215,8 @@ def test_a_baseline_that_does_not_install_stays_in_the_table():
         "errors": {"cleanrl": "no longer installs: a | b"},
     }
     text = throughput_report.throughput_section({"dqn-cartpole-1": measured}, lambda results: "a machine")
-    assert "\n|  | cleanrl | - | no longer installs: a \\| b |  |  |  |  |\n" in text
+    assert "\n| cleanrl | - | no longer installs: a \\| b |  |  |  |  |\n" in text
     assert "| jaxq | 110 | 1.00 | 1.00 to 1.00 | 28 | 3 | 512 |" in text
-    assert "\n|  | sbx | 45 | 2.50 | 2.25 to 2.75 | 11 |  |  |" in text
+    assert "\n| sbx | 45 | 2.50 | 2.25 to 2.75 | 11 |  |  |" in text
     # 1/110 s a step; 1/400 s of it the environment, 1/220 s the products.
     assert "| 9,090.91 µs | 2,500.00 µs | 4,545.45 µs | 7,045.45 µs | 78% |" in text

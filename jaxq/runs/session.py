@@ -185,7 +185,7 @@ class Session:
         self._lengthen(progress)
         if not self.training.environment.resumable and progress.chunk < self.plan.chunks:
             self.display.say(f"{self.config.env} cannot save its state: fresh episodes begin here")
-            progress.state = jax.jit(self.training.with_fresh_episodes, donate_argnums=0)(state)
+            progress.state = jax.jit(self.training.with_fresh_episodes, donate_argnums=0)(progress.state)
         return progress
 
     def _lengthen(self, progress: Progress) -> None:
