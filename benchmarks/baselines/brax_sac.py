@@ -14,6 +14,7 @@ from typing import Any
 from brax import envs
 from brax.training.agents.sac import train as sac
 
+from benchmarks.baselines import brax_on_jax
 from benchmarks.baselines.protocol import Segment, serve
 
 EPOCHS = 10_000
@@ -21,6 +22,7 @@ EPOCHS = 10_000
 
 def half_cheetah(num_envs: int, iterations: int, warmup: int) -> Segment:
     """256-256; each step of the environments is followed by as many updates of 256 as there are environments."""
+    brax_on_jax.adapt()
     asked: queue.Queue[None] = queue.Queue()
     told: queue.Queue[tuple[int, float]] = queue.Queue()
     steps = num_envs * iterations
