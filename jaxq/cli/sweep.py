@@ -121,7 +121,7 @@ def main(args: Sequence[str]) -> None:
     study = sweep(plan)
     _print_status(study, 10)
     where = f" --storage {asked.storage}" if asked.storage else ""
-    where += f" --directory {asked.directory}" if str(asked.directory) != "sweeps" else ""
+    where += f" --directory {asked.directory}" if asked.directory != Sweep.directory else ""
     print(f"next   jaxq sweep best {asked.study}{where}; jaxq sweep plot {asked.study}{where}")
 
 

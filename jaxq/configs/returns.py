@@ -92,7 +92,7 @@ class Risk(Axis):
         """
         if self.risk == "neutral":
             return representation
-        # The averse ones of the IQN paper (section 4.2).
+        # Of distortions such as the IQN paper plays with, those that are averse.
         kinds: dict[str, tuple[Callable[[float], RiskMeasure], float]] = {
             "cvar": (CVaR, 0.25),
             "wang": (Wang, -0.75),

@@ -42,9 +42,10 @@ def connect(coordinator: str | None, num_processes: int | None, process_id: int 
       InputError: if they do not meet, or the flags do not say who is who.
     """
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
-    told = {"num_processes": num_processes, "process_id": process_id}
-    for name, value in told.items() if coordinator is None else ():
-        require(value is None, name, value, "left out without --coordinator")
+    if coordinator in (None, "auto"):
+        beside = "without --coordinator" if coordinator is None else "with --coordinator auto"
+        for name, value in (("num_processes", num_processes), ("process_id", process_id)):
+            require(value is None, name, value, f"left out {beside}")
     if coordinator is None or jax.distributed.is_initialized():
         return
     who: dict[str, Any] = {}
@@ -59,9 +60,6 @@ def connect(coordinator: str | None, num_processes: int | None, process_id: int 
         assert own is not None
         require(0 <= own < count, "process_id", own, f"in 0 .. {count - 1}")
         who = {"coordinator_address": coordinator, "num_processes": count, "process_id": own}
-    else:
-        for name, value in told.items():
-            require(value is None, name, value, "left out with --coordinator auto")
     try:
         jax.distributed.initialize(
             **who,

@@ -122,10 +122,10 @@ class Renumbering:
         """The numbers of members that would be others in a run of so many steps: where schedules end."""
         now = self.numbers(members)
         shorter = dataclasses.replace(self._config, total_steps=total_steps)
-        with envs.shared(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", InputWarning)
-            then = [numbers_of(self._build(shorter.with_setting(member.setting))) for member in members]
-        before = stacked(then)
+            then = _built(self._build, shorter.with_population(members))
+        before = stacked([numbers_of(training) for training in then])
         return {path: values for path, values in now.items() if not np.array_equal(values, before.get(path, values))}
 
     def _numbers(self, setting: Mapping[str, Any]) -> dict[str, float] | None:

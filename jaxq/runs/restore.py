@@ -31,9 +31,10 @@ def load_experiment(run_dir: Path, run_code: bool = True) -> tuple[Any, Any]:
     values = load_config(run_dir)
     experiment = values.pop("experiment", None)
     script = run_dir / "experiment.py"
-    parts = sorted(path.parent.name for path in run_dir.glob("*/experiment.py"))
-    wanted = f"one of the runs in it ({', '.join(parts)})" if parts else "a run with its experiment.py"
-    require(script.exists(), "run_dir", str(run_dir), wanted)
+    if not script.exists():
+        parts = sorted(path.parent.name for path in run_dir.glob("*/experiment.py"))
+        wanted = f"one of the runs in it ({', '.join(parts)})" if parts else "a run with its experiment.py"
+        require(False, "run_dir", str(run_dir), wanted)
     installed = _installed(experiment)
     if installed is None or installed.read_bytes() != script.read_bytes():
         require(
