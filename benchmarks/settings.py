@@ -24,9 +24,8 @@ empty cell is a number that the script does not have.
 Numbers are those of the papers and of their authors' code, each named in its script, unless they are listed here.
 Nothing else was chosen by looking at results: on MinAtar, on Atari and in continuous control agents run in their own
 defaults, but for PQN's exploration, which is made for longer runs, and CrossQ's widths, which are SAC's here. What
-learns from replay on MinAtar has numbers of its own, for the speed of parallel environments: an update for 16 steps,
-and a target network that is copied every 500 updates, 8,000 steps, where MinAtar's authors update every step and copy
-every 1,000. A sweep of DQN on Asterix finds a sixth of that to be better ([Results](results.md)).
+learns from replay on MinAtar makes an update for 16 steps, for the speed of parallel environments, where MinAtar's
+authors make one for each; the target network is copied every 64 updates, 1,024 steps, as theirs is every 1,000.
 """
 
 # (where, what, on which task and seeds, which seeds the results are of)
