@@ -246,7 +246,7 @@ SLICES = {
             # As its docstring says for this suite.
             "fast_sac": Training(
                 f"fast_sac {_GO1} --num-evaluations 50 --total-steps 100000000 --num-envs 1024 --batch-size 32768 "
-                "--v-min -10 --v-max 10",
+                "--warmup-steps 32768 --v-min -10 --v-max 10",
                 _GO1_TARGET,
                 _ROBOT_TINY,
             )

@@ -1,12 +1,14 @@
 """The sections of docs/results.md about learning, from the kept runs and the published figures."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
 
 from benchmarks.published import CONTROL, MINATAR, Published
 from benchmarks.runs import kept
+from benchmarks.settings import changed, command_of
 from benchmarks.suites import CONTROL_AGENTS, CONTROL_TASKS, HALF_A_MILLION, MILLION, MINATAR_GAMES
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.results import Result
@@ -36,6 +38,8 @@ class Run:
       steps: of each seed.
       returns: [seeds] while exploring and of the greedy policy in the end.
       command: with GAME for the task.
+      changed: its numbers that the command stands for no longer, then and now.
+      device: that it ran on.
     """
 
     agent: str
@@ -43,6 +47,8 @@ class Run:
     steps: int
     returns: dict[Kind, np.ndarray]
     command: str
+    changed: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
+    device: str = ""
 
 
 def runs_of(*prefixes: str) -> list[Run]:
@@ -50,11 +56,50 @@ def runs_of(*prefixes: str) -> list[Run]:
     found = []
     for run in kept(*prefixes):
         env = run.summary["env"].partition("/")[2]
-        command = run.command.split(" --run-dir")[0].replace(env, env.replace(env.removesuffix("-MinAtar"), "GAME"))
+        agent, *flags = command_of(run)
+        anywhere = " ".join(flags).replace(env, env.replace(env.removesuffix("-MinAtar"), "GAME"))
+        command = f"jaxq train {agent} {anywhere}"
         returns: dict[Kind, np.ndarray] = {"exploring": exploring_returns(run), "greedy": run.returns}
-        agent, steps = run.summary["agent"], run.summary["total_steps"]
-        found.append(Run(agent, env.removesuffix("-MinAtar"), steps, returns, command))
+        steps, task = run.summary["total_steps"], env.removesuffix("-MinAtar")
+        device = f"{run.provenance['device']}, {run.provenance['cpu_count']} cores"
+        found.append(Run(agent, task, steps, returns, command, changed(run), device))
     return found
+
+
+def as_they_are_now(runs: list[Run]) -> list[Run]:
+    """Those whose numbers are still those of their commands: what is compared is of the same defaults."""
+    return [run for run in runs if not run.changed]
+
+
+def changes_told(runs: Iterable[tuple[str, dict[str, tuple[Any, Any]]]], then: str = "") -> list[str]:
+    """A sentence on those that were run with other numbers than their scripts have now, if there are any.
+
+    Args:
+      runs: by agent, what has changed.
+      then: what is said besides.
+    """
+    agents: dict[str, list[str]] = {}
+    for agent, changes in runs:
+        told = ", ".join(f"{name} {before} (now {now})" for name, (before, now) in changes.items())
+        if told and agent not in agents.setdefault(told, []):
+            agents[told].append(agent)
+    if not agents:
+        return []
+    told = "; ".join(f"{change}: {', '.join(names)}" for change, names in agents.items())
+    return [
+        "Some were run before a default of theirs was changed, by commands that stand for other numbers now: "
+        f"{told}. {then}".rstrip()
+    ]
+
+
+def devices_told(runs: list[Run]) -> str:
+    """Which agents ran on what."""
+    agents: dict[str, list[str]] = {}
+    for run in runs:
+        on = agents.setdefault(run.device, [])
+        if run.agent not in on:
+            on.append(run.agent)
+    return "Run on " + "; on ".join(f"{device}: {', '.join(names)}" for device, names in sorted(agents.items())) + "."
 
 
 def interval(returns: np.ndarray) -> tuple[float, float]:
@@ -171,7 +216,7 @@ def over_tasks(runs: list[Run], agents: list[str], tasks: tuple[str, ...], unit:
 
 
 def improvement_table(runs: list[Run], pairs: tuple[tuple[str, str], ...], kind: Kind) -> str:
-    """A row a chain: how likely one of its runs has a higher return than one of its base agent."""
+    """A row a chain: how likely one of its runs has a higher return than one of its base agent; empty without any."""
     returns = {(run.agent, run.task): run.returns[kind] for run in runs}
     tasks = sorted({run.task for run in runs})
     columns = [*tasks, "all of them"]
@@ -185,7 +230,7 @@ def improvement_table(runs: list[Run], pairs: tuple[tuple[str, str], ...], kind:
         ours, theirs = ([returns[agent, task] for task in both] for agent in (chain, base))
         mean, low, high = probability_of_improvement(ours, theirs)
         lines.append(f"| {chain} | {base} | {' | '.join(cells)} | {mean:.2f} ({low:.2f} to {high:.2f}) |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def commands_of(runs: list[Run]) -> str:
@@ -198,7 +243,9 @@ def minatar_section() -> str:
     """The main agents at a million steps, and at half a million."""
     runs = runs_of("million-", "half-")
     agents = [*MILLION, *HALF_A_MILLION]
-    whole = over_tasks([run for run in runs if run.agent in MILLION], list(MILLION), MINATAR_GAMES, "dqn", "exploring")
+    alike = as_they_are_now(runs)
+    improved = improvement_table(alike, (("i_dqn", "dqn"), ("i_iqn", "iqn")), "exploring")
+    whole = over_tasks([run for run in alike if run.agent in MILLION], list(MILLION), MINATAR_GAMES, "dqn", "exploring")
     return "\n\n".join(
         [
             "### MinAtar\n\n"
@@ -207,6 +254,8 @@ def minatar_section() -> str:
             "ended in the last quarter of each run, while exploring, as the papers of these agents report it. "
             "Agents with replay learn from 32 transitions after every 16 steps. What has not been run is not there.",
             comparison(runs, agents, MINATAR_GAMES, MINATAR, "exploring", 1),
+            devices_told(runs),
+            *changes_told(((run.agent, run.changed) for run in runs), "They count in no aggregate below."),
             sources(MINATAR),
             *(
                 [
@@ -217,9 +266,16 @@ def minatar_section() -> str:
                 if whole
                 else []
             ),
-            "How likely a run of an iterated chain has a higher return than one of its base agent, at equal samples "
-            "and settings (1 would be always, 0.5 is no difference), with the 95% interval over all games:",
-            improvement_table(runs, (("i_dqn", "dqn"), ("i_iqn", "iqn")), "exploring"),
+            *(
+                [
+                    "How likely a run of an iterated chain has a higher return than one of its base agent, at equal "
+                    "samples and settings (1 would be always, 0.5 is no difference), with the 95% interval over all "
+                    "games:",
+                    improved,
+                ]
+                if improved
+                else []
+            ),
             "Of the greedy policy in the end, 16 episodes a seed. Some games draw little or nothing at random, so that "
             "one greedy policy plays nearly the same episode 16 times; these figures waver more than those above.",
             comparison(runs, agents, MINATAR_GAMES, (), "greedy", 1),
@@ -238,6 +294,7 @@ def samples_section() -> str:
             "The agents with replay share one small budget of samples and the settings of DQN, with the larger of two "
             "step sizes tried on Breakout with other seeds; PQN has a budget of its own paper's kind. While exploring:",
             comparison(runs, agents, MINATAR_GAMES, (), "exploring", 1),
+            *changes_told((run.agent, run.changed) for run in runs),
             improvement_table(runs, (("i_dqn", "dqn"), ("i_iqn", "iqn")), "exploring"),
             "Of the greedy policy in the end:",
             comparison(runs, agents, MINATAR_GAMES, (), "greedy", 1),
@@ -322,9 +379,11 @@ def sections() -> list[str]:
         *control_section(),
         "### Single tasks\n\nFinal evaluations; each row's run is a file under `benchmarks/results/runs/`. Steps per "
         "second are of all seeds together.\n\n" + learning_table(),
+        *changes_told((run.name, changed(run)) for run in kept(but=SUITES)),
         samples_section(),
         "### Every agent\n\n"
         "`python experiments/discrete/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each "
         "in its own defaults, most of which are made for many more steps. The table shows that they run, not which is "
         "best: some have not yet left the level of random actions.\n\n" + family_table(),
+        *changes_told((run.summary["agent"], changed(run)) for run in kept("family-")),
     ]

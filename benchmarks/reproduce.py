@@ -2,9 +2,10 @@
 
     python -m benchmarks.reproduce minatar [--agent c51 rainbow] [--only 'million-Freeway-*'] [--again] [--list]
 
-What has a result, benchmarks/results/runs/NAME.json, is left alone unless it is to be run again. The others are run one
-after the other under .bench/runs/; one that is stopped (Ctrl-C, SIGTERM) or killed goes on from its checkpoint. A run
-that fails is said, and the next one begun. `python -m benchmarks.report` makes the tables of what there is.
+What has a result, benchmarks/results/runs/NAME.json, by the same command and with the numbers that its script has now,
+is left alone unless it is to be run again. The others are run one after the other under .bench/runs/; one that is
+stopped (Ctrl-C, SIGTERM) or killed goes on from its checkpoint. A run that fails is said, and the next one begun.
+`python -m benchmarks.report` makes the tables of what there is.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from types import FrameType
 
 from benchmarks.launching import ROOT, UNDER_WAY, script
 from benchmarks.runs import RUNS
+from benchmarks.settings import changed, command_of
 from benchmarks.suites import suites
 from jaxq.errors import clean_errors, require
 from jaxq.runs.results import keep, load
@@ -68,14 +70,15 @@ class Task:
     @property
     def state(self) -> str:
         """In a word or two."""
-        if self.result.exists():
-            return "there" if self._same() else "there, by another command"
-        return "begun" if (ROOT / self.run_dir).exists() else "to do"
-
-    def _same(self) -> bool:
-        kept = load(self.result).command.split(" --run-dir")[0].split()
-        script = next((i for i, word in enumerate(kept) if word.endswith(".py")), 0)
-        return [Path(kept[script]).stem, *kept[script + 1 :]] == self.command.split()
+        begun = (ROOT / self.run_dir).exists()
+        if not self.result.exists():
+            return "begun" if begun else "to do"
+        kept = load(self.result)
+        if command_of(kept) != self.command.split():
+            return "begun" if begun else "to do, there by another command"
+        if before := changed(kept):
+            return "begun" if begun else f"to do, there with another {', '.join(before)}"
+        return "there"
 
 
 class Stopped(Exception):
@@ -141,9 +144,9 @@ def main() -> int:
     tasks = chosen(args.suite, args.agent, args.only)
     if args.list:
         for task in tasks:
-            print(f"{task.state:26} {task.name:36} {task.command}")
+            print(f"{task.state:42} {task.name:36} {task.command}")
         return 0
-    todo = [task for task in tasks if args.again or not task.result.exists()]
+    todo = [task for task in tasks if args.again or task.state != "there"]
     print(f"{args.suite}: {len(tasks) - len(todo)} of {len(tasks)} are there", flush=True)
     failed = []
     for i, task in enumerate(todo):

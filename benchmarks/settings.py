@@ -3,11 +3,14 @@
 python -m benchmarks.settings
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 from benchmarks.suites import suites
+from jaxq.errors import InputError
 from jaxq.runs import parse
+from jaxq.runs.results import Result
 from jaxq.runs.scripts import experiment
 
 ROOT = Path(__file__).parent.parent
@@ -67,6 +70,28 @@ CONTINUOUS = (
     "num_critics", "critic_widths", "actor_widths", "actor_period", "num_quantiles", "links", "sync_period",
 )  # fmt: skip
 SHOWN = {"minatar": DISCRETE, "minatar-samples": DISCRETE, "atari": DISCRETE, "control": CONTINUOUS}
+
+
+def command_of(run: Result) -> list[str]:
+    """The experiment and its flags that a kept run was run by, as suites have them."""
+    words = run.command.split(" --run-dir")[0].split()
+    script = next((i for i, word in enumerate(words) if word.endswith(".py")), 0)
+    return [Path(words[script]).stem, *words[script + 1 :]]
+
+
+def changed(run: Result) -> dict[str, tuple[Any, Any]]:
+    """What of a kept run's numbers its command stands for no longer, of those that this page tells: then and now.
+
+    A command that is taken no longer has changed as a whole: it stands there with the reason.
+    """
+    agent, *flags = command_of(run)
+    try:
+        module = experiment(agent)
+        now = vars(parse(module.Config, module.PRESETS, flags))
+    except InputError as error:
+        return {"command": (" ".join([agent, *flags]), str(error))}
+    told = {name: run.config[name] for name in (*DISCRETE, *CONTINUOUS) if name in run.config and name in now}
+    return {name: (then, now[name]) for name, then in told.items() if json.dumps(now[name]) != json.dumps(then)}
 
 
 def _cell(value: Any) -> str:

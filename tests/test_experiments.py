@@ -65,6 +65,21 @@ def test_training_traces_for_two_seeds(name):
     assert all(value.shape == (2,) for value in metrics.values())
 
 
+def named_flags():
+    """The flags that scripts name in their docstrings, each with what it is to be given together with."""
+    for name in SCRIPTS:
+        module, _ = load(name)
+        for words in re.findall(r"`(--[a-z][^`]*)`", module.__doc__):
+            yield name, " ".join(words.split())
+
+
+@pytest.mark.parametrize(("name", "flags"), named_flags())
+def test_what_a_script_names_can_be_typed(name, flags):
+    module, presets = load(name)
+    env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
+    module.build(parse(module.Config, presets, ["--env", env, *flags.split()]))
+
+
 @pytest.mark.parametrize("name", ["bro", "simba_v2", "maxinforl", "meow", "ppo"])
 def test_two_seeds_begin_without_batches_of_lapack(name):
     """On the CPU several batched factorizations at once wait for each other's threads; on two cores for ever."""

@@ -1,9 +1,19 @@
 """The learning sections of the results page: rows, places of published figures, aggregates."""
 
+import dataclasses
+
 import numpy as np
 
 from benchmarks import learning_report
-from benchmarks.learning_report import Run, comparison, over_tasks, place
+from benchmarks.learning_report import (
+    Run,
+    as_they_are_now,
+    changes_told,
+    comparison,
+    improvement_table,
+    over_tasks,
+    place,
+)
 from benchmarks.published import CONTROL, MINATAR, Published
 from benchmarks.suites import CONTROL_TASKS, MINATAR_GAMES
 from jaxq.runs.results import Result
@@ -51,3 +61,17 @@ def test_returns_while_exploring_are_weighted_by_their_episodes():
     }
     kept = Result("a", {}, {}, {}, curve)
     np.testing.assert_allclose(learning_report.exploring_returns(kept), [(2.0 + 3 * 6.0) / 4, 4.0])
+
+
+def test_runs_with_other_numbers_than_their_scripts_are_named_once_by_what_has_changed():
+    other = {"target_period": (500, 64)}
+    assert changes_told([("a", {}), ("b", {})]) == []
+    (told,) = changes_told([("a", other), ("b", {}), ("c", {"n_step": (1, 3)}), ("d", other), ("a", other)], "Beware.")
+    assert told.endswith("numbers now: target_period 500 (now 64): a, d; n_step 1 (now 3): c. Beware.")
+
+
+def test_nothing_is_compared_of_runs_with_other_numbers():
+    before = dataclasses.replace(run("one", "x", [9.0]), changed={"target_period": (500, 64)})
+    now = run("two", "x", [3.0])
+    assert as_they_are_now([before, now]) == [now]
+    assert improvement_table(as_they_are_now([before, now]), (("one", "two"),), "greedy") == ""

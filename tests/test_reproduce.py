@@ -13,7 +13,7 @@ import pytest
 from benchmarks import reproduce, settings
 from jaxq.errors import InputError
 from jaxq.runs import parse
-from jaxq.runs.results import load
+from jaxq.runs.results import Result, load
 from jaxq.runs.scripts import experiment
 
 ROOT = Path(__file__).parent.parent
@@ -26,16 +26,30 @@ def test_every_command_of_a_suite_is_one_that_its_script_takes(suite):
         parse(module.Config, module.PRESETS, task.command.split()[1:])
 
 
-def test_what_has_a_result_is_left_alone_and_another_command_is_said(tmp_path, monkeypatch):
+def test_what_has_a_result_is_left_alone_but_for_other_commands_and_other_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "RUNS", tmp_path)
     there = reproduce.Task("a", "dqn --env gymnax/CartPole-v1")
     assert there.state == "to do"
-    parts = {"config": {}, "summary": {}, "curve": {}}
-    provenance = {"command": "python experiments/dqn.py --env gymnax/CartPole-v1 --run-dir runs/a"}
-    (tmp_path / "a.json").write_text(json.dumps({**parts, "provenance": provenance}))
+
+    def keep(**config):
+        parts = {"config": config, "summary": {}, "curve": {}}
+        provenance = {"command": "python experiments/dqn.py --env gymnax/CartPole-v1 --run-dir runs/a"}
+        (tmp_path / "a.json").write_text(json.dumps({**parts, "provenance": provenance}))
+
+    # What has gone from a script since, and what its page of settings does not tell, counts for nothing.
+    keep(target_period=500, discount=0.99, risk_level=0.25, experiment="dqn")
     assert there.state == "there"
-    assert reproduce.Task("a", "dqn --env gymnax/Acrobot-v1").state == "there, by another command"
-    assert reproduce.Task("a", "qr_dqn --env gymnax/CartPole-v1").state == "there, by another command"
+    assert reproduce.Task("a", "dqn --env gymnax/Acrobot-v1").state == "to do, there by another command"
+    assert reproduce.Task("a", "qr_dqn --env gymnax/CartPole-v1").state == "to do, there by another command"
+    keep(target_period=64, discount=0.9)
+    assert there.state == "to do, there with another discount, target_period"
+    assert settings.changed(load(there.result)) == {"target_period": (64, 500), "discount": (0.9, 0.99)}
+
+
+def test_a_command_that_is_taken_no_longer_has_changed(tmp_path):
+    provenance = {"command": "python experiments/dqn.py --env gymnax/CartPole-v1 --num-envs 0 --run-dir runs/a"}
+    kept = Result("a", {"num_envs": 0}, provenance, {}, {})
+    assert list(settings.changed(kept)) == ["command"]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ its own targets and whose mean the actor climbs, a temperature that is tuned wit
 normalized observations, critics that see what is privileged. Numbers are those of the authors' code for locomotion
 (holosoma), where the target entropy is zero and a step is worth up to 0.4. For MuJoCo Playground's robots, whose steps
 are worth a tenth of that, its first author takes a narrower support and four times the updates: `--num-envs 1024
---batch-size 32768 --v-min -10 --v-max 10` (FastTD3's code and its branch of FastSAC, which has scalar critics, their
-minimum and a target entropy of -1 a dimension besides).
+--batch-size 32768 --warmup-steps 32768 --v-min -10 --v-max 10` (FastTD3's code and its branch of FastSAC, which has
+scalar critics, their minimum and a target entropy of -1 a dimension besides, and whose warm-up is of fewer steps than
+a batch).
 
 Their actions are scaled to the joints' limits, of which their log-density and first noise know; here those of the
 environment stand, so that a policy begins with less noise in the joints. A batch of random steps precedes, and batches
