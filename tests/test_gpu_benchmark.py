@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import backups, gpu, gpu_report
-from benchmarks.baselines import brax_on_jax, protocol
+from benchmarks.baselines import brax_on_jax, brax_sac, protocol
 from jaxq import lanes, platforms
 from jaxq.errors import InputError
 from jaxq.runs import parse
@@ -270,6 +270,19 @@ def test_what_brax_trains_by_is_given_back():
     assert len(devices) == len(found["key"]) == len(found["x"])
     np.testing.assert_array_equal(found["x"], len(devices) * [[0.0, 1.0, 2.0]])
     assert found["x"].sharding.device_set == set(devices)
+
+
+def test_what_ends_brax_s_training_is_said(monkeypatch):
+    def train(*args, progress_fn, **kwargs):
+        progress_fn(0, {})
+        progress_fn(320, {"training/sps": 160.0})
+        raise FloatingPointError("nan")
+
+    monkeypatch.setattr(brax_sac.sac, "train", train)
+    segment = brax_sac.half_cheetah(num_envs=16, iterations=20, warmup=100)
+    assert segment() == (320, 2.0)
+    with pytest.raises(FloatingPointError, match="nan"):
+        segment()
 
 
 @pytest.mark.slow

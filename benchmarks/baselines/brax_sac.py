@@ -24,7 +24,7 @@ def half_cheetah(num_envs: int, iterations: int, warmup: int) -> Segment:
     """256-256; each step of the environments is followed by as many updates of 256 as there are environments."""
     brax_on_jax.adapt()
     asked: queue.Queue[None] = queue.Queue()
-    told: queue.Queue[tuple[int, float]] = queue.Queue()
+    told: queue.Queue[tuple[int, float] | Exception] = queue.Queue()
     steps = num_envs * iterations
 
     def report(step: int, metrics: Any) -> None:
@@ -32,7 +32,7 @@ def half_cheetah(num_envs: int, iterations: int, warmup: int) -> Segment:
             told.put((steps, steps / float(metrics["training/sps"])))
         asked.get()
 
-    def run() -> None:
+    def train() -> None:
         sac.train(
             envs.get_environment("halfcheetah"),
             num_timesteps=warmup + EPOCHS * steps,
@@ -51,19 +51,22 @@ def half_cheetah(num_envs: int, iterations: int, warmup: int) -> Segment:
             progress_fn=report,
         )
 
-    def segment() -> tuple[int, float]:
-        if not worker.is_alive():
-            raise RuntimeError("Brax's training ended")
-        asked.put(None)
-        while True:
-            try:
-                return told.get(timeout=1.0)
-            except queue.Empty:
-                if not worker.is_alive():
-                    raise RuntimeError("Brax's training ended") from None
+    def run() -> None:
+        # An error of a thread is nobody's: it is given to whoever waits for the next segment.
+        try:
+            train()
+            told.put(RuntimeError("Brax's training ended"))
+        except Exception as error:
+            told.put(error)
 
-    worker = threading.Thread(target=run, daemon=True)
-    worker.start()
+    def segment() -> tuple[int, float]:
+        asked.put(None)
+        got = told.get()
+        if isinstance(got, Exception):
+            raise got
+        return got
+
+    threading.Thread(target=run, daemon=True).start()
     return segment
 
 
