@@ -24,7 +24,7 @@ from jaxq.agents import (
     QLearningHyperparameters,
 )
 from jaxq.bellman import Scalar
-from jaxq.envs import ArraySpec, Batched, Discrete, Pooled
+from jaxq.envs import ArraySpec, Batched, Bins, Discrete, Once, Pooled, gymnax_backend
 from jaxq.envs.base import finite
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
@@ -124,6 +124,50 @@ def test_a_pool_computes_few_more_first_states_than_there_are_episodes():
     assert counts[Batched] > 3000
     # Each block of 8 may be filled up where an environment could not wait; episodes here are the shortest there are.
     assert episodes <= counts[Pooled] < 3 * episodes
+
+
+@pytest.mark.parametrize("single", [KeyShowing(), gymnax_backend.make_single("Breakout-MinAtar")])
+def test_one_episode_is_that_of_full_resets_and_what_follows_is_nothing(single):
+    """Bit for bit; an environment whose episode is over stays where it is."""
+    whole, once = Batched(single, 24), Pooled(single, 24).once()
+    assert type(once) is Once
+    keys = jax.random.split(jax.random.key(1), 24)
+    actions = jnp.stack([once.action_spec.sample(key, 24) for key in jax.random.split(jax.random.key(2), 90)])
+    (_, expected), (state, timesteps) = (jax.jit(functools.partial(played, e))(actions, keys) for e in (whole, once))
+    ended = np.asarray(expected.last).cumsum(axis=0) - expected.last > 0  # before this step
+    assert 0.5 < ended.mean() < 1
+    for ours, theirs in zip(jax.tree.leaves(timesteps), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(np.asarray(ours)[~ended], np.asarray(theirs)[~ended])
+    for leaf in (timesteps.observation, timesteps.reward, timesteps.terminated, timesteps.truncated):
+        assert not np.asarray(leaf)[ended].any()
+    assert np.asarray(timesteps.first)[ended].all()
+    later, _ = jax.jit(once.step)(state, actions[0])
+    for before, after in zip(jax.tree.leaves(state), jax.tree.leaves(later), strict=True):
+        if not jnp.issubdtype(after.dtype, jax.dtypes.prng_key):
+            np.testing.assert_array_equal(np.asarray(before)[ended[-1]], np.asarray(after)[ended[-1]])
+
+
+def test_of_one_episode_no_other_s_first_state_is_computed():
+    once = Batched(Counting(), 32).once()
+    keys, actions = jax.random.split(jax.random.key(0), 32), jnp.zeros((30, 32), jnp.int32)
+    run = jax.jit(functools.partial(played, once)).lower(actions, keys).compile()
+    Counting.computed.clear()
+    _, timesteps = jax.block_until_ready(run(actions, keys))
+    jax.effects_barrier()
+    assert timesteps.first[-1].all()
+    assert len(Counting.computed) == 32
+
+
+def test_what_is_around_an_environment_stays_around_its_one_episode():
+    stock = envs.WithStock(envs.make("gymnax/CartPole-v1", 4), 0.99, 0.0)
+    assert type(stock.once()) is envs.WithStock
+    assert type(stock.once().environment) is Once
+    assert type(stock.environment) is Batched
+    bins = envs.with_actions(envs.make("gymnax/Pendulum-v1", 4), Bins(1, 3))
+    assert type(bins.once()) is Once
+    assert bins.once().action_spec == bins.action_spec
+    pool = envs.make("envpool/CartPole-v1", 4)
+    assert type(pool.once()) is type(pool)
 
 
 def test_a_pool_renews_itself_a_block_at_a_time():
@@ -234,6 +278,16 @@ class BlowsUp:
         lost = state == 7
         seen = self.seen(jnp.where(lost & (self.where == "observation"), self.number, state))
         return state, seen, jnp.where(lost & (self.where == "reward"), self.number, 1.0), False, False
+
+
+@pytest.mark.parametrize(("where", "number"), [("observation", np.nan), ("reward", np.inf)])
+def test_one_episode_that_blows_up_is_over(where, number):
+    once = Batched(BlowsUp(where, number), 3).once()
+    _, timesteps = played(once, jnp.zeros((20, 3), jnp.int32), jax.random.split(jax.random.key(0), 3))
+    np.testing.assert_array_equal(timesteps.observation["time"][:, 1, 0], [*range(7), *[0] * 14])
+    np.testing.assert_array_equal(timesteps.first[:, 1], [True, *[False] * 6, *[True] * 14])
+    assert not timesteps.last.any()
+    assert timesteps.reward.sum() == 3 * 6
 
 
 @pytest.mark.parametrize("kind", [Batched, Pooled])

@@ -35,7 +35,7 @@ class Environments(Run):
 
     def make_evaluation(self, environment: Environment) -> Evaluation:
         """How the members are tested."""
-        return Evaluation(environment, self.eval_max_steps)
+        return Evaluation(environment.once(), self.eval_max_steps)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

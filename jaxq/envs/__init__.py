@@ -1,6 +1,16 @@
 """Environments: one contract, `Environment`, and adapters for gymnax, EnvPool, Brax and MuJoCo Playground."""
 
-from jaxq.envs.base import ArraySpec, Batched, Continuous, Discrete, Environment, ObservationSpec, Pooled, single_spec
+from jaxq.envs.base import (
+    ArraySpec,
+    Batched,
+    Continuous,
+    Discrete,
+    Environment,
+    ObservationSpec,
+    Once,
+    Pooled,
+    single_spec,
+)
 from jaxq.envs.discretized import Bins, Cells, with_actions
 from jaxq.envs.frame_stack import FrameStack
 from jaxq.envs.registry import (
@@ -30,6 +40,7 @@ __all__ = [
     "Environment",
     "FrameStack",
     "ObservationSpec",
+    "Once",
     "Pooled",
     "WithStock",
     "domain",

@@ -133,6 +133,16 @@ class Environment(abc.ABC):
             share.environment = self.environment.share(parts)  # type: ignore[attr-defined]
         return share
 
+    def once(self) -> "Environment":
+        """The same for whoever looks at no more than one episode of each environment, as evaluations do.
+
+        What follows it may be anything; where resets are computed here, none is (`Once`).
+        """
+        once = copy.copy(self)
+        if hasattr(self, "environment"):  # it is around another
+            once.environment = self.environment.once()  # type: ignore[attr-defined]
+        return once
+
     def over(self, state: PyTree, timestep: TimeStep) -> jax.Array:
         """[B] bool: of the episodes that `timestep` ends, which are whole: all, but where they are lives of a game.
 
@@ -250,6 +260,12 @@ class Batched(Environment):
         )
         self._by_environment = jax.tree.map(lambda a, b: len(b.shape) > len(a.shape), one, every[0])
 
+    def once(self) -> "Environment":
+        """See `Environment.once`."""
+        once = Once.__new__(Once)
+        vars(once).update(vars(self))  # with what was changed since it was made, as its actions
+        return once
+
     def reset(self, keys: jax.Array) -> tuple[BatchedState, TimeStep]:
         """See `Environment.reset`."""
         return self._begun(keys, *self._first(keys))
@@ -312,6 +328,20 @@ class Batched(Environment):
 
     def _cast(self, observation: PyTree) -> PyTree:
         return jax.tree.map(lambda spec, array: jnp.asarray(array, spec.dtype), self.observation_spec, observation)
+
+
+class Once(Batched):
+    """As `Batched`, but an environment whose episode is over stays where it is: no reset is computed, nor compiled.
+
+    Its steps are of no episode: `first` is set, rewards and observations are zero.
+    """
+
+    def step(self, state: BatchedState, action: jax.Array) -> tuple[BatchedState, TimeStep]:
+        """See `Environment.step`."""
+        (stepped, timestep), over = self._stepped(state, action)
+        zeros = jax.tree.map(jnp.zeros_like, timestep.observation)
+        nothing = zero_reward_timestep(zeros, self.num_envs, self.reward_shape)
+        return self._merged(over, (state.replace(ended=over | state.ended), nothing), (stepped, timestep))
 
 
 class PooledState(struct.PyTreeNode):
