@@ -153,8 +153,7 @@ def sweeps_section(results: dict[str, Any]) -> str:
             f"Measured by `python -m benchmarks.sweeps`: DQN on {one['env']}, {one['steps']:,} steps of each trial, "
             f"member and seed. Each was killed (SIGKILL) at a random moment, and the same command went on. What it "
             "found, with seeds that nothing was chosen by: interquartile means of the last evaluation (16 greedy "
-            "episodes a seed). The default copied the target network every 500 updates then; both found that to be too "
-            "seldom, and it is every 64 now, as MinAtar's authors have it.",
+            "episodes a seed). The default copies the target network every 500 updates; both found fewer on this game.",
             "\n".join(rows),
             *told,
             "\n".join(f"    {part['fresh']['command']}" for part in results.values()),

@@ -28,7 +28,8 @@ Numbers are those of the papers and of their authors' code, each named in its sc
 Nothing else was chosen by looking at results: on MinAtar, on Atari and in continuous control agents run in their own
 defaults, but for PQN's exploration, which is made for longer runs, and CrossQ's widths, which are SAC's here. What
 learns from replay on MinAtar makes an update for 16 steps, for the speed of parallel environments, where MinAtar's
-authors make one for each; the target network is copied every 64 updates, 1,024 steps, as theirs is every 1,000.
+authors make one for each; the target network is copied every 500 updates, or 8,000 steps, where theirs is every 1,000
+of both.
 """
 
 # (where, what, on which task and seeds, which seeds the results are of)

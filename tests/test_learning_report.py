@@ -70,8 +70,11 @@ def test_runs_with_other_numbers_than_their_scripts_are_named_once_by_what_has_c
     assert told.endswith("numbers now: target_period 500 (now 64): a, d; n_step 1 (now 3): c. Beware.")
 
 
-def test_nothing_is_compared_of_runs_with_other_numbers():
-    before = dataclasses.replace(run("one", "x", [9.0]), changed={"target_period": (500, 64)})
-    now = run("two", "x", [3.0])
-    assert as_they_are_now([before, now]) == [now]
-    assert improvement_table(as_they_are_now([before, now]), (("one", "two"),), "greedy") == ""
+def test_runs_with_other_numbers_are_compared_with_their_like_alone():
+    pairs, other = (("one", "two"),), {"target_period": (500, 64)}
+    now = [run("one", "x", [9.0]), run("two", "x", [3.0])]
+    before = [dataclasses.replace(one, changed=other) for one in now]
+    assert as_they_are_now([before[0], now[1]]) == [now[1]]
+    assert improvement_table([before[0], now[1]], pairs, "greedy") == ""
+    for alike in (now, before):
+        assert "| one | two | 1.00 |" in improvement_table(alike, pairs, "greedy")
