@@ -29,7 +29,7 @@ Nothing else was chosen by looking at results: on MinAtar, on Atari and in conti
 defaults, but for PQN's exploration, which is made for longer runs, and CrossQ's widths, which are SAC's here. What
 learns from replay on MinAtar makes an update for 16 steps, for the speed of parallel environments, where MinAtar's
 authors make one for each; the target network is copied every 500 updates, or 8,000 steps, where theirs is every 1,000
-of both.
+of both. C51's is copied as theirs is by steps.
 """
 
 # (where, what, on which task and seeds, which seeds the results are of)
@@ -44,6 +44,12 @@ TUNED = (
         "MinAtar, 200,000 steps",
         "one step size for all, of 2.5e-4 and 1e-3",
         "DQN, C51, QR-DQN and HL-Gauss on Breakout, seeds 100 to 102",
+        "0 to 2",
+    ),
+    (
+        "MinAtar, C51",
+        "updates between copies of the target network, of 64 and 500",
+        "Freeway, seeds 100 to 102 with 64 and 0 to 2 with 500",
         "0 to 2",
     ),
     (
