@@ -138,10 +138,11 @@ class Environment(abc.ABC):
 
         What follows it may be anything; where resets are computed here, none is (`Once`).
         """
-        once = copy.copy(self)
-        if hasattr(self, "environment"):  # it is around another
-            once.environment = self.environment.once()  # type: ignore[attr-defined]
-        return once
+        if not hasattr(self, "environment"):
+            return self
+        around = copy.copy(self)
+        around.environment = self.environment.once()
+        return around
 
     def over(self, state: PyTree, timestep: TimeStep) -> jax.Array:
         """[B] bool: of the episodes that `timestep` ends, which are whole: all, but where they are lives of a game.
