@@ -25,6 +25,7 @@ def throughput_section(results: dict[str, Any], machine: Callable[[dict[str, Any
         f"Measured by `python -m benchmarks.throughput` on: {machine(results)}. {METHOD}",
         throughput_table(results),
         *limits(results),
+        *faster(results),
         *equal_work(results),
     ]
     return "\n\n".join(parts)
@@ -95,6 +96,19 @@ def limits(results: dict[str, Any]) -> list[str]:
         "the other does."
     )
     return [intro, "\n".join(lines)]
+
+
+def faster(results: dict[str, Any]) -> list[str]:
+    """The baselines that jaxq is slower than, with what is known of the reason."""
+    names = {baseline.name for baseline in BASELINES}
+    lines = []
+    for setting, work in SETTINGS.items():
+        rates = results.get(setting, {}).get("steps_per_second", {})
+        for name in names & set(rates):
+            _, ratio, _ = ratios(next(iter(rates.values())), rates[name])
+            if ratio < 1:
+                lines.append(f"- {work.title}: {name} is {1 / ratio:.2f} times as fast. {work.remark}".rstrip())
+    return ["Where a baseline is faster than jaxq:", "\n".join(sorted(lines))] if lines else []
 
 
 def equal_work(results: dict[str, Any]) -> list[str]:

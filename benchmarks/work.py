@@ -14,6 +14,7 @@ class Work:
       batch: transitions of an update.
       updates_per_step: of the network, for each environment step.
       replay: transitions; none where it learns from rollouts.
+      remark: on its results.
     """
 
     title: str
@@ -22,6 +23,7 @@ class Work:
     batch: int
     updates_per_step: float
     replay: int | None
+    remark: str = ""
 
 
 SETTINGS = {
@@ -56,6 +58,8 @@ SETTINGS = {
     "sac-brax": Work(
         "SAC, Brax halfcheetah, 16 environments, 256-256, 16 updates of 256 every step of the batch",
         "Brax halfcheetah, 16", "256-256", 256, 1, 100_000,
+        "Both do the same products, which all of jaxq's time goes into; what Brax saves besides was not found. Fewer "
+        "or smaller products would help both.",
     ),
     "dqn-minatar": Work(
         "DQN, MinAtar Breakout, 16 environments, an update of 32 every step of the batch",

@@ -220,3 +220,11 @@ def test_a_baseline_that_does_not_install_stays_in_the_table():
     assert "\n| sbx | 45 | 2.50 | 2.25 to 2.75 | 11 |  |  |" in text
     # 1/110 s a step; 1/400 s of it the environment, 1/220 s the products.
     assert "| 9,090.91 µs | 2,500.00 µs | 4,545.45 µs | 7,045.45 µs | 78% |" in text
+    assert "faster than jaxq" not in text
+
+
+def test_a_baseline_that_is_faster_is_said_to_be():
+    rates = {"jaxq": [100.0, 120.0], "environment alone": [400.0, 400.0], "sb3": [50.0, 40.0], "sbx": [200.0, 240.0]}
+    (intro, line) = throughput_report.faster({"dqn-cartpole-1": {"steps_per_second": rates}})
+    assert intro.startswith("Where a baseline is faster")
+    assert line == f"- {work.SETTINGS['dqn-cartpole-1'].title}: sbx is 2.00 times as fast."
