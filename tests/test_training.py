@@ -21,6 +21,7 @@ from jaxq.agents import (
     flatten_small,
 )
 from jaxq.bellman import Scalar
+from jaxq.envs.base import zero_reward_timestep
 from jaxq.errors import InputError
 from jaxq.lanes import over_lanes
 from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, torso_for
@@ -480,6 +481,21 @@ def test_impossible_loops_are_named(changes, named):
     with pytest.raises(InputError, match=named):
         cart_pole(**changes)
     assert cart_pole(updates=104).updates == 104
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_warm_up_is_of_random_actions_or_of_the_agent_s_own(own):
+    training = cart_pole(num_envs=4, acts_from_the_start=own)
+    greedy = training.agent.hyper.replace(exploration=EpsilonGreedy.decaying(0.0, 0.0, 1))
+    training = dataclasses.replace(training, agent=dataclasses.replace(training.agent, hyper=greedy))
+    state = start(training, [0])
+    sample = over_lanes(training._sample, 1, (training.replay.population_axes, 0))
+    batch = jax.tree.map(lambda x: x[0], sample(state.replay, jax.random.split(jax.random.key(1), 1)))
+    learner, memory = jax.tree.map(lambda x: x[0], state.agent), training.agent.init_memory(16)
+    timestep = zero_reward_timestep(batch.observation, 16)
+    chosen, _ = training.agent.exploit(learner, memory, timestep, jax.random.key(2))
+    alike = float((chosen == batch.action).mean())
+    assert alike == 1 if own else 0.1 < alike < 0.9
 
 
 def test_a_run_shorter_than_its_warm_up_and_an_iteration_is_refused():

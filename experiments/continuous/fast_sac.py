@@ -10,10 +10,10 @@ scalar critics, their minimum and a target entropy of -1 a dimension besides, an
 a batch).
 
 Their actions are scaled to the joints' limits, of which their log-density and first noise know; here those of the
-environment stand, so that a policy begins with less noise in the joints. A batch of random steps precedes, and batches
-are not doubled by symmetry; they are drawn uniformly and not by environment; running statistics are of every step once,
-where theirs are of what is replayed; layers of the critics begin as all of ours do, heads too, and not as PyTorch's;
-the actor is learned with the last of every four updates, theirs with the second.
+environment stand, so that a policy begins with less noise in the joints. The warm-up is the policy's own, as theirs is,
+but of a batch; batches are not doubled by symmetry; they are drawn uniformly and not by environment; running statistics
+are of every step once, where theirs are of what is replayed; layers of the critics begin as all of ours do, heads too,
+and not as PyTorch's; the actor is learned with the last of every four updates, theirs with the second.
 """
 
 import dataclasses
@@ -114,7 +114,7 @@ def build(config: Config) -> OffPolicy:
     )
     # Theirs is (x - mean) / (std + 0.01).
     agent = Normalized(config.in_precision(base), epsilon=1e-4)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, n_step=config.n_step, acts_from_the_start=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class FromReplay(Replay, Environments):
     updates: int = 1
     """Updates after each collection."""
     warmup_steps: int = 1_000
-    """Steps of each seed with random actions before the first update."""
+    """Steps of each seed before the first update, with random actions unless the script says otherwise."""
 
     @property
     def updates_per_step(self) -> float:
@@ -43,8 +43,11 @@ class FromReplay(Replay, Environments):
         n_step: int | None = None,
         action_steps: int | None = None,
         sequence_length: int | None = None,
+        acts_from_the_start: bool = False,
     ) -> loops.OffPolicy:
         """The training of `agent`, from transitions of n steps, which may hold more actions, or from sequences.
+
+        The warm-up is of random actions, unless the agent acts from the start.
 
         Raises:
           InputError: for numbers that replay or loop do not allow.
@@ -68,6 +71,7 @@ class FromReplay(Replay, Environments):
             collect_steps=self.collect_steps,
             updates=self.updates,
             warmup_steps=self.warmup_steps,
+            acts_from_the_start=acts_from_the_start,
         )
 
 

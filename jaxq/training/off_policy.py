@@ -26,7 +26,8 @@ class OffPolicy(Loop):
       replay: one member's.
       collect_steps: k, steps of every environment in an iteration.
       updates: m, updates in an iteration.
-      warmup_steps: steps of each member with random actions before the first update.
+      warmup_steps: steps of each member before the first update.
+      acts_from_the_start: whether those are the agent's own, explored as ever, and not of random actions.
     """
 
     agent: Agent
@@ -34,6 +35,7 @@ class OffPolicy(Loop):
     collect_steps: int = 1
     updates: int = 1
     warmup_steps: int = 1000
+    acts_from_the_start: bool = False
 
     def __post_init__(self) -> None:
         require(self.collect_steps >= 1, "collect_steps", self.collect_steps, "at least 1")
@@ -87,7 +89,7 @@ class OffPolicy(Loop):
         return state.replace(replay=jax.vmap(self.replay.seal, (axes,), axes)(state.replay))
 
     def warm_up(self, state: TrainState) -> TrainState:
-        """See `Training.warm_up`: fills the replay with `warmup_steps` of random actions."""
+        """See `Training.warm_up`: fills the replay with `warmup_steps`."""
         rows = -(-self.warmup_steps // self.envs_per_member)
         sample_keys = keys_over_time(state.key, "random actions", jnp.int32(0), rows)
         watch_keys = keys_over_time(state.key, "warm-up", jnp.int32(0), rows)
@@ -101,8 +103,13 @@ class OffPolicy(Loop):
             timestep = by_lane(state.timestep, self.num_members)
             return action, *watch(state.agent, state.memory, timestep, action, keys[1])
 
+        def own_action(state: TrainState, keys: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, PyTree, PyTree]:
+            return self._act(state, keys[1])
+
+        choose = own_action if self.acts_from_the_start else random_action
+
         def step(state: TrainState, keys: tuple[jax.Array, jax.Array]) -> tuple[TrainState, None]:
-            return self._collect(state, random_action, keys), None
+            return self._collect(state, choose, keys), None
 
         return jax.lax.scan(step, state, (sample_keys, watch_keys))[0]
 
