@@ -47,6 +47,12 @@ TUNED = (
         "0 to 2",
     ),
     (
+        "MinAtar, learning from replay",
+        "updates between copies of the target network, of 64 and 500",
+        "DQN on Breakout, Asterix, Freeway and SpaceInvaders, seeds 0 to 2",
+        "0 to 2, on which the two were compared",
+    ),
+    (
         "MinAtar, C51",
         "updates between copies of the target network, of 64 and 500",
         "Freeway, seeds 100 to 102 with 64 and 0 to 2 with 500",
