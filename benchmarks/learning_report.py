@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks.published import CONTROL, MINATAR, Published
-from benchmarks.runs import kept
-from benchmarks.settings import changed, command_of
+from benchmarks.runs import command_of, kept
+from benchmarks.settings import changed
 from benchmarks.suites import CONTROL_AGENTS, CONTROL_TASKS, HALF_A_MILLION, MILLION, MINATAR_GAMES
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.results import Result

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks.launching import ROOT, UNDER_WAY, script
-from benchmarks.runs import RUNS
-from benchmarks.settings import changed, command_of
+from benchmarks.runs import RUNS, command_of
+from benchmarks.settings import changed
 from benchmarks.suites import suites
 from jaxq.errors import clean_errors, require
 from jaxq.runs.results import keep, load
@@ -70,15 +70,17 @@ class Task:
     @property
     def state(self) -> str:
         """In a word or two."""
-        begun = (ROOT / self.run_dir).exists()
+        state = self._kept()
+        return "begun" if state != "there" and (ROOT / self.run_dir).exists() else state
+
+    def _kept(self) -> str:
         if not self.result.exists():
-            return "begun" if begun else "to do"
+            return "to do"
         kept = load(self.result)
         if command_of(kept) != self.command.split():
-            return "begun" if begun else "to do, there by another command"
-        if before := changed(kept):
-            return "begun" if begun else f"to do, there with another {', '.join(before)}"
-        return "there"
+            return "to do, there by another command"
+        before = changed(kept)
+        return f"to do, there with another {', '.join(before)}" if before else "there"
 
 
 class Stopped(Exception):

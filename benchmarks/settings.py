@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.runs import command_of
 from benchmarks.suites import suites
 from jaxq.errors import InputError
 from jaxq.runs import parse
@@ -83,13 +84,6 @@ CONTINUOUS = (
     "num_critics", "critic_widths", "actor_widths", "actor_period", "num_quantiles", "links", "sync_period",
 )  # fmt: skip
 SHOWN = {"minatar": DISCRETE, "minatar-samples": DISCRETE, "atari": DISCRETE, "control": CONTINUOUS}
-
-
-def command_of(run: Result) -> list[str]:
-    """The experiment and its flags that a kept run was run by, as suites have them."""
-    words = run.command.split(" --run-dir")[0].split()
-    script = next((i for i, word in enumerate(words) if word.endswith(".py")), 0)
-    return [Path(words[script]).stem, *words[script + 1 :]]
 
 
 def changed(run: Result) -> dict[str, tuple[Any, Any]]:

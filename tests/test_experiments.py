@@ -1,5 +1,6 @@
 """Every experiment script: its configuration parses, its training traces for two seeds, and its help is whole."""
 
+import ast
 import dataclasses
 import importlib
 import re
@@ -67,9 +68,8 @@ def test_training_traces_for_two_seeds(name):
 
 def named_flags():
     """The flags that scripts name in their docstrings, each with what it is to be given together with."""
-    for name in SCRIPTS:
-        module, _ = load(name)
-        for words in re.findall(r"`(--[a-z][^`]*)`", module.__doc__):
+    for name, path in scripts().items():  # read and not imported, which every worker would do to collect tests
+        for words in re.findall(r"`(--[a-z][^`]*)`", ast.get_docstring(ast.parse(path.read_text())) or ""):
             yield name, " ".join(words.split())
 
 

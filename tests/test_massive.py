@@ -126,9 +126,10 @@ def test_a_pool_computes_few_more_first_states_than_there_are_episodes():
     assert episodes <= counts[Pooled] < 3 * episodes
 
 
-@pytest.mark.parametrize("single", [KeyShowing(), gymnax_backend.make_single("Breakout-MinAtar")])
-def test_one_episode_is_that_of_full_resets_and_what_follows_is_nothing(single):
+@pytest.mark.parametrize("make", [KeyShowing, lambda: gymnax_backend.make_single("Breakout-MinAtar")])
+def test_one_episode_is_that_of_full_resets_and_what_follows_is_nothing(make):
     """Bit for bit; an environment whose episode is over stays where it is."""
+    single = make()
     whole, once = Batched(single, 24), Pooled(single, 24).once()
     assert type(once) is Once
     keys = jax.random.split(jax.random.key(1), 24)
