@@ -178,7 +178,8 @@ def _killed_pbt(part: dict[str, Any]) -> str:
         f"Population-based training was killed at step {part['killed']['step']:,}. Its {len(part['members'])} members, "
         f"of which {part['copies']} times one was replaced by a copy of another, came to {score:.2f} "
         f"({low:.2f} to {high:.2f}, as if they were independent). What it looks through is a third choice: step size "
-        f"with discount, and with target period, found nothing that lasted.\n\n    {part['command']}"
+        f"with discount, and with target period, found nothing that lasted. A quarter of the members was replaced at a "
+        f"turn, which was the default then and is `--turn-fraction 0.25` now.\n\n    {part['command']}"
     )
 
 

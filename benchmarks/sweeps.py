@@ -36,7 +36,8 @@ FIRST_SEED = 100  # of those that nothing was chosen by
 # Corners that a user may think of, of numbers that the sweep looks through too; the default is 500 and 0.99. The step
 # size is not among them: who is best is told by what was learned so far, and large steps learn faster at first and less
 # in the end, so that a population goes to 1e-3 before it turns back.
-PBT = ["--target-period", 50, 100, 400, 1600, "--discount", 0.9, 0.97, 0.99, 0.997, "--controller", "pbt"]
+PBT = ["--target-period", 50, 100, 400, 1600, "--discount", 0.9, 0.97, 0.99, 0.997]
+PBT += ["--controller", "pbt", "--turn-fraction", 0.25]
 PBT_EVALUATIONS = 10
 PARTS = ("default", "pbt", "tpe")
 

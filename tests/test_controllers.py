@@ -57,9 +57,14 @@ def test_the_worst_are_replaced_by_perturbed_copies_of_the_best():
 
 
 def test_shares_and_periods_that_are_left_unsaid():
-    """The paper's truncation; half of the members at a rung."""
+    """The paper's truncation; half of the members at a rung; and the same from the command line."""
     assert (PopulationBased().fraction, PopulationBased().factor, Halving().fraction) == (0.2, 1.2, 0.5)
     assert PopulationBased().period == Halving().period == 1
+    assert config_of("--controller", "pbt").make_controller() == PopulationBased()
+    assert config_of("--controller", "halving").make_controller() == Halving()
+    flags = ["--turn-fraction", "0.4", "--turn-evaluations", "3"]
+    assert config_of("--controller", "halving", *flags).make_controller() == Halving(0.4, 3)
+    assert config_of("--controller", "pbt", *flags).make_controller() == PopulationBased(0.4, 1.2, 3)
 
 
 @pytest.mark.parametrize(("fraction", "members", "count"), [(0.1, 4, 1), (0.5, 3, 1), (0.3, 5, 2), (0.5, 2, 1)])
@@ -94,11 +99,11 @@ def test_numbers_that_are_not_allowed_stay_and_nobody_copies_who_has_no_score():
 
 
 def test_halving_stops_whoever_is_not_among_the_best_at_its_rung():
-    """By brute force: every member is compared with all that have ever been as old as it."""
+    """By brute force: at 1, 2, 4, 8, ... turns every member is compared with all that have ever been as old as it."""
     settings = [{"rate": rate, "steps": 100} for rate in (1e-4, 1e-3, 1e-2, 1e-1)]
     halving, memory, draws = Halving(0.5), {}, rng(1)
-    seen, ages = {}, [0] * 4
-    for _ in range(12):
+    seen, ages = {}, [1] * 4
+    for _ in range(24):
         scores = draws.normal(size=4)
         scores[draws.integers(4)] = -np.inf
         for lane in range(4):
@@ -107,13 +112,28 @@ def test_halving_stops_whoever_is_not_among_the_best_at_its_rung():
         memory = json.loads(json.dumps(memory))
         for lane in range(4):
             better = sum(score > scores[lane] for score in seen[ages[lane]])
-            stays = np.isfinite(scores[lane]) and better < max(len(seen[ages[lane]]) // 2, 1)
+            among_the_best = ages[lane] not in (1, 2, 4, 8, 16) or better < max(len(seen[ages[lane]]) // 2, 1)
+            stays = np.isfinite(scores[lane]) and among_the_best
             assert turn.source[lane] == (lane if stays else NEW)
             assert (turn.settings[lane] == settings[lane]) == stays
             assert 1e-4 <= turn.settings[lane]["rate"] <= 1e-1
             assert turn.settings[lane]["steps"] == 100
-            ages[lane] = ages[lane] + 1 if stays else 0
+            ages[lane] = ages[lane] + 1 if stays else 1
         settings = turn.settings
+    assert max(seen) > 8
+
+
+@pytest.mark.parametrize(
+    ("fraction", "rungs"), [(0.5, [1, 2, 4, 8]), (0.75, [1, 4, 16]), (0.25, [1, 2, 3, 4, 6, 8]), (0.9, [1, 10])]
+)
+def test_rungs_are_as_many_times_as_far_as_members_are_fewer(fraction, rungs):
+    """A member alone is the best at every rung, and adds a score wherever it is compared."""
+    halving, memory, found = Halving(fraction), {}, []
+    for turn in range(1, rungs[-1] + 1):
+        before = len(memory.get("rungs", []))
+        _, memory = halving.turn([{"rate": 1.0}], np.array([0.0]), memory, anything, rng())
+        found += [turn] if len(memory["rungs"]) > before else []
+    assert found == rungs
 
 
 def test_new_members_are_drawn_evenly_on_a_logarithmic_scale():

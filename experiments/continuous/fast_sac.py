@@ -10,10 +10,11 @@ scalar critics, their minimum and a target entropy of -1 a dimension besides, an
 a batch).
 
 Their actions are scaled to the joints' limits, of which their log-density and first noise know; here those of the
-environment stand, so that a policy begins with less noise in the joints. The warm-up is the policy's own, as theirs is,
-but of a batch; batches are not doubled by symmetry; they are drawn uniformly and not by environment; running statistics
-are of every step once, where theirs are of what is replayed; layers of the critics begin as all of ours do, heads too,
-and not as PyTorch's; the actor is learned with the last of every four updates, theirs with the second.
+environment stand, so that a policy begins with less noise in the joints. The warm-up is the policy's own and of as many
+steps as theirs: the first update comes after twelve of all environments. Batches are not doubled by symmetry; they are
+drawn uniformly and not by environment; running statistics are of every step once, where theirs are of what is replayed;
+layers of the critics begin as all of ours do, heads too, and not as PyTorch's; the actor is learned with the last of
+every four updates, theirs with the second.
 """
 
 import dataclasses
@@ -50,7 +51,7 @@ class Config(Precision, Privileged, WeightDecay, Temperature, Atoms, Averaging, 
     num_envs: int = 4096
     batch_size: int = 8_192
     updates: int = 8
-    warmup_steps: int = 8_192
+    warmup_steps: int = 45_056
     replay_capacity: int = 4_194_304
     discount: float = 0.97
     target_rate: float = 0.125

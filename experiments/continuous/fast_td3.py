@@ -5,11 +5,12 @@ value makes targets, no target actor, noise of a size for each environment, norm
 what is privileged. Numbers are those of the authors' code for MuJoCo Playground's humanoids; for its Go1 they take
 `--updates 8 --target-noise 0.2 --smallest-noise 0.2 --largest-noise 0.8 --total-steps 51200000`, and for the control
 suite `--n-step 3 --v-min -500 --v-max 500 --smallest-noise 0.1 --target-noise 0.1`. A falling step size follows a
-cosine. The warm-up is the policy's own, with its noise, as theirs is, but of a batch. Here the actions that were
-executed are learned from, which are clipped, where theirs are learned from as they were before; batches are drawn
-uniformly and not by environment; running statistics see every step once, where theirs see what is replayed too; layers
-begin as all of ours do, the critics' heads too, and not as PyTorch's; their humanoids are not pushed, Playground's are;
-and the smaller of two critics is found by their values before they are backed up and not after.
+cosine. The warm-up is the policy's own, with its noise, as theirs is, but of a whole batch: the first update comes
+after 33 steps of all environments, theirs after 12. Here the actions that were executed are learned from, which are
+clipped, where theirs are learned from as they were before; batches are drawn uniformly and not by environment; running
+statistics see every step once, where theirs see what is replayed too; layers begin as all of ours do, the critics'
+heads too, and not as PyTorch's; their humanoids are not pushed, Playground's are; and the smaller of two critics is
+found by their values before they are backed up and not after.
 """
 
 import dataclasses

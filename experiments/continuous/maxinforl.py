@@ -1,8 +1,8 @@
 """MaxInfoRL (Sukhija et al., Boosting Exploration through Information Gain Maximization, 2025), on SAC.
 
 An ensemble models what actions do, and what it does not know is worth something to actor and critics, at a price that
-is tuned. Layers begin orthogonally, as in the authors' code. Where they act and learn from the first step, random steps
-precede.
+is tuned. Layers begin orthogonally, as in the authors' code. Where that in JAX acts and learns from the first step,
+random steps precede.
 """
 
 import dataclasses

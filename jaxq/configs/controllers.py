@@ -17,8 +17,9 @@ class Controlled(Axis):
     is told by the returns of training since the last decision."""
     turn_evaluations: int = 1
     """Evaluations after which the controller decides."""
-    turn_fraction: float = 0.25
-    """Share of the members that it replaces."""
+    turn_fraction: float | None = None
+    """Share that it replaces: of all members by pbt (0.2 unless given), by halving of those that have come as far (0.5,
+    after 1, 2, 4, ... turns)."""
     perturbation: float = 1.2
     """By how much pbt multiplies or divides a number."""
 
@@ -36,10 +37,12 @@ class Controlled(Axis):
         Raises:
           InputError: for numbers that it does not allow.
         """
+        # What is left out, the controller has of its own.
+        share = {} if self.turn_fraction is None else {"fraction": self.turn_fraction}
         match self.controller:
             case "none":
                 return None
             case "pbt":
-                return PopulationBased(self.turn_fraction, self.perturbation, self.turn_evaluations)
+                return PopulationBased(**share, factor=self.perturbation, period=self.turn_evaluations)
             case "halving":
-                return Halving(self.turn_fraction, self.turn_evaluations)
+                return Halving(**share, period=self.turn_evaluations)

@@ -69,10 +69,11 @@ class PopulationBased:
     """Population-based training (Jaderberg et al., Population Based Training of Neural Networks, 2017, section 4.1.1).
 
     Truncation: each of the worst share of the members is replaced by a copy of one of the best share, drawn uniformly,
-    whose numbers are each multiplied or divided by `factor`, a coin deciding. The paper multiplies by 1.2 or 0.8, after
-    which numbers drift down; here both ways are as far. Whole numbers are rounded; a number whose new value is not
-    allowed, such as a discount above 1, stays as it is. A replay is copied with its agent, which the paper's agents do
-    not have.
+    whose numbers are each multiplied or divided by `factor`, a coin deciding. Of the paper's rules this is one pair:
+    its test of significance, and numbers drawn anew, are not here. The paper multiplies by 1.2 or 0.8, after which
+    numbers drift down; here both ways are as far, but for a number whose new value is not allowed, such as a discount
+    above 1, which stays as it is. Whole numbers are rounded. A replay is copied with its agent. All members take their
+    turn at once, where each of the paper's does when it is ready.
 
     Attributes:
       fraction: the share, 0.2 in the paper; at most half, so that nobody is both.
@@ -121,15 +122,16 @@ class PopulationBased:
 class Halving:
     """Asynchronous successive halving (Li et al., A System for Massively Parallel Hyperparameter Tuning, 2020).
 
-    At every turn a member has reached the next rung. It goes on if it is among the best there, of all that have ever
-    reached it; else it is stopped and its lane given to a new member. In the paper a worker is given the most advanced
-    member that may be promoted, here every lane is trained all the time, so members wait for nobody. A new member's
-    numbers are drawn between the smallest and the largest of those that the population began with, evenly on a
-    logarithmic scale where these are positive.
+    Rungs are at 1, η, η², ... turns of a member's life, up to whole ones. Whoever reaches one goes on if it is among
+    the best there, of all that have ever reached it; else it is stopped and its lane given to a new member. In the
+    paper a worker is given the most advanced member that may be promoted, here every lane is trained all the time, so
+    members wait for nobody. A new member's numbers are drawn between the smallest and the largest of those that the
+    population began with, evenly on a logarithmic scale where these are positive. It begins with the replay that its
+    lane holds in place of a warm-up, so with what others have seen, where the paper's begins with nothing.
 
     Attributes:
       fraction: the share that is stopped, 1 - 1/η.
-      period: evaluations from rung to rung.
+      period: evaluations from turn to turn.
     """
 
     fraction: float = 0.5
@@ -150,21 +152,30 @@ class Halving:
         """See `Controller.turn`."""
         count = len(settings)
         memory = memory or {"space": _ends(settings), "rungs": [], "ages": [0] * count}
-        rungs, ages = [list(rung) for rung in memory["rungs"]], list(memory["ages"])
+        rungs, ages = [list(rung) for rung in memory["rungs"]], [age + 1 for age in memory["ages"]]
         known = np.where(np.isfinite(scores), scores, -1e300)  # as JSON has it
-        for lane, age in enumerate(ages):
-            while len(rungs) <= age:
-                rungs.append([])
-            rungs[age].append(float(known[lane]))
+        reached = [self._rung(age) for age in ages]
+        for lane, rung in enumerate(reached):
+            if rung is not None:
+                rungs += [[] for _ in range(rung + 1 - len(rungs))]
+                rungs[rung].append(float(known[lane]))
         source, new = list(range(count)), list(settings)
-        for lane, age in enumerate(ages):
-            reached = sorted(rungs[age], reverse=True)
-            promoted = max(math.floor((1 - self.fraction) * len(reached)), 1)
-            ages[lane] = age + 1
-            if known[lane] < reached[promoted - 1] or not np.isfinite(scores[lane]):
+        for lane, rung in enumerate(reached):
+            if (rung is not None and not self._promoted(known[lane], rungs[rung])) or not np.isfinite(scores[lane]):
                 source[lane], ages[lane] = NEW, 0
                 new[lane] = self._drawn(settings[lane], memory["space"], allowed, rng)
         return Turn(source, new), {**memory, "rungs": rungs, "ages": ages}
+
+    def _rung(self, age: int) -> int | None:
+        """Which rung is reached after so many turns; none between two of them."""
+        rung, at = 0, 1
+        while at < age:
+            rung, at = rung + 1, math.ceil(at / (1 - self.fraction) - 1e-9)  # which rounding must not lift
+        return rung if at == age else None
+
+    def _promoted(self, score: float, there: Sequence[float]) -> bool:
+        best = max(math.floor((1 - self.fraction) * len(there)), 1)
+        return score >= sorted(there, reverse=True)[best - 1]
 
     def _drawn(
         self, old: Setting, space: Mapping[str, Any], allowed: Callable[[Setting], bool], rng: np.random.Generator

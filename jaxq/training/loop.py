@@ -70,7 +70,7 @@ class Plan:
       chunks: dispatches of the compiled program.
       iterations: of collecting and updating in each chunk.
       chunks_per_evaluation: an evaluation follows every so many chunks, counted back from the last.
-      warmup: steps taken with random actions before the first update.
+      warmup: steps taken before the first update.
       steps_per_chunk: steps that a chunk adds.
     """
 
