@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.discrete import dqn
+from experiments.discrete import dqn, iqn
 from jaxq import platforms
 from jaxq.bellman import Support
 from jaxq.bellman.categorical import project
@@ -19,6 +19,7 @@ from jaxq.networks import (
     GRU,
     LSTM,
     MLP,
+    SAMPLES,
     ActionCritic,
     ActionValueHead,
     ActionValueNetwork,
@@ -42,6 +43,7 @@ from jaxq.networks import (
 from jaxq.networks.convolution import largest_singular_value
 from jaxq.networks.normalization import LayerNorm, normalize
 from jaxq.networks.torsos import adaptive_max_pool
+from jaxq.runs import parse
 from jaxq.runs.attention import grey_picture
 
 
@@ -273,6 +275,21 @@ def example(spec, batch=2):
     return jax.tree.map(
         lambda leaf: jax.random.normal(jax.random.key(0), (batch, *leaf.shape)).astype(leaf.dtype), spec
     )
+
+
+def test_fractions_that_choose_actions_lie_where_risk_is_measured_and_those_that_are_learned_do_not():
+    """As the script puts it together, by the fractions that stand behind the values."""
+    flags = ["--env", "gymnax/CartPole-v1", "--risk", "cvar", "--risk-level", "0.2", "--num-act-fractions", "16"]
+    network = iqn.build(parse(iqn.Config, iqn.PRESETS, [*flags, "--num-fractions", "16"])).agent.network
+    observation = jnp.ones((64, 4))
+    params = network.init({"params": jax.random.key(0), SAMPLES: jax.random.key(1)}, observation, "learn")
+    for mode, most in {"learn": 1.0, "target": 1.0, "act": 0.2, "exploit": 0.2}.items():
+        prediction = network.apply(params, observation, mode, rngs={SAMPLES: jax.random.key(2)})
+        values, fractions = np.split(np.asarray(prediction), 2, axis=-1)
+        assert values.shape == fractions.shape == (64, 2, 16)
+        assert 0.9 * most < fractions.max() <= most
+        assert fractions.min() < 0.1 * most
+        np.testing.assert_allclose(fractions.mean(), most / 2, atol=0.03 * most)
 
 
 def test_images_go_through_dense_layers_alone_where_that_is_asked_for():

@@ -31,6 +31,7 @@ from jaxq.bellman import (
     Mapped,
     Particles,
     Quantile,
+    RiskSensitive,
     Scalar,
     ScaledGaussian,
     SignedHyperbolic,
@@ -524,6 +525,30 @@ def test_risk_measures_by_their_definitions():
     np.testing.assert_allclose(risk.Entropic(2.0)(jnp.asarray(values), jnp.asarray(probabilities)), utility, rtol=1e-4)
     squares = risk.ExpectedUtility(lambda x: -(x**2))(jnp.asarray(values), jnp.asarray(probabilities))
     np.testing.assert_allclose(squares, -(probabilities * values**2).sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "measure", [risk.CVaR(0.25), risk.CVaR(0.1), risk.Wang(-0.75), risk.CPW(), risk.Power(-2.0), risk.Power(2.0)]
+)
+def test_quantiles_where_a_measure_looks_tell_what_it_measures(measure):
+    """Of a normal return by eight quantiles at random fractions: nearer the truth than evenly drawn ones.
+
+    Where both tails count for less (CPW), evenly drawn ones tell as much.
+    """
+    fine = (np.arange(200_000) + 0.5) / 200_000
+    even = np.random.default_rng(0).uniform(size=(2_000, 8))
+    np.testing.assert_allclose(measure.distorted(measure.fractions(jnp.asarray(even))), even, atol=2e-3)
+    worth = RiskSensitive(ImplicitQuantile(), measure).value
+
+    def errors(fractions):
+        quantiles = scipy.stats.norm.ppf(fractions)
+        return worth(jnp.asarray(np.concatenate([quantiles, fractions], axis=-1))) - truth
+
+    truth = scipy.stats.norm.ppf(np.asarray(measure.fractions(jnp.asarray(fine)), np.float64)).mean()
+    there, evenly = errors(np.asarray(measure.fractions(jnp.asarray(even)), np.float64)), errors(even)
+    assert abs(there.mean()) < 0.06
+    most = 1.2 if isinstance(measure, risk.CPW) else 0.8
+    assert np.square(there).mean() < most * np.square(evenly).mean()
 
 
 def test_what_is_sure_is_worth_itself_to_everyone():

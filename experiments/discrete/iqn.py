@@ -1,6 +1,9 @@
 """IQN (Dabney et al., Implicit Quantile Networks for Distributional Reinforcement Learning, 2018).
 
-The next state's action is chosen by the samples that are then backed up; Dopamine draws others for the choice.
+The next state's action is chosen by the samples that are then backed up; Dopamine draws others for the choice. With
+`--risk cvar` and the like actions are chosen by quantiles at distorted fractions, as in the paper, which here are
+weighted by the intervals that they stand for and not averaged; the next state's by those that are backed up, so
+weighted too.
 """
 
 import dataclasses
@@ -38,7 +41,8 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, num_actions = config.make_environments()
     representation = config.valued(ImplicitQuantile(config.huber_threshold))
     torso, hidden = config.make_split_torso(training)
-    network = ActionValueNetwork(torso, config.make_head(num_actions, hidden))
+    head = config.make_head(num_actions, hidden, distortion=config.make_distortion())
+    network = ActionValueNetwork(torso, head)
     agent = config.make_q_learner(training, network, representation)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)
 

@@ -41,7 +41,8 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, num_actions = config.make_environments()
     representation = config.valued(ImplicitQuantile(config.huber_threshold))
     torso, hidden = config.make_split_torso(training)
-    network = ActionValueNetwork(torso, config.make_head(num_actions, hidden))
+    head = config.make_head(num_actions, hidden, distortion=config.make_distortion())
+    network = ActionValueNetwork(torso, head)
     agent = config.make_q_learner(training, network, representation)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)
 

@@ -1,8 +1,9 @@
 """Attitudes to risk: functionals of a return's distribution, and representations whose actions are valued by them.
 
 A distribution is masses on points, as `Distributional.distribution` gives it. Distortions are those of Dabney et al.
-(Implicit Quantile Networks, 2018, section 3.2): `∫ F⁻¹(β(τ)) dτ`, which for masses on ascending points is
-`Σ x_i (h(F_i) - h(F_{i-1}))`, h being the inverse of β and F the cumulative masses.
+(Implicit Quantile Networks, 2018) but for Norm: `∫ F⁻¹(β(τ)) dτ`, which for masses on ascending points is
+`Σ x_i (h(F_i) - h(F_{i-1}))`, h being the inverse of β and F the cumulative masses. Where the points are quantiles at
+fractions that are chosen, `β(τ)` are the ones that tell most (`Distortion.fractions`).
 """
 
 import dataclasses
@@ -25,6 +26,10 @@ class RiskMeasure(Protocol):
 
 class Distortion:
     """Base of the measures that distort the cumulative probabilities."""
+
+    def fractions(self, tau: jax.Array) -> jax.Array:
+        """β of fractions in [0, 1]: monotone, within [0, 1]."""
+        raise NotImplementedError
 
     def distorted(self, cumulative: jax.Array) -> jax.Array:
         """h of cumulative probabilities in [0, 1]: monotone, from 0 to 1."""
@@ -52,6 +57,10 @@ class CVaR(Distortion):
     def __post_init__(self) -> None:
         require(0 < self.level <= 1, "level", self.level, "in (0, 1]")
 
+    def fractions(self, tau: jax.Array) -> jax.Array:
+        """See `Distortion.fractions`."""
+        return self.level * tau
+
     def distorted(self, cumulative: jax.Array) -> jax.Array:
         """See `Distortion.distorted`."""
         return jnp.minimum(cumulative / self.level, 1.0)
@@ -69,6 +78,10 @@ class Wang(Distortion):
 
     def __post_init__(self) -> None:
         require(abs(self.shift) < float("inf"), "shift", self.shift, "finite")
+
+    def fractions(self, tau: jax.Array) -> jax.Array:
+        """See `Distortion.fractions`."""
+        return jax.scipy.special.ndtr(jax.scipy.special.ndtri(tau) + self.shift)
 
     def distorted(self, cumulative: jax.Array) -> jax.Array:
         """See `Distortion.distorted`."""
@@ -91,6 +104,11 @@ class CPW(Distortion):
     def __post_init__(self) -> None:
         require(0.28 < self.exponent <= 1, "exponent", self.exponent, "in (0.28, 1]")
 
+    def fractions(self, tau: jax.Array) -> jax.Array:
+        """See `Distortion.fractions`."""
+        power, rest = tau**self.exponent, (1.0 - tau) ** self.exponent
+        return power / (power + rest) ** (1.0 / self.exponent)
+
     def distorted(self, cumulative: jax.Array) -> jax.Array:
         """See `Distortion.distorted`: by bisection, as β has no inverse in closed form, and a step of Newton's.
 
@@ -98,20 +116,16 @@ class CPW(Distortion):
         measure's gradient by probabilities.
         """
 
-        def beta(tau: jax.Array) -> jax.Array:
-            power, rest = tau**self.exponent, (1.0 - tau) ** self.exponent
-            return power / (power + rest) ** (1.0 / self.exponent)
-
         def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             low, high = ends
             middle = 0.5 * (low + high)
-            above = beta(middle) > cumulative
+            above = self.fractions(middle) > cumulative
             return jnp.where(above, low, middle), jnp.where(above, middle, high)
 
         low, high = jax.lax.fori_loop(0, 24, halve, (jnp.zeros_like(cumulative), jnp.ones_like(cumulative)))
         # A float below 1 has no neighbour half way to it: there β' would be infinite.
         found = jax.lax.stop_gradient(jnp.clip(0.5 * (low + high), 1e-7, 1 - 1e-7))
-        reached, slope = jax.jvp(beta, (found,), (jnp.ones_like(found),))
+        reached, slope = jax.jvp(self.fractions, (found,), (jnp.ones_like(found),))
         inside = jnp.clip(found - (reached - cumulative) / slope, 0.0, 1.0)
         return jnp.where(cumulative >= 1, 1.0, jnp.where(cumulative <= 0, 0.0, inside))
 
@@ -128,6 +142,11 @@ class Power(Distortion):
 
     def __post_init__(self) -> None:
         require(abs(self.exponent) < float("inf"), "exponent", self.exponent, "finite")
+
+    def fractions(self, tau: jax.Array) -> jax.Array:
+        """See `Distortion.fractions`."""
+        root = 1.0 / (1.0 + abs(self.exponent))
+        return tau**root if self.exponent >= 0 else 1.0 - (1.0 - tau) ** root
 
     def distorted(self, cumulative: jax.Array) -> jax.Array:
         """See `Distortion.distorted`."""

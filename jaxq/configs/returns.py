@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
+
+import jax
 
 from jaxq.bellman import Distributional, RiskSensitive, Scalar, Support
-from jaxq.bellman.risk import CPW, CVaR, Entropic, Power, RiskMeasure, Wang
+from jaxq.bellman.risk import CPW, CVaR, Distortion, Entropic, Power, RiskMeasure, Wang
 from jaxq.configs.axis import Axis
 from jaxq.errors import InputError
 from jaxq.networks import ImplicitQuantileHead
@@ -66,12 +68,9 @@ class Fractions(QuantileHuber):
     num_act_fractions: int = 32
     """Fractions sampled to choose an action."""
 
-    def make_head(
-        self, num_actions: int, hidden: int, *, dueling: bool = False, noisy: bool = False
-    ) -> ImplicitQuantileHead:
-        """The head that samples them, with so many units in its hidden layer."""
-        sizes = (self.num_fractions, self.num_act_fractions)
-        return ImplicitQuantileHead(num_actions, hidden, *sizes, dueling=dueling, noisy=noisy)
+    def make_head(self, num_actions: int, hidden: int, **further: Any) -> ImplicitQuantileHead:
+        """The head that samples them, with so many units in its hidden layer; `further` as of the head."""
+        return ImplicitQuantileHead(num_actions, hidden, self.num_fractions, self.num_act_fractions, **further)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,9 +89,22 @@ class Risk(Axis):
         Raises:
           InputError: for a number that the measure does not allow.
         """
+        measure = self._measure()
+        return representation if measure is None else RiskSensitive(representation, measure)
+
+    def make_distortion(self) -> Callable[[jax.Array], jax.Array] | None:
+        """Where in the distribution the measure looks, if it is one that distorts probabilities.
+
+        Raises:
+          InputError: for a number that the measure does not allow.
+        """
+        measure = self._measure()
+        return measure.fractions if isinstance(measure, Distortion) else None
+
+    def _measure(self) -> RiskMeasure | None:
         if self.risk == "neutral":
-            return representation
-        # Of distortions such as the IQN paper plays with, those that are averse.
+            return None
+        # Of those that the IQN paper plays with, averse ones and the one whose both tails weigh less.
         kinds: dict[str, tuple[Callable[[float], RiskMeasure], float]] = {
             "cvar": (CVaR, 0.25),
             "wang": (Wang, -0.75),
@@ -102,7 +114,6 @@ class Risk(Axis):
         }
         kind, usual = kinds[self.risk]
         try:
-            measure = kind(usual if self.risk_level is None else self.risk_level)
+            return kind(usual if self.risk_level is None else self.risk_level)
         except InputError as error:
             raise InputError(f"risk_level, for the measure {self.risk}: {error}") from None
-        return RiskSensitive(representation, measure)

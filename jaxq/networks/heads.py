@@ -141,6 +141,8 @@ class ImplicitQuantileHead(nn.Module):
       num_act_fractions: K of the paper: for choosing actions.
       num_cosines: n of the embedding.
       dueling, noisy: whether f has two streams, and whether its layers are noisy.
+      distortion: β of a measure of risk: where the fractions lie that choose actions, in place of evenly. Those that
+        are learned, and those that are backed up and by whose values the action of the next state is chosen, are even.
     """
 
     num_actions: int
@@ -150,16 +152,20 @@ class ImplicitQuantileHead(nn.Module):
     num_cosines: int = 64
     dueling: bool = False
     noisy: bool = False
+    distortion: Callable[[jax.Array], jax.Array] | None = None
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class; fractions come from the stream `samples`, and are the midpoints when exploiting."""
         batch = features.shape[0]
-        count = self.num_fractions if mode in ("learn", "target") else self.num_act_fractions
+        learns = mode in ("learn", "target")
+        count = self.num_fractions if learns else self.num_act_fractions
         if mode == "exploit":
             fractions = jnp.broadcast_to((jnp.arange(count) + 0.5) / count, (batch, count))
         else:
             fractions = jax.random.uniform(self.make_rng(SAMPLES), (batch, count))
+        if self.distortion is not None and not learns:
+            fractions = self.distortion(fractions)
         function = _QuantileFunction(self.num_actions, self.hidden, self.num_cosines, self.dueling, self.noisy)
         values = function(features, fractions, mode)
         return jnp.concatenate([values, jnp.broadcast_to(fractions[:, None], values.shape)], axis=-1)
