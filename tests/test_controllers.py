@@ -1,5 +1,6 @@
 """Population-based training and halving: what they decide, and what becomes of the state."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -15,10 +16,11 @@ from jaxq.runs.plots import load_curves
 from jaxq.runs.population import assemble, member_keys
 from jaxq.runs.several import train
 from jaxq.training.controllers import NEW, Halving, PopulationBased
-from jaxq.training.turns import leaves_of_numbers, turned
+from jaxq.training.turns import leaves_of_numbers, renumbered, turned
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "experiments" / "discrete"))
+import bootstrapped_dqn  # noqa: E402
 import dqn  # noqa: E402
 
 SMALL = [
@@ -219,17 +221,37 @@ def test_a_turn_copies_what_is_learned_gives_numbers_and_begins_anew():
                 np.testing.assert_array_equal(ours, theirs)
 
 
-def test_every_number_of_every_kind_of_agent_is_found_in_its_state():
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_every_number_of_every_kind_of_agent_is_found_in_its_state(seeds):
     from test_populations import config_for
 
-    for name in ("bbf", "i_dqn", "sac", "maxinforl", "mrq", "ppo", "avg", "revalued"):
+    for name in ("bbf", "i_dqn", "sac", "maxinforl", "mrq", "ppo", "avg", "revalued", "bootstrapped_dqn"):
         module, config = config_for(name)
+        config = dataclasses.replace(config, num_seeds=seeds)
         assembly = assemble(module.build, config)
-        places, hidden = leaves_of_numbers(assembly.training, member_keys(config), assembly.numbers)
+        whole = getattr(assembly.training, "whole", assembly.training)
+        places, hidden = leaves_of_numbers(whole, member_keys(config), assembly.numbers)
         assert not hidden, name
         found = set(jax.tree.leaves(places))
         assert any("learning_rate" in path for path in found)
         assert any("discount" in path for path in found)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_numbers_are_changed_wherever_they_stand(seeds):
+    """Also in the state of a single member, and once for each network of an ensemble."""
+    flags = ["--env", "gymnax/CartPole-v1", "--members", "3", "--num-seeds", str(seeds), "--replay-capacity", "1000"]
+    config = parse(bootstrapped_dqn.Config, bootstrapped_dqn.PRESETS, flags)
+    assembly = assemble(bootstrapped_dqn.build, config)
+    keys, path = member_keys(config), "agent.base.hyper.learning_rate.steps"
+    state = jax.jit(assembly.training.init)(keys, assembly.numbers)
+    places, _ = leaves_of_numbers(assembly.training, keys, assembly.numbers)
+    before, steps = assembly.numbers[path][0], 7.0 + np.arange(seeds, dtype=np.float32)
+    after = renumbered(places, state, {path: steps})
+    pairs = zip(jax.tree.leaves(after.agent), jax.tree.leaves(state.agent), strict=True)
+    ((found, was),) = [(new, old) for new, old in pairs if not (new == old).all()]
+    np.testing.assert_array_equal(was, np.full((seeds, 3), before))
+    np.testing.assert_array_equal(found, np.tile(steps[:, None], 3))
 
 
 @pytest.mark.parametrize("controller", [pytest.param("pbt", marks=pytest.mark.slow), "halving"])

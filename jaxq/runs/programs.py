@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -133,10 +134,17 @@ def turn_program(assembly: Assembly, shape: TrainState, deterministic: bool = Tr
     return jax.jit(turn, donate_argnums=0, out_shardings=lies, compiler_options=options)
 
 
-def renumbering_program(assembly: Assembly, shape: TrainState) -> Any:
-    """`(state, numbers) -> state`: the same with these numbers, by path, [N] each, in place of those it has."""
+def renumbering_program(assembly: Assembly, shape: TrainState, paths: Collection[str]) -> Any:
+    """`(state, numbers) -> state`: the same with the numbers of these paths, [N] each, in place of those it has.
+
+    Raises:
+      InputError: if one of them is not found in the members' states.
+    """
     lies = jax.tree.map(lambda leaf: leaf.sharding, shape)
-    renumber = functools.partial(renumbered, _places(assembly, shape)[1])
+    _, places, unseen = _places(assembly, shape)
+    hidden = sorted(unseen.intersection(paths))
+    require(not hidden, "total_steps", ", ".join(hidden), "left as it was: these numbers cannot be changed in a run")
+    renumber = functools.partial(renumbered, places)
     return jax.jit(renumber, donate_argnums=0, out_shardings=lies)
 
 

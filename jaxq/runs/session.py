@@ -194,7 +194,8 @@ class Session:
         if begun < self.config.total_steps:
             numbers = self.renumbering.lengthened(self.members, begun)
             if numbers:
-                progress.state = renumbering_program(self.assembly, self.state_shape)(progress.state, numbers)
+                renumber = renumbering_program(self.assembly, self.state_shape, numbers)
+                progress.state = renumber(progress.state, numbers)
 
     def _step(self, progress: Progress) -> int:
         """Steps of each member so far."""

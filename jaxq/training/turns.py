@@ -1,11 +1,12 @@
 """What a controller has decided, done to the whole state on the device."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Jaxpr
 
 from jaxq import platforms
 from jaxq.envs.base import select
@@ -24,17 +25,41 @@ def leaves_of_numbers(training: Any, keys: jax.Array, numbers: Mapping[str, Any]
       keys, numbers: as of `Training.init`, or their shapes.
 
     Returns:
-      A tree as `(state.agent, state.replay)`, the path of the number that a leaf is, or an empty one; and the numbers
-      that have an effect on the state but are no leaf of it.
+      A tree as `(state.agent, state.replay)`, the path of the number that a leaf is, in whatever shape, or an empty
+      one; and the numbers that have an effect on the state but are no leaf of it.
     """
-    # Where members begin side by side, a number that becomes a leaf stays the variable that it was.
+    # Where members begin side by side, nothing is done to a number that becomes a leaf but to its shape.
     with platforms.assume("gpu"):
         program, shape = jax.make_jaxpr(training.init, return_shape=True)(keys, dict(numbers))
-    named = {id(variable): path for variable, path in zip(program.jaxpr.invars[1:], sorted(numbers), strict=True)}
-    found = jax.tree.unflatten(jax.tree.structure(shape), [named.get(id(leaf), "") for leaf in program.jaxpr.outvars])
-    used = {named[id(v)] for equation in program.jaxpr.eqns for v in equation.invars if id(v) in named}
+    named, used = _followed(program.jaxpr, ["", *sorted(numbers)])
+    found = jax.tree.unflatten(jax.tree.structure(shape), named)
     places = found.agent, found.replay
     return places, used - set(jax.tree.leaves(places))
+
+
+_SHAPES = ("squeeze", "reshape", "slice", "broadcast_in_dim", "convert_element_type")
+
+
+def _followed(program: Jaxpr, names: Sequence[str]) -> tuple[list[str], set[str]]:
+    """By the names of what goes into a program, those of what comes out of it, and those that it computes with.
+
+    Names are empty where there are none; what is the same numbers in another shape keeps its name.
+    """
+    named = {id(variable): name for variable, name in zip(program.invars, names, strict=True) if name}
+    used: set[str] = set()
+    for equation in program.eqns:
+        given = [named.get(id(variable), "") for variable in equation.invars]
+        if not any(given):
+            continue
+        if equation.primitive.name in _SHAPES:
+            named[id(equation.outvars[0])] = given[0]
+        elif equation.primitive.name in ("jit", "pjit"):
+            made, inside = _followed(equation.params["jaxpr"].jaxpr, given)
+            named |= {id(variable): name for variable, name in zip(equation.outvars, made, strict=True) if name}
+            used |= inside
+        else:
+            used |= set(filter(None, given))
+    return [named.get(id(variable), "") for variable in program.outvars], used
 
 
 def renumbered(places: PyTree, state: TrainState, numbers: Mapping[str, jax.Array]) -> TrainState:
@@ -47,7 +72,11 @@ def renumbered(places: PyTree, state: TrainState, numbers: Mapping[str, jax.Arra
     """
 
     def numbered(path: str, leaf: jax.Array) -> jax.Array:
-        return numbers[path].astype(leaf.dtype) if path in numbers else leaf
+        if path not in numbers:
+            return leaf
+        # Members' lanes come first; behind them a number may stand several times, as for each network of an ensemble.
+        members = numbers[path].astype(leaf.dtype)
+        return jnp.broadcast_to(members.reshape(-1, *(1,) * (leaf.ndim - 1)), leaf.shape)
 
     agent, replay = jax.tree.map(numbered, places, (state.agent, state.replay))
     return state.replace(agent=agent, replay=replay)
