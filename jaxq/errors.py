@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -12,7 +12,15 @@ class InputError(ValueError):
 
 
 class DivergedError(RuntimeError):
-    """A metric is NaN or infinite; the message names it and the step."""
+    """A metric of every member is NaN or infinite; the message names it and the step.
+
+    Attributes:
+      steps: at which each member has diverged.
+    """
+
+    def __init__(self, message: str, steps: Sequence[int]):
+        super().__init__(message)
+        self.steps = tuple(steps)
 
 
 class HostLostError(RuntimeError):

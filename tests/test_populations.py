@@ -17,7 +17,8 @@ from jaxq.agents import FullResets
 from jaxq.configs import Member, grid
 from jaxq.errors import DivergedError, InputError, InputWarning
 from jaxq.runs import parse, run
-from jaxq.runs.directory import from_json, load_config, read_metrics, to_json
+from jaxq.runs.checkpoints import Checkpoints, learned_by
+from jaxq.runs.directory import from_json, load_config, read_metrics, to_json, write_json
 from jaxq.runs.fields import fields_by_member
 from jaxq.runs.plots import load_curves, merge
 from jaxq.runs.population import assemble, member_keys, programs
@@ -311,8 +312,9 @@ def test_a_population_is_gone_on_with_and_only_as_it_was(swept, tmp_path):
 
 def test_a_run_of_which_all_diverge_ends_as_one_alone_does(tmp_path):
     config = config_of("--num-seeds", "2", "--learning-rate", "1e30", "--run-dir", str(tmp_path / "run"))
-    with pytest.raises(DivergedError, match=r"is \[.*\] at step .*learning has diverged"):
+    with pytest.raises(DivergedError, match=r"is \[.*\] at step .*learning has diverged") as told:
         run(dqn.build, config)
+    assert len(told.value.steps) == 2
 
 
 def test_fields_that_are_compiled_in_make_one_program_each(tmp_path):
@@ -353,6 +355,50 @@ def test_fields_that_are_compiled_in_make_one_program_each(tmp_path):
     assert [(row["setting"], row["run_dir"]) for row in summary["members"]] == [
         ({"batch_size": batch, **rate}, f"batch_size-{batch}") for batch in (8, 16) for rate in rates
     ]
+
+
+def test_who_begins_with_what_another_has_learned_has_its_own_numbers(tmp_path):
+    """Wherever in the state they are: MaxInfoRL has some beside those of its actor-critic."""
+    module, config = config_for("maxinforl")
+    assembly = assemble(module.build, config)
+    shape = jax.eval_shape(assembly.training.init, member_keys(config), assembly.numbers)
+
+    def filled(value):
+        def array(leaf):
+            typed = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            return jax.random.split(jax.random.key(value), leaf.shape) if typed else jnp.full_like(leaf, value)
+
+        return jax.tree.map(array, shape)
+
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(filled(1), {})
+    checkpoints.close()
+    write_json(tmp_path / "config.json", {"population": [], "num_seeds": config.num_members})
+    learned = learned_by(tmp_path, filled(2).agent)
+    assert {float(leaf.max()) for leaf in jax.tree.leaves((learned.hyper, learned.curiosity.numbers))} == {2}
+    assert {float(leaf.max()) for leaf in jax.tree.leaves((learned.actor, learned.curiosity.model))} == {1}
+
+
+def test_a_program_whose_members_all_diverge_disturbs_no_other(tmp_path, monkeypatch):
+    def instead(build, part, watch):
+        part.run_dir.mkdir(exist_ok=True)
+        if part.batch_size in lost:
+            raise DivergedError("loss is [nan, nan] at step 300: learning has diverged", [200, 300])
+        return {"members": [{"seed": m.seed, "setting": {}, "return": 1.0, "diverged": None} for m in part.all_members]}
+
+    monkeypatch.setattr("jaxq.runs.several.run", instead)
+    config = config_of("--batch-size", "8", "16", "--num-seeds", "2", "--run-dir", str(tmp_path / "run"))
+    lost = (8,)
+    with pytest.warns(InputWarning, match="program batch_size-8: loss is .* at step 300"):
+        summary = train(dqn.build, config)
+    assert summary == json.loads((tmp_path / "run" / "summary.json").read_text()) | {"members": summary["members"]}
+    assert [(row["setting"], row["seed"], row["return"], row["diverged"]) for row in summary["members"]] == [
+        ({"batch_size": 8}, 0, None, 200), ({"batch_size": 8}, 1, None, 300),
+        ({"batch_size": 16}, 0, 1.0, None), ({"batch_size": 16}, 1, 1.0, None)]  # fmt: skip
+    lost = (8, 16)
+    with pytest.warns(InputWarning), pytest.raises(DivergedError, match="at step 300"):
+        train(dqn.build, dataclasses.replace(config, run_dir=tmp_path / "other"))
+    assert not (tmp_path / "other" / "summary.json").exists()
 
 
 def test_several_values_on_the_command_line_are_a_grid_with_every_seed():

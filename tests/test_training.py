@@ -283,6 +283,23 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(three_chunks, tmp_path):
         checkpoints.restore(jax.eval_shape(other.init, jax.vmap(jax.random.key)(jnp.arange(1))))
 
 
+def test_who_reads_another_s_checkpoints_leaves_what_is_being_written(three_chunks, tmp_path):
+    _, _, _, states, _ = three_chunks
+    with pytest.raises(InputError, match="no whole checkpoint"):
+        Checkpoints(tmp_path / "none", read_only=True)
+    assert not (tmp_path / "none").exists()
+    writer = Checkpoints(tmp_path)
+    writer.save(states[1], {})
+    under_way = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"
+    under_way.mkdir()
+    reader = Checkpoints(tmp_path, read_only=True)
+    assert_same(reader.restore_agent(states[1].agent), states[1].agent)
+    reader.close()
+    assert under_way.is_dir()
+    Checkpoints(tmp_path).close()
+    assert not under_way.exists(), "of a writer that is no more"
+
+
 def test_a_damaged_checkpoint_is_named(three_chunks, tmp_path):
     _, _, _, states, _ = three_chunks
     checkpoints = Checkpoints(tmp_path)

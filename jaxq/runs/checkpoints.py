@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from jaxq import platforms
+from jaxq.agents.hyperparameters import Hyperparameters
 from jaxq.errors import InputError, require
 from jaxq.runs.directory import load_config
 from jaxq.types import PyTree
@@ -70,17 +71,26 @@ def _restoring(leaves: dict[str, Any]) -> ocp.args.PyTreeRestore:
 
 
 class Checkpoints:
-    """The checkpoints of one run, numbered in their order."""
+    """The checkpoints of one run, numbered in their order.
 
-    def __init__(self, run_dir: Path):
+    Args:
+      run_dir: of the run.
+      read_only: whether they are another's, who may be writing one: nothing is made or cleared away.
+
+    Raises:
+      InputError: if there are none to be read.
+    """
+
+    def __init__(self, run_dir: Path, *, read_only: bool = False):
         # Orbax reports every save, and logs the trace of errors that it also raises.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.path = (run_dir / "checkpoints").absolute()
+        if read_only and not self.path.is_dir():
+            raise InputError(f"{self.path} holds no whole checkpoint to begin from")
+        writing = {} if read_only else {"max_to_keep": KEPT, "cleanup_tmp_directories": True}
         self._manager = ocp.CheckpointManager(
             self.path,
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=KEPT, cleanup_tmp_directories=True, enable_async_checkpointing=False
-            ),
+            options=ocp.CheckpointManagerOptions(read_only=read_only, enable_async_checkpointing=False, **writing),
             # Named, so that a process that has saved nothing can tell the shapes of what another has.
             item_handlers={
                 **{name: ocp.PyTreeCheckpointHandler() for name in ("agent", "rest", "chunk")},
@@ -192,14 +202,17 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
     saved = load_config(run_dir)
     theirs, ours = len(saved["population"]) or saved["num_seeds"], jax.tree.leaves(agents)[0].shape[0]
     require(theirs == ours, "init_from", f"{run_dir}, a run of {theirs} members", f"one of as many as this has, {ours}")
-    checkpoints = Checkpoints(run_dir)
+    checkpoints = Checkpoints(run_dir, read_only=True)
     try:
         learned = checkpoints.restore_agent(agents)
     finally:
         checkpoints.close()
 
-    def taken(path: Any, new: jax.Array, old: jax.Array) -> jax.Array:
-        names = {getattr(part, "name", None) for part in path}
-        return new if names & {"hyper", "updates", "horizon", "resets"} else old
+    def is_numbers(tree: PyTree) -> bool:
+        return isinstance(tree, Hyperparameters)
 
-    return jax.tree_util.tree_map_with_path(taken, agents, learned)
+    def taken(path: Any, new: PyTree, old: PyTree) -> PyTree:
+        names = {getattr(part, "name", None) for part in path}
+        return new if is_numbers(new) or names & {"updates", "horizon", "resets"} else old
+
+    return jax.tree_util.tree_map_with_path(taken, agents, learned, is_leaf=is_numbers)

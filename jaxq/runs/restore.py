@@ -72,7 +72,7 @@ def restore_member(run_dir: Path, member: int, *, run_code: bool = True) -> tupl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # the run's own beginning has given them
         training = module.build(config)
-    checkpoints = Checkpoints(run_dir)
+    checkpoints = Checkpoints(run_dir, read_only=True)
     agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)).agent)
     checkpoints.close()
     return config, training, jax.tree.map(lambda leaf: leaf[member], agents)

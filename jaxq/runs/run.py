@@ -139,6 +139,8 @@ def _note_resumption(path: Path, config: Run) -> None:
     saved = load_config(path)
     if config.total_steps > saved["total_steps"]:
         write_json(path / PLAN, {"total_steps": first_length(path)})
+        # It tells of the shorter run, and would pass for that of the longer one if this one is stopped.
+        (path / "summary.json").unlink(missing_ok=True)
     now = {"total_steps": config.total_steps, "resumption": config.resumption}
     write_json(path / "config.json", {**saved, **now})
 

@@ -414,10 +414,12 @@ class Session:
             new = [i for i, v in enumerate(value) if not math.isfinite(v) and self.diverged[i] is None]
             for i in new:
                 self.diverged[i] = step
-            if None not in self.diverged:
+            steps = [step for step in self.diverged if step is not None]
+            if len(steps) == len(self.diverged):
                 raise DivergedError(
                     f"{name} is {value} at step {step:,}: learning has diverged; "
-                    f"the last good checkpoint is in {self.checkpoints.path}"
+                    f"the last good checkpoint is in {self.checkpoints.path}",
+                    steps,
                 )
             for i in new:
                 self.display.say(f"member {i} ({self._row(i)}) has diverged at step {step:,} and is frozen")

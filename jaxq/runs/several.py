@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jaxq.configs import SESSION_FIELDS
+from jaxq.configs import SESSION_FIELDS, Run
+from jaxq.errors import DivergedError, warn
 from jaxq.runs.directory import going_on, load_config, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, is_first, noticing_lost_hosts, require_agreement
 from jaxq.runs.population import Build, ConfigT, programs
@@ -18,7 +19,7 @@ def train(build: Build[ConfigT], config: ConfigT, watch: Watch | None = None) ->
 
     Where they differ in what is compiled in (widths, atoms, batches) there is a run for each program. The directory of
     all then holds config.json and summary.json, whose `members` are those of all runs, and a run directory for each,
-    named after what it has otherwise.
+    named after what it has otherwise. One all of whose members diverge disturbs no other.
 
     Args:
       build, config, watch: as of `run`.
@@ -27,7 +28,8 @@ def train(build: Build[ConfigT], config: ConfigT, watch: Watch | None = None) ->
       The values of summary.json.
 
     Raises:
-      InputError, DivergedError, SystemExit: as of `run`.
+      InputError, SystemExit: as of `run`.
+      DivergedError: if all members of every program have diverged.
     """
     connect(config.coordinator, config.num_processes, config.process_id)
     with noticing_lost_hosts(config.run_dir):
@@ -48,7 +50,9 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
                 whole = dataclasses.replace(config, run_dir=path)
                 began = load_config(path) if config.resume else {"experiment": experiment, **to_json(whole)}
                 write_json(path / "config.json", {**began, "total_steps": config.total_steps})
-        summaries = []
+                (path / "summary.json").unlink(missing_ok=True)
+        summaries: list[dict[str, Any]] = []
+        diverged: list[DivergedError] = []
         for name, part in zip(_names(parts), parts, strict=True):
             place = path / name
             if (place / "summary.json").exists() and load_config(place)["total_steps"] >= part.total_steps:
@@ -62,6 +66,12 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
             except SystemExit:
                 print(f"to go on with all programs: --run-dir {path} --resume")
                 raise
+            except DivergedError as error:
+                diverged.append(error)
+                if len(diverged) == len(parts):
+                    raise
+                warn(f"program {name}: {error}")
+                summaries.append(_of_diverged(part, error))
         members = [
             {**row, "setting": {**shared, **row["setting"]}, "run_dir": name}
             for name, shared, summary in zip(_names(parts), _apart(parts), summaries, strict=True)
@@ -74,6 +84,17 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
         return summary
     finally:
         directory.close()
+
+
+def _of_diverged(part: Run, error: DivergedError) -> dict[str, Any]:
+    """What stands in place of the summary of a program of which no member is left."""
+    rows = zip(part.all_members, error.steps, strict=True)
+    return {
+        "members": [
+            {"seed": member.seed, "setting": dict(member.setting), "return": None, "diverged": step}
+            for member, step in rows
+        ]
+    }
 
 
 def _apart(parts: list[ConfigT]) -> list[dict[str, Any]]:
