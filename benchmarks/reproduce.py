@@ -76,10 +76,10 @@ class Task:
     def _kept(self) -> str:
         if not self.result.exists():
             return "to do"
-        kept = load(self.result)
-        if command_of(kept) != self.command.split():
+        result = load(self.result)
+        if command_of(result) != self.command.split():
             return "to do, there by another command"
-        before = changed(kept)
+        before = changed(result)
         return f"to do, there with another {', '.join(before)}" if before else "there"
 
 
@@ -93,6 +93,8 @@ def run(task: Task) -> bool:
     Raises:
       Stopped: if this process was told to stop, once the run has saved itself.
     """
+    if kept(task):  # a stop came between its end and this
+        return True
     told: list[int] = []
     # In a group of its own the run hears of a stop once, from here, however this process was told.
     process = subprocess.Popen(task.line, cwd=ROOT, start_new_session=True)
@@ -108,9 +110,15 @@ def run(task: Task) -> bool:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    there = code == 0 and kept(task)
     if told:
         raise Stopped
-    if code or not (ROOT / task.run_dir / "summary.json").exists():
+    return there
+
+
+def kept(task: Task) -> bool:
+    """Keep the result of a task whose run is finished; whether it is."""
+    if not (ROOT / task.run_dir / "summary.json").exists():
         return False
     keep(ROOT / task.run_dir, task.result)
     shutil.rmtree(ROOT / task.run_dir)

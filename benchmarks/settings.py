@@ -4,12 +4,16 @@ python -m benchmarks.settings
 """
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 from benchmarks.runs import command_of
 from benchmarks.suites import suites
-from jaxq.errors import InputError
+from jaxq import envs
+from jaxq.configs import DRIVER_FIELDS
+from jaxq.configs.axis import build_and_tell
+from jaxq.errors import InputError, InputWarning
 from jaxq.runs import parse
 from jaxq.runs.results import Result
 from jaxq.runs.scripts import experiment
@@ -91,18 +95,34 @@ SHOWN = {"minatar": DISCRETE, "minatar-samples": DISCRETE, "atari": DISCRETE, "c
 
 
 def changed(run: Result) -> dict[str, tuple[Any, Any]]:
-    """What of a kept run's numbers its command stands for no longer, of those that this page tells: then and now.
+    """What of a kept run's configuration its command stands for no longer: then and now, of what its script obeys.
 
-    A command that is taken no longer has changed as a whole: it stands there with the reason.
+    A field that the script had not when it was run cannot be compared. A command that is taken no longer has changed as
+    a whole: it stands there with the reason.
     """
     agent, *flags = command_of(run)
     try:
         module = experiment(agent)
-        now = vars(parse(module.Config, module.PRESETS, flags))
+        config = parse(module.Config, module.PRESETS, flags)
     except InputError as error:
         return {"command": (" ".join([agent, *flags]), str(error))}
-    told = {name: run.config[name] for name in (*DISCRETE, *CONTINUOUS) if name in run.config and name in now}
-    return {name: (then, now[name]) for name, then in told.items() if json.dumps(now[name]) != json.dumps(then)}
+    now = {name: value for name, value in vars(config).items() if name not in DRIVER_FIELDS and name in run.config}
+    differing = [name for name, value in now.items() if json.dumps(value) != json.dumps(run.config[name])]
+    obeyed = _obeyed(agent, envs.domain(config.env), tuple(flags)) if differing else ()
+    return {name: (run.config[name], now[name]) for name in differing if name in obeyed}
+
+
+_OBEYED: dict[tuple[str, str], set[str]] = {}
+
+
+def _obeyed(agent: str, domain: str, flags: tuple[str, ...]) -> set[str]:
+    """The fields that a script reads when it is put together, on any environment of a domain."""
+    if (agent, domain) not in _OBEYED:
+        module = experiment(agent)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)
+            _, _OBEYED[agent, domain] = build_and_tell(module.build, parse(module.Config, module.PRESETS, flags))
+    return _OBEYED[agent, domain]
 
 
 def _cell(value: Any) -> str:

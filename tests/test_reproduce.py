@@ -36,14 +36,16 @@ def test_what_has_a_result_is_left_alone_but_for_other_commands_and_other_number
         provenance = {"command": "python experiments/dqn.py --env gymnax/CartPole-v1 --run-dir runs/a"}
         (tmp_path / "a.json").write_text(json.dumps({**parts, "provenance": provenance}))
 
-    # What has gone from a script since, and what its page of settings does not tell, counts for nothing.
-    keep(target_period=500, discount=0.99, risk_level=0.25, experiment="dqn")
+    # What has gone from a script since, what says how a run is driven, and what has no effect counts for nothing.
+    keep(target_period=500, discount=0.99, risk_level=0.25, experiment="dqn", num_logs=7, importance_exponent=0.9)
     assert there.state == "there"
     assert reproduce.Task("a", "dqn --env gymnax/Acrobot-v1").state == "to do, there by another command"
     assert reproduce.Task("a", "qr_dqn --env gymnax/CartPole-v1").state == "to do, there by another command"
     keep(target_period=64, discount=0.9)
     assert there.state == "to do, there with another discount, target_period"
     assert settings.changed(load(there.result)) == {"target_period": (64, 500), "discount": (0.9, 0.99)}
+    keep(operator="max", hidden_widths=[64, 64])
+    assert settings.changed(load(there.result)) == {"operator": ("max", "double")}
 
 
 def test_a_command_that_is_taken_no_longer_has_changed(tmp_path):
@@ -60,6 +62,22 @@ def test_unknown_suites_agents_and_names_are_one_line(suite, agents, patterns, f
     with pytest.raises(InputError, match=f"^{field} is") as error:
         reproduce.chosen(suite, agents, patterns)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_that_ended_before_a_stop_is_kept_and_not_begun_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce, "RUNS", tmp_path / "kept")
+    monkeypatch.setattr(reproduce, "RUNNING", tmp_path / "running")
+    monkeypatch.setattr(reproduce.subprocess, "Popen", None)
+    (tmp_path / "kept").mkdir()
+    task = reproduce.Task("a", "dqn --env gymnax/CartPole-v1")
+    task.run_dir.mkdir(parents=True)
+    for name in ("config", "provenance", "summary"):
+        (task.run_dir / f"{name}.json").write_text("{}")
+    line = {"step": 10, "eval_return": [1.0], "episode_return": [1.0], "wall_seconds": 1.0}
+    (task.run_dir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    assert reproduce.run(task)
+    assert task.result.exists()
+    assert not task.run_dir.exists()
 
 
 WORKER = """
