@@ -219,7 +219,7 @@ SLICES = {
     ),
     # It cannot be resumed, and so has all of a slice.
     "go1-brax-ppo": Slice(
-        "Brax's PPO on the same to the same",
+        "Brax's PPO on Playground's Go1 joystick to a return of 25",
         {
             "brax ppo": Program(
                 "baselines.brax_playground",
@@ -229,7 +229,7 @@ SLICES = {
         },
     ),
     "go1-fast-td3": Slice(
-        "FastTD3 on the same to the same",
+        "FastTD3 on Playground's Go1 joystick to a return of 25",
         {
             # As its authors have it for this robot.
             "fast_td3": Training(
@@ -241,7 +241,7 @@ SLICES = {
         },
     ),
     "go1-fast-sac": Slice(
-        "FastSAC on the same to the same",
+        "FastSAC on Playground's Go1 joystick to a return of 25",
         {
             # As its docstring says for this suite.
             "fast_sac": Training(
@@ -253,7 +253,7 @@ SLICES = {
         },
     ),
     "go1-reppo": Slice(
-        "REPPO on the same to the same",
+        "REPPO on Playground's Go1 joystick to a return of 25",
         {
             # As its authors have it for this suite's humanoids.
             "reppo": Training(

@@ -100,12 +100,15 @@ def sections(folder: Path = RESULTS / "gpu") -> list[str]:
     told = [
         "## On a GPU",
         f"Measured by `make bench-gpu` on: {machine(found)}. Loops are timed in segments, in turn, compilation "
-        "excluded; seconds to a return are since the training began, with the compilation of what was not cached.",
+        "excluded; seconds to a return are since the training began, with the compilation of what was not cached. No "
+        "robot has reached its return yet: a policy that has learned nothing, and stands, has 14 to 18 already, so "
+        "that what stands here tells of speed and not of learning. *unrolled N*: loops in blocks of N steps. *first "
+        "line*: from the start to the first metrics.",
     ]
     for name, result in found.items():
         unfinished = "" if result["finished"] else ", which is not finished"
         told += [
-            f"### {result['title']}",
+            f"### {SLICES[name].title}",
             f"`python -m benchmarks.gpu --only {name}`{unfinished}. {result.get('note', '')}".rstrip(),
             _told(result["parts"]),
         ]

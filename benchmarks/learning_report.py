@@ -254,10 +254,12 @@ def minatar_section() -> str:
     return "\n\n".join(
         [
             "### MinAtar\n\n"
-            "Run by `make reproduce SUITE=minatar`, in each script's own defaults (see [Settings](settings.md)). "
+            "Run by `make reproduce SUITE=minatar`, in each script's own defaults but for PQN's exploration and "
+            "QR-DQN's 51 quantiles (see [Settings](settings.md)). "
             "Interquartile mean over seeds, with 95% bootstrap intervals, of the mean return of the episodes that "
             "ended in the last quarter of each run, while exploring, as the papers of these agents report it. "
-            "Agents with replay learn from 32 transitions after every 16 steps. What has not been run is not there.",
+            "Agents with replay learn from 32 transitions after every 16 steps. An empty cell has not been run. What "
+            "others published is said to be above or below ours where it lies outside our interval.",
             comparison(runs, agents, MINATAR_GAMES, MINATAR, "exploring", 1),
             devices_told(runs),
             *changes_told(((run.agent, run.changed) for run in runs), "They are compared with their like alone."),
@@ -332,14 +334,18 @@ def control_section() -> list[str]:
 SUITES = ("minatar-", "family-", "million-", "half-", "before-", "control-")
 
 
-def learning_table() -> str:
-    """A row a kept run that is of none of the larger suites: final evaluations over seeds, and the command."""
+# Kept runs of a few thousand steps, of what takes hours.
+SHORT = ("atari-", "pong-", "halfcheetah-brax-", "cheetahrun-")
+
+
+def learning_table(runs: Iterable[Result]) -> str:
+    """A row a kept run: final evaluations over seeds, and the command."""
     lines = [
         "| environment | agent | seeds | steps of each | IQM | 95% interval | mean | lowest | steps/s | command |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
-    for run in kept(but=SUITES):
-        summary, returns, command = run.summary, run.returns, run.command.split(" --run-dir")[0]
+    for run in runs:
+        summary, returns, command = run.summary, run.returns, " ".join(["jaxq train", *command_of(run)])
         low, high = interval(returns)
         shown = f"{low:,.1f} to {high:,.1f}" if len(returns) > 1 else ""
         lines.append(
@@ -383,10 +389,12 @@ def sections() -> list[str]:
         minatar_section(),
         *control_section(),
         "### Single tasks\n\nFinal evaluations; each row's run is a file under `benchmarks/results/runs/`. Steps per "
-        "second are of all seeds together.\n\n" + learning_table(),
-        *changes_told((run.name, changed(run)) for run in kept(but=SUITES)),
+        "second are of all seeds together.\n\n" + learning_table(kept(but=(*SUITES, *SHORT))),
+        *changes_told((run.name, changed(run)) for run in kept(but=(*SUITES, *SHORT))),
+        "That it runs, and no more: of so few steps nothing is to be learned.\n\n" + learning_table(kept(*SHORT)),
+        *changes_told((run.name, changed(run)) for run in kept(*SHORT)),
         samples_section(),
-        "### Every agent\n\n"
+        "### Every agent with discrete actions\n\n"
         "`python experiments/discrete/AGENT.py --env gymnax/Breakout-MinAtar --num-seeds 2 --total-steps 100000`, each "
         "in its own defaults, most of which are made for many more steps. The table shows that they run, not which is "
         "best: some have not yet left the level of random actions.\n\n" + family_table(),

@@ -46,8 +46,8 @@ MINATAR = (
         "within 2. Theirs is the harder game, so that a figure below ours does not say who learns better: an action is "
         "replaced by the one before with probability 0.1 (by gymnax never), returns are of exploring with ε = 0.1 "
         "(ours 0.02), all six actions are there, and Seaquest is as it was before an error in it was mended. Their "
-        "games have no limit, but for Freeway; gymnax ends an episode after 1,000 steps. An update of 32 is made every "
-        "step, with RMSProp",
+        "games have no limit, but for Freeway; gymnax ends an episode after 1,000 steps, of Freeway after 2,500. An "
+        "update of 32 is made every step, with RMSProp",
     ),
     Published(
         None,

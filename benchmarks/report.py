@@ -4,13 +4,15 @@ python -m benchmarks.report
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import gpu_report, learning_report, scale_report
+from benchmarks.runs import RUNS
+from benchmarks.suites import suites
 from benchmarks.tables import backups_table, machine, ratio_table, timing_table
 from benchmarks.throughput_report import costs_section, growth_section, throughput_section
 from benchmarks.time_to_return import by_contender
@@ -22,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 def time_to_return_section(results: dict[str, Any]) -> str:
     """Seconds from starting each program to a return."""
     lines = [
-        "| task and return | program | seconds, by seed | median | jaxq is faster by |",
+        "| task and return | program | seconds, by seed | median | times the first row's |",
         "| --- | --- | --- | ---: | ---: |",
     ]
     for setting in results.values():
@@ -42,6 +44,13 @@ def time_to_return_section(results: dict[str, Any]) -> str:
             "program to the first test of five episodes with that mean return; imports, compilation (of which nothing "
             "is cached from before) and tests count. Each seed's programs ran one after the other.",
             "\n".join(lines),
+            "Only the task and the return are equal here: each program has its own algorithm and settings, so that a "
+            "row says what a user waits for, and not which library is faster at the same work (for that, see "
+            "[Throughput](#throughput)). FastSAC was tuned on HalfCheetah with this very seed, the first PQN on "
+            "Breakout with another. Stable-Baselines has the settings of RL Baselines3 Zoo on CartPole and begins with "
+            "10,000 random steps on HalfCheetah (our SAC with 5,000); rejax's DQN is a dueling double DQN, with its "
+            "authors' settings of CartPole on both games. How often an agent is tested differs, and a test that comes "
+            "late reaches late. Two settings of the command are not measured yet: cheetahrun and brax-halfcheetah.",
             "\n".join(f"    {command}" for command in commands),
         ]
     )
@@ -179,15 +188,58 @@ def revisions_section(results: dict[str, Any]) -> str:
         ratio = np.median(after / before)
         lines.append(f"| {setting} | {np.median(after):,.0f} | {np.median(before):,.0f} | {ratio:.3f} |")
     ours = (results["provenance"].get("git_revision") or "")[:7]
-    intro = f"`python -m benchmarks.revisions` of {ours} and {results['before'][:7]}, in turn on one machine."
+    intro = (
+        f"`python -m benchmarks.revisions` of {ours} and {results['before'][:7]}, in turn on one machine, which was "
+        "slower than that of the tables above: only the ratios mean anything."
+    )
     return "\n\n".join(["### Beside an earlier revision", intro, "\n".join(lines)])
+
+
+def provenance_section(folder: Path = RESULTS) -> str:
+    """When, by what command and at which revision each file of raw results was made."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for path in sorted(folder.glob("*.json")):
+        for name, made in _provenances(json.loads(path.read_text())):
+            revision = (made["git_revision"] or "")[:7] + (" and changes" if made["git_dirty"] else "")
+            key = (path.stem, f"`{made['command']}`", made["date"][:10], revision)
+            rows.setdefault(key, []).append(name)
+    lines = ["| file | of it | command | date | revision |", "| --- | --- | --- | --- | --- |"]
+    for (stem, command, date, revision), names in rows.items():
+        shown = ", ".join(filter(None, names)) if len(names) < 4 else f"{len(names)} settings"
+        lines.append(f"| {stem} | {shown or 'all'} | {command} | {date} | {revision} |")
+    return "\n\n".join(
+        [
+            "## Where the numbers come from",
+            "Of every file in `benchmarks/results/`; those of learning runs (`runs/`) and of a GPU (`gpu/`) have the "
+            "same inside. *and changes*: with some that were not committed, which the file tells.",
+            "\n".join(lines),
+        ]
+    )
+
+
+def _provenances(results: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of a file's parts, or of the whole of it."""
+    if "provenance" in results:
+        yield "", results["provenance"]
+        return
+    for name, part in results.items():
+        if isinstance(part, dict) and "provenance" in part:
+            yield name, part["provenance"]
+
+
+def _not_run() -> str:
+    """The suites without any result."""
+    there = {path.stem for path in RUNS.glob("*.json")}
+    return ", ".join(f"`{name}`" for name, commands in suites([]).items() if commands and not there & set(commands))
 
 
 def page() -> str:
     """All that the raw results say."""
     parts = [
         "# Results",
-        "Made by `python -m benchmarks.report` from the files in `benchmarks/results/`.",
+        "Made by `python -m benchmarks.report` from the files in `benchmarks/results/`; [when, by which command and at "
+        "which revision](#where-the-numbers-come-from) each was measured stands at the end. Not run yet: the suites "
+        f"{_not_run()}.",
         *section("throughput.json", lambda results: throughput_section(results, machine)),
         *section("growth.json", growth_section),
         *section("costs.json", costs_section),
@@ -205,6 +257,7 @@ def page() -> str:
         *scale_report.sections(),
         *gpu_report.sections(),
         *section("mutations.json", mutations_section),
+        provenance_section(),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -23,9 +23,9 @@ PAGE = ROOT / "docs" / "settings.md"
 
 INTRO = """# Settings
 
-What the [results](results.md) on this site were run with, and what those that are not there yet would be. Made by
-`python -m benchmarks.settings` from the scripts' own defaults and the suites of `python -m benchmarks.reproduce`. An
-empty cell is a number that the script does not have.
+What `make reproduce` runs today; those of the [results](results.md) that were run with other numbers are named beside
+their table. Made by `python -m benchmarks.settings` from the scripts' own defaults and the suites of `python -m
+benchmarks.reproduce`. An empty cell is a number that the script does not have.
 
 ## What was tuned
 
@@ -35,10 +35,10 @@ C51, IQN and QR-DQN on MinAtar are the only published ones known here, has Adam 
 0.02 in 200,000 steps (0.1 in 100,000; 0.01 in 250,000), a support of -20 to 20 with 101 atoms (-100 to 100 with 51),
 IQN's 8 fractions (32), and a dense layer of 128 under every head (MinAtar's authors have it, the others do not).
 Nothing else was chosen by looking at results: on MinAtar, on Atari and in continuous control agents run in their own
-defaults, but for PQN's exploration, which is made for longer runs, and CrossQ's widths, which are SAC's here. What
-learns from replay on MinAtar makes an update for 16 steps, for the speed of parallel environments, where MinAtar's
-authors make one for each; the target network is copied every 500 updates, or 8,000 steps, where theirs is every 1,000
-of both. C51's is copied as theirs is by steps.
+defaults, but for PQN's exploration, which is made for longer runs, QR-DQN's 51 quantiles, for time, and CrossQ's
+widths, which are SAC's here. What learns from replay on MinAtar makes an update for 16 steps, for the speed of parallel
+environments, where MinAtar's authors make one for each; the target network is copied every 500 updates, or 8,000 steps,
+where theirs is every 1,000 of both. C51's is copied as theirs is by steps.
 """
 
 # (where, what, on which task and seeds, which seeds the results are of)

@@ -13,7 +13,7 @@ METHOD = (
     "Contenders of a setting run in turn, round after round; steps per second are medians, ratios are medians of the "
     "rounds' own ratios, compilation excluded. *floor* is the hand-written scan of `benchmarks/floor.py`, *sbx* is "
     "Stable-Baselines-Jax, *environment alone* steps with random actions, *products alone* does the matrix products of "
-    "acting and learning and nothing else: jaxq's speed over these two is the share of its time that they would take."
+    "acting and learning, strictly one after the other and in one layout, and nothing else."
 )
 LIMITS = ("environment alone", "products alone")
 
@@ -92,8 +92,9 @@ def limits(results: dict[str, Any]) -> list[str]:
     intro = (
         "How near that is to the limit: a step takes 1 second over jaxq's steps per second; its environment alone and "
         "its products alone take as long as their own rates say; a loop that did nothing else, one after the other, "
-        "would take their sum, and jaxq is at that share of its speed. It can be more than all where one runs while "
-        "the other does."
+        "would take their sum, and jaxq is at that share of its speed. That is a yardstick and no bound: a program may "
+        "have products that do not wait for each other computed at the same time, and keep kernels as suits them "
+        "([Products](#products)), and so be above 100%."
     )
     return [intro, "\n".join(lines)]
 
