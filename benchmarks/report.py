@@ -3,6 +3,7 @@
 python -m benchmarks.report
 """
 
+import argparse
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -264,6 +265,7 @@ def page() -> str:
 
 def main() -> None:
     """Write the page."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     (ROOT / "docs" / "results.md").write_text(page())
     print(ROOT / "docs" / "results.md")
 

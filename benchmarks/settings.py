@@ -3,6 +3,7 @@
 python -m benchmarks.settings
 """
 
+import argparse
 import json
 import warnings
 from pathlib import Path
@@ -168,5 +169,6 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(page())
     print(PAGE)

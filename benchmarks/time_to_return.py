@@ -1,6 +1,6 @@
 """Wall-clock from starting a program to a return: jaxq and its baselines, in turn on one machine.
 
-    python -m benchmarks.time_to_return [--only halfcheetah] [--seeds 3]
+    python -m benchmarks.time_to_return [--only halfcheetah] [--seeds 3] [--longest 30] [--again]
 
 Every contender is a program of its own that trains and tests its agent now and then; importing, compiling and testing
 count. It is ended when a test reaches the return, or after `--longest` minutes. Each seed's contenders run one after
