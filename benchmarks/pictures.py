@@ -43,8 +43,9 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         # Those of one budget.
-        runs = [path for path in sorted(RUNS.glob("minatar-*.json")) if not path.stem.endswith("-pqn")]
-        page = write_report(runs, Path(directory) / "report.html", title="MinAtar, 200,000 steps")
+        page = write_report(
+            sorted(RUNS.glob("million-*.json")), Path(directory) / "report.html", title="MinAtar, a million steps"
+        )
         photograph(page, IMAGES / "report.png", width=1240, height=960, chromium=str(chromium))
     print(IMAGES / "report.png")
 
