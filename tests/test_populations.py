@@ -18,7 +18,7 @@ from jaxq.configs import Member, grid
 from jaxq.errors import DivergedError, InputError, InputWarning
 from jaxq.runs import parse, run
 from jaxq.runs.checkpoints import Checkpoints, learned_by
-from jaxq.runs.directory import from_json, load_config, read_metrics, to_json, write_json
+from jaxq.runs.directory import from_json, going_on, load_config, read_metrics, to_json, write_json
 from jaxq.runs.fields import fields_by_member
 from jaxq.runs.plots import load_curves, merge
 from jaxq.runs.population import assemble, member_keys, programs
@@ -419,6 +419,17 @@ def test_a_file_lists_members(tmp_path):
     assert config.batch_size == 4
     assert config.population == (
         Member(7, {"discount": 0.9}), Member(0, {"epsilon_steps": 100}), Member(1, {"epsilon_steps": 100}))  # fmt: skip
+
+
+def test_members_of_several_widths_go_on(tmp_path):
+    """JSON has no tuples: a file's lists, and those of config.json, are the same members' widths."""
+    rows, path = tmp_path / "members.json", tmp_path / "run"
+    rows.write_text('[{"hidden_widths": [8, 4]}, {"hidden_widths": [16]}]')
+    config = config_of("--population", str(rows), "--run-dir", str(path))
+    assert [config.alone(i).hidden_widths for i in range(2)] == [(8, 4), (16,)]
+    path.mkdir()
+    write_json(path / "config.json", {"experiment": "dqn", **to_json(config)})
+    assert going_on(config, "dqn") == dataclasses.replace(config, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from jaxq.configs.actor_critic import (
     Temperature,
     action_size,
 )
-from jaxq.configs.axis import Axis, build_and_tell, recording
+from jaxq.configs.axis import Axis, build_and_tell, from_plain, recording
 from jaxq.configs.discretized import DecomposedQLearner, EachDimensionEpsilon, ZoomingQLearner
 from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironments, Environments
 from jaxq.configs.exploration import Epsilon, Exploration
@@ -99,6 +99,7 @@ __all__ = [
     "ZoomingQLearner",
     "action_size",
     "build_and_tell",
+    "from_plain",
     "grid",
     "presets",
     "recording",

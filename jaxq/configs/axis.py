@@ -32,6 +32,11 @@ class Axis:
                     require(number >= 1, field.name, value, "at least 1")
 
 
+def from_plain(value: Any) -> Any:
+    """A field's value that was written as JSON or YAML, which know lists alone; fields have tuples."""
+    return tuple(from_plain(part) for part in value) if isinstance(value, list) else value
+
+
 def recording(config: ConfigT) -> tuple[ConfigT, set[str]]:
     """A copy of a configuration, and the set into which it writes the names of its fields as they are read."""
     names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from jaxq.configs.axis import from_plain
+
 
 @dataclasses.dataclass(frozen=True)
 class Member:
@@ -23,8 +25,8 @@ class Member:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Member":
-        """What `to_json` made."""
-        return cls(int(values["seed"]), {k: v for k, v in values.items() if k != "seed"})
+        """What `to_json` made, also where it has been a file since."""
+        return cls(int(values["seed"]), {k: from_plain(v) for k, v in values.items() if k != "seed"})
 
 
 Population = tuple[Member, ...]

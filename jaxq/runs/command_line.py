@@ -24,6 +24,7 @@ from jaxq.configs import (
     Population,
     Run,
     build_and_tell,
+    from_plain,
     grid,
 )
 from jaxq.errors import InputError, clean_errors, require
@@ -193,8 +194,10 @@ def _population_in(path: Path, config: Run) -> Population:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             require(name in known, f"population, member {i}", name, f"a field that members can have of their own{hint}")
-        kinds = {name: kinds_of(type(config), name) for name in row if name != "seed"}
-        setting = {name: typed(name, row[name], kinds[name]) if kinds[name] else row[name] for name in kinds}
+        own_kinds = {name: kinds_of(type(config), name) for name in row if name != "seed"}
+        setting = {
+            name: typed(name, row[name], kinds) if kinds else from_plain(row[name]) for name, kinds in own_kinds.items()
+        }
         own = [typed("seed", row["seed"], (int,))] if "seed" in row else seeds
         members += [Member(seed, setting) for seed in own]
     return tuple(members)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxq import platforms
-from jaxq.configs import SESSION_FIELDS, Member, Run
+from jaxq.configs import SESSION_FIELDS, Member, Run, from_plain
 from jaxq.errors import InputError, require
 
 ConfigT = TypeVar("ConfigT", bound=Run)
@@ -217,7 +217,7 @@ def from_json(config_class: type[ConfigT], values: Mapping[str, Any]) -> ConfigT
             return None if value is None else Path(value)
         if name == "population":
             return tuple(Member.from_json(member) for member in value)
-        return tuple(value) if isinstance(value, list) else value
+        return from_plain(value)
 
     return config_class(**{name: typed(name, value) for name, value in values.items()})
 

@@ -12,7 +12,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from jaxq.configs import Run
+from jaxq.configs import Run, from_plain
 from jaxq.errors import require
 from jaxq.runs.command_line import parse
 from jaxq.runs.plots import COLOURS
@@ -86,7 +86,7 @@ def best_of(study: Study, script: Path) -> tuple[FrozenTrial, str]:
     best = _complete(study)[0]
     module: Any = load_script(script, f"jaxq_sweep_{script.stem}")
     setting = {name: Dimension(name, best.distributions[name], 0).value(value) for name, value in best.params.items()}
-    config = {name: tuple(v) if isinstance(v, list) else v for name, v in study.user_attrs["config"].items()}
+    config = {name: from_plain(value) for name, value in study.user_attrs["config"].items()}
     default = parse(module.Config, module.PRESETS, ["--env", study.user_attrs["env"]])
     return best, training_command(script, default, {**config, **setting})
 

@@ -25,7 +25,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from jaxq.configs import NOT_BY_MEMBER, Run
+from jaxq.configs import NOT_BY_MEMBER, Run, from_plain
 from jaxq.errors import InputError, require
 from jaxq.runs.fields import kinds_of
 
@@ -55,7 +55,7 @@ class Dimension:
     def value(self, told: Any) -> Any:
         """The field's value that Optuna's stands for."""
         listed = isinstance(told, str) and told.startswith("[")
-        return tuple(json.loads(told)) if listed else told
+        return from_plain(json.loads(told)) if listed else told
 
     def points(self) -> list[Any]:
         """Those of a grid, as Optuna's values."""
