@@ -25,6 +25,7 @@ from jaxq.cli.main import main as jaxq  # noqa: E402
 from jaxq.configs import Member  # noqa: E402
 from jaxq.errors import InputError  # noqa: E402
 from jaxq.runs import parse  # noqa: E402
+from jaxq.runs.command_line import obeying  # noqa: E402
 from jaxq.runs.directory import read_metrics  # noqa: E402
 from jaxq.sweeps.plans import Plan, default_storage  # noqa: E402
 from jaxq.sweeps.report import best_of, importance_of, plot_study, status_of, training_command  # noqa: E402
@@ -295,6 +296,24 @@ def test_a_command_says_every_field_that_is_not_the_default():
     words = training_command(Path("dqn.py"), default, vars(config)).split()
     assert words[:2] == ["python", "dqn.py"]
     assert parse(dqn.Config, dqn.PRESETS, words[2:]) == config
+
+
+def test_the_best_command_is_one_that_the_script_takes(tmp_path, monkeypatch):
+    """A field that had no effect beside the others was not trained with, and the script refuses it."""
+    text = "operator: {choices: [max, soft]}\ntemperature: {choices: [0.2]}\nhidden_widths: {choices: [[8, 4]]}\n"
+    spaced(tmp_path, text)
+
+    def train(self, trials):
+        for trial in trials:
+            self.study.tell(trial, float(trial.params["operator"] == "max"))
+
+    monkeypatch.setattr("jaxq.sweeps.worker._Sweep._train", train)
+    in_process(monkeypatch, command(tmp_path, "--sampler", "grid", trials=2))
+    best, words = best_of(study_in(tmp_path), ROOT / "experiments" / "discrete" / "dqn.py")
+    assert best.params == {"operator": "max", "temperature": 0.2, "hidden_widths": "[8, 4]"}
+    config = parse(dqn.Config, dqn.PRESETS, words.split()[2:])
+    obeying(dqn.build, config, dqn.PRESETS)(config)
+    assert (config.hidden_widths, config.total_steps) == ((8, 4), 1500)
 
 
 def test_a_trial_that_is_lost_is_tried_once_more(tmp_path):

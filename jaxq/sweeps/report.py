@@ -12,12 +12,13 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from jaxq.configs import Run, from_plain
+from jaxq.configs import Run
 from jaxq.errors import require
 from jaxq.runs.command_line import parse
+from jaxq.runs.directory import from_json
 from jaxq.runs.plots import COLOURS
 from jaxq.runs.scripts import command_of, load_script
-from jaxq.sweeps.space import Dimension
+from jaxq.sweeps.space import setting_of
 from jaxq.sweeps.studies import superseded
 
 CURVES = 10  # of the best trials
@@ -85,10 +86,10 @@ def best_of(study: Study, script: Path) -> tuple[FrozenTrial, str]:
     """
     best = _complete(study)[0]
     module: Any = load_script(script, f"jaxq_sweep_{script.stem}")
-    setting = {name: Dimension(name, best.distributions[name], 0).value(value) for name, value in best.params.items()}
-    config = {name: from_plain(value) for name, value in study.user_attrs["config"].items()}
+    config = from_json(module.Config, study.user_attrs["config"])
+    trained = vars(config.with_setting(setting_of(best, module.build, config)))
     default = parse(module.Config, module.PRESETS, ["--env", study.user_attrs["env"]])
-    return best, training_command(script, default, {**config, **setting})
+    return best, training_command(script, default, {name: trained[name] for name in study.user_attrs["config"]})
 
 
 def training_command(script: Path, default: Run, fields: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ import difflib
 import itertools
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import FrozenTrial, Trial
 
-from jaxq.configs import NOT_BY_MEMBER, Run, from_plain
-from jaxq.errors import InputError, require
+from jaxq import envs
+from jaxq.configs import DRIVER_FIELDS, NOT_BY_MEMBER, Run, build_and_tell, from_plain
+from jaxq.errors import InputError, InputWarning, require
 from jaxq.runs.fields import kinds_of
 
 RANGE = {"low", "high", "log", "step", "count"}
@@ -135,6 +138,25 @@ def _range(name: str, values: Mapping[str, Any], real: bool) -> BaseDistribution
         return IntDistribution(numbers["low"], numbers["high"], log=log, step=numbers["step"] or 1)
     except ValueError as error:
         raise InputError(f"space: {name} is {dict(values)}: {' '.join(str(error).split())[:150]}") from None
+
+
+def setting_of(trial: Trial | FrozenTrial, build: Any, config: Run) -> dict[str, Any]:
+    """A trial's fields, without those that have no effect beside the others.
+
+    Args:
+      trial: asked of a study.
+      build: of the script.
+      config: of the sweep, of all that the trial does not say.
+
+    Raises:
+      InputError: if the script does not take them.
+    """
+    told = trial.params.items()
+    setting = {name: Dimension(name, trial.distributions[name], GRID_COUNT).value(value) for name, value in told}
+    with warnings.catch_warnings(), envs.shared():
+        warnings.simplefilter("ignore", InputWarning)
+        _, read = build_and_tell(build, config.with_setting(setting))
+    return {name: value for name, value in setting.items() if name in read or name in DRIVER_FIELDS}
 
 
 def grid(space: Space) -> Iterator[dict[str, Any]]:

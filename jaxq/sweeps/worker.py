@@ -26,7 +26,7 @@ from jaxq.runs.interruption import before_leaving
 from jaxq.runs.scripts import load_script
 from jaxq.runs.several import train
 from jaxq.sweeps.plans import Plan
-from jaxq.sweeps.space import Space, ends, grid, read_space
+from jaxq.sweeps.space import Space, ends, grid, read_space, setting_of
 from jaxq.sweeps.studies import (
     Worker,
     alive,
@@ -167,18 +167,9 @@ class _Sweep:
         return trial
 
     def setting(self, trial: Trial | FrozenTrial) -> dict[str, Any]:
-        """A trial's fields, without those that have no effect beside the others.
-
-        Raises:
-          InputError: if the script does not take them.
-        """
+        """See `setting_of`, of each trial once."""
         if trial.number not in self.known:
-            setting = {d.name: d.value(trial.params[d.name]) for d in self.space}
-            with warnings.catch_warnings(), envs.shared():
-                warnings.simplefilter("ignore", InputWarning)
-                _, read = build_and_tell(self.module.build, self.config.with_setting(setting))
-            driven = {field.name for field in dataclasses.fields(Run)}
-            self.known[trial.number] = {k: v for k, v in setting.items() if k in read or k in driven}
+            self.known[trial.number] = setting_of(trial, self.module.build, self.config)
         return self.known[trial.number]
 
     def _refused(self, trial: Trial) -> str | None:
