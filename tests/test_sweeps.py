@@ -1,5 +1,6 @@
 """Sweeps: spaces, studies, workers that die, and what is told of them."""
 
+import dataclasses
 import json
 import os
 import re
@@ -23,10 +24,10 @@ from test_runs import ROOT, dqn  # noqa: E402
 
 from jaxq.cli.main import main as jaxq  # noqa: E402
 from jaxq.configs import Member  # noqa: E402
-from jaxq.errors import InputError  # noqa: E402
+from jaxq.errors import DivergedError, InputError  # noqa: E402
 from jaxq.runs import parse  # noqa: E402
 from jaxq.runs.command_line import obeying  # noqa: E402
-from jaxq.runs.directory import read_metrics  # noqa: E402
+from jaxq.runs.directory import read_metrics, to_json, write_json  # noqa: E402
 from jaxq.sweeps.plans import Plan, default_storage  # noqa: E402
 from jaxq.sweeps.report import best_of, importance_of, plot_study, status_of, training_command  # noqa: E402
 from jaxq.sweeps.space import grid, read_space  # noqa: E402
@@ -296,6 +297,59 @@ def test_a_command_says_every_field_that_is_not_the_default():
     words = training_command(Path("dqn.py"), default, vars(config)).split()
     assert words[:2] == ["python", "dqn.py"]
     assert parse(dqn.Config, dqn.PRESETS, words[2:]) == config
+
+
+def keep(config, returned=None):
+    """What a run leaves; without a return, of one whose members all diverged in the first chunk."""
+    config.run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(config.run_dir / "provenance.json", {})
+    write_json(config.run_dir / "config.json", {"experiment": "dqn", **to_json(config)})
+    if returned is not None:
+        rows = [{"return": returned, "diverged": None} for _ in range(config.num_members)]
+        write_json(config.run_dir / "summary.json", {"members": rows})
+
+
+def batches(config):
+    return [config.alone(i).batch_size for i in range(config.num_members)]
+
+
+def test_a_trial_that_does_not_fit_is_refused_and_no_other_with_it(tmp_path, monkeypatch):
+    spaced(tmp_path, "batch_size: {choices: [16, 32, 64]}\n")
+    asked = []
+
+    def train(build, config, watch):
+        asked.append(batches(config))
+        if 64 in asked[-1]:
+            raise InputError("replay_capacity is 9, but must be at most 4 to fit")
+        keep(config, 1.0)
+
+    monkeypatch.setattr("jaxq.sweeps.worker.train", train)
+    in_process(monkeypatch, command(tmp_path, "--sampler", "grid", "--population", 3, trials=3))
+    assert asked == [[16, 32, 64], [16], [32], [64]]
+    said = {row.setting["batch_size"]: row.state for row in status_of(study_in(tmp_path))}
+    refused = "refused: replay_capacity is 9, but must be at most 4 to fit"
+    assert said == {16: "complete", 32: "complete", 64: refused}
+
+
+def test_a_trial_that_was_never_begun_is_tried_again_and_not_told_as_pruned(tmp_path, monkeypatch):
+    """Of two programs the first diverges before it has written a line, and is the end of both."""
+    spaced(tmp_path, "batch_size: {choices: [16, 64]}\n")
+    asked = []
+
+    def train(build, config, watch):
+        asked.append(batches(config))
+        if len(asked) == 1:
+            first = dataclasses.replace(config.alone(0), run_dir=config.run_dir / "batch_size-16")
+            keep(first)
+            write_json(config.run_dir / "config.json", {"experiment": "dqn", **to_json(config)})
+            raise DivergedError("loss is nan")
+        keep(config, 1.0)
+
+    monkeypatch.setattr("jaxq.sweeps.worker.train", train)
+    in_process(monkeypatch, command(tmp_path, "--sampler", "grid", "--population", 2, trials=2))
+    assert asked == [[16, 64], [64]]
+    said = {row.setting["batch_size"]: row.state for row in status_of(study_in(tmp_path))}
+    assert said == {16: "diverged at step 0", 64: "complete"}
 
 
 def test_the_best_command_is_one_that_the_script_takes(tmp_path, monkeypatch):

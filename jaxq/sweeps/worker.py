@@ -19,12 +19,13 @@ from jaxq import envs
 from jaxq.configs import SESSION_FIELDS, Member, Run, build_and_tell
 from jaxq.errors import DivergedError, InputError, InputWarning, require
 from jaxq.runs.command_line import obeying, parse
-from jaxq.runs.devices import divide_processors
+from jaxq.runs.devices import divide_processors, use_device
 from jaxq.runs.directory import from_json, load_config, read_metrics, to_json
 from jaxq.runs.fields import fields_by_member
 from jaxq.runs.interruption import before_leaving
 from jaxq.runs.scripts import load_script
 from jaxq.runs.several import train
+from jaxq.runs.sinks import require_tracker
 from jaxq.sweeps.plans import Plan
 from jaxq.sweeps.space import Space, ends, grid, read_space, setting_of
 from jaxq.sweeps.studies import (
@@ -62,6 +63,11 @@ def sweep(plan: Plan) -> Study:
     for name in ("population", "run_dir", "resume", "init_from"):
         value = getattr(config, name)
         require(not value, name, str(value), "left out of the script's flags in a sweep")
+    if config.num_members > 1:
+        divide_processors()
+    # What is this worker's own is not to be found out trial by trial, each of which would be refused for it.
+    use_device(config.device)
+    require_tracker(config.track)
     space = read_space(plan.space, module.Config)
     build = obeying(module.build, config, module.PRESETS)
     _require_space(module.build, config, space, plan.population)
@@ -143,8 +149,7 @@ class _Sweep:
             if reason is None:
                 asked.append(trial)
             else:
-                trial.set_user_attr("refused", reason)
-                self.study.tell(trial, state=TrialState.FAIL)
+                self._refuse(trial, reason)
         return asked
 
     def _next(self) -> Trial | None:
@@ -180,7 +185,13 @@ class _Sweep:
             return str(error)
         return None
 
+    def _refuse(self, trial: Trial, reason: str) -> None:
+        """Tell of a trial that cannot be trained."""
+        trial.set_user_attr("refused", reason)
+        self.study.tell(trial, state=TrialState.FAIL)
+
     def _train(self, trials: list[Trial]) -> None:
+        """Train trials side by side, and tell what came of each."""
         ids = [trial._trial_id for trial in trials]
         settings = [self.setting(trial) for trial in trials]
         seeds = range(self.config.seed, self.config.seed + self.config.num_seeds)
@@ -197,29 +208,69 @@ class _Sweep:
             for trial_id in ids:
                 give_back(self.study, self.storage, trial_id, lost=False)
 
+        refused = None
         with alive(self.storage, ids), before_leaving(give_back_all):
             try:
                 if not (place / "summary.json").exists():
                     train(self.build, config, None if watch is None else watch.of)
             except (DivergedError, AllPruned):
                 pass
+            except InputError as error:  # as of memory and devices, which are known when all is put together
+                refused = str(error)
             except (SystemExit, KeyboardInterrupt):
                 give_back_all()
                 raise
-            self._tell(trials, settings, place, watch)
+            self._go_on(self._tell(trials, settings, place, watch, refused), refused)
+
+    def _go_on(self, left: list[Trial], refused: str | None) -> None:
+        """What becomes of trials that nothing has come of yet.
+
+        Whether one can be trained does not depend on those that it was asked with, so where a population is refused
+        each is tried by itself.
+
+        Args:
+          left: these trials.
+          refused: why their population was, if it was; otherwise another's end was theirs.
+        """
+        if refused is None:
+            for trial in left:
+                give_back(self.study, self.storage, trial._trial_id, lost=True)
+        elif len(left) == 1:
+            self._refuse(left[0], refused)
+        else:
+            names = ", ".join(str(trial.number) for trial in left)
+            print(f"study {self.plan.study}: trials {names} each by itself: {refused}")
+            for trial in left:
+                self._train([trial])
 
     def _place(self, settings: list[dict[str, Any]]) -> Path:
         """The directory of a population, named after its settings: tried again, it goes on where it was."""
         words = json.dumps([self.config.num_seeds, self.config.seed, settings], sort_keys=True, default=list)
         return self.plan.directory / self.plan.study / hashlib.sha256(words.encode()).hexdigest()[:12]
 
-    def _tell(self, trials: list[Trial], settings: list[dict[str, Any]], place: Path, watch: "_Watch | None") -> None:
-        found = list(results(place, self.module.Config))
+    def _tell(
+        self,
+        trials: list[Trial],
+        settings: list[dict[str, Any]],
+        place: Path,
+        watch: "_Watch | None",
+        refused: str | None,
+    ) -> list[Trial]:
+        """Tell the study what came of trials.
+
+        Returns:
+          Those that are not told, as they were never begun, or were broken off because their population was refused.
+        """
+        found, left = list(results(place, self.module.Config)), []
         for trial, setting in zip(trials, settings, strict=True):
             if watch is not None and trial.number in watch.pruned:
                 self.study.tell(trial, state=TrialState.PRUNED)
                 continue
             own = [result for result in found if result.has(setting)]
+            scores = [result.score for result in own if result.score is not None]
+            if not own or (refused is not None and len(scores) < len(own)):
+                left.append(trial)
+                continue
             reported = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
             for step, value in mean_curve(own):
                 if step not in reported:
@@ -227,12 +278,12 @@ class _Sweep:
             lost = [result.diverged for result in own if result.diverged is not None]
             if lost:
                 trial.set_user_attr("diverged", min(lost))
-            scores = [result.score for result in own if result.score is not None]
-            if lost or not scores or len(scores) < len(own):
+            if lost or len(scores) < len(own):
                 # Worse than any that came to its end, which is what samplers make of it.
                 self.study.tell(trial, state=TrialState.PRUNED)
             else:
                 self.study.tell(trial, sum(scores) / len(scores))
+        return left
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,7 +310,8 @@ class Result:
 def results(place: Path, config_class: type[Run]) -> Iterator[Result]:
     """Those of all members that were trained in a directory, of one program or of several."""
     for folder in [place, *sorted(path.parent for path in place.glob("*/config.json"))]:
-        if not (folder / "metrics.jsonl").exists():
+        # The directory of several programs has no provenance, and one that diverged in its first chunk no metrics.
+        if not all((folder / name).exists() for name in ("config.json", "provenance.json")):
             continue
         values = load_config(folder)
         values.pop("experiment", None)
