@@ -1,5 +1,6 @@
 """Launchers, as far as they go without the clusters that they are for."""
 
+import runpy
 import subprocess
 import sys
 
@@ -42,6 +43,12 @@ def test_what_is_wrong_ends_an_array_with_its_code(tmp_path):
         capture_output=True, text=True, cwd=ROOT, timeout=500,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
+
+
+def test_a_worker_that_was_killed_is_no_success_of_its_array():
+    array = runpy.run_path(str(LAUNCH / "slurm_array.py"))
+    killed = subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]).wait()
+    assert [array["worst"](codes) for codes in ([0, 0], [0, 2], [killed, 0])] == [0, 2, 9]
 
 
 def test_a_job_of_kubernetes_gives_the_command_flags_that_it_has():

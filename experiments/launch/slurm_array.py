@@ -41,6 +41,11 @@ class SweepWorker:
         return submitit.helpers.DelayedSubmission(SweepWorker(self.args))
 
 
+def worst(codes: list[int]) -> int:
+    """The worst of workers' exit codes; that of one that was killed is its signal, negative."""
+    return max(abs(code) for code in codes)
+
+
 def main() -> None:
     """Submit the workers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,7 +72,7 @@ def main() -> None:
         jobs = [executor.submit(SweepWorker(args.sweep)) for _ in range(args.workers)]
     print("\n".join(job.job_id for job in jobs))
     if args.wait:
-        raise SystemExit(max(job.result() for job in jobs))
+        raise SystemExit(worst([job.result() for job in jobs]))
 
 
 if __name__ == "__main__":
