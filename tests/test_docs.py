@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import inspect
 import os
 import re
 import runpy
@@ -16,6 +17,7 @@ import pytest
 import jaxq
 import jaxq.runs
 from jaxq.cli.main import main as jaxq_main
+from jaxq.configs import DRIVER_FIELDS, build_and_tell
 from jaxq.runs import several
 from jaxq.runs.run import run as whole_run
 from jaxq.runs.scripts import scripts
@@ -37,7 +39,8 @@ STEPS = 100  # a run of so many steps becomes one of a hundredth, of a thousand 
 
 def small_run(build, config, watch=None):
     fields = {field.name for field in dataclasses.fields(config)}
-    numbers = {name: value for name, value in SMALL.items() if name in fields}
+    obeyed = build_and_tell(inspect.unwrap(build), config)[1] | {*DRIVER_FIELDS}
+    numbers = {name: value for name, value in SMALL.items() if name in fields & obeyed}
     if not config.resume:
         numbers["total_steps"] = max(config.total_steps // STEPS, 1000)
     elif config.total_steps > 10_000:

@@ -1,6 +1,7 @@
 """Every experiment script: its configuration parses, its training traces for two seeds, and its help is whole."""
 
 import ast
+import contextlib
 import dataclasses
 import importlib
 import re
@@ -19,7 +20,7 @@ from jaxq.errors import InputError
 from jaxq.runs import parse, run
 from jaxq.runs.attention import draw_attention
 from jaxq.runs.catalog import catalog
-from jaxq.runs.command_line import flags_of
+from jaxq.runs.command_line import flags_of, obeying
 from jaxq.runs.population import member_keys
 from jaxq.runs.scripts import scripts
 
@@ -33,6 +34,7 @@ SMALL = {
 }  # fmt: skip
 
 
+VECTORS, IMAGES = "gymnax/CartPole-v1", "gymnax/Breakout-MinAtar"
 OTHERWISE = {
     "minimax_dqn": "tabular/MarkovGame",
     **{name: "gymnax/Pendulum-v1" for name, folder in FOLDERS.items() if folder == "continuous"},
@@ -91,6 +93,9 @@ def test_two_seeds_begin_without_batches_of_lapack(name):
     assert all(len(shape.split("x")) == 2 for shape in factorized), factorized
 
 
+# Where flags are obeyed that are not in a script's other environment: layers of vectors, a choice of those of images.
+BESIDE = {"btr": VECTORS, "minimax_dqn": IMAGES}
+
 # Numbers that all choices allow.
 ALLOWED = {"temperature": 0.5, "risk_level": 0.5, "epsilon_final": 0.01}
 
@@ -113,13 +118,34 @@ def variants(config):
 def test_every_flag_is_obeyed(name):
     """There is a choice under which `build` reads it; what the driver of a run reads is tested there."""
     module, presets = load(name)
-    env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
-    config = parse(module.Config, presets, ["--env", env, *small(module.Config)])
     read = set(DRIVER_FIELDS)
-    for variant in variants(config):
-        if not (name == "retrace_dqn" and variant.exploration == "epsilon_z"):  # whose probabilities are not known
-            read |= build_and_tell(module.build, variant)[1]
+    env = OTHERWISE.get(name, IMAGES)
+    for env_name in {env, BESIDE.get(name, env)}:
+        for variant in variants(parse(module.Config, presets, ["--env", env_name, *small(module.Config)])):
+            if not (name == "retrace_dqn" and variant.exploration == "epsilon_z"):  # whose probabilities are not known
+                read |= build_and_tell(module.build, variant)[1]
     assert {field.name for field in dataclasses.fields(module.Config)} - read == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "flags", "said"),
+    [
+        ("dqn", IMAGES, "--hidden-widths 8", "hidden_widths"),
+        ("dqn", IMAGES, "--torso mlp --hidden-widths 8", None),
+        ("dqn", VECTORS, "--torso mlp", "torso"),
+        ("dqn", VECTORS, "--hidden-widths 8 --layer-norm", None),
+        ("btr", IMAGES, "--hidden-widths 8", "hidden_widths"),
+        ("btr", IMAGES, "--layer-norm", "layer_norm"),
+        ("btr", VECTORS, "--layer-norm", None),
+        ("btr", VECTORS, "--scale 1", "scale"),
+    ],
+)
+def test_layers_that_an_observation_does_not_have_are_refused(name, env, flags, said):
+    module, presets = load(name)
+    config = parse(module.Config, presets, ["--env", env, *small(module.Config), *flags.split()])
+    refused = contextlib.nullcontext() if said is None else pytest.raises(InputError, match=f"^{said} is .* no effect")
+    with refused:
+        obeying(module.build, config, presets)(config)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

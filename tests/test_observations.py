@@ -7,6 +7,7 @@ import pytest
 from test_experiments import FOLDERS, load, small
 
 from jaxq import envs
+from jaxq.configs import build_and_tell
 from jaxq.envs import ArraySpec
 from jaxq.networks import BroNet, after_convolutions, encoder_maker
 from jaxq.runs import parse
@@ -35,10 +36,11 @@ class Still:
 def build(monkeypatch):
     """What builds a script's training with observations of a spec."""
 
-    def build(name, spec):
+    def build(name, spec, wrapped=lambda build: build):
         monkeypatch.setattr(envs, "make", lambda env, num_envs, **options: envs.Batched(Still(spec), num_envs))
         module, presets = load(name)
-        return module.build(parse(module.Config, presets, ["--env", "gymnax/Pendulum-v1", *small(module.Config)]))
+        config = parse(module.Config, presets, ["--env", "gymnax/Pendulum-v1", *small(module.Config)])
+        return wrapped(module.build)(config)
 
     return build
 
@@ -102,3 +104,15 @@ def test_actors_with_layers_of_their_own_keep_them_after_the_convolutions(name, 
     found = {k: shape for k, shape in kernels(build(name, IMAGE).agent).items() if ".actor.variables" in k}
     # MinAtar's convolution leaves 10 × 10 × 16 numbers, which its own dense layer does not take.
     assert [place for place, shape in found.items() if shape[-1] == 1600 and "CNN" not in place]
+
+
+@pytest.mark.parametrize("name", ["dsac", "hyper_critic", "ppo", "tqc"])
+def test_layers_that_are_those_of_vectors_alone_are_not_read_for_images(name, build):
+    """So they are refused there; the critics of these have layers of their own, or go the actor's way."""
+    reads = {spec: build(name, spec, telling)[1] for spec in (IMAGE, ArraySpec((3,)))}
+    assert ["hidden_widths" in read for read in reads.values()] == [False, True]
+
+
+def telling(build):
+    """A build that also tells the fields that it reads."""
+    return lambda config: build_and_tell(build, config)

@@ -15,6 +15,7 @@ import flax.linen as nn
 from jaxq.agents import ClippedGaussian, Normalized, ScaledRewards, clipped_squared
 from jaxq.configs import ContinuousEnvironments, PPOLearner, RewardClip, action_size, presets
 from jaxq.networks import Dense, Mode, PolicyAndValueNetwork, SharedStdPolicyNetwork, Torso, torso_for
+from jaxq.networks.observations import has_images
 from jaxq.runs import main
 from jaxq.training import OnPolicy
 
@@ -52,7 +53,8 @@ def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
     orthogonal = nn.initializers.orthogonal
-    spec, widths = training.observation_spec, config.hidden_widths
+    spec = training.observation_spec
+    widths = () if has_images(spec) else config.hidden_widths
 
     def torso(mode: Mode) -> Torso:
         del mode

@@ -13,7 +13,18 @@ import flax.linen as nn
 
 from jaxq.agents import EpsilonUntil
 from jaxq.bellman import ImplicitQuantile
-from jaxq.configs import Q_LEARNING, Discount, Epsilon, Fractions, Layers, NStep, Operator, QLearner, Targets, presets
+from jaxq.configs import (
+    Q_LEARNING,
+    DenseLayers,
+    Discount,
+    Epsilon,
+    Fractions,
+    NStep,
+    Operator,
+    QLearner,
+    Targets,
+    presets,
+)
 from jaxq.envs import single_spec
 from jaxq.networks import ActionValueNetwork, ImpalaCNN
 from jaxq.runs import main
@@ -21,7 +32,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Fractions, Operator, Targets, Epsilon, Layers, NStep, Discount, QLearner):
+class Config(Fractions, Operator, Targets, Epsilon, DenseLayers, NStep, Discount, QLearner):
     """The axes of btr; its ε falls and then ends, which leaves exploring to the noise."""
 
     scale: int = 2
@@ -63,10 +74,12 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
     shape = single_spec(training.observation_spec, "btr").shape
-    torso: nn.Module = config.make_torso(training)
+    torso: nn.Module
     if len(shape) == 3:
         pooled = 6 if min(shape[:2]) >= 36 else 0
         torso = ImpalaCNN(scale=config.scale, width=0, pooled=pooled, spectral_norm=True)
+    else:
+        torso = config.make_torso(training)
     head = config.make_head(num_actions, config.stream_width, dueling=True, noisy=True)
     exploration = EpsilonUntil.share(*config.falling(), config.epsilon_end, config.total_steps - config.warmup_steps)
     agent = config.make_q_learner(

@@ -31,7 +31,7 @@ from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
 from jaxq.configs.rewards import Discount, RewardClip, RewardShift
 from jaxq.configs.run import DRIVER_FIELDS, NOT_BY_MEMBER, PLACE_FIELDS, SESSION_FIELDS, Device, Run, Track
 from jaxq.configs.targets import Averaging, Chain, SoftChain, Targets
-from jaxq.configs.torsos import Layers
+from jaxq.configs.torsos import DenseLayers, Layers
 
 __all__ = [
     "ATOMS",
@@ -54,6 +54,7 @@ __all__ = [
     "ContinuousEnvironments",
     "DecomposedQLearner",
     "DelayedActor",
+    "DenseLayers",
     "Device",
     "Discount",
     "DiscreteEnvironments",

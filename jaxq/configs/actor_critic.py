@@ -39,6 +39,7 @@ from jaxq.networks import (
     encoder_maker,
     torso_for,
 )
+from jaxq.networks.observations import has_images
 from jaxq.networks.torsos import MLP
 from jaxq.types import Network
 
@@ -128,13 +129,13 @@ class ActorCriticLayers(Axis):
 
     def actor_torso(self, environment: Environment, layers: Layers | None = None) -> Any:
         """What makes the actor's torso for a mode: `layers`, after the convolutions of images; plain unless given."""
-
-        spec, widths = environment.observation_spec, self.hidden_widths
-
-        def make(mode: Mode) -> nn.Module:
-            return torso_for(spec, widths) if layers is None else after_convolutions(spec, layers(mode))
-
-        return make
+        spec = environment.observation_spec
+        if layers is not None:
+            return lambda mode: after_convolutions(spec, layers(mode))
+        if has_images(spec):  # whose dense layer is that of their convolutions
+            return lambda mode: torso_for(spec)
+        widths = self.hidden_widths
+        return lambda mode: torso_for(spec, widths)
 
     def make_critics(
         self,
@@ -161,13 +162,13 @@ class ActorCriticLayers(Axis):
         make_head: Callable[..., nn.Module] = Dense,
     ) -> Callable[[], ActionCritic]:
         """What makes one of the critics; arguments as of `make_critics`."""
-        widths, encoder = self.hidden_widths, encoder_maker(environment.observation_spec)
+        encoder = encoder_maker(environment.observation_spec)
+        made = self._plain_layers() if layers is None else layers
+        return lambda: ActionCritic(made, representation.width, encoder, make_head)
 
-        def plain(mode: Mode) -> MLP:
-            del mode
-            return MLP(widths)
-
-        return lambda: ActionCritic(layers or plain, representation.width, encoder, make_head)
+    def _plain_layers(self) -> Layers:
+        widths = self.hidden_widths
+        return lambda mode: MLP(widths)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
