@@ -9,11 +9,12 @@ import jax
 import numpy as np
 import pytest
 
+from jaxq.configs import Member
 from jaxq.errors import InputError
 from jaxq.runs import parse
 from jaxq.runs.directory import read_metrics
 from jaxq.runs.plots import load_curves
-from jaxq.runs.population import assemble, member_keys
+from jaxq.runs.population import Renumbering, assemble, member_keys
 from jaxq.runs.several import train
 from jaxq.training.controllers import NEW, Halving, PopulationBased
 from jaxq.training.turns import leaves_of_numbers, renumbered, turned
@@ -252,6 +253,32 @@ def test_numbers_are_changed_wherever_they_stand(seeds):
     ((found, was),) = [(new, old) for new, old in pairs if not (new == old).all()]
     np.testing.assert_array_equal(was, np.full((seeds, 3), before))
     np.testing.assert_array_equal(found, np.tile(steps[:, None], 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "values"),
+    [
+        ("sac", "initial_temperature", (0.5, 2.0)),
+        ("ace", "initial_temperature", (0.5, 2.0)),
+        ("reppo", "initial_temperature", (0.5, 2.0)),
+        ("reppo", "kl_price", (0.5, 2.0)),
+        ("revalued", "epsilon_initial", (0.5, 1.0)),
+        ("sac", "target_entropy_per_dimension", (-1.0, -0.5)),
+    ],
+)
+def test_copies_are_given_no_numbers_that_act_only_where_a_member_begins(name, field, values):
+    from test_populations import config_for
+
+    module, config = config_for(name)
+    members = tuple(Member(0, {field: value, "discount": 0.9 + 0.01 * i}) for i, value in enumerate(values))
+    for controller, refused in (("pbt", field != "target_entropy_per_dimension"), ("halving", False)):
+        controlled = dataclasses.replace(config.with_population(members), controller=controller)
+        training = assemble(module.build, controlled).training
+        if refused:
+            with pytest.raises(InputError, match=f"^{field} is .* acts only where a member begins"):
+                Renumbering(module.build, controlled, training)
+        else:
+            Renumbering(module.build, controlled, training)
 
 
 @pytest.mark.parametrize("controller", [pytest.param("pbt", marks=pytest.mark.slow), "halving"])

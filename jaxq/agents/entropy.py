@@ -8,7 +8,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import descend
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
+from jaxq.agents.hyperparameters import AT_FIRST, INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman.arithmetic import exact_matmul
 from jaxq.schedules import LinearSchedule
 from jaxq.types import PyTree
@@ -99,7 +99,7 @@ class TunedTemperature(_Plain, Hyperparameters):
 
     target: Annotated[Any, Within(-INFINITY, INFINITY)]
     learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
-    initial: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
+    initial: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST, default=1.0)
     optimizer: optax.GradientTransformation = struct.field(pytree_node=False, default=optax.scale_by_adam())
 
     def init(self) -> TemperatureState:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxq.agents.hyperparameters import AT_FIRST
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.schedules import LinearSchedule
@@ -143,7 +144,7 @@ class EpsilonByUse(struct.PyTreeNode):
       final: below which ε does not fall.
     """
 
-    initial: Any = 1.0
+    initial: Any = struct.field(metadata=AT_FIRST, default=1.0)
     decay: Any = 0.999
     final: Any = 0.05
 

@@ -14,6 +14,8 @@ from jaxq.types import PyTree
 
 POSITIVE = 1e-30  # the low end of an interval that excludes zero
 INFINITY = float("inf")
+# Metadata of a field, also of one in a strategy: the number acts where a member begins, and nothing reads it later.
+AT_FIRST = {"at_first": True}
 
 
 class Within(NamedTuple):

@@ -14,7 +14,7 @@ from flax import struct
 
 from jaxq.agents.actor_critic import Learner
 from jaxq.agents.base import example_action, in_epochs, init_params
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves, require_in
+from jaxq.agents.hyperparameters import AT_FIRST, INFINITY, POSITIVE, Hyperparameters, Within, as_leaves, require_in
 from jaxq.agents.policies import SquashedGaussian
 from jaxq.bellman import ScalarTarget, lambda_return
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
@@ -36,7 +36,7 @@ class KLBound(Hyperparameters):
     """
 
     bound: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.1
-    initial: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.01
+    initial: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST, default=0.01)
     samples: int = struct.field(pytree_node=False, default=16)
 
     def divergence(self, policy: SquashedGaussian, old: PyTree, new: PyTree, key: jax.Array) -> jax.Array:
@@ -92,7 +92,7 @@ class LambdaActorCriticHyperparameters(Hyperparameters):
 
     learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
     target_entropy: Annotated[Any, Within(-INFINITY, INFINITY)]
-    temperature: Annotated[Any, Within(POSITIVE, INFINITY)]
+    temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST)
     discount: Annotated[Any, Within(0.0, 1.0)]
     trace: Annotated[Any, Within(0.0, 1.0)]
     reward_scale: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0

@@ -14,7 +14,7 @@ from jaxq import envs
 from jaxq.configs import DRIVER_FIELDS, Member, Population, Run
 from jaxq.errors import InputError, InputWarning, require
 from jaxq.training import Training
-from jaxq.training.numbers import Numbers, differences, numbers_of, stacked
+from jaxq.training.numbers import Numbers, differences, numbers_at_first, numbers_of, stacked
 
 ConfigT = TypeVar("ConfigT", bound=Run)
 Build = Callable[[ConfigT], Training]
@@ -96,12 +96,18 @@ class Renumbering:
     Args:
       build, config: of the run.
       training: with which all members must remain one program.
+
+    Raises:
+      InputError: if copies are to have other numbers in a field that acts only where a member begins.
     """
 
     def __init__(self, build: Build[ConfigT], config: ConfigT, training: Training):
         self._build: Build[Any] = build
         self._config, self._training = config, training
         self._known: dict[str, dict[str, float] | None] = {}
+        controller = config.make_controller()
+        if controller is not None and not controller.begins_anew:
+            self._require_lasting(numbers_at_first(training))
 
     def apart(self) -> Training:
         """The training of the run once more, with environments that are not the run's."""
@@ -127,6 +133,16 @@ class Renumbering:
             then = _built(self._build, shorter.with_population(members))
         before = stacked([numbers_of(training) for training in then])
         return {path: values for path, values in now.items() if not np.array_equal(values, before.get(path, values))}
+
+    def _require_lasting(self, at_first: set[str]) -> None:
+        """Refuse fields in which members differ and that end in no number but these."""
+        members, config = self._config.all_members, self._config
+        for name in sorted({name for member in members for name in member.setting}):
+            values = list(dict.fromkeys(member.setting.get(name, getattr(config, name)) for member in members))
+            found = [self._numbers({**members[0].setting, name: value}) or {} for value in values]
+            moved = {path for one in found for path, number in one.items() if number != found[0].get(path)}
+            acts = "left out with --controller pbt: it acts only where a member begins, and pbt's are copies"
+            require(not moved or not moved <= at_first, name, values, acts)
 
     def _numbers(self, setting: Mapping[str, Any]) -> dict[str, float] | None:
         words = repr(sorted(setting.items()))

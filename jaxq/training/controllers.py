@@ -8,7 +8,7 @@ device (`turns.py`). It knows nothing of agents: a setting is a dictionary of nu
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class Controller(Protocol):
     @property
     def period(self) -> int:
         """Evaluations from one turn to the next."""
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether a lane whose numbers change goes on with a new member; else it does with a copy."""
 
     def turn(
         self,
@@ -84,6 +88,7 @@ class PopulationBased:
     fraction: float = 0.2
     factor: float = 1.2
     period: int = 1
+    begins_anew: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require(0 < self.fraction <= 0.5, "turn_fraction", self.fraction, "in (0, 0.5]")
@@ -136,6 +141,7 @@ class Halving:
 
     fraction: float = 0.5
     period: int = 1
+    begins_anew: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 < self.fraction < 1, "turn_fraction", self.fraction, "in (0, 1)")

@@ -16,6 +16,8 @@ import jax
 import numpy as np
 from flax import struct
 
+from jaxq.agents.hyperparameters import AT_FIRST
+
 ThingT = TypeVar("ThingT")
 
 Numbers = dict[str, np.ndarray]  # by path, [N]
@@ -24,6 +26,11 @@ Numbers = dict[str, np.ndarray]  # by path, [N]
 def numbers_of(thing: Any) -> dict[str, float]:
     """The numbers of a training, an agent or a replay, by their paths in it: `agent.hyper.discount`."""
     return dict(_numbers(thing, "", False))
+
+
+def numbers_at_first(thing: Any) -> set[str]:
+    """The paths of those numbers that act only where a member begins (fields with the metadata `AT_FIRST`)."""
+    return set(_at_first(thing, ""))
 
 
 def with_numbers(thing: ThingT, numbers: Mapping[str, Any]) -> ThingT:
@@ -71,6 +78,14 @@ def _numbers(thing: Any, path: str, numeric: bool) -> Iterator[tuple[str, float]
         yield path, float(thing)
     for name, value, inside in _parts(thing, numeric) or ():
         yield from _numbers(value, _join(path, name), inside)
+
+
+def _at_first(thing: Any, path: str) -> Iterator[str]:
+    fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
+    marked = {field.name for field in fields if AT_FIRST.items() <= field.metadata.items()}
+    for name, value, numeric in _parts(thing, False) or ():
+        place = _join(path, name)
+        yield from dict(_numbers(value, place, numeric)) if name in marked else _at_first(value, place)
 
 
 def _replaced(thing: Any, path: str, numbers: Mapping[str, Any]) -> Any:
