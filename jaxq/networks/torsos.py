@@ -1,6 +1,7 @@
 """Torsos: from an observation to features [B, F].
 
-All take `layer_norm`, which normalizes every layer before its activation.
+`MLP`, `MinAtarCNN` and `NatureCNN`, which `torso_for` chooses from, take `layer_norm`: it normalizes every layer before
+its activation. `ImpalaCNN`'s normalizes its dense layer alone; the others take none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
