@@ -148,6 +148,15 @@ def test_layers_that_an_observation_does_not_have_are_refused(name, env, flags, 
         obeying(module.build, config, presets)(config)
 
 
+@pytest.mark.parametrize("name", ["crossq", "dsac", "hyper_critic", "tqc"])
+def test_widths_are_the_actor_s_where_critics_have_layers_of_their_own(name, capsys):
+    module, presets = load(name)
+    with pytest.raises(SystemExit):
+        parse(module.Config, presets, ["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.split("--hidden-widths", 1)[1].split("(default", 1)[0].count("Hidden layers of the actor;") == 1
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_flag_is_explained(name, capsys):
     module, presets = load(name)

@@ -22,6 +22,8 @@ class Config(Temperature, ActorCriticLayers, ActorCriticLearner):
     """The axes of crossq."""
 
     learning_rate: float = 1e-3
+    hidden_widths: tuple[int, ...] = (256, 256)
+    """Hidden layers of the actor; images go through the convolutions of their size first."""
     critic_widths: tuple[int, ...] = (2048, 2048)
     """Hidden layers of a critic."""
     actor_period: int = 3

@@ -22,6 +22,8 @@ class Config(QuantileHuber, Averaging, ActorCriticLayers, ActorCriticLearner):
     """The axes of dsac."""
 
     warmup_steps: int = 10_000
+    hidden_widths: tuple[int, ...] = (256, 256)
+    """Hidden layers of the actor; the network of images has its own."""
     temperature: float = 0.2
     """α, the price of entropy."""
     num_fractions: int = 32

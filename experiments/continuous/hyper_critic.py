@@ -21,6 +21,8 @@ class Config(TargetNoise, Noise, DelayedActor, ActorCriticLayers, ActorCriticLea
 
     batch_size: int = 100
     warmup_steps: int = 1_000
+    hidden_widths: tuple[int, ...] = (256, 256)
+    """Hidden layers of the actor; the network of images has its own."""
     critic_learning_rate: float = 5e-5
     """Step size of the critics' optimizer."""
     primary_widths: tuple[int, ...] = (256, 512, 1024)

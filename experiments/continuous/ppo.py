@@ -40,7 +40,7 @@ class Config(RewardClip, PPOLearner, ContinuousEnvironments):
     observation_clip: float = 10.0
     """Normalized observations are clipped to plus or minus this."""
     hidden_widths: tuple[int, ...] = (64, 64)
-    """Hidden layers of policy and value; images go through the convolutions of their size first."""
+    """Hidden layers of policy and value; the networks of images have their own."""
 
 
 PRESETS = presets(

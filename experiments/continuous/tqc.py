@@ -23,6 +23,8 @@ class Config(Temperature, Averaging, QuantileHuber, ActorCriticLayers, ActorCrit
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("dropped_atoms",)
 
     num_critics: int = 5
+    hidden_widths: tuple[int, ...] = (256, 256)
+    """Hidden layers of the actor; the network of images has its own."""
     critic_widths: tuple[int, ...] = (512, 512, 512)
     """Hidden layers of a critic."""
     num_quantiles: int = 25
