@@ -148,6 +148,23 @@ def test_layers_that_an_observation_does_not_have_are_refused(name, env, flags, 
         obeying(module.build, config, presets)(config)
 
 
+NOT_ALLOWED = {
+    "--weight-decay=inf": ["bbf", "bro", "cqn", "cqn_as", "fast_sac", "fast_td3", "mrq", "simba"],
+    "--weight-decay=-1": ["bbf", "cqn", "fast_td3", "mrq"],
+    "--target-noise=-1": ["fast_td3", "mrq", "td3"],
+    "--noise=-1": ["cqn", "cqn_as", "mrq", "td3"],
+}
+
+
+@pytest.mark.parametrize(("flag", "name"), [(flag, name) for flag, names in NOT_ALLOWED.items() for name in names])
+def test_decay_and_noise_that_cannot_be_are_named_by_their_fields_everywhere(flag, name):
+    module, presets = load(name)
+    config = parse(module.Config, presets, ["--env", OTHERWISE.get(name, IMAGES), *small(module.Config), flag])
+    field, value = flag.removeprefix("--").split("=")
+    with pytest.raises(InputError, match=f"^{field.replace('-', '_')} is {float(value)}, but must be 0 or more"):
+        module.build(config)
+
+
 @pytest.mark.parametrize("name", ["crossq", "dsac", "hyper_critic", "tqc"])
 def test_widths_are_the_actor_s_where_critics_have_layers_of_their_own(name, capsys):
     module, presets = load(name)

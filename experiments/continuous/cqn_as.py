@@ -56,7 +56,7 @@ def build(config: Config) -> OffPolicy:
         training,
         network,
         EachPart(Scalar()),
-        optimizer=config.make_decaying_optimizer(),
+        optimizer=config.decayed(config.make_optimizer()),
         operator=operators.Double(),
         exploration=config.make_noise(),
         kind=SequenceCoarseToFineQLearning,

@@ -17,7 +17,7 @@ import dataclasses
 
 import flax.linen as nn
 
-from jaxq.agents import Deterministic, NoiseByEnvironment, Normalized, Smoothing
+from jaxq.agents import Deterministic, NoiseByEnvironment, Normalized
 from jaxq.bellman import Categorical, Minimum
 from jaxq.configs import (
     PARALLEL,
@@ -26,6 +26,7 @@ from jaxq.configs import (
     Averaging,
     Precision,
     Privileged,
+    TargetNoise,
     WeightDecay,
     action_size,
     presets,
@@ -37,7 +38,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Precision, Privileged, WeightDecay, Atoms, Averaging, ActorCriticLearner):
+class Config(Precision, Privileged, TargetNoise, WeightDecay, Atoms, Averaging, ActorCriticLearner):
     """The axes of fast_td3."""
 
     total_steps: int = 100_000_000
@@ -49,6 +50,7 @@ class Config(Precision, Privileged, WeightDecay, Atoms, Averaging, ActorCriticLe
     discount: float = 0.97
     target_rate: float = 0.1
     weight_decay: float = 0.1
+    target_noise: float = 0.001
     num_atoms: int = 101
     num_critics: int = 2
     """Critics, each a network of its own."""
@@ -62,10 +64,6 @@ class Config(Precision, Privileged, WeightDecay, Atoms, Averaging, ActorCriticLe
     """Standard deviation of an environment's noise on actions is drawn from here ..."""
     largest_noise: float = 0.4
     """... up to here, for each episode."""
-    target_noise: float = 0.001
-    """Standard deviation of the noise on the actions of targets."""
-    largest_target_noise: float = 0.5
-    """To plus or minus this that noise is clipped."""
 
 
 PRESETS = presets(Config, PARALLEL)
@@ -97,7 +95,6 @@ def build(config: Config) -> OffPolicy:
             "actor_learning_rate": rate,
             "critic_learning_rate": rate,
             "exploration": NoiseByEnvironment(config.smallest_noise, config.largest_noise),
-            "smoothing": Smoothing(config.target_noise, config.largest_target_noise),
         },
         target_reduction=Minimum(),
         actor_reduction=Minimum(),

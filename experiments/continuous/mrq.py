@@ -13,7 +13,7 @@ import optax
 
 from jaxq.agents import HardUpdate, LinearSchedule, ModelBasedActorCritic, ModelBasedHyperparameters
 from jaxq.bellman import Scalar, SymexpSupport, TwoHot
-from jaxq.configs import CONTROL, ActorCriticLearner, Noise, TargetNoise, action_size, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Noise, TargetNoise, WeightDecay, action_size, presets
 from jaxq.errors import require
 from jaxq.networks import Ensemble, LatentCritic, ModelBasedEncoder, NormalizedLayers, split_torso, torso_for
 from jaxq.networks.observations import has_images
@@ -22,7 +22,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TargetNoise, Noise, ActorCriticLearner):
+class Config(TargetNoise, Noise, WeightDecay, ActorCriticLearner):
     """The axes of mrq."""
 
     n_step: int = 3
@@ -34,10 +34,9 @@ class Config(TargetNoise, Noise, ActorCriticLearner):
     importance_exponent_final: float = 0.0
     noise: float = 0.2
     largest_target_noise: float = 0.3
+    weight_decay: float = 1e-4
     encoder_learning_rate: float = 1e-4
     """Step size of the encoder's optimizer."""
-    weight_decay: float = 1e-4
-    """Decay of all parameters, as a share of the step size."""
     latent_size: int = 512
     """Units of embeddings and of all hidden layers."""
     action_latent_size: int = 256
@@ -66,22 +65,20 @@ PRESETS = presets(Config, CONTROL, classic={"latent_size": 64, "action_latent_si
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
-    require(0 <= config.weight_decay < float("inf"), "weight_decay", config.weight_decay, "0 or more")
     require(config.num_bins >= 2, "num_bins", config.num_bins, "at least 2")
     spec, size, units = training.observation_spec, action_size(training), config.latent_size
     representation, reward = Scalar(huber_threshold=1.0), TwoHot(SymexpSupport(-10.0, 10.0, config.num_bins))
     torso = (lambda: split_torso(torso_for(spec))[0]) if has_images(spec) else None
     encoder = ModelBasedEncoder(reward.width, units, config.action_latent_size, (units, units), torso)
     adam = optax.scale_by_adam(eps=config.adam_epsilon)
-    decay = optax.add_decayed_weights(config.weight_decay)
     agent = ModelBasedActorCritic(
         encoder,
         Ensemble(lambda: LatentCritic(representation.width, units), config.num_critics),
         NormalizedLayers(size, (units, units), nn.relu),
         spec,
         actions,
-        optimizer=optax.chain(adam, decay),
-        critic_optimizer=optax.chain(config.clipped(adam), decay),
+        optimizer=config.decayed(adam),
+        critic_optimizer=config.decayed(config.clipped(adam)),
         hyper=ModelBasedHyperparameters(
             encoder_learning_rate=LinearSchedule.constant(config.encoder_learning_rate),
             learning_rate=config.make_step_sizes(config.total_updates),

@@ -9,11 +9,10 @@ import dataclasses
 from typing import Any, ClassVar
 
 import jax
-import optax
 
 from jaxq.agents import AnnealedHorizon, ImageAugmentation, Resets, SelfPredictiveQLearning
 from jaxq.bellman import Categorical
-from jaxq.configs import ATOMS, Q_LEARNING, Atoms, Averaging, Exploration, Operator, QLearner, presets
+from jaxq.configs import ATOMS, Q_LEARNING, Atoms, Averaging, Exploration, Operator, QLearner, WeightDecay, presets
 from jaxq.envs import single_spec
 from jaxq.errors import require
 from jaxq.networks import DuelingHead, ImpalaEncoder, SelfPredictiveNetwork
@@ -39,7 +38,7 @@ SHARED: dict[str, Any] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Atoms, Operator, Averaging, Exploration, QLearner):
+class Config(Atoms, Operator, Averaging, Exploration, WeightDecay, QLearner):
     """The axes of bbf."""
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("shift",)
@@ -96,10 +95,7 @@ def build(config: Config) -> OffPolicy:
         num_actions,
         config.hidden,
     )
-    require(config.weight_decay >= 0, "weight_decay", config.weight_decay, "0 or more")
-    # The learning rate multiplies the decay too, as in AdamW.
-    decay = optax.add_decayed_weights(config.weight_decay, lambda params: jax.tree.map(lambda p: p.ndim > 1, params))
-    optimizer = optax.chain(config.make_optimizer(), decay)
+    optimizer = config.decayed(config.make_optimizer(), lambda params: jax.tree.map(lambda p: p.ndim > 1, params))
     base = config.make_q_learner(training, network, representation, optimizer=optimizer, discount=config.final_discount)
     horizon = AnnealedHorizon(
         config.initial_steps,

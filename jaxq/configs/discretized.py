@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import optax
-
 from jaxq import envs
-from jaxq.agents import EachDimension, EpsilonGreedy, GaussianNoise, LinearSchedule, MeanOfParts
+from jaxq.agents import EachDimension, EpsilonGreedy, LinearSchedule, MeanOfParts
 from jaxq.bellman import Representation
+from jaxq.configs.actor_critic import Noise
 from jaxq.configs.axis import Axis
 from jaxq.configs.environments import ContinuousEnvironments
+from jaxq.configs.optimizers import WeightDecay
 from jaxq.configs.q_learning import QLearnerOfAny
 from jaxq.configs.replay import NStep
 from jaxq.configs.rewards import Discount
@@ -100,7 +100,7 @@ class EachDimensionEpsilon(Axis):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ZoomingQLearner(NStep, Discount, QLearnerOfAny, ContinuousEnvironments):
+class ZoomingQLearner(Noise, WeightDecay, NStep, Discount, QLearnerOfAny, ContinuousEnvironments):
     """Q-learning from coarse to fine; numbers are those of CQN's authors' code."""
 
     env: str = "gymnax/Pendulum-v1"
@@ -108,16 +108,13 @@ class ZoomingQLearner(NStep, Discount, QLearnerOfAny, ContinuousEnvironments):
     eval_episodes: int = 8
     n_step: int = 3
     replay_capacity: int = 1_000_000
+    weight_decay: float = 0.1
     hidden_widths: tuple[int, ...] = (512, 512)
     """Hidden layers; images go through the convolutions of their size first."""
     levels: int = 3
     """Choices in each dimension, each in the interval of the one before."""
     num_bins: int = 5
     """Parts of an interval."""
-    noise: float = 0.1
-    """Standard deviation of the noise on actions, which are in [-1, 1]."""
-    weight_decay: float = 0.1
-    """Decay of all parameters, as a share of the step size."""
 
     def make_zoomed_environments(self) -> tuple[Environment, Environment, Cells]:
         """Training and evaluation environments, and the cells of their actions.
@@ -132,24 +129,6 @@ class ZoomingQLearner(NStep, Discount, QLearnerOfAny, ContinuousEnvironments):
     def make_encoder(self, environment: Environment) -> Torso | None:
         """Of images; none where there are none."""
         return encoder_of(environment)
-
-    def make_noise(self) -> GaussianNoise:
-        """The strategy.
-
-        Raises:
-          InputError: for a negative number.
-        """
-        require(self.noise >= 0, "noise", self.noise, "0 or more")
-        return GaussianNoise(self.noise)
-
-    def make_decaying_optimizer(self) -> optax.GradientTransformation:
-        """AdamW.
-
-        Raises:
-          InputError: for a decay that is negative or infinite.
-        """
-        require(0 <= self.weight_decay < float("inf"), "weight_decay", self.weight_decay, "0 or more")
-        return optax.chain(self.make_optimizer(), optax.add_decayed_weights(self.weight_decay))
 
 
 def encoder_of(environment: Environment) -> Torso | None:

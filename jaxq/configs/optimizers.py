@@ -1,6 +1,7 @@
 """Optimizers, made without a step size, which is a number of the agent's own."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import optax
@@ -9,6 +10,7 @@ from jaxq.agents import flatten_small
 from jaxq.configs.axis import Axis
 from jaxq.errors import require
 from jaxq.schedules import CosineSchedule, LinearSchedule
+from jaxq.types import PyTree
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,10 +85,23 @@ class WeightDecay(Axis):
           InputError: for numbers that it does not allow.
         """
         own: Any = self
-        require(0 <= self.weight_decay < float("inf"), "weight_decay", self.weight_decay, "0 or more")
         require(own.adam_epsilon > 0, "adam_epsilon", own.adam_epsilon, "positive")
-        adam = own.clipped(optax.scale_by_adam(b1, b2, eps=own.adam_epsilon))
-        return optax.chain(adam, optax.add_decayed_weights(self.weight_decay))
+        return self.decayed(own.clipped(optax.scale_by_adam(b1, b2, eps=own.adam_epsilon)))
+
+    def decayed(
+        self, optimizer: optax.GradientTransformation, which: Callable[[PyTree], PyTree] | None = None
+    ) -> optax.GradientTransformation:
+        """An optimizer, to whose steps the decay is added; the step size multiplies both.
+
+        Args:
+          optimizer: made without a step size.
+          which: of a tree of parameters, those that decay; all unless given.
+
+        Raises:
+          InputError: for a decay that is negative or infinite.
+        """
+        require(0 <= self.weight_decay < float("inf"), "weight_decay", self.weight_decay, "0 or more and finite")
+        return optax.chain(optimizer, optax.add_decayed_weights(self.weight_decay, which))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
