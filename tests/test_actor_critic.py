@@ -5,6 +5,7 @@ import functools
 import itertools
 from types import SimpleNamespace
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -150,11 +151,6 @@ def learned(agent, batch_of, updates, seed=0):
         return jax.lax.scan(step, state, jax.random.split(jax.random.key(seed), updates))
 
     return learn(jax.jit(agent.init)(jax.random.key(seed + 1)))
-
-
-def assert_same(a, b):
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_array_equal(x, y)
 
 
 # Policies.
@@ -434,7 +430,7 @@ def test_td3_moves_actor_and_targets_once_in_two_updates():
         state, metrics, _ = jax.jit(agent.update)(states[-1], batch, jax.random.key(i))
         states.append(state), told.append(metrics)
     start, one, two = states
-    assert_same((start.actor, start.critic.target), (one.actor, one.critic.target))
+    chex.assert_trees_all_equal((start.actor, start.critic.target), (one.actor, one.critic.target))
     for before, after in ((one.actor, two.actor), (one.critic, two.critic)):
         # Half way from the old target to the new variables.
         expected = jax.tree.map(lambda t, o: 0.5 * (t + o), before.target, after.variables)
@@ -519,8 +515,7 @@ def test_the_order_of_actor_and_critic_is_a_choice():
         after, _, _ = jax.jit(agent.update)(state, batch, key)
         improve, name = (agent._improve_actor, "actor") if first else (agent._improve_critic, "critic")
         ours, alone = (getattr(s, name).optimizer_state for s in (after, jax.jit(improve)(state, batch, key)[0]))
-        for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(alone), strict=True):
-            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
+        chex.assert_trees_all_close(ours, alone, rtol=1e-4, atol=1e-6)
 
 
 def test_smoothing_is_clipped_and_its_actions_too():
@@ -610,9 +605,11 @@ def test_a_chain_of_one_is_its_base_bit_for_bit(choices):
     window = {"target": SoftWindow(0.005, 1)}
     base, chain = agent_of(**choices), agent_of(kind=IteratedActorCritic, links=1, hyper=window, **choices)
     base_state, chain_state = learned(base, bandit_batch, 20)[0], learned(chain, bandit_batch, 20)[0]
-    assert_same(base_state.actor, chain_state.actor)
+    chex.assert_trees_all_equal(base_state.actor, chain_state.actor)
     for name in ("variables", "target"):
-        assert_same(getattr(base_state.critic, name), jax.tree.map(lambda x: x[0], getattr(chain_state.critic, name)))
+        chex.assert_trees_all_equal(
+            getattr(base_state.critic, name), jax.tree.map(lambda x: x[0], getattr(chain_state.critic, name))
+        )
 
 
 def test_links_learn_the_backup_of_the_link_before():
@@ -638,8 +635,7 @@ def test_links_learn_the_backup_of_the_link_before():
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-4)
     with platforms.assume("gpu"):  # of which `jit` knows nothing: another function is traced anew
         together, _, _ = jax.jit(lambda *given: agent._improve_critic(*given))(state, batch, key)
-    for ours, theirs in zip(jax.tree.leaves(one_by_one.critic), jax.tree.leaves(together.critic), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(one_by_one.critic, together.critic, rtol=1e-4, atol=1e-6)
 
 
 def test_a_soft_window_by_hand():
@@ -934,7 +930,7 @@ def test_a_normalized_agent_is_its_base_on_normalized_observations():
     after = training.agent.update(one, batch, key)[0]
     same = jax.jit(base.update)(one.base, batch.replace(observation=shown, next_observation=shown[::-1]), key)[0]
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), after.base.actor, same.actor)
-    assert_same(after.statistics, one.statistics)
+    chex.assert_trees_all_equal(after.statistics, one.statistics)
     segment = Segment(observation[None], *(jnp.zeros((0, 5)),) * 5, jnp.ones(5), jnp.arange(5))
     np.testing.assert_allclose(training.agent.learned_from(one, segment).observation[0], shown, rtol=1e-5, atol=1e-6)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,8 +69,7 @@ def test_episodes_from_a_pool_are_those_of_full_resets(num_envs):
     actions = jnp.zeros((150, num_envs), jnp.int32)
     full, pool = (jax.jit(functools.partial(played, kind(KeyShowing(), num_envs)))(actions, keys)[1]
                   for kind in (Batched, Pooled))  # fmt: skip
-    for ours, theirs in zip(jax.tree.leaves(pool), jax.tree.leaves(full), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    chex.assert_trees_all_equal(pool, full)
     # And so no first state is that of another episode, of the same environment or of any.
     starts = np.asarray(pool.observation)[np.asarray(pool.first)]
     assert len(starts) > 15 * num_envs
@@ -83,8 +83,7 @@ def test_a_pool_changes_nothing_of_real_environments(name):
     actions = jnp.stack([full.action_spec.sample(key, 24) for key in jax.random.split(jax.random.key(2), 230)])
     (_, ours), (_, theirs) = (jax.jit(functools.partial(played, kind))(actions, keys) for kind in (pool, full))
     assert (ours.first.sum(axis=0) > 1).all()
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_the_benchmark_s_cached_resets_begin_every_episode_alike():
