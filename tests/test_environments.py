@@ -446,6 +446,31 @@ def test_seeds_of_environments_are_shared_by_no_two_runs():
     assert envs.environment_seeds([2], 16) == envs.environment_seeds([0, 1, 2], 16)[32:]
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("envpool/CheetahRun-v1", {"whole": True}),
+        ("envpool/Breakout-v5", {"episodic_life": True}),
+        ("envpool/Pendulum-v1", {"max_episode_steps": 7}),
+        ("gymnax/Pendulum-v1", {"resets": "pool"}),
+    ],
+)
+def test_environments_are_made_again_as_they_were(name, options):
+    """One where there were three, for whoever plays with an agent that has seen no others."""
+    made = envs.make(name, 3, seed=[1, 2, 3], **options)
+    if not isinstance(made.action_spec, Discrete):
+        made = envs.with_actions(made, envs.Bins(made.action_spec.size))
+    one = made.remade(1, seed=4)
+    assert (type(one), one.num_envs, made.num_envs) == (type(made), 1, 3)
+    assert (one.observation_spec, one.action_spec) == (made.observation_spec, made.action_spec)
+    assert one.max_episode_steps == made.max_episode_steps
+    _, timestep = one.reset(jax.random.split(jax.random.key(0), 1))
+    assert jax.tree.leaves(timestep.observation)[0].shape[0] == 1
+    if name == "envpool/Breakout-v5":
+        assert one.environment.pool.config["episodic_life"]
+        assert not made.remade(1, episodic_life=False).environment.pool.config["episodic_life"]
+
+
 def test_a_pool_gives_each_environment_its_seed():
     def first(seed):
         environment = envs.make("envpool/CartPole-v1", 3, seed=seed)

@@ -10,6 +10,7 @@ import pytest
 import jaxq
 from jaxq.envs.base import zero_reward_timestep
 from jaxq.runs import parse, run
+from jaxq.runs.video import record
 
 FROM_REPLAY = ("--num-envs", "2", "--batch-size", "8", "--warmup-steps", "16", "--replay-capacity", "64")
 FROM_ROLLOUTS = ("--num-envs", "2", "--rollout-steps", "8", "--minibatches", "2")
@@ -80,6 +81,43 @@ def test_critics_see_what_is_privileged_and_policies_do_not(name):
     np.testing.assert_array_equal(action, exploit({**seen, "privileged_state": jnp.full((3, 123), 7.0)}))
     if name != "fast_sac":  # its policy begins at zero everywhere
         assert (action != exploit({**seen, "state": seen["state"] + 1.0})).any()
+
+
+PUSHED = """
+import jax.numpy as jnp
+
+class Pushed:
+    action_size = 1
+
+    def reset(self, key):
+        from brax.envs import State
+
+        return self.at(State(None, None, jnp.float32(0), jnp.float32(0)), jnp.zeros(1))
+
+    def step(self, state, action):
+        return self.at(state, state.obs["privileged_state"] + 0.1 * action)
+
+    def at(self, state, position):
+        return state.replace(obs={"state": jnp.sign(position), "privileged_state": position}, reward=position[0])
+
+    def picture(self, state):
+        import numpy as np
+
+        return np.full((8, 8, 3), 7, np.uint8)
+"""
+
+
+def test_a_film_of_an_agent_that_sees_several_parts(tmp_path):
+    """What plays in a film is shown what training was shown, as is who loads the policy."""
+    pytest.importorskip("brax")
+    (tmp_path / "pushed.py").write_text(PUSHED)
+    place = ("--run-dir", str(tmp_path / "run"), "--num-evaluations", "1", "--eval-max-steps", "20")
+    module, config = small("reppo", *place, env=f"{tmp_path / 'pushed.py'}:Pushed")
+    run(module.build, config)
+    film = record(tmp_path / "run", tmp_path / "film.gif", max_steps=3, run_code=False)
+    assert film.read_bytes()[:4] == b"GIF8"
+    seen = {"state": np.zeros(1), "privileged_state": np.zeros(1)}
+    assert jaxq.load(tmp_path / "run")(seen).shape == (1,)
 
 
 def test_a_saved_policy_normalizes_by_what_was_seen_in_training(tmp_path):

@@ -9,7 +9,7 @@ import copy
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -117,9 +117,18 @@ class Environment(abc.ABC):
     reward_shape: tuple[int, ...] = ()
     resumable: bool = True
 
-    def like(self, environment: "Environment") -> "Environment":
-        """Another environment in this one's wrapping, for an agent that knows no other; as it is if there is none."""
-        return environment
+    def remade(self, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> "Environment":
+        """So many environments, made and wrapped as these were: for an agent that knows no others.
+
+        Args:
+          num_envs: how many.
+          seed, options: as of `make`, of pools, which are made anew; these options go before those of these.
+        """
+        remade = copy.copy(self)
+        remade.num_envs = num_envs
+        if hasattr(self, "environment"):  # it is around another
+            remade.environment = self.environment.remade(num_envs, seed, **options)  # type: ignore[attr-defined]
+        return remade
 
     def share(self, parts: int) -> "Environment":
         """One of so many equal parts of the batch.

@@ -134,12 +134,19 @@ class EnvPoolEnvironment(Environment):
         assert parts == jax.process_count(), "one pool a process"
         if parts == 1:
             return self
-        task, seed, options, whole = self._made_of
+        _, seed, _, _ = self._made_of
         each = self.num_envs // parts
         first = jax.process_index() * each
         own = seed if isinstance(seed, int) else seed[first : first + each]
         self.pool = self._xla_step = None
-        return EnvPoolEnvironment(task, each, own, options, whole)
+        return self.remade(each, own)
+
+    def remade(self, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> "EnvPoolEnvironment":
+        """See `Environment.remade`."""
+        task, _, own, whole = self._made_of
+        remade = EnvPoolEnvironment(task, num_envs, seed, {**own, **options}, whole)
+        remade.action_spec = self.action_spec  # of which some actions may be left out
+        return remade
 
     def reset(self, keys: jax.Array) -> tuple[PoolState, TimeStep]:
         """See `Environment.reset`. The one call that goes through the host: EnvPool's XLA interface has no reset."""

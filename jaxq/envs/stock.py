@@ -58,11 +58,6 @@ class WithStock(Environment):
         self.resumable = environment.resumable
         self.observation_spec = ArraySpec((*spec.shape[:-1], spec.shape[-1] + 1))
 
-    def like(self, environment: Environment) -> Environment:
-        """See `Environment.like`."""
-        inner = self.environment.like(environment)
-        return WithStock(inner, self.discount, self.initial, self.reward_clip, self.reward_shift)
-
     def reset(self, keys: jax.Array) -> tuple[StockState, TimeStep]:
         """See `Environment.reset`."""
         inner, timestep = self.environment.reset(keys)

@@ -6,10 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxq import envs
 from jaxq.errors import require
 from jaxq.networks import ActionQTransformer, attention_maps
-from jaxq.runs.restore import restore_member
+from jaxq.runs.restore import environment_to_watch, restore_member
 
 
 def draw_attention(
@@ -48,7 +47,7 @@ def draw_attention(
     network: Any = getattr(agent, "network", None)
     attends = isinstance(network, ActionQTransformer)
     require(attends, "run_dir", str(run_dir), "a run of action_q_transformer, whose network has attention")
-    environment = training.environment.like(envs.make(config.env, 1, seed=seed))
+    environment = environment_to_watch(config, training, seed)
     key = jax.random.key(seed)
     env_state, timestep = environment.reset(jax.random.split(key, 1))
     memory, step = agent.init_memory(1), jax.jit(environment.step)

@@ -7,7 +7,9 @@ from typing import Any
 
 import jax
 
+from jaxq import envs
 from jaxq.configs import Run
+from jaxq.envs import Environment
 from jaxq.errors import InputError, InputWarning, require
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.runs.directory import from_json, load_config
@@ -76,3 +78,16 @@ def restore_member(run_dir: Path, member: int, *, run_code: bool = True) -> tupl
     agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)).agent)
     checkpoints.close()
     return config, training, jax.tree.map(lambda leaf: leaf[member], agents)
+
+
+def environment_to_watch(config: Run, training: Training, seed: int, **options: Any) -> Environment:
+    """One environment like those that a run trains with, but that plays whole games.
+
+    Args:
+      config, training: of the run.
+      seed: of environments whose randomness lives outside JAX.
+      options: of a pool of EnvPool's.
+    """
+    if envs.domain(config.env) == "atari":
+        options["episodic_life"] = False
+    return training.environment.remade(1, seed, **options)

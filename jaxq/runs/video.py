@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxq import envs
+from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.rendering import graphics, renderer_for
-from jaxq.runs.restore import restore_member
+from jaxq.runs.restore import environment_to_watch, restore_member
 from jaxq.training import Training
 
 
@@ -39,14 +39,13 @@ def record(
     out = out or run_dir / ("video.mp4" if importlib.util.find_spec("imageio_ffmpeg") else "video.gif")
     require(out.suffix in (".mp4", ".gif"), "out", str(out), "a name ending in .mp4 or .gif")
     config, training, state = restore_member(run_dir, member, run_code=run_code)
-    frames, rate = _play(training, state, config.env, seed, max_steps)
+    frames, rate = _play(config, training, state, seed, max_steps)
     _write(out, frames, rate)
     return out
 
 
-def _play(training: Training, state: Any, env: str, seed: int, max_steps: int) -> tuple[list[np.ndarray], float]:
-    options = {"render_mode": "rgb_array"} if env.startswith("envpool/") else {}
-    environment = training.environment.like(envs.make(env, 1, seed=seed, **options))
+def _play(config: Run, training: Training, state: Any, seed: int, max_steps: int) -> tuple[list[np.ndarray], float]:
+    environment = environment_to_watch(config, training, seed, render_mode="rgb_array")
     agent: Any = training.agent
     draw, rate = renderer_for(environment)
 
