@@ -78,6 +78,7 @@ from jaxq.networks import (
     SkillLuckNetwork,
     StockNetwork,
     attention_maps,
+    unit_range,
 )
 from jaxq.replay import UniformReplay
 from jaxq.training import Evaluation, OffPolicy, OnPolicy
@@ -1390,6 +1391,35 @@ def test_stocks_say_what_has_been_earned():
         np.testing.assert_allclose(timestep.observation[:, -1], expected, rtol=1e-5)
     with pytest.raises(InputError, match="discount"):
         WithStock(envs.make("tabular/Chain", 3), 0.0, 0.0)
+
+
+def test_a_torso_sees_bytes_beside_a_stock_as_it_sees_them_alone():
+    class Picture:
+        name, action_spec, max_episode_steps = "picture", envs.Discrete(2), 4
+        observation_spec = ArraySpec((2, 2, 3), np.uint8)
+
+        def reset(self, key):
+            return jnp.int32(0), jnp.arange(12, dtype=jnp.uint8).reshape(2, 2, 3) * 23
+
+        def step(self, state, action, key):
+            return state, self.reset(key)[1], 1.0, False, False
+
+    seen = []
+
+    class Torso(nn.Module):
+        def __call__(self, image):
+            seen.append(unit_range(image))
+            return image.reshape(image.shape[0], -1)
+
+    keys = jax.random.split(jax.random.key(0), 2)
+    plain = envs.Batched(Picture(), 2)
+    _, timestep = plain.reset(keys)
+    beside = WithStock(plain, 0.9, -2.0)
+    _, augmented = beside.reset(keys)
+    ActionValueNetwork(Torso(), ActionValueHead(2)).init_with_output(jax.random.key(0), timestep.observation)
+    StockNetwork(Torso(), ActionValueHead(2)).init_with_output(jax.random.key(0), augmented.observation)
+    np.testing.assert_allclose(seen[1][..., :-1], seen[0], rtol=1e-6)
+    np.testing.assert_allclose(augmented.observation[..., -1], -2.0)
 
 
 @pytest.mark.parametrize("initial", [-2.0, pytest.param(-3.4, marks=pytest.mark.slow)])

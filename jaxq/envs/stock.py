@@ -31,8 +31,8 @@ class WithStock(Environment):
 
     The stock is the discounted reward so far, in units of the present (Pires et al., Optimizing Return Distributions
     with Distributional Dynamic Programming, 2025, section 2); `c_t + G_t` is, but for its unit, the return of the whole
-    episode and `c_0`. Vectors get one more number, images one more plane. Rewards count as they are learned from,
-    clipped and shifted.
+    episode and `c_0`. Vectors get one more number, images one more plane, beside which bytes are scaled to [0, 1].
+    Rewards count as they are learned from, clipped and shifted.
 
     Raises:
       InputError: for trees of observations, frame stacks and rewards of several channels, or a discount outside (0, 1].
@@ -77,6 +77,9 @@ class WithStock(Environment):
         return self.environment.over(state.inner, timestep)
 
     def _augmented(self, timestep: TimeStep, stock: jax.Array) -> TimeStep:
-        observation: Any = timestep.observation.astype(jnp.float32)
+        observation: Any = timestep.observation
+        # Beside a stock bytes are floats, which networks take as they are: scaled here as they would be there.
+        scale = 255.0 if observation.dtype == jnp.uint8 else 1.0
+        observation = observation.astype(jnp.float32) / scale
         plane = jnp.broadcast_to(stock.reshape(-1, *(1,) * (observation.ndim - 1)), (*observation.shape[:-1], 1))
         return timestep.replace(observation=jnp.concatenate([observation, plane], axis=-1))
