@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxq import envs
-from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack, envpool_backend
+from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack, brax_backend, envpool_backend
 from jaxq.envs.base import example_observation
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
@@ -420,6 +420,23 @@ def test_options_and_sizes_are_checked():
         envs.make("envpool/Pong-v5", 1, no_such_option=1)
     with pytest.raises(InputError, match="generalized"):
         envs.make("brax/ant", 1, backend="newton")
+
+
+def test_overrides_of_playground_reach_the_time_limit():
+    pytest.importorskip("mujoco_playground")
+    environment = envs.make("playground/CartpoleBalance", 1, episode_length=9, action_repeat=2)
+    assert environment.max_episode_steps == 5
+    assert environment.single.action_repeat == 2
+    assert envs.make("playground/CartpoleBalance", 1).max_episode_steps == 1000
+    for options, said in (
+        ({"episode_lenth": 9}, "options of playground/CartpoleBalance is 'episode_lenth'.* episode_length"),
+        ({"episode_length": "nine"}, "options of CartpoleBalance .*'nine'"),
+        ({"episode_length": 0}, "episode_length is 0"),
+    ):
+        with pytest.raises(InputError, match=said) as error:
+            envs.make("playground/CartpoleBalance", 1, **options)
+        assert "\n" not in str(error.value)
+    assert brax_backend._fields({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == ["a", "a.b", "a.c", "a.c.d", "e"]
 
 
 @pytest.mark.parametrize(

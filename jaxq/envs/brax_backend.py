@@ -1,5 +1,6 @@
 """Brax and MuJoCo Playground (MJX): two back ends with one style of environment object."""
 
+import difflib
 import importlib.util
 import warnings
 from collections.abc import Mapping
@@ -59,17 +60,28 @@ def make_brax(name: str, backend: str | None = None, whole: bool = False, **opti
 
 
 def make_playground(name: str, impl: str | None = None, whole: bool = False, **overrides: Any) -> "BraxEnvironment":
-    """The Playground environment `name`; overrides go to its configuration.
+    """The Playground environment `name`; overrides go to its configuration, those of parts of it as `part.field`.
 
     `impl` is the physics implementation: `jax` (MJX) or `warp`. Playground's own default is warp, which is made for
     GPUs: 30 times slower than MJX on a CPU. Unless told otherwise it is taken on a GPU, if it is installed.
+
+    Raises:
+      InputError: for an override that the configuration has no field for, or robot models that cannot be fetched.
     """
     impl = impl or ("warp" if platforms.current() == "gpu" and importlib.util.find_spec("warp") else "jax")
     require(impl in PLAYGROUND_IMPLEMENTATIONS, "impl", impl, f"one of {', '.join(PLAYGROUND_IMPLEMENTATIONS)}")
     registry = _playground()
     config = registry.get_default_config(name)
+    known = _fields(config.to_dict())
+    for field in overrides:
+        near = difflib.get_close_matches(field, known, n=3)
+        require(field in known, f"options of playground/{name}", field, f"one of {', '.join(near or known)}")
+    config.update_from_flattened_dict({"impl": impl, **overrides})
+    length, repeat = int(config.episode_length), int(config.get("action_repeat", 1))
+    for field, value in (("episode_length", length), ("action_repeat", repeat)):
+        require(value >= 1, field, value, "at least 1")
     try:
-        environment = registry.load(name, config_overrides={"impl": impl, **overrides})
+        environment = registry.load(name, config=config)
     except (FileNotFoundError, RuntimeError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
@@ -78,10 +90,18 @@ def make_playground(name: str, impl: str | None = None, whole: bool = False, **o
     return BraxEnvironment(
         environment,
         name=f"playground/{name}",
-        max_episode_steps=int(config.episode_length),
-        action_repeat=int(config.get("action_repeat", 1)),
+        max_episode_steps=length,
+        action_repeat=repeat,
         whole=whole,
     )
+
+
+def _fields(config: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The names of all fields of a configuration as a dictionary, `part` and `part.field` where it has parts."""
+    found = []
+    for name, value in config.items():
+        found += [f"{prefix}{name}", *(_fields(value, f"{prefix}{name}.") if isinstance(value, Mapping) else ())]
+    return found
 
 
 def describe_playground(name: str) -> "BraxEnvironment":
