@@ -411,6 +411,28 @@ def test_unknown_environments_are_named_with_what_is_near(name, named):
         envs.make(name, 1)
 
 
+@pytest.mark.parametrize(
+    ("domain", "names"),
+    [
+        ("tabular", ["tabular/Chain"]),
+        ("classic", ["gymnax/CartPole-v1", "gymnax/MountainCarContinuous-v0", "gymnax/Catch-bsuite"]),
+        ("classic", ["gymnax/FourRooms-misc", "envpool/Acrobot-v1", "envpool/phys2d/CartPole-v1", "envpool/Taxi-v3"]),
+        ("pendulum", ["gymnax/Pendulum-v1", "envpool/Pendulum-v0", "envpool/phys2d/Pendulum-v0"]),
+        ("minatar", ["gymnax/Breakout-MinAtar"]),
+        ("atari", ["envpool/Pong-v5"]),
+        ("images", ["envpool/CoinrunEasy-v0", "envpool/D1Basic-v1", "envpool/CarRacing-v3"]),
+        ("images", ["envpool/gfootball/academy_corner-v1"]),
+        ("control", ["envpool/HalfCheetah-v4", "envpool/PendulumSwingup-v1", "envpool/Go1JoystickFlatTerrain-v1"]),
+        ("control", ["brax/ant", "playground/PendulumSwingup"]),
+        ("other", ["envpool/BipedalWalker-v3", "envpool/LunarLander-v3", "envpool/MiniGrid-Empty-5x5-v0"]),
+        ("other", ["envpool/highway-v0", "envpool/Backgammon-v1", "envpool/Sokoban-v0"]),
+    ],
+)
+def test_a_task_s_domain(domain, names):
+    """What is not known to be classic control is of another domain."""
+    assert {envs.domain(name) for name in names} == {domain}
+
+
 def test_options_and_sizes_are_checked():
     with pytest.raises(InputError, match="num_envs is 0"):
         envs.make("gymnax/CartPole-v1", 0)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import importlib
 import io
 import json
 import os
@@ -656,6 +657,28 @@ def test_presets_follow_the_environment():
     assert parse(dqn.Config, dqn.PRESETS, ["--env=gymnax/Asterix-MinAtar"]).total_steps == 2_000_000
     given = parse(dqn.Config, dqn.PRESETS, ["--env", "envpool/Pong-v5", "--reward-clip", "5"])
     assert given.reward_clip == 5
+
+
+def test_presets_of_small_tasks_go_no_further():
+    def of(name, env):
+        module = importlib.import_module(f"experiments.{name}")
+        return parse(module.Config, module.PRESETS, ["--env", env])
+
+    for name in ("sac", "ppo", "fast_td3", "fast_sac", "flash_sac", "reppo", "brax_ppo", "avg", "pqn_continuous"):
+        config = of(f"continuous.{name}", "envpool/BipedalWalker-v3")
+        assert config == type(config)(env="envpool/BipedalWalker-v3"), "the paper's own numbers"
+    for name in ("fast_td3", "fast_sac"):
+        both = [of(f"continuous.{name}", f"gymnax/{env}") for env in ("Pendulum-v1", "MountainCarContinuous-v0")]
+        assert [(config.v_min, config.v_max) for config in both] == [(-400, 10), (-100, 100)]
+        pendulum, car = (dataclasses.replace(config, env="", v_min=0.0, v_max=0.0) for config in both)
+        assert pendulum == car
+    assert of("continuous.flash_sac", "gymnax/Pendulum-v1").v_min == -5
+    assert of("continuous.reppo", "gymnax/Pendulum-v1").discount == 0.95
+    for name in ("dqn", "pqn", "bbf", "btr", "pg_rainbow"):
+        config = of(f"discrete.{name}", "envpool/CoinrunEasy-v0")
+        assert (config.reward_clip, config.life_loss) == (1.0, False)
+        assert getattr(config, "replay_capacity", 0) <= 100_000
+    assert of("discrete.dqn", "envpool/highway-v0").total_steps == 2_000_000
 
 
 def test_config_survives_json():

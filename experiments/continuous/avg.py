@@ -46,9 +46,9 @@ PRESETS = presets(
         "actor_learning_rate": 1e-4,
         "critic_learning_rate": 5e-4,
         "temperature": 0.1,
-        "discount": 0.95,
         "hidden_widths": (64, 64),
     },
+    pendulum={"discount": 0.95},
 )
 
 

@@ -50,12 +50,11 @@ PRESETS = presets(
         "total_steps": 500_000,
         "num_envs": 64,
         "minibatches": 8,
-        "discount": 0.95,
         "learning_rate": 1e-3,
-        "reward_scale": 0.1,
         "policy_widths": (64, 64),
         "value_widths": (64, 64),
     },
+    pendulum={"discount": 0.95, "reward_scale": 0.1},
 )
 
 

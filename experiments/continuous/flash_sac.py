@@ -65,7 +65,7 @@ class Config(Precision, Privileged, Temperature, Atoms, Averaging, ActorCriticLe
     """Steps for which noise is held at most."""
 
 
-PRESETS = presets(Config, PARALLEL, classic={"v_min": -5.0, "v_max": 5.0})
+PRESETS = presets(Config, PARALLEL, everywhere={"v_min": -5.0, "v_max": 5.0})
 
 
 def build(config: Config) -> OffPolicy:

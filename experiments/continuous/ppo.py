@@ -45,7 +45,8 @@ class Config(RewardClip, PPOLearner, ContinuousEnvironments):
 
 PRESETS = presets(
     Config,
-    classic={"total_steps": 200_000, "num_envs": 8, "rollout_steps": 256, "discount": 0.9, "learning_rate": 1e-3},
+    classic={"total_steps": 200_000, "num_envs": 8, "rollout_steps": 256, "learning_rate": 1e-3},
+    pendulum={"discount": 0.9},
 )
 
 

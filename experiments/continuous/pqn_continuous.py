@@ -38,10 +38,9 @@ PRESETS = presets(
         "minibatches": 8,
         "epochs": 4,
         "learning_rate": 1e-3,
-        "discount": 0.95,
-        "reward_scale": 0.1,
         "hidden_widths": (64, 64),
     },
+    pendulum={"discount": 0.95, "reward_scale": 0.1},
 )
 
 

@@ -64,10 +64,10 @@ PRESETS = presets(
         "actor_width": 64,
         "critic_width": 64,
         "learning_rate": 1e-3,
-        "discount": 0.95,
-        "v_min": -40.0,
+        "v_min": -10.0,
         "v_max": 10.0,
     },
+    pendulum={"discount": 0.95, "v_min": -40.0},
 )
 
 

@@ -80,6 +80,7 @@ PRESETS = presets(
     everywhere=SHARED,
     minatar={"channels": (16,), "scale": 1, "hidden": 256, "shift": 0, "intensity": 0.0},
     atari={"updates": 8, "replay_capacity": 100_000, "life_loss": True},
+    images={"life_loss": False},
 )
 
 

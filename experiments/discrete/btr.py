@@ -67,6 +67,7 @@ PRESETS = presets(
         "discount": 0.997,
         "epsilon_steps": 2_000_000,
     },
+    images={"replay_capacity": 100_000},
 )
 
 

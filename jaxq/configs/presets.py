@@ -12,6 +12,9 @@ from jaxq.errors import require
 
 Presets = dict[str, dict[str, Any]]
 
+# A domain that is a part of another, or like it: its defaults are that one's where it has none of its own.
+LIKE = {"pendulum": "classic", "images": "atari"}
+
 
 def presets(
     config_class: type,
@@ -19,7 +22,7 @@ def presets(
     everywhere: Mapping[str, Any] | None = None,
     **own: Any,
 ) -> Presets:
-    """The defaults of a script, by domain.
+    """The defaults of a script, by domain; those of a domain that is `LIKE` another go before that one's.
 
     Args:
       config_class: of the script.
@@ -38,18 +41,29 @@ def presets(
         require(not unknown, f"presets of {domain}", unknown, "fields of the script's Config")
 
     def of(domain: str) -> dict[str, Any]:
-        found = {k: v for preset in shared for k, v in preset.get(domain, {}).items() if k in fields}
-        return {**found, **(everywhere or {}), **own.get(domain, {})}
+        found: dict[str, Any] = {}
+        kinds = [LIKE[domain], domain] if domain in LIKE else [domain]
+        for kind in kinds:
+            found |= {k: v for preset in shared for k, v in preset.get(kind, {}).items() if k in fields}
+        found |= everywhere or {}
+        for kind in kinds:
+            found |= own.get(kind, {})
+        return found
 
     return {domain: of(domain) for domain in envs.DOMAINS}
 
+
+# A hundred thousand pictures of several channels are 1 to 3 GB; Atari's stacks share their frames. Lives are Atari's.
+PICTURES = {"replay_capacity": 100_000, "life_loss": False}
 
 # Q-learning from replay. atari: the Nature paper's schedule with Adam, as in DQN Zoo and Dopamine. minatar: Young and
 # Tian (MinAtar, 2019) with Adam, over parallel environments, of which an update of 32 has 16 steps where theirs has
 # one; the target network is copied every 500 updates, half as many as theirs but of eight times as many steps, and ε
 # falls to 0.02 in 200,000 steps where theirs falls to 0.1 in 100,000. classic: double targets of ten steps and a step
 # size that falls to zero over a replay of the whole run, found here: plain one-step DQN does not settle on CartPole.
-# tabular: one step, so that operator and target matter in tasks of two steps.
+# tabular: one step, so that operator and target matter in tasks of two steps. images: Atari's, by which convolutions
+# over bytes are known to learn many games, and whose clipped rewards need no scale. other, games and puzzles seen as
+# vectors: MinAtar's, which are for many games that are learned by small networks, and not for one.
 Q_LEARNING: Presets = {
     "tabular": {
         "total_steps": 50_000,
@@ -97,7 +111,9 @@ Q_LEARNING: Presets = {
         "eval_episodes": 4,
         "checkpoint_minutes": 60.0,
     },
+    "images": PICTURES,
 }
+Q_LEARNING["other"] = Q_LEARNING["minatar"]
 
 # Q-learning from λ-returns: those of PQN's authors' code (purejaxql), by domain.
 LAMBDA_Q_LEARNING: Presets = {
@@ -124,24 +140,32 @@ LAMBDA_Q_LEARNING: Presets = {
         "life_loss": True,
         "eval_episodes": 4,
     },
+    "images": PICTURES,
 }
+LAMBDA_Q_LEARNING["other"] = LAMBDA_Q_LEARNING["minatar"]
 
 # Supports. Discounted returns of CartPole reach 1 / (1 - γ) and those of MinAtar stay below 20; the atoms lie around
-# zero because a network begins at their middle. For Atari's clipped rewards C51's own support serves.
+# zero because a network begins at their middle. For Atari's clipped rewards C51's own support serves. Of other tasks as
+# much as of CartPole is assumed: a reward of one at every step.
 ATOMS: Presets = {
     "tabular": {"v_min": -20.0, "v_max": 20.0, "num_atoms": 101},
     "classic": {"v_min": -100.0, "v_max": 100.0, "num_atoms": 101},
     "minatar": {"v_min": -20.0, "v_max": 20.0, "num_atoms": 101},
     "atari": {"v_min": -10.0, "v_max": 10.0},
+    "other": {"v_min": -100.0, "v_max": 100.0, "num_atoms": 101},
 }
 
 # IQN's paper finds 8 samples nearly as good as 64; on small images they are what an update's time goes into.
 FRACTIONS: Presets = {"minatar": {"num_fractions": 8, "num_act_fractions": 8}}
 
-# Actor-critics: classic control needs few steps, and its replay can be small.
-CONTROL: Presets = {"classic": {"total_steps": 20_000, "warmup_steps": 1_000, "replay_capacity": 50_000}}
+# Actor-critics: classic control needs few steps, and its replay can be small. Elsewhere each has its paper's numbers.
+CONTROL: Presets = {
+    "classic": {"total_steps": 20_000, "warmup_steps": 1_000, "replay_capacity": 50_000},
+    "images": {"replay_capacity": PICTURES["replay_capacity"]},
+}
 
-# Agents made for thousands of environments: what two cores can carry of classic control.
+# Agents made for thousands of environments: what two cores can carry of classic control. Discounted returns of Pendulum
+# are all below zero; of other small tasks little is known, but that a reward of one at every step makes 100 at most.
 PARALLEL: Presets = {
     "classic": {
         "total_steps": 100_000,
@@ -154,7 +178,8 @@ PARALLEL: Presets = {
         "actor_widths": (128, 64, 32),
         "critic_width": 64,
         "actor_width": 64,
-        "v_min": -400.0,
-        "v_max": 10.0,
-    }
+        "v_min": -100.0,
+        "v_max": 100.0,
+    },
+    "pendulum": {"v_min": -400.0, "v_max": 10.0},
 }

@@ -291,21 +291,34 @@ def _registered_by_path(name: str) -> str:
     return attribute
 
 
-DOMAINS = ("tabular", "classic", "minatar", "atari", "control")
+DOMAINS = ("tabular", "classic", "pendulum", "minatar", "atari", "images", "control", "other")
+
+# By back end, and of EnvPool's by family. What gymnax has beside MinAtar is as small as classic control, and so, most
+# often, is an environment of one's own.
+_DOMAIN_OF = {
+    "tabular": "tabular",
+    **dict.fromkeys(("gymnax", "own", "classic_control", "toy_text"), "classic"),
+    "atari": "atari",
+    **dict.fromkeys(("procgen", "vizdoom", "gfootball"), "images"),
+    **dict.fromkeys(("brax", "playground", "mujoco"), "control"),
+}
 
 
 def domain(name: str) -> str:
-    """The kind of task a name belongs to, by which experiments choose defaults: one of `DOMAINS`."""
+    """The kind of task a name belongs to, by which experiments choose defaults: one of `DOMAINS`.
+
+    `classic` is classic control and what is as small, but for `pendulum`, whose returns are like no other's; `images`
+    are pictures of other games than Atari's; `control` is robots; `other` is whatever is none of these.
+    """
     backend, task = split_name(name)
-    if backend == "tabular":
-        return "tabular"
-    if task.endswith("-MinAtar"):
+    family = envpool_backend.family(task) if backend == "envpool" else backend
+    if family == "gymnax" and task.endswith("-MinAtar"):
         return "minatar"
-    if backend == "envpool" and envpool_backend.family(task) == "atari":
-        return "atari"
-    if backend in ("brax", "playground") or (backend == "envpool" and "mujoco" in envpool_backend.family(task)):
-        return "control"
-    return "classic"
+    if family in ("gymnax", "classic_control") and task.rpartition("/")[2].startswith("Pendulum-"):
+        return "pendulum"
+    if family == "box2d" and task.startswith("CarRacing-"):
+        return "images"
+    return _DOMAIN_OF.get(family.partition(".")[0], "other")
 
 
 def require_discrete(environment: Environment) -> Discrete:
