@@ -9,15 +9,21 @@ import functools
 import inspect
 import sys
 import textwrap
+import typing
 from pathlib import Path
 from typing import Any
+
+import tyro
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from mkdocs.structure.files import File, Files  # noqa: E402
 
+from benchmarks.learning_report import changes_told  # noqa: E402
 from benchmarks.runs import kept  # noqa: E402
+from benchmarks.settings import changed  # noqa: E402
+from jaxq.configs.presets import LIKE  # noqa: E402
 from jaxq.envs import DOMAINS  # noqa: E402
 from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interval  # noqa: E402
 from jaxq.runs.catalog import AXES, catalog  # noqa: E402
@@ -33,6 +39,7 @@ API = {
     "jaxq.schedules": "schedules", "jaxq.keys": "keys", "jaxq.lanes": "lanes", "jaxq.platforms": "platforms",
     "jaxq.types": "types", "jaxq.errors": "errors",
 }  # fmt: skip
+MARK = "†"  # of results that were run with other numbers than their scripts have now
 OF_THE_ROOT = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 
 
@@ -110,7 +117,9 @@ def page(row: dict[str, str]) -> str:
             "## Results",
             results(name),
             "## Defaults",
-            "By the environment's domain, where it matters; `--help` says the same.",
+            "By the environment's domain, where it matters; "
+            + " and ".join(f"`{domain}` is as `{like}`" for domain, like in LIKE.items())
+            + " where it is not named. `--help` says the same.",
             defaults(module),
             "## Script",
             f"`experiments/{row['group']}/{script.name}`; `jaxq copy {name} my_{name}.py` gives one to edit.",
@@ -120,7 +129,7 @@ def page(row: dict[str, str]) -> str:
 
 
 def results(name: str) -> str:
-    """A row for each of the agent's kept runs."""
+    """A row for each of the agent's kept runs; marked are those that were run with other numbers than it has now."""
     found = [run for run in kept() if run.config.get("experiment") == name and None not in run.summary["returns"]]
     if not found:
         return "None is kept yet."
@@ -128,22 +137,25 @@ def results(name: str) -> str:
     heads = ["environment", "steps of each seed", "seeds", "IQM of the last evaluation", "95% interval"]
     commands = dict.fromkeys(run.command.split(" --run-dir")[0] for run in found)
     lines = "\n".join(f"    {line}" for line in ["```text", *commands, "```"])
-    return table(heads, [_result(run) for run in found]) + f'\n\n??? note "The commands"\n\n{lines}'
+    told = [f"{MARK} {sentence}" for sentence in changes_told((run.summary["env"], changed(run)) for run in found)]
+    return "\n\n".join([table(heads, [_result(run) for run in found]), *told, f'??? note "The commands"\n\n{lines}'])
 
 
 def _result(run: Result) -> list[str]:
     low, high = stratified_bootstrap_interval(run.returns[None])
     interval = f"{low:,.1f} to {high:,.1f}" if len(run.returns) > 1 else ""
     iqm = f"{interquartile_mean(run.returns):,.1f}"
-    return [run.summary["env"], f"{run.summary['total_steps']:,}", str(len(run.returns)), iqm, interval]
+    env = run.summary["env"] + (f" {MARK}" if changed(run) else "")
+    return [env, f"{run.summary['total_steps']:,}", str(len(run.returns)), iqm, interval]
 
 
 def defaults(module: Any) -> str:
-    """A row a field: its sentence, and its default, in each domain where it differs."""
+    """A row a flag: its sentence, and its default, in each domain where it differs."""
     sentences = described(module.Config)
+    hints = typing.get_type_hints(module.Config, include_extras=True)
     lines = []
     for field in dataclasses.fields(module.Config):
-        if field.name == "env":
+        if field.name == "env" or tyro.conf.Suppress in getattr(hints[field.name], "__metadata__", ()):
             continue
         usual = field.default
         own = {domain: module.PRESETS.get(domain, {}).get(field.name, usual) for domain in DOMAINS}
@@ -152,8 +164,9 @@ def defaults(module: Any) -> str:
         if not said:
             by_value: dict[str, list[str]] = {}
             for domain, value in own.items():
-                by_value.setdefault(plain(value), []).append(domain)
-            said = ", ".join(f"{' '.join(places)} `{value}`" for value, places in by_value.items())
+                if domain not in LIKE or str(value) != str(own[LIKE[domain]]):
+                    by_value.setdefault(plain(value), []).append(domain)
+            said = "; ".join(f"{', '.join(places)} `{value}`" for value, places in by_value.items())
             said = f"`{next(iter(by_value))}`" if len(by_value) == 1 else said
         lines.append([f"`--{field.name.replace('_', '-')}`", said, sentences.get(field.name, "")])
     return table(["flag", "default", ""], lines)

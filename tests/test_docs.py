@@ -149,6 +149,24 @@ def test_every_page_has_its_place_in_the_site():
     assert set(re.findall(r"(\S+\.md)", nav)) == {path.name for path in DOCS.glob("*.md")}
 
 
+@pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="mkdocs is not installed")
+def test_an_agent_s_page_lists_its_flags_by_domain_and_marks_what_has_changed(monkeypatch):
+    hooks = runpy.run_path(str(DOCS / "hooks.py"))
+    rows = {row.split(" | ")[0]: row.split(" | ")[1] for row in hooks["defaults"](jaxq.experiment("dqn")).split("\n")}
+    assert "| `--resumption`" not in rows, "which is no flag"
+    assert rows["| `--total-steps`"] == (
+        "tabular `50000`; classic, control `200000`; minatar, other `2000000`; atari `10000000`"
+    )
+    assert rows["| `--replay-capacity`"].endswith("minatar, images, control, other `100000`; atari `1000000`")
+    (kept,) = [run for run in hooks["kept"]("cartpole-dqn") if run.name == "cartpole-dqn"]
+    before = dataclasses.replace(kept, config={**kept.config, "n_step": 3})
+    monkeypatch.setitem(hooks["results"].__globals__, "kept", lambda: [kept, before])
+    page = hooks["results"]("dqn")
+    assert [line.startswith("| gymnax/CartPole-v1 † |") for line in page.split("\n")[2:4]] == [False, True]
+    assert "† Some were run before" in page
+    assert "n_step 3 (now 10): gymnax/CartPole-v1" in page
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="mkdocs is not installed")
 def test_the_site_is_built_whole_and_asks_nothing_of_the_network(tmp_path):
