@@ -87,6 +87,48 @@ def in_turn(
     return state, jax.tree.map(lambda leaf: leaf.reshape(num_lanes, *leaf.shape[2:]), outputs)
 
 
+def where_due(due: jax.Array, function: Callable[[], PyTree], otherwise: PyTree) -> PyTree:
+    """`function()` in lanes that are due, `otherwise` in all others, and nothing computed where no lane is due.
+
+    `lax.cond` keeps a lane alone from computing what is rarely due. Lanes side by side would all compute it every time,
+    as `vmap` makes a choice between two results of a branch whose predicate lanes have of their own. Here the branch
+    asks whether any of them is due, and within it each keeps what is its own.
+
+    Args:
+      due: [] bool, of a lane.
+      function: of no arguments; what it needs it may close over.
+      otherwise: a tree of the same structure, shapes and dtypes as the function's result.
+    """
+
+    def some() -> PyTree:
+        own = _own(due)
+        return jax.tree.map(lambda new, old: jax.lax.select(own, new, old), function(), otherwise)
+
+    return jax.lax.cond(_of_any(due), some, lambda: otherwise)
+
+
+@jax.custom_batching.custom_vmap
+def _of_any(due: jax.Array) -> jax.Array:
+    """Whether any of the lanes is due, which they have in common."""
+    return due
+
+
+@_of_any.def_vmap
+def _of_any_side_by_side(_: int, __: Any, due: jax.Array) -> tuple[jax.Array, bool]:
+    return _of_any(jnp.any(due, axis=0)), False
+
+
+@jax.custom_batching.custom_vmap
+def _own(due: jax.Array) -> jax.Array:
+    """Whether a lane is due, where some lane is: known for one alone, so that its choice costs nothing."""
+    return jnp.ones_like(due)
+
+
+@_own.def_vmap
+def _own_side_by_side(_: int, __: Any, due: jax.Array) -> tuple[jax.Array, bool]:
+    return due, True
+
+
 def by_axes(change: Callable[..., PyTree], axes: Any, *trees: PyTree) -> PyTree:
     """Apply `change(axis, *subtrees)` where `axes` is a prefix tree of the trees, as in vmap."""
     return jax.tree.map(change, axes, *trees, is_leaf=lambda leaf: leaf is None)

@@ -3,15 +3,17 @@
 import jax
 
 
-def equations(jaxpr, *names):
-    """All equations of a jaxpr, and of those within, whose primitives' names begin so."""
+def equations(jaxpr, *names, branches=True):
+    """All equations of a jaxpr, and of those within, whose primitives' names begin so; `branches` may be left out."""
     for equation in jaxpr.eqns:
         if equation.primitive.name.startswith(names):
             yield equation
+        if equation.primitive.name == "cond" and not branches:
+            continue
         for inner in jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
             inner = getattr(inner, "jaxpr", inner)
             if hasattr(inner, "eqns"):
-                yield from equations(inner, *names)
+                yield from equations(inner, *names, branches=branches)
 
 
 def precisions(function, *args):

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jaxprs import equations
 from test_experiments import OTHERWISE, SCRIPTS, load, small
 from test_training import cart_pole, leaves, start
 
@@ -71,6 +72,31 @@ def test_members_side_by_side_equal_members_in_turn():
         np.testing.assert_array_equal(ours, theirs)
     for name, value in measured.items():
         np.testing.assert_allclose(value, again[name], rtol=1e-4)
+
+
+RARE = {"ace": ("lu",), "bbf": ("cond",), "bro": ("qr", "householder"), "mrq": ("cond",), "redq": ("cond",)}
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_what_is_rarely_due_is_a_branch_for_members_side_by_side_too(name):
+    """With as many branches as for one alone, and nothing of what is in them computed outside."""
+    module, presets = load(name)
+    env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
+    more = ["--reset-steps", "600", "900"] if name == "bro" else []
+
+    def program(seeds):
+        flags = ["--env", env, *small(module.Config), *more, f"--num-seeds={seeds}"]
+        config = parse(module.Config, presets, flags)
+        training = module.build(config)
+        with platforms.assume("gpu"):
+            state = jax.eval_shape(training.init, member_keys(config))
+            return jax.make_jaxpr(lambda s: training.train_chunk(s, 2))(state).jaxpr
+
+    alone, two = program(1), program(2)
+    assert len(list(equations(two, "cond"))) == len(list(equations(alone, "cond"))) > 0
+    assert list(equations(two, *RARE[name]))
+    for jaxpr in (alone, two) if RARE[name] != ("cond",) else ():
+        assert not list(equations(jaxpr, *RARE[name], branches=False))
 
 
 def test_the_platform_is_asked_for_in_one_place():

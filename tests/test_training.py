@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jaxprs import equations
 
 from jaxq import envs
 from jaxq.agents import (
@@ -23,7 +24,7 @@ from jaxq.agents import (
 from jaxq.bellman import Scalar
 from jaxq.envs.base import zero_reward_timestep
 from jaxq.errors import InputError
-from jaxq.lanes import over_lanes
+from jaxq.lanes import over_lanes, where_due
 from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, torso_for
 from jaxq.replay import UniformReplay
 from jaxq.runs.checkpoints import Checkpoints
@@ -482,6 +483,39 @@ def test_over_lanes_of_one_equals_vmap():
     ours = over_lanes(function, 1, axes_in, axes_out)(*args)
     theirs = jax.vmap(function, axes_in, axes_out)(*args)
     assert_same(ours, theirs)
+
+
+def twice_where_due(due, x):
+    return where_due(due, lambda: {"x": 2.0 * x, "sine": jnp.sin(x)}, {"x": x, "sine": jnp.zeros_like(x)})
+
+
+@pytest.mark.parametrize("due", [[[0, 0], [0, 0]], [[1, 0], [0, 0]], [[0, 1], [1, 1]], [[1, 1], [1, 1]]])
+def test_what_is_due_is_done_for_lanes_side_by_side_as_for_each_alone(due):
+    due, x = np.array(due, bool), np.arange(1.0, 13.0, dtype=np.float32).reshape(2, 2, 3)
+
+    def gradient(due, x):
+        return jax.grad(lambda x: sum(map(jnp.sum, jax.tree.leaves(twice_where_due(due, x)))))(x)
+
+    for function in (twice_where_due, gradient):
+        both = jax.jit(jax.vmap(jax.vmap(function)))(due, x)
+        shared = jax.jit(jax.vmap(function, (None, 0)))(due[0, 0], x[0])
+        for i in range(2):
+            assert_same(jax.tree.map(lambda leaf: leaf[i], shared), jax.jit(function)(due[0, 0], x[0, i]))  # noqa: B023
+            for j in range(2):
+                alone = jax.jit(function)(due[i, j], x[i, j])
+                assert_same(jax.tree.map(lambda leaf: leaf[i, j], both), alone)  # noqa: B023
+
+
+def test_nothing_is_computed_where_no_lane_is_due():
+    due, x = np.zeros((2, 2), bool), np.ones((2, 2, 3), np.float32)
+    for function, args in (
+        (twice_where_due, (due[0, 0], x[0, 0])),
+        (jax.vmap(twice_where_due), (due[0], x[0])),
+        (jax.vmap(jax.vmap(twice_where_due)), (due, x)),
+    ):
+        program = jax.make_jaxpr(function)(*args).jaxpr
+        assert len(list(equations(program, "sin"))) == 1
+        assert not list(equations(program, "sin", branches=False))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from jaxq.bellman.reductions import Minimum, Reduction, reduced_value
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.keys import stream, streams
+from jaxq.lanes import where_due
 from jaxq.networks import SAMPLES, Mode
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
@@ -270,14 +271,12 @@ class ActorCritic(RecordsNothing):
             return self._improve_actor(state, batch, key)
         _, shapes = jax.eval_shape(self._improve_actor, state, batch, key)
 
-        def due() -> tuple[ActorCriticState, Metrics]:
-            improved, metrics = self._improve_actor(state, batch, key)
-            return improved, jax.tree.map(lambda metric: self.actor_period * metric, metrics)
+        def improved() -> tuple[ActorCriticState, Metrics]:
+            after, metrics = self._improve_actor(state, batch, key)
+            return after, jax.tree.map(lambda metric: self.actor_period * metric, metrics)
 
-        def not_due() -> tuple[ActorCriticState, Metrics]:
-            return state, jax.tree.map(lambda metric: jnp.zeros(metric.shape, metric.dtype), shapes)
-
-        return jax.lax.cond(updates % self.actor_period == 0, due, not_due)
+        none = jax.tree.map(lambda metric: jnp.zeros(metric.shape, metric.dtype), shapes)
+        return where_due(updates % self.actor_period == 0, improved, (state, none))
 
     def _climbed(self, state: ActorCriticState, key: jax.Array) -> PyTree:
         """The variables of the critics that the actor climbs."""

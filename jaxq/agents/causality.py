@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.agents.entropy import WeightedTemperature
 from jaxq.errors import require
+from jaxq.lanes import where_due
 from jaxq.networks.observations import flattened
 from jaxq.types import Metrics, Transition
 
@@ -76,7 +77,7 @@ class CausalActorCritic(ActorCritic):
             return self.action_spec.size * jax.nn.softmax(effects)
 
         due = (state.updates % self.period == 0) & (state.written >= self.samples)
-        weights = jax.lax.cond(due, estimate, lambda: state.entropy.weights)
+        weights = where_due(due, estimate, state.entropy.weights)
         return state.replace(entropy=state.entropy.replace(weights=weights)), metrics, priority
 
 

@@ -21,6 +21,7 @@ from jaxq.bellman.reductions import Mean, Minimum, Reduction, reduced_value
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
+from jaxq.lanes import where_due
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Segment, TimeStep, Transition
 
@@ -222,7 +223,9 @@ class ModelBasedActorCritic(RecordsNothing):
         state = self._renewed(state)
         period = jnp.int32(state.hyper.target.period)
         of_model = 2 * (state.updates % period) < period
-        state, priority = jax.lax.cond(of_model, self._improve_model, self._improve_values, state, batch, key)
+        drawn = jnp.ones_like(batch.weight) if isinstance(batch.priority, tuple) else batch.priority
+        state = where_due(of_model, lambda: self._improve_model(state, batch), state)
+        state, priority = where_due(~of_model, lambda: self._improve_values(state, batch, key), (state, drawn))
         return state.replace(updates=state.updates + 1), state.told, priority
 
     def _renewed(self, state: ModelBasedState) -> ModelBasedState:
@@ -238,15 +241,11 @@ class ModelBasedActorCritic(RecordsNothing):
             reward_scale=jnp.where(due, scale, state.reward_scale),
         )
 
-    def _improve_model(
-        self, state: ModelBasedState, batch: Segment, key: jax.Array
-    ) -> tuple[ModelBasedState, jax.Array]:
-        del key
+    def _improve_model(self, state: ModelBasedState, batch: Segment) -> ModelBasedState:
         gradient, metrics = jax.grad(self._model_loss, has_aux=True)(state.encoder.params, state, batch)
         rate = state.hyper.encoder_learning_rate.at(state.updates)
         encoder = state.encoder.descend(self.optimizer, gradient, {}, rate)
-        priority = jnp.ones_like(batch.weight) if isinstance(batch.priority, tuple) else batch.priority
-        return state.replace(encoder=encoder, told={**state.told, **metrics}), priority
+        return state.replace(encoder=encoder, told={**state.told, **metrics})
 
     def _model_loss(self, params: PyTree, state: ModelBasedState, batch: Segment) -> tuple[jax.Array, Metrics]:
         """What was foreseen wrongly, over the horizon, each step from the embedding that the one before foresaw."""

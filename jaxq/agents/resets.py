@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.errors import require
 from jaxq.keys import stream
+from jaxq.lanes import where_due
 from jaxq.types import PyTree, Transition
 
 
@@ -36,7 +37,7 @@ class FullResets:
             return agent.like(state).init(key).replace(updates=state.updates)
 
         due = jnp.isin(state.updates, jnp.array(self.updates))
-        return jax.lax.cond(due, anew, lambda: state)
+        return where_due(due, anew, state)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +84,7 @@ class DormancyResets:
             return state.replace(actor=actor, critic=critic)
 
         due = (state.updates % self.period == 0) & (state.updates > 0)
-        return jax.lax.cond(due, reset, lambda: state)
+        return where_due(due, reset, state)
 
 
 def dormant_share(gradient: PyTree, threshold: float) -> jax.Array:

@@ -21,6 +21,7 @@ from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
+from jaxq.lanes import where_due
 from jaxq.networks import SAMPLES
 from jaxq.types import Metrics, PyTree, Segment, Transition
 
@@ -236,12 +237,9 @@ class SelfPredictiveQLearning(ActsByQLearning):
 
         gradient, (metrics, priority) = jax.grad(objective, has_aux=True)(values.params)
         values = values.descend(base.optimizer, gradient).follow()
-        return self._reset_when_due(state.replace(values=values)), metrics, priority
-
-    def _reset_when_due(self, state: SelfPredictiveState) -> SelfPredictiveState:
-        """Not vmapped on the CPU, where members take turns, so there it stays a branch and costs nothing most times."""
-        due = state.resets.due(state.values.updates)
-        return jax.lax.cond(due, self._reset, lambda state: state, state)
+        state = state.replace(values=values)
+        state = where_due(state.resets.due(values.updates), lambda: self._reset(state), state)
+        return state, metrics, priority
 
     def _reset(self, state: SelfPredictiveState) -> SelfPredictiveState:
         values = state.values
