@@ -525,24 +525,24 @@ def test_sequences_of_one_action_are_learned_from_as_actions_are():
 @pytest.mark.parametrize("prioritized", [False, True])
 @pytest.mark.parametrize(("n_step", "action_steps"), [(1, 4), (3, 2), (2, 1)])
 def test_replayed_actions_are_those_of_the_episode_and_its_last_repeated(n_step, action_steps, prioritized):
-    """A ring of numbered steps, which it has gone round; episodes of 5 and 3 steps."""
+    """A ring of numbered steps, which it has gone round; episodes of 5 and 3 steps, and some broken off after 4."""
     default = {} if action_steps == 1 else {"action_steps": action_steps}
-    ring = ActionSequenceReplay(40, 64, 2, ArraySpec((1,)), n_step, **default)
+    ring = ActionSequenceReplay(60, 64, 3, ArraySpec((1,)), n_step, **default)
     replay = PrioritizedReplay(ring, 1.0) if prioritized else ring
-    lengths, history = [5, 3], []
+    lengths, history = [5, 3, 4], []
 
     def at(clock, number):
-        numbers, place = jnp.full(2, float(number)), jnp.asarray(clock)
-        last = place == jnp.asarray(lengths)
+        numbers, place = jnp.full(3, float(number)), jnp.asarray(clock)
+        last = (place == jnp.asarray(lengths)) & (jnp.arange(3) < 2)
         return TimeStep(numbers[:, None], numbers, last & (number % 2 == 0), last & (number % 2 == 1), place == 0)
 
-    clock, seen = [0, 0], at([0, 0], 0)
-    state = replay.init(seen, jnp.zeros((2, 1)), ())
+    clock, seen = [0, 0, 0], at([0, 0, 0], 0)
+    state = replay.init(seen, jnp.zeros((3, 1)), ())
     add = jax.jit(replay.add)
     for number in range(33):
         after = [0 if c == length else c + 1 for c, length in zip(clock, lengths, strict=True)]
         following = at(after, number + 1)
-        state = add(state, seen, jnp.full((2, 1), float(number)), (), following)
+        state = add(state, seen, jnp.full((3, 1), float(number)), (), following)
         history.append(clock)
         clock, seen = after, following
     batch = jax.jit(replay.sample)(state, jax.random.key(0))
@@ -552,12 +552,12 @@ def test_replayed_actions_are_those_of_the_episode_and_its_last_repeated(n_step,
         if batch.weight[b] == 0:
             continue
         kept += 1
-        start, env = int(batch.observation[b, 0]), int(batch.index[b]) % 2
+        start, env = int(batch.observation[b, 0]), int(batch.index[b]) % 3
         last = start + lengths[env] - 1 - history[start][env]  # the episode's last action
         np.testing.assert_array_equal(batch.action[b, :, 0], [min(start + k, last) for k in range(action_steps)])
         assert start + max(n_step, action_steps - 1) <= 32, "what has not happened yet is not read"
     assert kept > 30
-    plain = UniformReplay(40, 64, 2, ArraySpec((1,)), n_step)
+    plain = UniformReplay(60, 64, 3, ArraySpec((1,)), n_step)
     assert ring.reach == max(n_step, action_steps - 1) >= plain.reach == n_step
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.errors import require
-from jaxq.replay.uniform import FINAL, TERMINATED, TRUNCATED, ReplayState, UniformReplay
+from jaxq.replay.uniform import FINAL, TERMINATED, TRUNCATED, ReplayState, UniformReplay, ended_in
 from jaxq.types import Segment, Transition
 
 
@@ -42,7 +42,7 @@ class SequenceReplay(UniformReplay):
 class ActionSequenceReplay(UniformReplay):
     """The ring of `UniformReplay`, whose transitions hold the actions that were taken from their first step on.
 
-    After an episode's end its last action is repeated.
+    After an episode's end, or where it was broken off, its last action is repeated.
 
     Attributes:
       action_steps: T, how many actions.
@@ -62,7 +62,7 @@ class ActionSequenceReplay(UniformReplay):
     def window(self, state: ReplayState, row: jax.Array, env: jax.Array, weight: jax.Array) -> Transition:
         """See `UniformReplay.window`; `action` is [B, T, ...]."""
         steps = jnp.arange(self.action_steps)
-        ended = state.flags[(row[:, None] + steps) % self.rows, env[:, None]] & (TERMINATED | TRUNCATED) != 0
+        ended = ended_in(state.flags[(row[:, None] + steps) % self.rows, env[:, None]])
         last = jnp.where(ended.any(axis=1), jnp.argmax(ended, axis=1), self.action_steps - 1)
         rows = (row[:, None] + jnp.minimum(steps, last[:, None])) % self.rows
         return super().window(state, row, env, weight).replace(action=state.action[rows, env[:, None]])

@@ -29,6 +29,15 @@ FINAL = 4  # the row's observation ended its episode: its action was ignored and
 DRAWS = 4
 
 
+def ended_in(flags: jax.Array) -> jax.Array:
+    """Which steps out of rows [B, n] ended their episode, or were the last before it was broken off: bool [B, n].
+
+    Nothing is known of what comes after the last row.
+    """
+    ended = flags & (TERMINATED | TRUNCATED) != 0
+    return ended.at[:, :-1].set(ended[:, :-1] | (flags[:, 1:] & FINAL != 0))
+
+
 class ReplayState(struct.PyTreeNode):
     """The ring.
 
@@ -205,8 +214,7 @@ class UniformReplay:
         """The transitions that start at these rows of the ring. All arguments [B]."""
         rows = (row[:, None] + jnp.arange(self.n_step)) % self.rows  # [B, n]
         flags = state.flags[rows, env[:, None]]
-        ended = flags & (TERMINATED | TRUNCATED) != 0
-        ended = ended.at[:, :-1].set(ended[:, :-1] | (flags[:, 1:] & FINAL != 0))
+        ended = ended_in(flags)
         rewards, steps, terminated = cut_at_end(state.reward[rows, env[:, None]], flags & TERMINATED != 0, ended)
         return Transition(
             observation=self._observation(state, row, env),
