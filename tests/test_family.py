@@ -165,11 +165,13 @@ def test_masks_are_each_member_s_own_and_last():
     assert (seen != [touched(i) for i in range(12)]).any(), "another seed has other masks"
 
 
-def test_an_episode_follows_one_member():
+@pytest.mark.parametrize("begins", [True, False])
+def test_an_episode_follows_one_member(begins):
+    """Also one in the midst of which acting begins."""
     mdp = small_garnet(3, actions=3, branching=1)
     ensemble = EnsembleQLearning(table_agent(mdp, Scalar(), operators.Maximum()), 4, 1.0, (0.0,) * 4)
     state, memory = jax.jit(ensemble.init)(jax.random.key(0)), ensemble.init_memory(64)
-    first = TimeStep(jnp.eye(5)[jnp.zeros(64, int)], *(jnp.zeros(64),) * 3, jnp.ones(64, bool))
+    first = TimeStep(jnp.eye(5)[jnp.zeros(64, int)], *(jnp.zeros(64),) * 3, jnp.full(64, begins))
     act = jax.jit(ensemble.act)
     _, drawn, _ = act(state, memory, first, jax.random.key(1))
     assert set(np.unique(drawn.member)) == {0, 1, 2, 3}

@@ -23,7 +23,7 @@ class Followed(struct.PyTreeNode):
     """What acting carries.
 
     Attributes:
-      member: [E] int32, whom each environment follows in this episode.
+      member: [E] int32, whom each environment follows in this episode; -1 for nobody yet.
       exploring: memory of the exploration.
     """
 
@@ -75,7 +75,7 @@ class EnsembleQLearning(RecordsNothing):
 
     def init_memory(self, num_envs: int) -> Followed:
         """See `Actor.init_memory`."""
-        return Followed(jnp.zeros(num_envs, jnp.int32), self.base.init_memory(num_envs))
+        return Followed(jnp.full(num_envs, -1, jnp.int32), self.base.init_memory(num_envs))
 
     def values(self, state: EnsembleState, observation: jax.Array, mode: Any, key: jax.Array) -> jax.Array:
         """Every member's action values, [K, E, A] (or [K, E, *parts, A]), without its shift.
@@ -94,10 +94,11 @@ class EnsembleQLearning(RecordsNothing):
     def act(
         self, state: EnsembleState, memory: Followed, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, Followed, PyTree]:
-        """See `Agent.act`: by the member followed, which is drawn anew at each episode's start."""
+        """See `Agent.act`: by the member followed, which is drawn anew when acting or an episode begins."""
         draw_key, predict_key, select_key = streams(key, "member", "networks", "explore")
         drawn = jax.random.randint(draw_key, memory.member.shape, 0, self.members)
-        member = jnp.where(timestep.first, drawn, memory.member)
+        # Acting begins, after the warm-up, in the midst of episodes.
+        member = jnp.where(timestep.first | (memory.member < 0), drawn, memory.member)
         values = self.values(state, timestep.observation, "act", predict_key)
         own = values[member, jnp.arange(member.shape[0])]
         exploration = jax.tree.map(lambda leaf: leaf[0], state.members.hyper.exploration)
