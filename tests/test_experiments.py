@@ -174,6 +174,15 @@ def test_widths_are_the_actor_s_where_critics_have_layers_of_their_own(name, cap
     assert text.split("--hidden-widths", 1)[1].split("(default", 1)[0].count("Hidden layers of the actor;") == 1
 
 
+@pytest.mark.parametrize(("name", "shifts"), [("bootstrapped_dqn", [-1.0, -1.0]), ("reward_shifting", [-1.5, -0.75])])
+def test_members_of_an_ensemble_have_the_shift_of_all(name, shifts):
+    module, presets = load(name)
+    more = ["--members=2"] if name == "bootstrapped_dqn" else ["--shifts", "-0.5", "0.25"]
+    flags = ["--env", "gymnax/CartPole-v1", "--reward-shift=-1", *small(module.Config), *more]
+    agent = module.build(parse(module.Config, presets, flags)).agent
+    np.testing.assert_allclose(agent.init(jax.random.key(0)).members.hyper.reward_shift, shifts)
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_flag_is_explained(name, capsys):
     module, presets = load(name)

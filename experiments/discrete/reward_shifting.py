@@ -32,8 +32,7 @@ def build(config: Config) -> OffPolicy:
     representation = config.make_scalar()
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
     base = config.make_q_learner(training, network, representation)
-    shifts = tuple(config.reward_shift + shift for shift in config.shifts)
-    agent = EnsembleQLearning(base, len(shifts), config.mask_probability, shifts)
+    agent = EnsembleQLearning(base, len(config.shifts), config.mask_probability, config.shifts)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 

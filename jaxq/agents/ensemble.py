@@ -52,7 +52,7 @@ class EnsembleQLearning(RecordsNothing):
       members: K.
       mask_probability: a member learns from a transition with this probability, decided once for each place in the
         replay; 1 in the paper's Atari experiments, where members differ by how they were initialized.
-      reward_shifts: of each member; K numbers.
+      reward_shifts: of each member, on top of the base's; K numbers.
     """
 
     base: QLearning
@@ -70,7 +70,8 @@ class EnsembleQLearning(RecordsNothing):
         """See `Actor.init`."""
         members_key, mask_key = streams(key, "members", "masks")
         members = over_lanes(self.base.init, self.members, heavy=True)(jax.random.split(members_key, self.members))
-        members = members.replace(hyper=members.hyper.replace(reward_shift=jnp.asarray(self.reward_shifts)))
+        shifts = members.hyper.reward_shift + jnp.asarray(self.reward_shifts)
+        members = members.replace(hyper=members.hyper.replace(reward_shift=shifts))
         return EnsembleState(members, mask_key)
 
     def init_memory(self, num_envs: int) -> Followed:
