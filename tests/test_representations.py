@@ -714,6 +714,14 @@ def test_each_implicit_quantile_stands_for_the_fractions_nearest_to_its_own():
         np.testing.assert_allclose(values[b, a], quantiles[b, a, order], rtol=1e-6)
 
 
+def test_quantiles_that_cross_are_sorted_where_fractions_are_fixed_and_read_by_fraction_where_chosen():
+    """As IQN's paper values an action: the mean of the quantiles at distorted fractions, whichever is the largest."""
+    crossing, measure = jnp.array([1.0, 3.0, 2.0, -4.0]), risk.CVaR(0.25)
+    asked = jnp.concatenate([crossing, measure.fractions(jnp.array([0.125, 0.375, 0.625, 0.875]))])
+    np.testing.assert_allclose(RiskSensitive(ImplicitQuantile(), measure).value(asked), 0.5, rtol=1e-5)
+    np.testing.assert_allclose(RiskSensitive(Quantile(4), measure).value(crossing), -4.0, rtol=1e-5)
+
+
 def pair_by_pair(values, fractions, target, loss, slope):
     """`E_j Σ_i |τ_i - 1{u_ij < 0}| loss(u_ij)` and its gradient by the values, from the definition."""
     total, gradient = np.zeros(len(values)), np.zeros_like(values)

@@ -54,7 +54,10 @@ class Distributional(Representation, Protocol):
         """The distribution that predictions [..., W] stand for, as masses on points.
 
         Returns:
-          Values, in ascending order where they are quantiles, and probabilities, each [..., N].
+          Values and probabilities, each [..., N], in the order of the fractions at which the values are quantiles.
+          Where the fractions are fixed, quantiles that cross are sorted (Chernozhukov et al., Quantile and Probability
+          Curves Without Crossing, 2010). Those at chosen fractions stay by fraction, as their papers read them: one may
+          stand for all that lies beyond the fractions asked for, and sorted it could bring that to the other end.
         """
 
 

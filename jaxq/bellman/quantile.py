@@ -215,7 +215,7 @@ class Quantile(Averages, Distributional):
         return quantile_huber_loss(prediction, midpoints(self.num_quantiles), target, self.huber_threshold)
 
     def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `Distributional.distribution`."""
+        """See `Distributional.distribution`: sorted."""
         return jnp.sort(prediction, axis=-1), jnp.full_like(prediction, 1.0 / self.num_quantiles)
 
 
@@ -260,7 +260,7 @@ class ImplicitQuantile(Averages, Distributional):
         return jnp.abs(target[:, None, :] - self._values(prediction)[:, :, None]).mean(axis=2).sum(axis=1)
 
     def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `Distributional.distribution`: each quantile stands for the fractions nearest to its own."""
+        """See `Distributional.distribution`: by fraction; each quantile stands for the fractions nearest to its own."""
         values, fractions = jnp.split(prediction, 2, axis=-1)
         order = jnp.argsort(fractions, axis=-1)
         fractions = jnp.take_along_axis(fractions, order, axis=-1)
@@ -306,7 +306,7 @@ class IntervalQuantile(ImplicitQuantile):
         return exact_einsum("bij,bj->b", errors, weights)
 
     def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `Distributional.distribution`."""
+        """See `Distributional.distribution`: by fraction."""
         values, _, lengths = jnp.split(prediction, 3, axis=-1)
         return values, lengths
 
@@ -365,7 +365,7 @@ class FullyParameterizedQuantile(Distributional):
         return quantile_huber_loss(values, midpoint, target, self.huber_threshold)
 
     def distribution(self, prediction: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `Distributional.distribution`."""
+        """See `Distributional.distribution`: by fraction."""
         values, ends = (
             prediction[..., : self.num_quantiles],
             prediction[..., self.num_quantiles : 2 * self.num_quantiles],

@@ -3,7 +3,8 @@
 A distribution is masses on points, as `Distributional.distribution` gives it. Distortions are those of Dabney et al.
 (Implicit Quantile Networks, 2018) but for Norm: `∫ F⁻¹(β(τ)) dτ`, which for masses on ascending points is
 `Σ x_i (h(F_i) - h(F_{i-1}))`, h being the inverse of β and F the cumulative masses. Where the points are quantiles at
-fractions that are chosen, `β(τ)` are the ones that tell most (`Distortion.fractions`).
+fractions that are chosen, `β(τ)` are the ones that tell most (`Distortion.fractions`), and the sum is the mean of
+`F⁻¹(β(τ))` as in their papers, by fraction also where quantiles cross.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ class RiskMeasure(Protocol):
     """What a distribution is worth."""
 
     def __call__(self, values: jax.Array, probabilities: jax.Array) -> jax.Array:
-        """Ascending values [..., N] and their probabilities [..., N]: [...]."""
+        """Values and their probabilities [..., N], as of `Distributional.distribution`: [...]."""
 
 
 class Distortion:
