@@ -222,6 +222,21 @@ def test_a_turn_copies_what_is_learned_gives_numbers_and_begins_anew():
                 np.testing.assert_array_equal(ours, theirs)
 
 
+def test_what_acting_carries_for_an_environment_stays_with_it_in_a_turn():
+    """Of ε_z the actions that are held; how far ε has fallen goes with who is copied."""
+    assembly = assemble(dqn.build, config_of("--exploration", "epsilon_z"))
+    training, numbers = assembly.training, assembly.numbers
+    state = jax.jit(training.init)(member_keys(config_of()), numbers)
+    each = np.arange(8, dtype=np.int32).reshape(4, 2)
+    memory = state.memory.replace(steps=np.arange(40, 44, dtype=np.int32), action=each % 2, remaining=each)
+    places = jax.tree.map(lambda leaf: "", (state.agent, state.replay))
+    turn = jax.jit(lambda *args: turned(training, places, *args))
+    after = turn(state.replace(memory=memory), np.array([1, 1, NEW, 2], np.int32), numbers).memory
+    assert after.steps.tolist() == [41, 41, 0, 42]
+    assert after.remaining.tolist() == [[0, 1], [2, 3], [0, 0], [6, 7]]
+    assert after.action.tolist() == [[0, 1], [0, 1], [0, 0], [0, 1]]
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_every_number_of_every_kind_of_agent_is_found_in_its_state(seeds):
     from test_populations import config_for

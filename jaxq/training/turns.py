@@ -87,8 +87,10 @@ def turned(
 ) -> TrainState:
     """The state with which the lanes go on.
 
-    A copy has the agent, the memory and the replay of its source; keys and environments are the lane's own, whose
-    episodes go on, so the replay that it takes over is sealed. A new member has an agent and a memory that know
+    A copy has the agent and the replay of its source, and what acting carries for all environments together, as how far
+    a schedule is. Keys and environments are the lane's own, with what acting carries for each of them: their episodes
+    go on, so the replay that is taken over is sealed, and a recurrent state or a held action is of the episode that it
+    is used in, though another network made it. A new member has an agent and a memory that know
     nothing, and begins with what its lane's replay holds in place of a warm-up.
 
     Args:
@@ -101,7 +103,8 @@ def turned(
     lanes = jnp.arange(source.shape[0])
     copied, new = (source != lanes) & (source != NEW), source == NEW
     taken = jnp.where(copied, source, lanes)
-    agent, memory = jax.tree.map(lambda leaf: leaf[taken], (state.agent, state.memory))
+    agent = jax.tree.map(lambda leaf: leaf[taken], state.agent)
+    memory = jax.tree.map(lambda own, leaf: leaf if own else leaf[taken], _by_environment(training), state.memory)
 
     def begun(key: jax.Array, numbers: Mapping[str, jax.Array]) -> tuple[PyTree, PyTree]:
         one = with_numbers(training, numbers).agent
@@ -113,6 +116,15 @@ def turned(
     replay = _copied_replay(training, state.replay, taken, copied)
     state = state.replace(agent=agent, memory=memory, replay=replay, frozen=state.frozen & ~copied & ~new)
     return renumbered(places, state, numbers)
+
+
+def _by_environment(training: Any) -> PyTree:
+    """Which leaves of a member's memory have an axis of environments: those whose shapes follow their number."""
+    fewer, more = (
+        jax.eval_shape(functools.partial(training.agent.init_memory, training.envs_per_member + extra))
+        for extra in (0, 1)
+    )
+    return jax.tree.map(lambda a, b: a.shape != b.shape, fewer, more)
 
 
 def _copied_replay(training: Any, replay: PyTree, taken: jax.Array, copied: jax.Array) -> PyTree:
