@@ -5,7 +5,7 @@ What it must remember from step to step is made by `init` and handed on by `sele
 network (noisy layers) or of an agent (Thompson sampling in an ensemble) is not here.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ class Exploration(Protocol):
         """Actions [E] int32 for action values [E, A], and the new memory."""
 
 
+@runtime_checkable
 class Stochastic(Exploration, Protocol):
     """A strategy whose choice is a draw that depends on nothing but the values and the time."""
 

@@ -5,6 +5,7 @@ wraps any `QLearning` agent: i-DQN, i-IQN and i-(anything) differ in what is wra
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -153,7 +154,7 @@ class IteratedQLearning(ActsByQLearning):
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Agent.init`."""
-        keys = self._keys(key)
+        keys = keys_of_links(key, self.links)
         params = [self.base.init(keys[k]).params["params"] for k in range(self.links)]
         common = ("torso",) if self.share_torso else ()
         shared = {name: params[0][name] for name in common}
@@ -164,8 +165,7 @@ class IteratedQLearning(ActsByQLearning):
 
     def acting(self, state: LearnerState, key: jax.Array) -> LearnerState:
         """See `ActsByQLearning.acting`: one link, drawn uniformly."""
-        link = 0 if self.links == 1 else jax.random.randint(stream(key, "link"), (), 0, self.links)
-        return state.replace(params=state.params.link(link))
+        return state.replace(params=state.params.link(drawn_link(key, self.links)))
 
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`: every link at once, link k on the backup of target k."""
@@ -183,14 +183,14 @@ class IteratedQLearning(ActsByQLearning):
     def _objectives(self, state: LearnerState, params: ChainParams, batch: Transition, key: jax.Array) -> Any:
         """The base's objective of each link, stacked."""
         targets: ChainTargets = state.target_params
-        keys = self._keys(key)
+        keys = keys_of_links(key, self.links)
 
         if not self.share_torso:
 
             def link(online: PyTree, target: PyTree, key: jax.Array) -> Any:
                 return self.base.objective(state.hyper, {"params": online}, {"params": target}, batch, key)
 
-            return self._each(link, params.chained, targets.chained, keys)
+            return over_links(link, self.links, params.chained, targets.chained, keys)
 
         # Features once for all links, so that the torso's passes, forward and back, are made once.
         network: Any = self.base.network
@@ -214,16 +214,23 @@ class IteratedQLearning(ActsByQLearning):
             return on_features.objective(state.hyper, online, target, own, key)
 
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *target_features)
-        return self._each(link_on_features, params.chained, targets.chained, stacked, keys)
+        return over_links(link_on_features, self.links, params.chained, targets.chained, stacked, keys)
 
-    def _keys(self, key: jax.Array) -> jax.Array:
-        """[K] one key a link; a link alone gets the one that its base agent would."""
-        return key[None] if self.links == 1 else jax.random.split(stream(key, "links"), self.links)
 
-    def _each(self, link: Any, *stacked: PyTree) -> Any:
-        """`link` of the slices of its arguments, stacked."""
-        if self.links > 1 and not platforms.on_cpu():
-            return jax.vmap(link)(*stacked)
-        # Separate products, which the CPU does faster one by one.
-        each = [link(*jax.tree.map(lambda leaf: leaf[k], stacked)) for k in range(self.links)]  # noqa: B023
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+def keys_of_links(key: jax.Array, links: int) -> jax.Array:
+    """[K] one key a link; a link alone gets the one that its base agent would."""
+    return key[None] if links == 1 else jax.random.split(stream(key, "links"), links)
+
+
+def drawn_link(key: jax.Array, links: int) -> int | jax.Array:
+    """One of K links, uniformly."""
+    return 0 if links == 1 else jax.random.randint(stream(key, "link"), (), 0, links)
+
+
+def over_links(link: Callable[..., PyTree], links: int, *stacked: PyTree) -> PyTree:
+    """`link`, of the slices of its arguments [K, ...] one after the other or side by side, stacked."""
+    if links > 1 and not platforms.on_cpu():
+        return jax.vmap(link)(*stacked)
+    # Separate products, which the CPU does faster one by one.
+    each = [link(*jax.tree.map(lambda leaf: leaf[k], stacked)) for k in range(links)]  # noqa: B023
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)

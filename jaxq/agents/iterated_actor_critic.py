@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq import platforms
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
+from jaxq.agents.iterated import drawn_link, keys_of_links, over_links
 from jaxq.errors import require
-from jaxq.keys import stream
 from jaxq.types import PyTree, Transition
 
 
@@ -77,13 +76,13 @@ class IteratedActorCritic(ActorCritic):
         if self.links == 1:
             chain = jax.tree.map(lambda leaf: leaf[None], state.critic.variables)
         else:
-            keys = jax.random.split(stream(key, "links"), self.links)
+            keys = keys_of_links(key, self.links)
             each = [super(IteratedActorCritic, self).init(k).critic.variables for k in keys]
             chain = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
         return state.replace(critic=self._start(chain, self.critic_optimizer or self.optimizer, self.hyper.target))
 
     def _climbed(self, state: ActorCriticState, key: jax.Array) -> PyTree:
-        link = 0 if self.links == 1 else jax.random.randint(stream(key, "link"), (), 0, self.links)
+        link = drawn_link(key, self.links)
         return jax.tree.map(lambda leaf: leaf[link], state.critic.variables)
 
     def _loss(
@@ -96,8 +95,7 @@ class IteratedActorCritic(ActorCritic):
         key: jax.Array,
     ) -> tuple[jax.Array, Any]:
         """The sum of the links' losses, and the means of what there is to log and of priorities."""
-        keys = key[None] if self.links == 1 else jax.random.split(stream(key, "links"), self.links)
-
+        keys = keys_of_links(key, self.links)
         learner = state.critic
 
         def link(params: PyTree, statistics: PyTree, target: PyTree, key: jax.Array) -> Any:
@@ -105,14 +103,6 @@ class IteratedActorCritic(ActorCritic):
             alone = state.replace(critic=learner.replace(variables=variables, target=target))
             return self._critic_loss(alone, variables, target, batch, next_action, log_densities, key)
 
-        losses, (statistics, *logged) = self._each(link, params, learner.statistics, learner.target, keys)
+        losses, (statistics, *logged) = over_links(link, self.links, params, learner.statistics, learner.target, keys)
         means = jax.tree.map(lambda each: jnp.mean(each, axis=0), logged)
         return jnp.sum(losses), (statistics, *means)
-
-    def _each(self, link: Any, *stacked: PyTree) -> Any:
-        """`link` of the slices of its arguments, stacked."""
-        if self.links > 1 and not platforms.on_cpu():
-            return jax.vmap(link)(*stacked)
-        # Separate products, which the CPU does faster one by one.
-        each = [link(*jax.tree.map(lambda leaf: leaf[k], stacked)) for k in range(self.links)]  # noqa: B023
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)

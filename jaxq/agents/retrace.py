@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.agents.base import LearnerState
+from jaxq.agents.exploration import Stochastic
 from jaxq.agents.hyperparameters import Within
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.bellman import ScalarTarget, retrace_return
@@ -50,7 +51,7 @@ class RetraceQLearning(QLearning):
     def __post_init__(self) -> None:
         super().__post_init__()
         exploration = self.hyper.exploration
-        known = hasattr(exploration, "probabilities")
+        known = isinstance(exploration, Stochastic)
         require(known, "exploration", type(exploration).__name__, "one whose probabilities are known: not held actions")
 
     def act(
@@ -59,7 +60,7 @@ class RetraceQLearning(QLearning):
         """See `Agent.act`; recorded is the probability of the action taken, [E]."""
         network_key, explore_key = streams(key, "network", "explore")
         values = self.representation.value(self.predict(state.params, timestep.observation, "act", network_key))
-        exploration: Any = state.hyper.exploration
+        exploration: Stochastic = state.hyper.exploration
         action, after = exploration.select(memory, values, timestep, explore_key)
         return action, after, _of(exploration.probabilities(memory, values), action)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxq.networks.linear import Dense
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.normalization import LayerNorm
-from jaxq.networks.observations import flattened, parts
+from jaxq.networks.observations import encoded, flattened, parts
 from jaxq.networks.regularized import RMSNormMLP
 from jaxq.types import PyTree
 
@@ -35,7 +35,7 @@ class ActionCritic(nn.Module):
     @nn.compact
     def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        seen = flattened(observation) if self.make_encoder is None else self.make_encoder(mode)(observation)
+        seen = encoded(observation, self.make_encoder, mode)
         features = self.make_torso(mode)(jnp.concatenate([seen, action], axis=-1))
         self.sow("intermediates", FEATURES, features)
         return self.make_head(self.width, name=LAST)(features)
@@ -99,7 +99,7 @@ class ImplicitQuantileCritics(nn.Module):
         cosines = jnp.cos(jnp.pi * jnp.arange(1, self.num_cosines + 1) * fractions[..., None])
 
         def critic() -> jax.Array:
-            seen = flattened(observation) if self.make_encoder is None else self.make_encoder(mode)(observation)
+            seen = encoded(observation, self.make_encoder, mode)
             seen = jnp.concatenate([seen, action], axis=-1)
             features = nn.relu(LayerNorm()(Dense(self.width)(seen)))
             embedding = nn.sigmoid(LayerNorm()(Dense(self.width)(cosines)))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxq.networks.linear import Dense, uniform_within
 from jaxq.networks.modes import Mode
-from jaxq.networks.observations import flattened
+from jaxq.networks.observations import encoded
 from jaxq.types import PyTree
 
 # The authors' primary layers begin uniformly within ± 1 / (2 √I), a variance of 1 / (12 I).
@@ -86,7 +86,7 @@ class HyperCritic(nn.Module):
     @nn.compact
     def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        seen = flattened(observation) if self.make_encoder is None else self.make_encoder(mode)(observation)
+        seen = encoded(observation, self.make_encoder, mode)
         embedding = PrimaryNetwork(self.primary_widths, self.primary_blocks)(seen)
         x = nn.relu(DynamicDense(self.hidden, 0.05)(embedding, action))
         return DynamicDense(self.width, 0.008)(embedding, x)

@@ -4,7 +4,7 @@ The functions take trees of arrays and trees of their specs alike: an array is w
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.errors import require
+from jaxq.networks.modes import Mode
 from jaxq.types import PyTree
 
 
@@ -47,6 +48,11 @@ def flattened(observation: PyTree) -> jax.Array:
         return observation.reshape(observation.shape[0], -1)
     vectors = [leaf.reshape(leaf.shape[0], -1).astype(jnp.float32) for leaf in jax.tree.leaves(observation)]
     return jnp.concatenate(vectors, axis=-1)
+
+
+def encoded(observation: PyTree, make_encoder: Callable[[Mode], nn.Module] | None, mode: Mode) -> jax.Array:
+    """Features [B, F] of an encoder made for a mode, within the network that calls this; of none, `flattened`."""
+    return flattened(observation) if make_encoder is None else make_encoder(mode)(observation)
 
 
 def single_array(observation: PyTree, network: str) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxq.networks.heads import ImplicitQuantileHead
 from jaxq.networks.linear import Dense, product
 from jaxq.networks.modes import Mode
-from jaxq.networks.observations import flattened
+from jaxq.networks.observations import encoded
 from jaxq.types import PyTree
 
 
@@ -119,7 +119,7 @@ class OptimisticPolicyNetwork(nn.Module):
     @nn.compact
     def __call__(self, observation: PyTree, mean: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        seen = flattened(observation) if self.make_encoder is None else self.make_encoder(mode)(observation)
+        seen = encoded(observation, self.make_encoder, mode)
         features = self.make_torso(mode)(jnp.concatenate([seen, mean], axis=-1))
         # Without a bias, and small, so that it begins next to the policy.
         kernel = self.param("kernel", nn.initializers.orthogonal(0.01), (self.size, features.shape[-1]))

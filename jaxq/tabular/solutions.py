@@ -8,8 +8,6 @@ import numpy as np
 from jaxq.errors import require
 from jaxq.tabular.mdps import MDP
 
-ActionValues = np.ndarray
-
 
 def optimal_values(
     mdp: MDP,

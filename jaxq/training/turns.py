@@ -90,8 +90,8 @@ def turned(
     A copy has the agent and the replay of its source, and what acting carries for all environments together, as how far
     a schedule is. Keys and environments are the lane's own, with what acting carries for each of them: their episodes
     go on, so the replay that is taken over is sealed, and a recurrent state or a held action is of the episode that it
-    is used in, though another network made it. A new member has an agent and a memory that know
-    nothing, and begins with what its lane's replay holds in place of a warm-up.
+    is used in, though another network made it. A new member has an agent and a memory that know nothing, and begins
+    with what its lane's replay holds in place of a warm-up.
 
     Args:
       training: of all members.
