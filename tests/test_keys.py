@@ -2,8 +2,11 @@
 
 import ast
 import collections
+import concurrent.futures
 import dataclasses
 import functools
+import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -145,6 +148,18 @@ class Ledger:
         return call(closed, operands)
 
 
+def deep(function):
+    """Call with room for recursion: values that wait for each other are a chain as long as the run."""
+    limit, size = sys.getrecursionlimit(), threading.stack_size(2**29)
+    sys.setrecursionlimit(200_000)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            return executor.submit(function).result()
+    finally:
+        sys.setrecursionlimit(limit)
+        threading.stack_size(size)
+
+
 class Drawing:
     """Every step draws, and no reset, which a batch computes for all of its environments when it needs one."""
 
@@ -190,7 +205,7 @@ def test_a_run_hands_out_no_key_twice(name):
         return evaluation.time
 
     ledger = Ledger()
-    ledger.run(whole, member_keys(config))
+    deep(lambda: ledger.run(whole, member_keys(config)))
     assert sum(ledger.drawn.values()) > 20
     assert {key: count for key, count in ledger.drawn.items() if count > 1} == {}
     assert set(ledger.drawn) & set(ledger.parents) == set(), "a key that was drawn from is no parent"

@@ -342,7 +342,7 @@ def test_a_trial_that_was_never_begun_is_tried_again_and_not_told_as_pruned(tmp_
             first = dataclasses.replace(config.alone(0), run_dir=config.run_dir / "batch_size-16")
             keep(first)
             write_json(config.run_dir / "config.json", {"experiment": "dqn", **to_json(config)})
-            raise DivergedError("loss is nan")
+            raise DivergedError("loss is nan", [100])
         keep(config, 1.0)
 
     monkeypatch.setattr("jaxq.sweeps.worker.train", train)
