@@ -51,7 +51,8 @@ def machine(results: dict[str, Any]) -> str:
     seen = []
     for setting in results.values():
         p = setting["provenance"]
-        line = f"{p['device']}, {p['cpu_count']} cores, Python {p['python']}, JAX {p['packages']['jax']}"
+        processor = f" ({p['processor']})" if p.get("processor") else ""
+        line = f"{p['device']}{processor}, {p['cpu_count']} cores, Python {p['python']}, JAX {p['packages']['jax']}"
         if line not in seen:
             seen.append(line)
     return "; ".join(seen)

@@ -86,9 +86,23 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {package: version(package) for package in ("jaxq", *PACKAGES)},
         "device": f"{device.platform}: {device.device_kind}",
+        "processor": _processor(),
         "cpu_count": os.cpu_count(),
         "platform": platform.platform(),
     }
+
+
+def _processor() -> str:
+    """Its name, and by which numbers it is known where the name says little, as Linux tells them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor()
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    numbers = [
+        f"{name.removeprefix('cpu ')} {told[name]}" for name in ("cpu family", "model", "stepping") if name in told
+    ]
+    return ", ".join(filter(None, [told.get("model name") or platform.processor(), *numbers]))
 
 
 def _command() -> str:
