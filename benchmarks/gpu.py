@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baselines.protocol import peak_bytes
-from benchmarks.interleaved import Contender, Stopped, last_error
+from benchmarks.interleaved import Contender, Stopped, going_on_later, last_error
 from benchmarks.launching import as_typed, script
 from jaxq.errors import clean_errors, require
 from jaxq.runs.directory import provenance, read_json, read_metrics, write_json
@@ -674,5 +674,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    with clean_errors(), contextlib.suppress(KeyboardInterrupt):
+    with clean_errors(), going_on_later():
         sys.exit(main())

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baselines.registry import named
-from benchmarks.interleaved import Contender, measure, measured_before, revision
+from benchmarks.interleaved import Contender, going_on_later, measure, measured_before, revision
 from benchmarks.timing import RESULTS
 from jaxq.runs.directory import provenance, read_json, write_json
 
@@ -73,4 +73,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with going_on_later():
+        main()

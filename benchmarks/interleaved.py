@@ -4,13 +4,15 @@ All but one wait while one runs, so that a machine whose speed drifts drifts for
 that stops, is left with its error, and the others go on.
 """
 
+import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,16 @@ def last_error(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if ERROR.match(line)]
     return (errors or lines or ["it said nothing"])[-1][:LONGEST]
+
+
+@contextlib.contextmanager
+def going_on_later() -> Iterator[None]:
+    """For the end of a benchmark that goes on where it was: of a Ctrl-C a line is said, and the code is a shell's."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on with what is not measured yet", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 class Stopped(Exception):

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.baselines.registry import BASELINES, Baseline, of_setting
 from benchmarks.contenders import CONTENDERS
-from benchmarks.interleaved import Contender, measure, measured_before, ratios, revision
+from benchmarks.interleaved import Contender, going_on_later, measure, measured_before, ratios, revision
 from benchmarks.launching import ROOT, UNDER_WAY
 from benchmarks.throughput_report import throughput_table
 from benchmarks.work import QUICK, SETTINGS
@@ -92,5 +92,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with clean_errors():
+    with clean_errors(), going_on_later():
         main()

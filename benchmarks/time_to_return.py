@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.baselines.registry import named
 from benchmarks.baselines.venvs import NotInstalled
-from benchmarks.interleaved import Stopped, last_error, revision
+from benchmarks.interleaved import Stopped, going_on_later, last_error, revision
 from jaxq.runs.directory import provenance, read_json, read_metrics, write_json
 
 ROOT = Path(__file__).parent.parent
@@ -248,4 +248,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with going_on_later():
+        main()
