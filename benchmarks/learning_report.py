@@ -262,7 +262,9 @@ def minatar_section() -> str:
             "others published is said to be above or below ours where it lies outside our interval.",
             comparison(runs, agents, MINATAR_GAMES, MINATAR, "exploring", 1),
             devices_told(runs),
-            *changes_told(((run.agent, run.changed) for run in runs), "They are compared with their like alone."),
+            *changes_told(
+                ((_named(run, runs), run.changed) for run in runs), "They are compared with their like alone."
+            ),
             sources(MINATAR),
             *(
                 [
@@ -289,6 +291,12 @@ def minatar_section() -> str:
             commands_of(runs),
         ]
     )
+
+
+def _named(run: Run, runs: list[Run]) -> str:
+    """By its agent, and by its game where the agent's others were run with other numbers."""
+    alike = all(other.changed == run.changed for other in runs if other.agent == run.agent)
+    return run.agent if alike else f"{run.agent} on {run.task}"
 
 
 def samples_section() -> str:
