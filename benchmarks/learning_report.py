@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks.published import CONTROL, MINATAR, Published
-from benchmarks.runs import command_of, kept
+from benchmarks.runs import as_typed, command_of, kept
 from benchmarks.settings import changed
 from benchmarks.suites import CONTROL_AGENTS, CONTROL_TASKS, HALF_A_MILLION, MILLION, MINATAR_GAMES
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
@@ -56,9 +56,8 @@ def runs_of(*prefixes: str) -> list[Run]:
     found = []
     for run in kept(*prefixes):
         env = run.summary["env"].partition("/")[2]
-        agent, *flags = command_of(run)
-        anywhere = " ".join(flags).replace(env, env.replace(env.removesuffix("-MinAtar"), "GAME"))
-        command = f"jaxq train {agent} {anywhere}"
+        agent, *_ = command_of(run)
+        command = as_typed(run).replace(env, env.replace(env.removesuffix("-MinAtar"), "GAME"))
         returns: dict[Kind, np.ndarray] = {"exploring": exploring_returns(run), "greedy": run.returns}
         steps, task = run.summary["total_steps"], env.removesuffix("-MinAtar")
         device = f"{run.provenance['device'].split(': ')[-1]}, {run.provenance['cpu_count']} cores"
@@ -353,7 +352,7 @@ def learning_table(runs: Iterable[Result]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for run in runs:
-        summary, returns, command = run.summary, run.returns, " ".join(["jaxq train", *command_of(run)])
+        summary, returns, command = run.summary, run.returns, as_typed(run)
         low, high = interval(returns)
         shown = f"{low:,.1f} to {high:,.1f}" if len(returns) > 1 else ""
         lines.append(

@@ -18,3 +18,8 @@ def command_of(run: Result) -> list[str]:
     words = run.command.split(" --run-dir")[0].split()
     script = next((i for i, word in enumerate(words) if word.endswith(".py")), 0)
     return [Path(words[script]).stem, *words[script + 1 :]]
+
+
+def as_typed(run: Result) -> str:
+    """The command that a kept run was run by, as one types it wherever the scripts lie."""
+    return " ".join(["jaxq train", *command_of(run)])

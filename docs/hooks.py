@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from mkdocs.structure.files import File, Files  # noqa: E402
 
 from benchmarks.learning_report import changes_told  # noqa: E402
-from benchmarks.runs import kept  # noqa: E402
+from benchmarks.runs import as_typed, kept  # noqa: E402
 from benchmarks.settings import changed  # noqa: E402
 from jaxq.configs.presets import LIKE  # noqa: E402
 from jaxq.envs import DOMAINS  # noqa: E402
@@ -135,7 +135,7 @@ def results(name: str) -> str:
         return "None is kept yet."
     found.sort(key=lambda run: (run.config["env"], run.name))
     heads = ["environment", "steps of each seed", "seeds", "IQM of the last evaluation", "95% interval"]
-    commands = dict.fromkeys(run.command.split(" --run-dir")[0] for run in found)
+    commands = dict.fromkeys(map(as_typed, found))
     lines = "\n".join(f"    {line}" for line in ["```text", *commands, "```"])
     told = [f"{MARK} {sentence}" for sentence in changes_told((run.summary["env"], changed(run)) for run in found)]
     return "\n\n".join([table(heads, [_result(run) for run in found]), *told, f'??? note "The commands"\n\n{lines}'])

@@ -10,7 +10,7 @@ import dataclasses
 
 from jaxq.agents import FixedTemperature, PolicySample
 from jaxq.bellman import IntervalQuantile, Minimum, Pessimistic
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, QuantileHuber, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, ActorLayers, Averaging, QuantileHuber, presets
 from jaxq.errors import require
 from jaxq.networks import ImplicitQuantileCritics, encoder_maker
 from jaxq.runs import main
@@ -18,12 +18,10 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QuantileHuber, Averaging, ActorCriticLayers, ActorCriticLearner):
+class Config(QuantileHuber, Averaging, ActorLayers, ActorCriticLearner):
     """The axes of dsac."""
 
     warmup_steps: int = 10_000
-    hidden_widths: tuple[int, ...] = (256, 256)
-    """Hidden layers of the actor; the network of images has its own."""
     temperature: float = 0.2
     """α, the price of entropy."""
     num_fractions: int = 32

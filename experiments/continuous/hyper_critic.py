@@ -9,20 +9,18 @@ import dataclasses
 
 from jaxq.agents import Deterministic, LinearSchedule
 from jaxq.bellman import First, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, DelayedActor, Noise, TargetNoise, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, ActorLayers, DelayedActor, Noise, TargetNoise, presets
 from jaxq.networks import Ensemble, HyperCritic, encoder_maker
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TargetNoise, Noise, DelayedActor, ActorCriticLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, DelayedActor, ActorLayers, ActorCriticLearner):
     """The axes of hyper_critic."""
 
     batch_size: int = 100
     warmup_steps: int = 1_000
-    hidden_widths: tuple[int, ...] = (256, 256)
-    """Hidden layers of the actor; the network of images has its own."""
     critic_learning_rate: float = 5e-5
     """Step size of the critics' optimizer."""
     primary_widths: tuple[int, ...] = (256, 512, 1024)

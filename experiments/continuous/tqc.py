@@ -10,21 +10,19 @@ import dataclasses
 from typing import ClassVar
 
 from jaxq.bellman import Mean, Quantile, Truncated
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, QuantileHuber, Temperature, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, ActorLayers, Averaging, QuantileHuber, Temperature, presets
 from jaxq.networks import MLP
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Averaging, QuantileHuber, ActorCriticLayers, ActorCriticLearner):
+class Config(Temperature, Averaging, QuantileHuber, ActorLayers, ActorCriticLearner):
     """The axes of tqc."""
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("dropped_atoms",)
 
     num_critics: int = 5
-    hidden_widths: tuple[int, ...] = (256, 256)
-    """Hidden layers of the actor; the network of images has its own."""
     critic_widths: tuple[int, ...] = (512, 512, 512)
     """Hidden layers of a critic."""
     num_quantiles: int = 25

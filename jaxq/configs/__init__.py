@@ -7,6 +7,7 @@ object. So what a script does not use is not a flag of it.
 from jaxq.configs.actor_critic import (
     ActorCriticLayers,
     ActorCriticLearner,
+    ActorLayers,
     DelayedActor,
     Noise,
     TargetNoise,
@@ -46,6 +47,7 @@ __all__ = [
     "SESSION_FIELDS",
     "ActorCriticLayers",
     "ActorCriticLearner",
+    "ActorLayers",
     "Adam",
     "Atoms",
     "Averaging",

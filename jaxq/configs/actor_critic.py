@@ -172,6 +172,14 @@ class ActorCriticLayers(Axis):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ActorLayers(ActorCriticLayers):
+    """Plain hidden layers of the actor, beside critics that have layers of their own."""
+
+    hidden_widths: tuple[int, ...] = (256, 256)
+    """Hidden layers of the actor; the network of images has its own."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Temperature(Axis):
     """A price of entropy that is tuned."""
 
