@@ -328,6 +328,8 @@ def control_section() -> list[str]:
         "Interquartile mean over seeds, with 95% bootstrap intervals, of the last evaluation's mean return over ten "
         "episodes; published figures are means with standard deviations over seeds.",
         comparison(runs, list(CONTROL_AGENTS), CONTROL_TASKS, CONTROL, "greedy", 0),
+        devices_told(runs),
+        *changes_told((_named(run, runs), run.changed) for run in runs),
         sources(CONTROL),
     ]
     if {"sac", "i_sac"} <= {run.agent for run in runs}:

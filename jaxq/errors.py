@@ -43,7 +43,12 @@ def require(condition: bool, field: str, value: Any, allowed: str) -> None:
 
 
 def missing_extra(backend: str, extra: str, cause: ImportError) -> InputError:
-    """The error for a backend whose package is not installed, naming the extra that brings it."""
+    """The error for a backend whose package is not installed, naming the extra that brings it, or does not load.
+
+    EnvPool's wheels for Python 3.12 and later look for libraries of the system, which no extra brings.
+    """
+    if not isinstance(cause, ModuleNotFoundError):
+        return InputError(f"{backend} needs a package that is installed, but cannot be loaded: {cause}")
     return InputError(f"{backend} needs a package that is not installed ({cause}): pip install 'jaxq[{extra}]'")
 
 

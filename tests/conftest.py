@@ -1,6 +1,7 @@
 """Shared by all tests: the CPU, the persistent compilation cache, and small runs that several tests look at."""
 
 import gc
+import importlib.metadata
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -10,11 +11,14 @@ os.environ.setdefault("WANDB_MODE", "offline")
 # Compilation is what most tests are made of. Without optimizations it takes a third of the time; what learns for
 # thousands of updates (marked so) is compiled at a level at which it runs as fast as ever.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-os.environ.setdefault(
-    "XLA_FLAGS",
+XLA_FLAGS = (
     "--xla_cpu_opt_preset=FAST_COMPILE --xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+    "--xla_cpu_parallel_codegen_split_count=1"
 )
+# JAX 0.11 knows this flag no longer, and XLA ends where it does not know one.
+if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):
+    XLA_FLAGS += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", XLA_FLAGS)
 
 import jax
 import pytest

@@ -472,6 +472,17 @@ def test_missing_backend_names_its_extra(monkeypatch, missing, other):
     assert envs.make(other, 1).num_envs == 1
 
 
+def test_a_backend_that_does_not_load_is_not_called_missing(monkeypatch, tmp_path):
+    """As EnvPool where the system lacks a library: installing it once more would be of no help."""
+    (tmp_path / "envpool.py").write_text("raise ImportError('libEGL.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "envpool"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(InputError, match=r"^envpool/ .* cannot be loaded: libEGL\.so\.1: cannot open") as error:
+        envs.make("envpool/Pong-v5", 1)
+    assert "pip install" not in str(error.value)
+
+
 def test_seeds_of_environments_are_shared_by_no_two_runs():
     """Neighbouring seeds have no stream in common, nor have training and evaluation, nor a run and its continuation."""
     seeds = [
