@@ -22,14 +22,15 @@ from jaxq.networks import ActionValueHead, ActionValueNetwork, MinAtarCNN
 from jaxq.networks.convolution import Implementation
 from jaxq.profiling import environment_alone
 from jaxq.runs import parse
-from jaxq.runs.population import member_keys
-from jaxq.training import OffPolicy, OnPolicy
+from jaxq.runs.devices import divide_processors, spread
+from jaxq.runs.population import assemble, member_keys
+from jaxq.training import Training
 
 
-def _training_segment(training: OffPolicy | OnPolicy, config: Any, iterations: int) -> Segment:
+def _training_segment(training: Training, config: Any, iterations: int) -> Segment:
     """One chunk without an evaluation."""
     plan = training.plan(config.total_steps, 1, 1)
-    steps = plan.steps_per_chunk // plan.iterations * iterations * training.num_members
+    steps = plan.steps_per_chunk // plan.iterations * iterations * config.num_members
     plan = dataclasses.replace(plan, chunks=1_000_000, iterations=iterations, chunks_per_evaluation=1_000_000)
     state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config)))
     chunk = jax.jit(lambda s: training.train_chunk(s, plan.iterations), donate_argnums=0).lower(state).compile()
@@ -259,7 +260,20 @@ def _seeds(num_seeds: int, iterations: int) -> Segment:
     config = dqn.Config(
         num_seeds=num_seeds, num_envs=1, collect_steps=4, batch_size=64, replay_capacity=10_000, huber_threshold=None
     )
-    return _training_segment(dqn.build(config), config, iterations)
+    return _spread_segment(dqn, config, iterations)
+
+
+def _actor_critics(num_seeds: int, iterations: int) -> Segment:
+    config = sac.Config(
+        env="gymnax/Pendulum-v1", num_seeds=num_seeds, hidden_widths=(64, 64), batch_size=64, replay_capacity=10_000
+    )
+    return _spread_segment(sac, config, iterations)
+
+
+def _spread_segment(script: Any, config: Any, iterations: int) -> Segment:
+    """With the members over the processors, as a run has them."""
+    divide_processors()
+    return _training_segment(spread(assemble(script.build, config), config).training, config, iterations)
 
 
 def prepare(name: str) -> Segment:
@@ -269,7 +283,10 @@ def prepare(name: str) -> Segment:
     kind, contender, size = name.split("/")
     count = int(size)
     if contender == "environment alone":
-        return _environment_alone("gymnax/CartPole-v1", count, max(200, 40_000 // count))
+        task = "Pendulum-v1" if kind == "growth-actor-critics" else "CartPole-v1"
+        return _environment_alone(f"gymnax/{task}", count, max(200, 40_000 // count))
+    if kind == "growth-actor-critics":
+        return _actor_critics(count, max(50, 4_000 // count))
     if kind == "growth-environments":
         return _cart_pole(count, 1, 256, 1_500)
     return _seeds(count, max(50, 4_000 // count))

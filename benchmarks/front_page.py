@@ -54,13 +54,14 @@ def wall_clock(results: dict[str, Any]) -> plt.Figure:
 
 
 def growth(results: dict[str, Any]) -> plt.Figure:
-    """A panel a kind of growth, a line a program: the median of its rates, and between which rounds lie.
+    """With environments and with seeds, a line a program: the median of its rates, and between which rounds lie.
 
     Args:
       results: what `benchmarks.growth` wrote: by kind, `title`, `axis`, and `rates` by program and by size.
     """
-    figure, axes = plt.subplots(1, len(results), figsize=(4.6 * len(results), 3.2), squeeze=False)
-    for axis, kind in zip(axes[0], results.values(), strict=True):
+    kinds = [results[kind] for kind in ("environments", "seeds") if kind in results]
+    figure, axes = plt.subplots(1, len(kinds), figsize=(4.6 * len(kinds), 3.2), squeeze=False)
+    for axis, kind in zip(axes[0], kinds, strict=True):
         for name, by_size in kind["rates"].items():
             sizes = sorted(by_size, key=int)
             rates = [np.array(by_size[size]) for size in sizes]

@@ -1,10 +1,11 @@
-"""Steps per second against environments and against seeds: DQN on CartPole, jaxq beside its limit and rejax.
+"""Steps per second against environments and against seeds: jaxq beside its limit, and rejax where it has the work.
 
     python -m benchmarks.growth [--kind environments] [--sizes 1 16 1024] [--rounds 5] [--again] [--no-baselines]
 
-Environments: an update of 256 for every step of the batch of them, so a larger batch of environments shares its
-updates. Seeds: each is an agent of its own, with one environment and an update of 64 every 4 steps (of rejax, every
-step of 4 environments). Every size is a process of its own, and all of a size are timed in turn; a size that was
+Environments: DQN on CartPole, an update of 256 for every step of the batch of them, so a larger batch of environments
+shares its updates. Seeds: each is an agent of its own, with one environment and an update of 64 every 4 steps (of
+rejax, every step of 4 environments); ours lie over the processors, as in any run. Actor-critics: seeds of SAC with
+small networks, likewise. Every size is a process of its own, and all of a size are timed in turn; a size that was
 measured at this revision is not measured again. Writes benchmarks/results/growth.json.
 """
 
@@ -23,6 +24,7 @@ from jaxq.runs.directory import provenance, read_json, write_json
 KINDS = {
     "environments": ("DQN on CartPole, an update of 256 a step of all", (1, 4, 16, 64, 256, 1024)),
     "seeds": ("DQN on CartPole, an update of 64 every 4 steps of each seed", (1, 2, 4, 8, 16, 32, 64)),
+    "actor-critics": ("SAC on Pendulum, layers of 64, an update of 64 a step of each seed", (1, 2, 5, 10)),
 }
 LIMIT = "environment alone"
 
@@ -36,7 +38,8 @@ def starts(kind: str, size: int, baselines: bool) -> dict[str, Callable[[], Cont
     def theirs() -> Contender:
         return Contender("rejax", named("rejax").command(f"growth-{kind}/{size}", {}))
 
-    return {name: ours(name) for name in ("jaxq", LIMIT)} | ({"rejax": theirs} if baselines else {})
+    beside = {"rejax": theirs} if baselines and kind != "actor-critics" else {}
+    return {name: ours(name) for name in ("jaxq", LIMIT)} | beside
 
 
 def main() -> None:
