@@ -7,8 +7,8 @@ Every contender of a setting is prepared and compiled in a process of its own, t
 made for them under `.bench/venvs`; then they are timed one after the other, round after round, while the others wait.
 Compilation is measured apart. What was measured at this revision by the same request is not measured again; a
 benchmark that is stopped goes on with the setting where it was. Writes benchmarks/results/throughput.json, from which
-`python -m benchmarks.report` makes the tables; the quick one, which has fewer contenders and rounds, writes
-.bench/quick.json and prints its table.
+`python -m benchmarks.report` makes the tables, and keeps there what it replaces; the quick one, which has fewer
+contenders and rounds, writes .bench/quick.json and prints its table.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from jaxq.errors import clean_errors, require
 from jaxq.runs.directory import provenance, read_json, write_json
 
 RESULTS = Path(__file__).parent / "results"
+EARLIER = 6
 
 
 def starts(
@@ -57,6 +58,18 @@ def checkouts_of(arguments: list[str]) -> dict[str, Path]:
     return found
 
 
+def earlier(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """What stood there and what stood there before it, newest first: on another machine ratios are others.
+
+    What changes that are not committed had a part in is not kept.
+    """
+    if not found:
+        return []
+    last = {} if found["provenance"].get("git_dirty") else found
+    kept = {name: last[name] for name in ("steps_per_second", "provenance") if last}
+    return [*([kept] if kept else []), *found.get("earlier", [])][:EARLIER]
+
+
 def main() -> None:
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,7 +93,8 @@ def main() -> None:
             print(f"{setting:20} measured before at this revision (--again measures it anew)", flush=True)
             continue
         measured = measure(begin, rounds)
-        results[setting] = {**measured, "request": request, "provenance": provenance()}
+        before = earlier(results.get(setting))
+        results[setting] = {**measured, "request": request, "provenance": provenance(), "earlier": before}
         write_json(out, results)
         rates = measured["steps_per_second"]
         for name, values in rates.items():

@@ -26,6 +26,7 @@ def throughput_section(results: dict[str, Any], machine: Callable[[dict[str, Any
         throughput_table(results),
         *limits(results),
         *faster(results),
+        *history(results),
         *equal_work(results),
     ]
     return "\n\n".join(parts)
@@ -110,6 +111,34 @@ def faster(results: dict[str, Any]) -> list[str]:
             if ratio < 1:
                 lines.append(f"- {work.title}: {name} is {1 / ratio:.2f} times as fast. {work.remark}".rstrip())
     return ["Where a baseline is faster than jaxq:", "\n".join(sorted(lines))] if lines else []
+
+
+def history(results: dict[str, Any]) -> list[str]:
+    """Every measurement beside baselines that is kept, each on the machine that it was made on."""
+    baselines = ["floor", *(baseline.name for baseline in BASELINES)]
+    lines = [
+        "| work | date | revision | processor | jaxq, steps/s | jaxq's speed over it |",
+        "| --- | --- | --- | --- | ---: | --- |",
+    ]
+    for setting, work in SETTINGS.items():
+        measured = results.get(setting, {})
+        if not measured.get("earlier"):
+            continue
+        for one in (measured, *measured["earlier"]):
+            rates, made = one["steps_per_second"], one["provenance"]
+            first = next(iter(rates.values()))
+            over = [f"{name} {ratios(first, rates[name])[1]:.2f}" for name in baselines if name in rates]
+            if over:
+                cells = [made["date"][:10], made["git_revision"][:7], made.get("processor") or "not noted"]
+                cells += [f"{np.median(first):,.0f}", ", ".join(over)]
+                lines.append(f"| {work.title.split(',')[0]}, {work.environment} | {' | '.join(cells)} |")
+    if len(lines) == 2:
+        return []
+    intro = (
+        "What was measured earlier, each beside the newest and on the machine of its day. Rates of two rows are not to "
+        "be compared. How far ratios are apart says how much they owe to a machine; jaxq has changed between them too."
+    )
+    return [intro, "\n".join(lines)]
 
 
 def equal_work(results: dict[str, Any]) -> list[str]:

@@ -171,6 +171,27 @@ def test_what_was_measured_at_this_revision_is_not_measured_again(tmp_path, monk
     assert {"sbx", "sb3", "rejax", "dopamine", "cleanrl"} < set(measured[0])
 
 
+def test_what_a_measurement_replaces_is_kept_and_shown_beside_it(tmp_path, monkeypatch):
+    out = tmp_path / "throughput.json"
+    monkeypatch.setattr(sys, "argv", ["throughput", "--only", "dqn-cartpole-1", "--out", str(out), "--again"])
+    for number in range(1, throughput.EARLIER + 4):
+        made = {"git_revision": f"revision{number}", "git_dirty": number == 5, "date": "2026-11-26T10:00"}
+        made |= {"processor": "Fast, model 9"} if number > 6 else {}
+        values = {"steps_per_second": {"jaxq": [12.0 * number, 6.0], "sbx": [2.0 * number, 1.0]}, "errors": {}}
+        monkeypatch.setattr(throughput, "measure", lambda starts, rounds, values=values: values)
+        monkeypatch.setattr(throughput, "provenance", lambda made=made: made)
+        throughput.main()
+    results = json.loads(out.read_text())
+    kept = [one["provenance"]["git_revision"][-1] for one in results["dqn-cartpole-1"]["earlier"]]
+    assert kept == ["8", "7", "6", "4", "3", "2"]  # 5 was of changes that are not committed
+    _, table = throughput_report.history(results)
+    assert table.count("\n") == 2 + len(kept)
+    assert "| 2026-11-26 | revisio | Fast, model 9 | 51 | sbx 6.00 |" in table
+    assert "| not noted | 39 | sbx 6.00 |" in table
+    del results["dqn-cartpole-1"]["earlier"]
+    assert throughput_report.history(results) == []
+
+
 def test_the_quick_benchmark_leaves_the_kept_results_alone(tmp_path, monkeypatch, capsys):
     values = {"steps_per_second": {"jaxq": [3.0, 1.0, 2.0]}, "contenders": {}, "errors": {}}
     monkeypatch.setattr(throughput, "measure", lambda starts, rounds: values)
