@@ -127,7 +127,8 @@ def test_halving_stops_whoever_is_not_among_the_best_at_its_rung():
 
 
 @pytest.mark.parametrize(
-    ("fraction", "rungs"), [(0.5, [1, 2, 4, 8]), (0.75, [1, 4, 16]), (0.25, [1, 2, 3, 4, 6, 8]), (0.9, [1, 10])]
+    ("fraction", "rungs"),
+    [(0.5, [1, 2, 4, 8]), (0.75, [1, 4, 16]), (0.25, [1, 2, 3, 4, 6, 8]), (0.9, [1, 10]), (1e-12, [1, 2, 3])],
 )
 def test_rungs_are_as_many_times_as_far_as_members_are_fewer(fraction, rungs):
     """A member alone is the best at every rung, and adds a score wherever it is compared."""

@@ -176,7 +176,8 @@ class Halving:
         """Which rung is reached after so many turns; none between two of them."""
         rung, at = 0, 1
         while at < age:
-            rung, at = rung + 1, math.ceil(at / (1 - self.fraction) - 1e-9)  # which rounding must not lift
+            # Rounding must not lift a whole number, and a share near to nothing must not keep it where it is.
+            rung, at = rung + 1, max(math.ceil(at / (1 - self.fraction) - 1e-9), at + 1)
         return rung if at == age else None
 
     def _promoted(self, score: float, there: Sequence[float]) -> bool:
