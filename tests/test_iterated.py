@@ -2,15 +2,17 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jaxprs import equations
 from test_agents import ACTIONS, STATES, every_transition, exact_values, random_mdp, tabular_agent
 
 from jaxq import platforms
-from jaxq.agents import HardUpdate, IteratedQLearning, WindowShift
+from jaxq.agents import DelayedPolyakUpdate, HardUpdate, IteratedQLearning, WindowShift, targets
 from jaxq.agents.iterated import ChainParams, ChainTargets
 from jaxq.errors import InputError
 from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork
@@ -71,6 +73,35 @@ def test_the_window_moves_as_defined(links):
             assert (of_target["torso"], of_target["w"]) == (target_torso[k], target[k])
         np.testing.assert_array_equal(got_target.chained["w"], [target[k] for k in range(links)])
         np.testing.assert_array_equal(got_online.chained["w"], [online[k] for k in range(1, links + 1)])
+
+
+@pytest.mark.parametrize("schedule", [HardUpdate(3), DelayedPolyakUpdate(0.25, 3), WindowShift(6, 2)])
+def test_large_parameters_are_left_where_they_are_until_they_are_renewed(monkeypatch, schedule):
+    """A branch on a CPU, a choice elsewhere and of small ones, and the same bits."""
+    names = ("torso", "head")
+    learners = {name: jax.random.normal(jax.random.key(i), (2, 5)) for i, name in enumerate(names)}
+    others = {name: jax.random.normal(jax.random.key(5 + i), (2, 5)) for i, name in enumerate(names)}
+    if isinstance(schedule, WindowShift):
+        learners = ChainParams({"torso": learners["torso"]}, {"head": learners["head"]})
+        others = ChainTargets({"torso": others["torso"]}, {"torso": others["head"]}, {"head": others["head"]})
+
+    def followed(updates):
+        def step(targets, count):
+            found = schedule.step(targets, jax.tree.map(lambda leaf: leaf + count, learners), count)
+            return (found[0] if isinstance(schedule, WindowShift) else found), found
+
+        return jax.lax.scan(step, others, updates)[1]
+
+    def branches():
+        return len(list(equations(jax.make_jaxpr(lambda updates: followed(updates))(counts).jaxpr, "cond")))
+
+    counts = jnp.arange(1, 14)
+    small, none = jax.jit(lambda updates: followed(updates))(counts), branches()
+    monkeypatch.setattr(targets, "LARGE", 1)
+    chex.assert_trees_all_equal(jax.jit(lambda updates: followed(updates))(counts), small)
+    with platforms.assume("gpu"):
+        assert (none, branches()) == (0, 0)
+    assert branches() == 1
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -15,6 +15,7 @@ from flax import struct
 from jaxq import platforms
 from jaxq.agents.base import LearnerState
 from jaxq.agents.q_learning import ActsByQLearning
+from jaxq.agents.targets import where_new
 from jaxq.errors import require
 from jaxq.keys import stream
 from jaxq.types import Metrics, PyTree, Transition
@@ -91,22 +92,18 @@ class WindowShift(struct.PyTreeNode):
         sync, shift = updates % jnp.int32(self.sync_period) == 0, updates % jnp.int32(self.period) == 0
 
         def new_target(t: jax.Array, o: jax.Array) -> jax.Array:
-            return jnp.where(shift, o, jnp.where(sync, jnp.concatenate([t[:1], o[:-1]]), t))
+            return jnp.where(shift, o, jnp.concatenate([t[:1], o[:-1]]))
 
         def new_online(o: jax.Array) -> jax.Array:
             return jnp.where(shift, jnp.concatenate([o[1:], o[-1:]]), o)
 
-        def renewed(when: jax.Array, old: PyTree) -> PyTree:
-            return jax.tree.map(lambda t, o: jnp.where(when, o, t), old, online.shared)
+        def renewed() -> tuple[ChainTargets, ChainParams]:
+            first = jax.tree.map(lambda t, o: jnp.where(shift, o, t), target.first_shared, online.shared)
+            chained = jax.tree.map(new_target, target.chained, online.chained)
+            moved = online.replace(chained=jax.tree.map(new_online, online.chained))
+            return ChainTargets(first, online.shared, chained), moved
 
-        return (
-            ChainTargets(
-                renewed(shift, target.first_shared),
-                renewed(sync | shift, target.shared),
-                jax.tree.map(new_target, target.chained, online.chained),
-            ),
-            online.replace(chained=jax.tree.map(new_online, online.chained)),
-        )
+        return where_new(sync | shift, renewed, (target, online))
 
 
 class _Role(struct.PyTreeNode):
