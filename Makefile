@@ -53,6 +53,7 @@ bench-gpu: $(VENV)/.gpu
 # AGENT="dqn c51" does only those, AGAIN=1 also what there is.
 reproduce: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.reproduce $(SUITE) $(if $(AGENT),--agent $(AGENT)) $(if $(AGAIN),--again)
+	$(BIN)/python -m benchmarks.curves
 	$(BIN)/python -m benchmarks.report
 
 # The documentation site, for any web server: python -m http.server -d build/site

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from benchmarks import curves
 from benchmarks.published import CONTROL, MINATAR, Published
 from benchmarks.runs import as_typed, command_of, kept
 from benchmarks.settings import changed
@@ -260,6 +261,7 @@ def minatar_section() -> str:
             "Agents with replay learn from 32 transitions after every 16 steps. An empty cell has not been run. What "
             "others published is said to be above or below ours where it lies outside our interval.",
             comparison(runs, agents, MINATAR_GAMES, MINATAR, "exploring", 1),
+            *curves.shown("minatar"),
             devices_told(runs),
             *changes_told(
                 ((_named(run, runs), run.changed) for run in runs), "They are compared with their like alone."
@@ -328,6 +330,7 @@ def control_section() -> list[str]:
         "Interquartile mean over seeds, with 95% bootstrap intervals, of the last evaluation's mean return over ten "
         "episodes; published figures are means with standard deviations over seeds.",
         comparison(runs, list(CONTROL_AGENTS), CONTROL_TASKS, CONTROL, "greedy", 0),
+        *curves.shown("control"),
         devices_told(runs),
         *changes_told((_named(run, runs), run.changed) for run in runs),
         sources(CONTROL),

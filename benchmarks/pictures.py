@@ -32,7 +32,11 @@ def photograph(page: Path, picture: Path, *, width: int, height: int, chromium: 
         flags = [f"--{flag}" for flag in FLAGS]
         flags += [f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={picture}"]
         subprocess.run([chromium, *flags, page.as_uri()], check=True, stderr=subprocess.DEVNULL, timeout=120)
-    # A page has few colours: a palette of 256 makes it less than half as large.
+    in_few_colours(picture)
+
+
+def in_few_colours(picture: Path) -> None:
+    """Give a picture that is drawn a palette of 256 colours, with which it is less than half as large."""
     Image.open(picture).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 

@@ -1,10 +1,11 @@
 """The learning sections of the results page: rows, places of published figures, aggregates."""
 
 import dataclasses
+import re
 
 import numpy as np
 
-from benchmarks import learning_report
+from benchmarks import curves, learning_report
 from benchmarks.learning_report import (
     Run,
     as_they_are_now,
@@ -16,11 +17,33 @@ from benchmarks.learning_report import (
 )
 from benchmarks.published import CONTROL, MINATAR, Published
 from benchmarks.suites import CONTROL_TASKS, MINATAR_GAMES
+from jaxq.runs.plots import load_curves, plot_curves
 from jaxq.runs.results import Result
 
 
 def run(agent: str, task: str, returns: list[float]) -> Run:
     return Run(agent, task, 1_000, {"exploring": np.array(returns), "greedy": np.array(returns)}, "")
+
+
+def test_curves_are_drawn_of_the_suites_that_were_run_and_shown_where_they_were_drawn(tmp_path, monkeypatch, capsys):
+    kept = [curves.RUNS / f"control-HalfCheetah-v4-{agent}.json" for agent in ("sac", "i_sac")]
+    for path in kept:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(curves, "RUNS", tmp_path)
+    monkeypatch.setattr(curves, "IMAGES", tmp_path)
+    curves.main()
+    assert capsys.readouterr().out.split() == [str(tmp_path / "curves-control.png")]
+    assert (curves.shown("minatar"), len(curves.shown("control"))) == ([], 1)
+    (first, second) = (curve for path in kept for curve in load_curves(path))
+    assert (first.returns.shape, first.seeds, first.env) == ((10, 3), (0, 1, 2), "envpool/HalfCheetah-v4")
+    # More than a panel's legend has place for: one below all panels.
+    several = [dataclasses.replace(second, label=f"agent {i}") for i in range(9)]
+    plot_curves(several, tmp_path / "many.svg")
+    plot_curves(several[:3], tmp_path / "few.svg")
+    heights = [
+        float(re.search(r'height="([\d.]+)pt"', (tmp_path / f"{name}.svg").read_text())[1]) for name in ("many", "few")
+    ]
+    assert heights[0] > heights[1]
 
 
 def test_a_published_figure_lies_below_within_or_above():

@@ -75,7 +75,7 @@ class Plot:
     """Draw learning curves of several runs: IQM over seeds and 95% stratified-bootstrap intervals."""
 
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run directories; members and runs that differ in seed alone are joined into one curve."""
+    """Run directories or kept results; members and runs that differ in seed alone are joined into one curve."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("curves.png")
     """The picture to write: png, pdf or svg."""
     by: str | None = None

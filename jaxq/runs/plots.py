@@ -48,8 +48,8 @@ class Curve:
     runs: tuple[Result, ...] = ()
 
 
-def load_curves(run_dir: Path) -> list[Curve]:
-    """The evaluation curves of a run directory, one for each setting of its members; none before an evaluation.
+def load_curves(path: Path) -> list[Curve]:
+    """The evaluation curves of a run directory or a kept run, by the settings of its members; none before the first.
 
     Members without a last return, such as those that diverged, have none. A directory of several programs has the
     curves of all.
@@ -57,8 +57,9 @@ def load_curves(run_dir: Path) -> list[Curve]:
     Raises:
       InputError: if it holds no run.
     """
-    load_config(run_dir)
-    return [curve for run in read(run_dir) for curve in curves_of(run)]
+    if not path.is_file():
+        load_config(path)
+    return [curve for run in read(path) for curve in curves_of(run)]
 
 
 def curves_of(run: Result, metric: str = "eval_return") -> list[Curve]:
@@ -174,6 +175,7 @@ def plot_curves(curves: Sequence[Curve], path: Path) -> None:
 
     environments = list(dict.fromkeys(curve.env for curve in curves))
     labels = list(dict.fromkeys(curve.label for curve in curves))
+    many = len(labels) > 6  # which a legend within a panel would cover
     columns = min(len(environments), 3)
     rows = -(-len(environments) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(5.2 * columns, 3.6 * rows), squeeze=False)
@@ -181,21 +183,32 @@ def plot_curves(curves: Sequence[Curve], path: Path) -> None:
         for curve in curves:
             if curve.env != env:
                 continue
-            colour = COLOURS[labels.index(curve.label) % len(COLOURS)]
+            again, place = divmod(labels.index(curve.label), len(COLOURS))
+            colour, line = COLOURS[place], ("-", "--", ":")[again % 3]
             seeds = curve.returns.shape[1]
             middle = [interquartile_mean(row) for row in curve.returns]
-            axis.plot(curve.steps, middle, color=colour, label=f"{curve.label} ({seeds} seed{'s' * (seeds > 1)})")
+            told = f"{curve.label} ({seeds} seed{'s' * (seeds > 1)})"
+            axis.plot(curve.steps, middle, line, color=colour, label=told)
             if seeds > 1:
                 low, high = zip(*(stratified_bootstrap_interval(row[None]) for row in curve.returns), strict=True)
-                axis.fill_between(curve.steps, low, high, color=colour, alpha=0.2, linewidth=0)
+                axis.fill_between(curve.steps, low, high, color=colour, alpha=0.1 if many else 0.2, linewidth=0)
         axis.xaxis.set_major_formatter(EngFormatter())
         axis.set_title(env)
         axis.set_xlabel("environment steps of each seed")
         axis.set_ylabel("evaluation return (IQM, 95% interval)")
         axis.grid(alpha=0.3)
-        axis.legend(frameon=False)
+        if not many:
+            axis.legend(frameon=False)
     for axis in axes.flat[len(environments) :]:
         axis.set_visible(False)
     figure.tight_layout()
-    figure.savefig(path, dpi=130)
+    if many:
+        drawn: dict[str, Any] = {}
+        for axis in axes.flat:
+            for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+                drawn.setdefault(label, handle)
+        figure.legend(
+            list(drawn.values()), list(drawn), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=5, frameon=False
+        )
+    figure.savefig(path, dpi=130, bbox_inches="tight")
     plt.close(figure)

@@ -1,0 +1,41 @@
+"""Learning curves of the suites' kept runs, a panel a task, into docs/images/.
+
+python -m benchmarks.curves
+
+Greedy evaluations over the run, with the seeds' interquartile means; docs/results.md shows what was drawn.
+"""
+
+from pathlib import Path
+
+from benchmarks.pictures import IMAGES, in_few_colours
+from benchmarks.runs import RUNS
+from jaxq.runs.plots import load_curves, merge, plot_curves
+
+# By the picture: which kept runs, by the beginnings of their names.
+SUITES = {"minatar": ("million", "half"), "control": ("control",)}
+
+
+def picture(suite: str) -> Path:
+    """Where the curves of a suite are drawn."""
+    return IMAGES / f"curves-{suite}.png"
+
+
+def shown(suite: str) -> list[str]:
+    """The picture, as a page of docs/ shows it; nothing where it was not drawn."""
+    path = picture(suite)
+    return [f"![Learning curves of {suite}](images/{path.name})"] if path.exists() else []
+
+
+def main() -> None:
+    """Draw those of which there are runs."""
+    for suite, beginnings in SUITES.items():
+        runs = sorted(path for beginning in beginnings for path in RUNS.glob(f"{beginning}-*.json"))
+        curves = merge([curve for run in runs for curve in load_curves(run)])
+        if curves:
+            plot_curves(sorted(curves, key=lambda curve: (curve.env, curve.label)), picture(suite))
+            in_few_colours(picture(suite))
+            print(picture(suite))
+
+
+if __name__ == "__main__":
+    main()
