@@ -23,7 +23,7 @@ def picture(suite: str) -> Path:
 def shown(suite: str) -> list[str]:
     """The picture, as a page of docs/ shows it; nothing where it was not drawn."""
     path = picture(suite)
-    return [f"![Learning curves of {suite}](images/{path.name})"] if path.exists() else []
+    return [f"![Greedy evaluations of the suite {suite}, over the steps](images/{path.name})"] if path.exists() else []
 
 
 def main() -> None:
