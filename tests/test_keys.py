@@ -122,9 +122,12 @@ class Ledger:
             return self._run(closed.jaxpr, closed.consts, args)
 
         if name == "scan":
-            consts = operands[: params["num_consts"]]
-            carry = operands[len(consts) : len(consts) + params["num_carry"]]
-            over = operands[len(consts) + len(carry) :]
+            if "ft_in" in params:  # JAX 0.11 has no numbers of them
+                consts, carry, over = map(list, params["ft_in"].update(operands).unpack())
+            else:
+                consts = operands[: params["num_consts"]]
+                carry = operands[len(consts) : len(consts) + params["num_carry"]]
+                over = operands[len(consts) + len(carry) :]
             steps = []
             for i in range(params["length"])[:: -1 if params["reverse"] else 1]:
                 rows = [Later(lambda x=x, i=i: now(x)[i]) for x in over]
