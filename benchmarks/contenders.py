@@ -4,6 +4,7 @@ Run as `python -m benchmarks.contenders NAME`, it speaks the protocol of `baseli
 """
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from benchmarks import floor
 from benchmarks.baselines.protocol import Segment, serve
 from experiments.continuous import crossq, sac, td3, tqc
 from experiments.discrete import dqn, pqn, qr_dqn
@@ -64,6 +64,8 @@ def _pqn(iterations: int) -> Segment:
 
 
 def _floor(num_envs: int, collect_steps: int, batch_size: int, iterations: int) -> Segment:
+    from benchmarks import floor  # gymnax begins JAX, after which its devices cannot be divided
+
     init, chunk = floor.make(num_envs, collect_steps, batch_size)
     carry = jax.jit(init)(jax.random.key(0))
     compiled = jax.jit(lambda c: chunk(c, iterations), donate_argnums=0).lower(carry).compile()
@@ -273,6 +275,7 @@ def _actor_critics(num_seeds: int, iterations: int) -> Segment:
 def _spread_segment(script: Any, config: Any, iterations: int) -> Segment:
     """With the members over the processors, as a run has them."""
     divide_processors()
+    assert len(jax.devices()) > 1 or os.cpu_count() == 1, "JAX had begun"
     return _training_segment(spread(assemble(script.build, config), config).training, config, iterations)
 
 
