@@ -4,7 +4,6 @@ Run as `python -m benchmarks.contenders NAME`, it speaks the protocol of `baseli
 """
 
 import dataclasses
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -275,7 +274,6 @@ def _actor_critics(num_seeds: int, iterations: int) -> Segment:
 def _spread_segment(script: Any, config: Any, iterations: int) -> Segment:
     """With the members over the processors, as a run has them."""
     divide_processors()
-    assert len(jax.devices()) > 1 or os.cpu_count() == 1, "JAX had begun"
     return _training_segment(spread(assemble(script.build, config), config).training, config, iterations)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from benchmarks.pictures import IMAGES, in_few_colours
 from benchmarks.runs import RUNS
+from benchmarks.suites import suites
 from jaxq.runs.plots import load_curves, merge, plot_curves
 
-# By the picture: which kept runs, by the beginnings of their names.
-SUITES = {"minatar": ("million", "half"), "control": ("control",)}
+SUITES = ("minatar", "control")
 
 
 def picture(suite: str) -> Path:
@@ -28,9 +28,9 @@ def shown(suite: str) -> list[str]:
 
 def main() -> None:
     """Draw those of which there are runs."""
-    for suite, beginnings in SUITES.items():
-        runs = sorted(path for beginning in beginnings for path in RUNS.glob(f"{beginning}-*.json"))
-        curves = merge([curve for run in runs for curve in load_curves(run)])
+    for suite in SUITES:
+        kept = [path for path in (RUNS / f"{name}.json" for name in sorted(suites([])[suite])) if path.exists()]
+        curves = merge([curve for path in kept for curve in load_curves(path)])
         if curves:
             plot_curves(sorted(curves, key=lambda curve: (curve.env, curve.label)), picture(suite))
             in_few_colours(picture(suite))

@@ -55,16 +55,11 @@ def main() -> None:
     results: dict[str, Any] = read_json(args.out)
     for kind in args.kind or KINDS:
         title, sizes = KINDS[kind]
-        found = results.setdefault(kind, {"title": title, "axis": kind, "rates": {}, "errors": {}, "requests": {}})
-        revisions = found.setdefault("revisions", {})  # of each size: a kind is not measured as a whole
+        found = results.setdefault(kind, {"title": title, "axis": kind, "rates": {}, "errors": {}, "measured": {}})
         for size in args.sizes or sizes:
             begin = starts(kind, size, not args.no_baselines)
             request = {"rounds": args.rounds, "contenders": list(begin)}
-            before = {
-                "request": found["requests"].get(str(size)),
-                "provenance": {"git_revision": revisions.get(str(size))},
-            }
-            if not args.again and measured_before(before, request, revision()):
+            if not args.again and measured_before(found["measured"].get(str(size)), request, revision()):
                 print(f"{kind:13} {size:5} measured before at this revision (--again measures it anew)", flush=True)
                 continue
             measured = measure(begin, args.rounds)
@@ -73,8 +68,11 @@ def main() -> None:
             found["errors"].pop(str(size), None)
             if measured["errors"]:
                 found["errors"][str(size)] = measured["errors"]
-            found["requests"][str(size)], revisions[str(size)] = request, revision()
-            found["provenance"] = provenance()
+            found["provenance"] = made = provenance()
+            found["measured"][str(size)] = {
+                "request": request,
+                "provenance": {"git_revision": made["git_revision"]},  # a kind is not measured as a whole
+            }
             write_json(args.out, results)
             said = [f"{name} {np.median(rates):,.0f}" for name, rates in measured["steps_per_second"].items()]
             print(f"{kind:13} {size:5} {', '.join(said)} steps/s", flush=True)

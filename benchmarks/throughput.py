@@ -65,9 +65,9 @@ def earlier(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """
     if not found:
         return []
-    last = {} if found["provenance"].get("git_dirty") else found
-    kept = {name: last[name] for name in ("steps_per_second", "provenance") if last}
-    return [*([kept] if kept else []), *found.get("earlier", [])][:EARLIER]
+    last = {name: found[name] for name in ("steps_per_second", "provenance")}
+    kept = [] if last["provenance"].get("git_dirty") else [last]
+    return [*kept, *found.get("earlier", [])][:EARLIER]
 
 
 def main() -> None:

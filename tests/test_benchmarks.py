@@ -8,7 +8,17 @@ import zipfile
 import numpy as np
 import pytest
 
-from benchmarks import check, contenders, interleaved, learning_report, report, throughput, throughput_report, work
+from benchmarks import (
+    check,
+    contenders,
+    growth,
+    interleaved,
+    learning_report,
+    report,
+    throughput,
+    throughput_report,
+    work,
+)
 from benchmarks.baselines import registry, venvs
 from jaxq.runs.results import KEPT, keep, load
 
@@ -169,6 +179,35 @@ def test_what_was_measured_at_this_revision_is_not_measured_again(tmp_path, monk
     assert run("--rounds", "2") == 4
     assert measured[0][:2] == ["jaxq", "floor"]
     assert {"sbx", "sb3", "rejax", "dopamine", "cleanrl"} < set(measured[0])
+
+
+def test_every_size_of_growth_is_measured_once_at_a_revision(tmp_path, monkeypatch):
+    """A kind's sizes are not measured together: what one of them was measured at says nothing of the others."""
+    asked, now = [], {"git_revision": "first"}
+    values = {"steps_per_second": {"jaxq": [1.0]}, "contenders": {}, "errors": {}}
+    monkeypatch.setattr(growth, "starts", lambda kind, size, baselines: asked.append(size) or {"jaxq": None})
+    monkeypatch.setattr(growth, "measure", lambda begin, rounds: measured.append(asked[-1]) or values)
+    monkeypatch.setattr(growth, "provenance", lambda: dict(now))
+    monkeypatch.setattr(growth, "revision", lambda: now["git_revision"])
+    measured = []
+
+    def run(*sizes):
+        flags = ["--kind", "seeds", "--out", str(tmp_path / "growth.json"), "--sizes", *map(str, sizes)]
+        monkeypatch.setattr(sys, "argv", ["growth", *flags])
+        growth.main()
+        found = measured.copy()
+        measured.clear()
+        return found
+
+    assert [run(1, 2), run(1, 2, 4)] == [[1, 2], [4]]
+    now["git_revision"] = "second"
+    assert [run(1, 2), run(1, 2, 4)] == [[1, 2], [4]]
+
+
+def test_jax_has_not_begun_before_its_devices_can_be_divided():
+    """Members would take turns on one device, where a run of theirs lies over all processors."""
+    asks = "from jax._src import xla_bridge; assert not xla_bridge.backends_are_initialized()"
+    subprocess.run([sys.executable, "-c", f"import benchmarks.contenders; {asks}"], cwd=report.ROOT, check=True)
 
 
 def test_what_a_measurement_replaces_is_kept_and_shown_beside_it(tmp_path, monkeypatch):
