@@ -21,7 +21,7 @@ from jaxq.networks import ActionValueHead, ActionValueNetwork, MinAtarCNN
 from jaxq.networks.convolution import Implementation
 from jaxq.profiling import environment_alone
 from jaxq.runs import parse
-from jaxq.runs.devices import divide_processors, spread
+from jaxq.runs.devices import divide_processors, keep_small_loops_whole, spread
 from jaxq.runs.population import assemble, member_keys
 from jaxq.training import Training
 
@@ -278,7 +278,8 @@ def _spread_segment(script: Any, config: Any, iterations: int) -> Segment:
 
 
 def prepare(name: str) -> Segment:
-    """One of `CONTENDERS`, or `growth-KIND/NAME/SIZE` of `benchmarks.growth`."""
+    """One of `CONTENDERS`, or `growth-KIND/NAME/SIZE` of `benchmarks.growth`, compiled as a run's programs are."""
+    keep_small_loops_whole()
     if not name.startswith("growth-"):
         return CONTENDERS[name]()
     kind, contender, size = name.split("/")

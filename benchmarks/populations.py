@@ -25,7 +25,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxq.configs import grid
 from jaxq.lanes import over_lanes
 from jaxq.meshes import POPULATION
-from jaxq.runs.devices import divide_processors, spread, state_shape, use_device
+from jaxq.runs.devices import divide_processors, keep_small_loops_whole, spread, state_shape, use_device
 from jaxq.runs.directory import provenance, read_json, write_json
 from jaxq.runs.population import assemble, member_keys
 from jaxq.runs.programs import compilers
@@ -114,6 +114,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=RESULTS / "populations.json")
     args = parser.parse_args()
+    keep_small_loops_whole()
     divide_processors()
     use_device("auto")
     iterations = {size: max(args.iterations // size, FEWEST) for size in args.sizes}

@@ -22,6 +22,10 @@ os.environ.setdefault(
 import jax
 import pytest
 
+from jaxq.runs.devices import keep_small_loops_whole
+
+keep_small_loops_whole()  # as a run does, so that tests of runs find what others have compiled
+
 # Tracing makes many small objects that live on; looking through all of them again and again took a tenth of the time.
 gc.set_threshold(20_000, 20, 20)
 

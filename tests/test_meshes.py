@@ -124,6 +124,32 @@ print(spread_over)
     assert python(code).splitlines() == ["8", "[None, 2]"]
 
 
+def test_small_loops_are_compiled_whole_unless_the_user_has_told_xla_otherwise():
+    """With the same bits where nothing is rounded, and a loop over much memory as XLA would have it."""
+    code = """
+from jaxq.runs.devices import keep_small_loops_whole
+keep_small_loops_whole()
+from jaxq import platforms
+
+def turns(state, _):
+    # A window of it alone is written, as of a replay.
+    return jax.lax.dynamic_update_slice(state, state[:4] * 3 + 1, (state[0] % 64,)), state[:2].sum()
+
+def loop(state):
+    return jax.lax.scan(turns, state, None, 50)
+
+for size in (1_000, 1_000_000):
+    compiled = jax.jit(loop).lower(jax.numpy.arange(size, dtype="uint32")).compile()
+    print("xla_cpu_small_call" in compiled.as_text(), compiled(jax.numpy.arange(size, dtype="uint32"))[1].sum())
+"""
+    preset = "--xla_cpu_parallel_codegen_split_count=1"
+    left = f"{preset} --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=0"
+    told, otherwise = (python(code, XLA_FLAGS=flags).split() for flags in (preset, left))
+    assert told[::2] == ["True", "False"]
+    assert otherwise[::2] == ["False", "False"]
+    assert told[1::2] == otherwise[1::2]
+
+
 @pytest.mark.slow
 def test_statistics_of_normalized_observations_are_of_all_devices(tmp_path):
     args = ["--env=gymnax/Pendulum-v1", "--num-envs=8", "--batch-size=16", "--warmup-steps=64", "--eval-episodes=8"]

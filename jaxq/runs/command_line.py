@@ -28,7 +28,7 @@ from jaxq.configs import (
     grid,
 )
 from jaxq.errors import InputError, clean_errors, require
-from jaxq.runs.devices import divide_processors
+from jaxq.runs.devices import divide_processors, keep_small_loops_whole
 from jaxq.runs.directory import from_json, load_config, require_same
 from jaxq.runs.fields import fields_by_member, kinds_of
 from jaxq.runs.hosts import connect, leaving_lost_hosts
@@ -291,6 +291,7 @@ def main(
     """
     with clean_errors(), leaving_lost_hosts():
         args = list(sys.argv[1:] if args is None else args)
+        keep_small_loops_whole()
         _connect(args)
         if _may_be_several(config_class, args):
             divide_processors()

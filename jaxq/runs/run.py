@@ -18,7 +18,7 @@ from jaxq import envs, platforms
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
-from jaxq.runs.devices import divide_processors, spread, state_shape, use_device
+from jaxq.runs.devices import divide_processors, keep_small_loops_whole, spread, state_shape, use_device
 from jaxq.runs.directory import PLAN, first_length, going_on, load_config, provenance, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, noticing_lost_hosts, require_agreement
 from jaxq.runs.interruption import Interruption
@@ -65,6 +65,7 @@ def run(build: Callable[[ConfigT], Training], config: ConfigT, watch: Watch | No
       HostLostError: if another process that trains with this one is gone.
       SystemExit: with code 0, after a last checkpoint, when the process is told to stop (SIGTERM, SIGINT).
     """
+    keep_small_loops_whole()
     connect(config.coordinator, config.num_processes, config.process_id)
     if config.num_members > 1:
         divide_processors()

@@ -19,7 +19,7 @@ from jaxq import envs
 from jaxq.configs import SESSION_FIELDS, Member, Run, build_and_tell
 from jaxq.errors import DivergedError, InputError, InputWarning, require
 from jaxq.runs.command_line import obeying, parse
-from jaxq.runs.devices import divide_processors, use_device
+from jaxq.runs.devices import divide_processors, keep_small_loops_whole, use_device
 from jaxq.runs.directory import from_json, load_config, read_metrics, to_json
 from jaxq.runs.fields import fields_by_member
 from jaxq.runs.interruption import before_leaving
@@ -56,6 +56,7 @@ def sweep(plan: Plan) -> Study:
     """
     require(plan.trials >= 1, "trials", plan.trials, "at least 1")
     require(plan.population >= 1, "population", plan.population, "at least 1")
+    keep_small_loops_whole()
     if plan.population > 1:
         divide_processors()
     module: Any = load_script(plan.script, f"jaxq_sweep_{plan.script.stem}")
