@@ -13,7 +13,7 @@ from jaxq.errors import InputError, require
 from jaxq.runs.population import Assembly, member_keys
 from jaxq.training import Spread, TrainState, mesh_of, most_devices
 
-SMALL_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=65536"
+SMALL_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=262144"
 
 
 def divide_processors() -> None:
@@ -35,9 +35,9 @@ def keep_small_loops_whole() -> None:
     """Let XLA compile a loop over little memory as one piece of machine code, on a CPU.
 
     A loop of small operations otherwise takes longer to begin each of them than to do them: four steps of one CartPole
-    in an update's program take longer than the update. XLA does this by itself up to 1 KiB; 64 KiB hold the acting of
-    one environment or a few, and no batch. As with `divide_processors`, it must come before JAX begins, and where the
-    user has said what XLA is to do it is left so.
+    in an update's program take longer than the update. XLA does this by itself up to 1 KiB; 256 KiB hold the acting of
+    one environment or a few and the physics of Brax, and no update of a batch. As with `divide_processors`, it must come
+    before JAX begins, and where the user has said what XLA is to do it is left so.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_backend_extra_options" not in flags:
