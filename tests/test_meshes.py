@@ -20,9 +20,11 @@ from jax.sharding import AbstractMesh
 from test_runs import learning_metrics
 from test_training import cart_pole
 
+from experiments.discrete import dqn
 from jaxq.errors import InputError
+from jaxq.runs import parse
 from jaxq.runs.checkpoints import Checkpoints
-from jaxq.runs.devices import state_shape
+from jaxq.runs.devices import idle, state_shape
 from jaxq.runs.directory import read_metrics
 from jaxq.runs.population import assemble
 from jaxq.runs.restore import load_experiment
@@ -122,6 +124,24 @@ print(spread_over)
     assert python(code, XLA_FLAGS=flags).splitlines() == [str(processors), f"[None, {2 if processors > 1 else None}]"]
     assert python(code, XLA_FLAGS=flags, JAX_NUM_CPU_DEVICES="3").splitlines() == ["3", "[None, 2]"]
     assert python(code).splitlines() == ["8", "[None, 2]"]
+
+
+@pytest.mark.parametrize(
+    ("members", "count", "suited"),
+    [(1, 1, None), (5, 5, None), (10, 5, None), (16, 8, None), (9, 3, "8 or 16"), (13, 1, "8 or 16")],
+)
+def test_members_that_leave_half_of_the_devices_idle_are_told_what_would_not(monkeypatch, members, count, suited):
+    monkeypatch.setattr("jaxq.runs.devices._all", lambda config: range(8))
+    config = parse(dqn.Config, dqn.PRESETS, ["--num-seeds", str(members)])
+    assert most_devices(members, 8) == count
+    line = idle(config, count)
+    if suited is None:
+        assert line is None
+    else:
+        assert line == (
+            f"{members} members are on {count} of 8 devices, for they divide over no more: {suited} would be on all"
+        )
+    assert idle(dataclasses.replace(config, devices=count), count) is None
 
 
 def test_small_loops_are_compiled_whole_unless_the_user_has_told_xla_otherwise():

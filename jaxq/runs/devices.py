@@ -36,8 +36,8 @@ def keep_small_loops_whole() -> None:
 
     A loop of small operations otherwise takes longer to begin each of them than to do them: four steps of one CartPole
     in an update's program take longer than the update. XLA does this by itself up to 1 KiB; 256 KiB hold the acting of
-    one environment or a few and the physics of Brax, and no update of a batch. As with `divide_processors`, it must come
-    before JAX begins, and where the user has said what XLA is to do it is left so.
+    one environment or a few and the physics of Brax, and no update of a batch. As with `divide_processors`, it must
+    come before JAX begins, and where the user has said what XLA is to do it is left so.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_backend_extra_options" not in flags:
@@ -84,6 +84,16 @@ def spread(assembly: Assembly, config: Run) -> Assembly:
         return Spread(training, mesh)
 
     return Assembly(over(assembly.training), assembly.numbers, [over(other) for other in assembly.others])
+
+
+def idle(config: Run, count: int) -> str | None:
+    """A line for whose members lie on `count` devices, as they divide over no more, and leave half or more idle."""
+    there, members = len(_all(config)), config.num_members
+    if config.devices is not None or jax.process_count() > 1 or 2 * count > min(there, members):
+        return None
+    fewer, more = members // there * there, -(-members // there) * there
+    where = f"{members} members are on {count} of {there} devices, for they divide over no more"
+    return f"{where}: {fewer} or {more} would be on all"
 
 
 def state_shape(assembly: Assembly, config: Run) -> TrainState:

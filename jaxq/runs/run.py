@@ -18,7 +18,7 @@ from jaxq import envs, platforms
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
-from jaxq.runs.devices import divide_processors, keep_small_loops_whole, spread, state_shape, use_device
+from jaxq.runs.devices import divide_processors, idle, keep_small_loops_whole, spread, state_shape, use_device
 from jaxq.runs.directory import PLAN, first_length, going_on, load_config, provenance, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, noticing_lost_hosts, require_agreement
 from jaxq.runs.interruption import Interruption
@@ -117,6 +117,8 @@ def _run(
         session = Session(config, script, assembly, plan, directory, shape, renumbering, told, watch and watch(config))
         with contextlib.closing(session):
             session.display.say(f"memory  {described(parts, device, free, devices)}")
+            if training.environment.resumable and (line := idle(config, devices)):
+                session.display.say(line)
             return session.train()
     except Exception as error:
         if _disk_is_full(error):
