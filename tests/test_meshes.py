@@ -149,7 +149,6 @@ def test_small_loops_are_compiled_whole_unless_the_user_has_told_xla_otherwise()
     code = """
 from jaxq.runs.devices import keep_small_loops_whole
 keep_small_loops_whole()
-from jaxq import platforms
 
 def turns(state, _):
     # A window of it alone is written, as of a replay.
