@@ -11,7 +11,7 @@ from jaxq import platforms
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
 from jaxq.runs.population import Assembly, member_keys
-from jaxq.training import Spread, TrainState, mesh_of, most_devices
+from jaxq.training import Spread, TrainState, mesh_of, most_devices, suited_members
 
 SMALL_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=262144"
 
@@ -91,9 +91,8 @@ def idle(config: Run, count: int) -> str | None:
     there, members = len(_all(config)), config.num_members
     if config.devices is not None or jax.process_count() > 1 or 2 * count > min(there, members):
         return None
-    fewer, more = members // there * there, -(-members // there) * there
     where = f"{members} members are on {count} of {there} devices, for they divide over no more"
-    return f"{where}: {fewer} or {more} would be on all"
+    return f"{where}: {suited_members(members, there)} would be on all"
 
 
 def state_shape(assembly: Assembly, config: Run) -> TrainState:

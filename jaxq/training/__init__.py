@@ -2,7 +2,7 @@
 
 from jaxq.training.evaluation import Evaluation, EvaluationState
 from jaxq.training.loop import ChunkState, Plan, Training, TrainState
-from jaxq.training.meshes import Spread, mesh_of, most_devices
+from jaxq.training.meshes import Spread, mesh_of, most_devices, suited_members
 from jaxq.training.off_policy import OffPolicy
 from jaxq.training.on_policy import OnPolicy
 
@@ -18,4 +18,5 @@ __all__ = [
     "Training",
     "mesh_of",
     "most_devices",
+    "suited_members",
 ]

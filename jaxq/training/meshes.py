@@ -27,6 +27,11 @@ def most_devices(num_members: int, available: int) -> int:
     return max(count for count in range(1, available + 1) if num_members % count == 0)
 
 
+def suited_members(num_members: int, count: int) -> str:
+    """The numbers of members around this one that `count` devices divide, in words."""
+    return " or ".join(map(str, sorted({num_members // count * count, -(-num_members // count) * count} - {0})))
+
+
 def mesh_of(devices: Sequence[Any], num_members: int) -> Mesh:
     """Members over as many devices as there are, or each over several devices, between which its data is divided.
 
@@ -36,9 +41,8 @@ def mesh_of(devices: Sequence[Any], num_members: int) -> Mesh:
     count = len(devices)
     divides = num_members % count == 0 or count % num_members == 0
     fitting = [n for n in range(1, count + 1) if num_members % n == 0 or n % num_members == 0]
-    suited = sorted({num_members // count * count, -(-num_members // count) * count} - {0})
     allowed = f"{' or '.join(map(str, fitting[-3:]))} for {num_members} members; {count} devices suit"
-    require(divides, "devices", count, f"{allowed} {' or '.join(map(str, suited))} members")
+    require(divides, "devices", count, f"{allowed} {suited_members(num_members, count)} members")
     population = min(count, num_members)
     grid = np.array(devices).reshape(population, count // population)
     return Mesh(grid, (POPULATION, DATA), axis_types=(AxisType.Auto, AxisType.Auto))
