@@ -34,10 +34,10 @@ def divide_processors() -> None:
 def keep_small_loops_whole() -> None:
     """Let XLA compile a loop over little memory as one piece of machine code, on a CPU.
 
-    A loop of small operations otherwise takes longer to begin each of them than to do them: four steps of one CartPole
-    in an update's program take longer than the update. XLA does this by itself up to 1 KiB; 256 KiB hold the acting of
-    one environment or a few and the physics of Brax, and no update of a batch. As with `divide_processors`, it must
-    come before JAX begins, and where the user has said what XLA is to do it is left so.
+    A loop of small operations otherwise takes longer to begin each of them than to do them, as do the steps of one
+    CartPole between two updates. XLA does this by itself up to 1 KiB; 256 KiB hold the acting of one environment or a
+    few and the physics of Brax for as many, and no update of a batch. As with `divide_processors`, it must come before
+    JAX begins, and where the user has said what XLA is to do it is left so.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_backend_extra_options" not in flags:
