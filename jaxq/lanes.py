@@ -140,5 +140,5 @@ def by_lane(tree: PyTree, num_lanes: int) -> PyTree:
 
 
 def flat(tree: PyTree) -> PyTree:
-    """What is laid out by lane, [N, E, ...], as a flat batch: [N * E, ...]."""
+    """What is laid out by lane, or by time, as a flat batch: [N, E, ...] -> [N * E, ...]."""
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)

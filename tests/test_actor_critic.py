@@ -593,6 +593,23 @@ def test_a_policy_s_sample_is_an_action_of_it():
     assert memory == ()
 
 
+def test_critics_whose_features_are_dead_have_a_slope():
+    """All units of a layer of ReLUs may be zero at some state; what is learned there is finite."""
+    agent = agent_of(regularizer=BellmanRank(0.5))
+    state = jax.jit(agent.init)(jax.random.key(0))
+    batch, key = bandit_batch(jax.random.key(1), 8, False), jax.random.key(2)
+
+    def without_features(path, leaf):
+        hidden = any(getattr(part, "key", None) == "MLP_0" for part in path)
+        return jnp.zeros_like(leaf) if hidden else leaf
+
+    dead = jax.tree_util.tree_map_with_path(without_features, state.critic.target)
+    assert any((leaf == 0).all() for leaf in jax.tree.leaves(dead))
+    state = state.replace(critic=state.critic.replace(target=dead))
+    after, _, _ = jax.jit(agent._improve_critic)(state, batch, key)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.critic.variables))
+
+
 # Chains.
 
 
@@ -636,6 +653,11 @@ def test_links_learn_the_backup_of_the_link_before():
     with platforms.assume("gpu"):  # of which `jit` knows nothing: another function is traced anew
         together, _, _ = jax.jit(lambda *given: agent._improve_critic(*given))(state, batch, key)
     chex.assert_trees_all_close(one_by_one.critic, together.critic, rtol=1e-4, atol=1e-6)
+
+
+def test_a_chain_without_a_window_is_refused():
+    with pytest.raises(InputError, match="target is 'PolyakUpdate', but must be SoftWindow"):
+        agent_of(kind=IteratedActorCritic, links=2)
 
 
 def test_a_soft_window_by_hand():

@@ -209,7 +209,13 @@ def test_a_turn_copies_what_is_learned_gives_numbers_and_begins_anew():
     ring, old = after.replay.ring, state.replay.ring
     for lane, theirs in enumerate((1, 1, 2, 3)):
         np.testing.assert_array_equal(ring.observation[lane], old.observation[theirs])
-        np.testing.assert_array_equal(after.replay.tree.levels[0][lane], state.replay.tree.levels[0][theirs])
+        leaves = state.replay.tree.levels[0][theirs]
+        leaves = np.where(leaves > 0, 1.0, 0.0) if lane == 2 else leaves  # a new member knows of no priorities
+        np.testing.assert_array_equal(after.replay.tree.levels[0][lane], leaves)
+        np.testing.assert_allclose(after.replay.tree.levels[-1][lane].sum(), leaves.sum(), rtol=1e-5)
+    _, second_s, _, fourth_s = state.replay.largest.tolist()
+    assert after.replay.largest.tolist() == [second_s, second_s, 1.0, fourth_s]
+    assert after.replay.batches.tolist() == [20, 20, 0, 20]
     # What was copied ends where its own environments go on; all others are as they were.
     second = jax.tree.map(lambda leaf: leaf[1] if leaf.ndim else leaf, old)
     sealed = training.replay.ring.seal(second)
@@ -355,7 +361,7 @@ def test_flags_that_a_controller_does_not_take_are_named(args, said):
 
 def test_a_controller_needs_members_that_differ(tmp_path):
     plain = [*SMALL[: SMALL.index("--learning-rate")], "--controller", "pbt", "--run-dir", str(tmp_path / "run")]
-    for args, said in (([], "there is a single member"), (["--num-seeds", "2"], "members differ in no number")):
+    for args, said in (([], "a program has a single member"), (["--num-seeds", "2"], "members differ in no number")):
         with pytest.raises(InputError, match=said):
             train(dqn.build, parse(dqn.Config, dqn.PRESETS, [*plain, *args]))
     assert not (tmp_path / "run").exists()

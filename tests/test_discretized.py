@@ -635,6 +635,7 @@ def test_bernoulli_probabilities_are_those_of_all_corners():
     up = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
     probability = np.prod(np.where(corners > 0, up, 1 - up), axis=1)
     action, log_density = jax.jit(Bernoulli().sample)(jnp.broadcast_to(logits, (40_000, 3)), jax.random.key(0))
+    assert set(np.unique(action)) == {-1.0, 1.0}
     corner = np.asarray((action > 0) @ np.array([4, 2, 1]))
     np.testing.assert_allclose(np.abs(action), 1.0, atol=1e-6)
     np.testing.assert_allclose(np.bincount(corner, minlength=8) / 40_000, probability, atol=0.01)

@@ -569,6 +569,20 @@ def test_an_environment_of_one_s_own_needs_little_and_has_a_name_for_scripts(tmp
             envs.make(name, 2)
 
 
+def test_environments_of_one_name_in_two_files_are_two(tmp_path):
+    first, second = tmp_path / "a.py", tmp_path / "b.py"
+    first.write_text(OWN_ENVIRONMENT)
+    second.write_text(OWN_ENVIRONMENT.replace("state == 3", "state == 5"))
+    for path, steps in ((first, 3), (second, 5), (first, 3)):
+        environment = envs.make(f"{path}:Corridor", 1)
+        state, _ = environment.reset(jax.random.split(jax.random.key(0), 1))
+        ended = []
+        for _ in range(5):
+            state, timestep = environment.step(state, jnp.ones(1, jnp.int32))
+            ended.append(bool(timestep.terminated[0]))
+        assert ended.index(True) == steps - 1
+
+
 def test_environments_are_registered_by_name(tmp_path):
     namespace = {}
     exec(OWN_ENVIRONMENT, namespace)
@@ -602,6 +616,18 @@ def test_environments_are_registered_by_name(tmp_path):
             {"step_env": lambda self, key, state, action, params: (jnp.zeros(1), jnp.ones(2), 0.0, False, {})},
             "state of Wrong.step_env",
         ),
+        (
+            {"step_env": lambda self, key, state, action, params: (jnp.zeros(1), state + 0.4, 0.0, False, {})},
+            "state of Wrong.step_env is 'float32', but must be of the dtype that reset_env gives: int32",
+        ),
+        (
+            {"step_env": lambda self, key, state, action, params: (jnp.zeros(1), state, jnp.zeros(2), False, {})},
+            r"reward of Wrong.step_env is 'of shape \(2,\)', but must be a single number",
+        ),
+        (
+            {"step_env": lambda self, key, state, action, params: (jnp.zeros(1), state, 0.0, jnp.zeros(2, bool), {})},
+            r"done of Wrong.step_env is 'of shape \(2,\)', but must be a single number",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_environment_of_one_s_own_is_one_line(method, said):
@@ -609,6 +635,19 @@ def test_what_is_wrong_with_an_environment_of_one_s_own_is_one_line(method, said
     exec(OWN_ENVIRONMENT, namespace)
     with pytest.raises(InputError, match=said):
         envs.from_object(type("Wrong", (namespace["Corridor"],), method)(), 2)
+
+
+def test_an_error_within_an_environment_of_one_s_own_is_its_own():
+    """And no word of options, of which none were given."""
+    namespace = {}
+    exec(OWN_ENVIRONMENT, namespace)
+
+    def wrong(self, key, state, action, params):
+        return jnp.zeros(2) @ jnp.zeros(3), state, 0.0, False, {}
+
+    envs.register("Erring", type("Erring", (namespace["Corridor"],), {"step_env": wrong}))
+    with pytest.raises(TypeError, match="dot_general"):
+        envs.make("own/Erring", 2)
 
 
 def test_gymnax_comes_without_what_it_draws_with():

@@ -25,7 +25,7 @@ from jaxq.agents import (
     QLearningHyperparameters,
 )
 from jaxq.bellman import Scalar
-from jaxq.envs import ArraySpec, Batched, Bins, Discrete, Once, Pooled, gymnax_backend
+from jaxq.envs import ArraySpec, Batched, Bins, Discrete, Once, Pooled, envpool_backend, gymnax_backend
 from jaxq.envs.base import finite
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
@@ -329,8 +329,7 @@ def broken_pool(batch=3):
     environment = envs.make("envpool/CartPole-v1", batch)
     environment.observation_spec = ArraySpec((1,))
     environment._convert = lambda observation, xp: observation.astype(xp.float32)
-    environment._xla_step = FakePool(environment, batch).step
-    environment._handle = np.zeros(batch, np.float32)
+    environment._calls = (np.zeros(batch, np.float32), FakePool(environment, batch).step)
     environment._host_reset = lambda: (np.zeros(batch, np.float32), np.zeros((batch, 1), np.float32))
     return environment
 
@@ -531,7 +530,7 @@ def test_a_run_that_cannot_fit_is_refused_with_what_would(tmp_path, monkeypatch)
     from jaxq.runs.population import member_keys
 
     sac, config = small_sac("--replay-capacity", "2000000000", "--run-dir", str(tmp_path / "run"))
-    monkeypatch.setattr("jaxq.runs.memory._of_host", lambda: 8_000_000_000)
+    monkeypatch.setattr("jaxq.host_memory._of_host", lambda: 8_000_000_000)
     with pytest.raises(InputError, match=r"replay_capacity is 2000000000, but must be at most 190,?000,?000 to fit"):
         run(sac.build, config)
     assert not (tmp_path / "run").exists()
@@ -568,8 +567,38 @@ def test_a_run_that_cannot_fit_is_refused_with_what_would(tmp_path, monkeypatch)
         require_memory(config, parts(config), 1)
 
 
+def test_a_pool_that_the_host_does_not_hold_is_refused_before_it_is_made(monkeypatch):
+    """What an environment takes is measured on a few; that of a robot is told among what a run takes."""
+    from jaxq import host_memory
+    from jaxq.runs.memory import described
+
+    made = []
+    whole = envs.make("envpool/CheetahRun-v1", 4)
+    assert whole.host_bytes == 0, "a pool is made when it is needed"
+    whole.pool.reset()
+    assert 20e6 < whole.host_bytes < 200e6, "some 13 MB each"
+    line = described({}, jax.devices()[0], 10**9, of_host=52_000_000)
+    assert line.endswith("; environments have 52 MB of the host's besides")
+    make = envpool_backend._pool
+
+    def making(task, num_envs, *rest):
+        made.append(num_envs)
+        return make(task, num_envs, *rest)
+
+    monkeypatch.setattr(envpool_backend, "_pool", making)
+    monkeypatch.setattr(host_memory, "_of_host", lambda: 500_000_000)
+    monkeypatch.setattr(host_memory, "_of_container", lambda: None)
+    with pytest.raises(InputError, match=r"num_envs is 96, but must be at most \d+ to fit.* takes") as told:
+        jax.eval_shape(envs.make("envpool/CheetahRun-v1", 96).reset, jax.random.split(jax.random.key(0), 96))
+    assert 20 <= int(str(told.value).split("at most ")[1].split(" ")[0]) <= 80
+    assert made == [1, 3], "no more than a thirty-second of them"
+    monkeypatch.setattr(host_memory, "free_bytes", lambda: None)
+    assert envs.make("envpool/CartPole-v1", 64).pool is not None, "where nobody says what is free, nothing is refused"
+
+
 def test_memory_that_is_free(tmp_path):
-    from jaxq.runs.memory import _of_container, free_bytes
+    from jaxq.host_memory import _of_container
+    from jaxq.runs.memory import free_bytes
 
     class Accelerator:
         platform = "gpu"

@@ -9,6 +9,7 @@ from test_experiments import FOLDERS, load, small
 from jaxq import envs
 from jaxq.configs import build_and_tell
 from jaxq.envs import ArraySpec
+from jaxq.errors import InputError
 from jaxq.networks import BroNet, after_convolutions, encoder_maker
 from jaxq.runs import parse
 
@@ -45,8 +46,8 @@ def build(monkeypatch):
     return build
 
 
-# Those whose methods are made for vectors: AVG's and the massively parallel ones.
-OF_VECTORS = {"avg", "fast_sac", "fast_td3", "flash_sac", "reppo"}
+# Those whose methods are made for vectors: AVG's, ACE's estimate of causes, and the massively parallel ones.
+OF_VECTORS = {"ace", "avg", "fast_sac", "fast_td3", "flash_sac", "reppo"}
 OF_IMAGES = sorted(name for name, folder in FOLDERS.items() if folder == "continuous" and name not in OF_VECTORS)
 
 
@@ -65,6 +66,12 @@ def test_images_go_through_convolutions(name, build):
     assert {shape[-1] for shape in convolutions} >= {32, 64}, "Nature's"
     flat = [place for place, shape in found.items() if max(shape) >= 96 * 96 * 3]
     assert all("DynamicsModel" in place for place in flat)
+
+
+@pytest.mark.parametrize("name", sorted(OF_VECTORS - {"avg"}))
+def test_images_are_refused_by_those_that_would_see_their_numbers(name, build):
+    with pytest.raises(InputError, match=r"^env is "):
+        build(name, LARGE_IMAGE)
 
 
 @pytest.mark.parametrize("name", ["sac", "td3", "decqn", "cqn"])
@@ -99,7 +106,7 @@ def test_what_has_no_images_keeps_its_torso():
     assert after_convolutions({"camera": IMAGE, **GOALS}, torso).joint is torso
 
 
-@pytest.mark.parametrize("name", ["ace", "bro", "crossq", "maxinforl", "simba"])
+@pytest.mark.parametrize("name", ["bro", "crossq", "maxinforl", "simba"])
 def test_actors_with_layers_of_their_own_keep_them_after_the_convolutions(name, build):
     found = {k: shape for k, shape in kernels(build(name, IMAGE).agent).items() if ".actor.variables" in k}
     # MinAtar's convolution leaves 10 × 10 × 16 numbers, which its own dense layer does not take.

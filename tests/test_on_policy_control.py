@@ -24,6 +24,7 @@ from jaxq.agents import (
     LambdaActorCriticHyperparameters,
     LinearSchedule,
     Normalized,
+    NormalizedAsSeen,
     PGRainbow,
     PPOHyperparameters,
     RunningStatistics,
@@ -187,8 +188,11 @@ def test_plain_deviation_and_every_kind_of_batch():
     """Without a bound it is the deviation, with one maybe the largest; and all that is learned from is scaled by it."""
     rng = np.random.default_rng(0)
     rewards, last = (rng.normal(size=(40, 2)) - 0.6) * 0.07, rng.random((40, 2)) < 0.1
-    first = np.concatenate([np.zeros((1, 2), bool), last[:-1]])
-    rewards, last = np.where(first, 0.0, rewards), last & ~first
+    first = np.zeros_like(last)
+    for t in range(1, 40):  # an episode begins after each that has ended, and does not end at once
+        first[t] = last[t - 1]
+        last[t] &= ~first[t]
+    rewards = np.where(first, 0.0, rewards)
     agent = ScaledRewards(Recorder(), discount=0.95)
     state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(2)
     assert float(agent.scale(state)) == pytest.approx(1.0), "nothing seen yet"
@@ -215,6 +219,57 @@ def test_plain_deviation_and_every_kind_of_batch():
     for field in ({"g_max": 0.0}, {"discount": 1.5}, {"epsilon": 0.0}):
         with pytest.raises(InputError, match=next(iter(field))):
             ScaledRewards(Recorder(), **field)
+
+
+def test_what_was_broken_off_does_not_go_on_in_the_scale():
+    """Physics blew up, or a resumed pool began anew: the sum of rewards begins with the episode."""
+    agent = ScaledRewards(Recorder(), discount=0.9)
+    state, memory = jax.jit(agent.init)(jax.random.key(0)), agent.init_memory(1)
+    steps = [(0, 0, 1), (5, 0, 0), (7, 0, 0), (0, 0, 1), (1, 0, 0), (2, 1, 0), (0, 0, 1), (3, 0, 0)]
+    sums = []
+    for reward, last, first in steps:
+        flags = (jnp.array([bool(flag)]) for flag in (last, False, first))
+        state, memory = agent.observe(state, memory, TimeStep(jnp.zeros((1, 3)), jnp.float32([reward]), *flags))
+        sums.append(float(memory.returns[0]))
+    # The reward of an episode's last step goes on, as the authors have it; that of one broken off does not.
+    np.testing.assert_allclose(sums, [0, 5, 11.5, 0, 1, 2, 2, 4.8], rtol=1e-6)
+
+
+class Echo(Recorder):
+    """Acts by what it is shown, and tells what it learns from."""
+
+    def act(self, state, memory, timestep, key):
+        return timestep.observation, memory, ()
+
+    def exploit(self, state, memory, timestep, key):
+        return timestep.observation, memory
+
+
+def test_observations_that_count_as_they_are_seen_are_gymnasium_s():
+    """In acting and in what is learned from; and an evaluation counts nothing."""
+    from gymnasium.wrappers.utils import RunningMeanStd
+
+    rng, agent = np.random.default_rng(0), NormalizedAsSeen(Echo())
+    seen = (rng.normal(size=(6, 1, 3)) * [0.01, 1.0, 100.0] + [5.0, 0.0, 30.0]).astype(np.float32)
+    theirs, expected = RunningMeanStd(epsilon=1e-4, shape=(3,)), []
+    for x in seen:
+        theirs.update(x)
+        expected.append((x - theirs.mean) / np.sqrt(theirs.var + 1e-8))
+    state, memory = agent.init(jax.random.key(0)), agent.init_memory(1)
+    flags = (jnp.zeros(1, bool),) * 3
+    steps = [TimeStep(jnp.asarray(x), jnp.zeros(1), *flags) for x in seen]
+    for t in range(5):
+        action, memory, _ = agent.act(state, memory, steps[t], jax.random.key(0))
+        np.testing.assert_allclose(action, expected[t], rtol=1e-3, atol=1e-3)
+        assert np.abs(action).max() < np.sqrt(t + 1) + 1, "which no one is further from the mean"
+        now = jax.tree.map(lambda leaf: leaf[None], steps[t])
+        batch = agent.learned_from(state, Rollout(now, action[None], (), steps[t + 1], memory))
+        np.testing.assert_array_equal(batch.timestep.observation[0], action)
+        np.testing.assert_allclose(batch.following.observation, expected[t + 1], rtol=1e-3, atol=1e-3)
+        state, memory = agent.observe(state, memory, steps[t])
+        evaluated, _ = agent.exploit(state, memory, steps[5], jax.random.key(0))
+        by_then = (seen[5] - np.asarray(state.statistics.mean)) / np.sqrt(np.asarray(state.statistics.variance) + 1e-8)
+        np.testing.assert_allclose(evaluated, by_then, rtol=1e-3)
 
 
 # Policies.

@@ -1,5 +1,8 @@
 """Pictures of MuJoCo's models by casting rays, against geometry and against MuJoCo's own renderer."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -94,6 +97,32 @@ def test_shapes_are_where_mujoco_draws_them(scene, camera):
     seen, _, _ = caster._cast(origin, caster._rays @ axes.T)
     # Edges fall on one side of a pixel or the other.
     assert np.mean(seen.reshape(HEIGHT, WIDTH) == expected) > 0.98
+
+
+@pytest.mark.skipif(GRAPHICS is None, reason="no graphics library")
+def test_a_pool_s_robots_are_drawn_and_where_that_is_not_possible_it_is_said():
+    """EnvPool looks for a graphics library among what was loaded before it, and else ends the process."""
+    program = """
+import sys
+import jax
+from jaxq import envs
+from jaxq.errors import InputError
+from jaxq.runs import rendering
+if sys.argv[1] == "first":
+    rendering.graphics()
+environment = envs.make("envpool/InvertedPendulum-v4", 1, render_mode="rgb_array")
+try:
+    draw, _ = rendering.renderer_for(environment)
+except InputError as error:
+    print(error)
+else:
+    picture = draw(*environment.reset(jax.random.split(jax.random.key(0), 1)))
+    assert picture.ndim == 3 and picture.std() > 5
+    print("drawn")
+"""
+    for order, said in (("first", "drawn"), ("late", "record it in one of its own (jaxq video)")):
+        done = subprocess.run([sys.executable, "-c", program, order], capture_output=True, text=True, check=False)
+        assert said in done.stdout, done.stderr
 
 
 def test_without_a_graphics_library_rays_are_cast(scene, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from jaxq.envs.base import ArraySpec, zero_reward_timestep
 from jaxq.errors import InputError
 from jaxq.replay import ActionSequenceReplay, PrioritizedReplay, SequenceReplay, UniformReplay
+from jaxq.replay.uniform import FINAL
 from jaxq.types import TimeStep
 
 ENVS = 3
@@ -329,3 +330,29 @@ def test_rewards_of_several_channels_are_kept_apart():
     first = np.asarray(batch.index) % 2 == 0
     np.testing.assert_allclose(batch.rewards[first, :, 1], 10.0 * t[first])
     np.testing.assert_allclose(batch.rewards[~first, :, 0], -t[~first])
+
+
+@pytest.mark.parametrize("frames", [0, 3])
+@pytest.mark.parametrize("kind", [UniformReplay, SequenceReplay, ActionSequenceReplay])
+def test_nothing_is_drawn_by_priority_that_begins_where_an_episode_has_ended(kind, frames):
+    """However often the replay is sealed: where a leaf is not zero, there is a transition."""
+    spec = ArraySpec((1, frames) if frames else (1,), np.float32, frames)
+    more = {"action_steps": 4} if kind is ActionSequenceReplay else {"n_step": 3}
+    replay = PrioritizedReplay(kind(20 * ENVS, 8, ENVS, spec, **more))
+    rng, observation, no = np.random.default_rng(0), jnp.zeros((ENVS, *spec.shape)), jnp.zeros(ENVS, bool)
+
+    def step(last, first):
+        return TimeStep(observation, jnp.ones(ENVS), jnp.asarray(last), no, jnp.asarray(first))
+
+    now = step(np.zeros(ENVS, bool), np.ones(ENVS, bool))
+    state = replay.init(now, jnp.zeros(ENVS, jnp.int32), ())
+    add, seal, drawn = jax.jit(replay.add), jax.jit(replay.seal), 0
+    for _ in range(90):
+        first = np.asarray(now.last) | (rng.random(ENVS) < 0.05)
+        following = step((rng.random(ENVS) < 0.2) & ~first, first)
+        state, now = add(state, now, jnp.zeros(ENVS, jnp.int32), (), following), following
+        state = seal(state) if rng.random() < 0.2 else state
+        leaves = np.asarray(state.tree.levels[0]).ravel()[: 20 * ENVS].reshape(20, ENVS)
+        assert not ((leaves > 0) & (np.asarray(state.ring.flags) & FINAL != 0)).any()
+        drawn += (leaves > 0).sum()
+    assert drawn > 1000

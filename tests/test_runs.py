@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,11 +23,12 @@ from jaxq import platforms
 from jaxq.cli.main import main
 from jaxq.errors import InputError, InputWarning
 from jaxq.runs import main as run_script
-from jaxq.runs import parse, programs
+from jaxq.runs import parse, programs, run
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
 from jaxq.runs.interruption import Interruption
 from jaxq.runs.plots import load_curves, merge
+from jaxq.runs.scripts import load_script
 from jaxq.training.numbers import numbers_of
 
 ROOT = Path(__file__).parent.parent
@@ -621,6 +623,66 @@ def test_resuming_with_another_configuration_is_refused(whole_run):
     assert parse(dqn.Config, dqn.PRESETS, args).hidden_widths == (16,)
     with pytest.raises(InputError, match=r"learning_rate is 0.5, but must be 0.001"):
         parse(dqn.Config, dqn.PRESETS, [*args, "--learning-rate", "0.5"])
+
+
+def test_a_run_resumed_from_python_is_held_against_the_one_there(whole_run, tmp_path):
+    """And nothing of the one there has changed when it is refused."""
+    run_dir = tmp_path / "copy"
+    shutil.copytree(whole_run[0], run_dir)
+    files = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+    config = parse(dqn.Config, dqn.PRESETS, ["--run-dir", str(run_dir), "--resume"])
+    for field, value, said in (
+        ("learning_rate", 0.5, "learning_rate is 0.5, but must be 0.001, as in the run being resumed"),
+        ("total_steps", 1000, "total_steps is 1000, but must be at least 3000"),
+        ("seed", 77, "seed is 77"),
+    ):
+        with pytest.raises(InputError, match=said):
+            run(dqn.build, dataclasses.replace(config, **{field: value}))
+
+    def other(config):
+        return dqn.build(config)
+
+    with pytest.raises(InputError, match="experiment is 'test_runs', but must be dqn"):
+        run(other, config)
+    assert files == {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+
+
+def test_what_only_tracing_finds_leaves_no_run_behind(tmp_path):
+    """So that the corrected command can have the directory."""
+    pqn = load_script(ROOT / "experiments" / "discrete" / "recurrent_pqn.py", "traced_recurrent_pqn")
+    small = ["--env", "gymnax/CartPole-v1", "--num-envs", "4", "--rollout-steps", "4", "--total-steps", "64"]
+    for made in (False, True):
+        run_dir = tmp_path / f"run-{made}"
+        if made:
+            run_dir.mkdir()
+        config = parse(pqn.Config, pqn.PRESETS, [*small, "--minibatches", "8", "--run-dir", str(run_dir)])
+        with pytest.raises(InputError, match="minibatches is 8"):
+            run(pqn.build, config)
+        assert run_dir.exists() == made, "a directory of the user's stays"
+        assert not made or not list(run_dir.iterdir())
+
+
+def test_where_nothing_came_of_a_run_another_may_begin(tmp_path, monkeypatch):
+    """It was killed, or fell over something of the user's, while it compiled; but one that has learned is kept."""
+    run_dir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxq.runs.session.compiled", lambda *args: (_ for _ in ()).throw(ZeroDivisionError))
+        with pytest.raises(ZeroDivisionError):
+            run(dqn.build, parse(dqn.Config, dqn.PRESETS, [*SMALL, "--run-dir", str(run_dir)]))
+    assert (run_dir / "config.json").exists()
+    assert finish_here(*SMALL, "--run-dir", run_dir, "--discount", 0.9) == (0, "")
+    assert json.loads((run_dir / "config.json").read_text())["discount"] == 0.9
+    (run_dir / "summary.json").unlink()
+    code, err = finish_here(*SMALL, "--run-dir", run_dir, "--discount", 0.8)
+    assert code == 2
+    assert "discount is 0.8, but must be 0.9, or give another directory" in err
+
+
+def test_a_controller_of_programs_with_a_single_member_is_refused_before_anything_is_written(tmp_path):
+    code, err = finish_here(*SMALL, "--batch-size", 8, 16, "--controller", "pbt", "--run-dir", tmp_path / "run")
+    assert code == 2
+    assert "controller is 'pbt', but must be left out where a program has a single member" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_exploration_longer_than_the_run_is_warned_of(recwarn):

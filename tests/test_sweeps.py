@@ -172,6 +172,7 @@ def test_workers_that_begin_together_never_take_the_same_trial(tmp_path, monkeyp
         (SPACE, ["--trials", "0"], "trials is 0"),
         (SPACE, ["--batch-sise", "3"], "--batch-size"),
         (SPACE, ["--run-dir", "/tmp/x"], "run_dir"),
+        (SPACE, ["--controller", "pbt"], "controller is 'pbt'"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(space, more, said, tmp_path, monkeypatch, capsys):

@@ -2,7 +2,8 @@
 
 Dimensions of the action count towards the entropy by their effect on the reward, and networks move towards fresh ones
 by how many of the actor's units are dormant. Actor, temperature and targets move once in two updates. The first layers
-have ELUs, the others ReLUs, and all begin uniformly by Glorot and Bengio (2010), as in the authors' code.
+have ELUs, the others ReLUs, and all begin uniformly by Glorot and Bengio (2010), as in the authors' code. Theirs learns
+during the random steps too, and estimates effects for the first time after 10,000 of them and not of its own.
 """
 
 import dataclasses
@@ -21,9 +22,13 @@ from jaxq.configs import (
     action_size,
     presets,
 )
+from jaxq.errors import require
 from jaxq.networks import MLP, Dense, GaussianPolicyNetwork, Mode
+from jaxq.networks.observations import size_of
 from jaxq.runs import main
 from jaxq.training import OffPolicy
+
+MOST_VARIABLES = 128  # of which an estimate takes some minutes of a processor; of Humanoid's 394 it would take hours
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,9 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
     representation, size, widths = Scalar(), action_size(training), config.hidden_widths
+    variables = size_of(training.observation_spec) + size + 1
+    allowed = f"one of at most {MOST_VARIABLES} numbers, with action and reward (it has {variables}): causes among them"
+    require(variables <= MOST_VARIABLES, "env", config.env, f"{allowed} are told apart in the cube of that")
     glorot = nn.initializers.glorot_uniform(in_axis=-1, out_axis=-2)
     head = functools.partial(Dense, kernel_init=glorot)
 

@@ -1,9 +1,9 @@
 """AVG (Vasan et al., Deep Policy Gradient Methods Without Batch Updates, Target Networks, or Replay Buffers, 2024).
 
 Every step is learned from once, as it is taken. Defaults are those of the authors' code (avg.py) for Hopper and
-Walker2d; for Ant, HalfCheetah and Humanoid they have 0.0063, 0.0087 and a temperature of 0.07. An observation joins the
-running statistics here when it has been acted on, there before. Actions in [-1, 1] are stretched to the environment's
-bounds, to which theirs are clipped (Humanoid's are ± 0.4). Several environments are not theirs: gradients are averaged.
+Walker2d; for Ant, HalfCheetah and Humanoid they have 0.0063, 0.0087 and a temperature of 0.07. Actions in [-1, 1] are
+stretched to the environment's bounds, to which theirs are clipped (Humanoid's are ± 0.4). Several environments are not
+theirs: gradients are averaged.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import functools
 import flax.linen as nn
 import optax
 
-from jaxq.agents import AVG, AVGHyperparameters, LinearSchedule, Normalized, flatten_small
+from jaxq.agents import AVG, AVGHyperparameters, LinearSchedule, NormalizedAsSeen, flatten_small
 from jaxq.configs import ContinuousEnvironments, Discount, presets
 from jaxq.errors import require
 from jaxq.networks import MLP, ActionCritic, Dense, GaussianPolicyNetwork, UnitFeatures
@@ -73,7 +73,7 @@ def build(config: Config) -> OnPolicy:
         ),
     )
     return OnPolicy(
-        agent=Normalized(agent),
+        agent=NormalizedAsSeen(agent),
         environment=training,
         evaluation=config.make_evaluation(evaluation),
         num_members=config.num_members,

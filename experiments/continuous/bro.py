@@ -90,15 +90,17 @@ def build(config: Config) -> OffPolicy:
     )
     after_warmup = (step - config.warmup_steps for step in config.reset_steps)
     reset_updates = tuple(round(steps * config.updates_per_step) for steps in after_warmup if steps > 0)
+    tuning = config.clipped(optax.scale_by_adam(b1=0.5, eps=config.adam_epsilon))
     agent = config.make_actor_critic(
         training,
         actor,
         critics,
         representation,
         optimizer=config.make_adamw(),
-        hyper={"entropy": config.make_entropy(actions).replace(optimizer=optax.scale_by_adam(b1=0.5))},
+        hyper={"entropy": config.make_entropy(actions).replace(optimizer=tuning)},
         kind=OptimisticActorCritic,
         optimist=OptimisticPolicyNetwork(lambda mode: BroNet(*actor_sizes), size, encoder),
+        scalars=tuning,
         target_reduction=Pessimistic(config.pessimism),
         actor_reduction=Pessimistic(config.pessimism),
         resets=FullResets(reset_updates),

@@ -2,7 +2,9 @@
 
 CQN with values of sequences of four actions, a recurrent core along them, and a temporal ensemble of what past plans
 have for now. Numbers are those of the authors' code for HumanoidBench's states, but for a replay of a tenth of theirs.
-Layers before the core have biases here, and the core begins as other recurrent networks of this library do.
+Layers before the core have biases here, and the core begins as other recurrent networks of this library do. Drawn are
+steps, those of the episode under way and the last of each too; theirs are of whole episodes, each as likely as any
+other, so that in a short one a step counts for more.
 """
 
 import dataclasses

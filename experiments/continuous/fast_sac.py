@@ -3,11 +3,12 @@
 SAC for thousands of environments: large batches, layer-normalized networks, critics over atoms, each of which makes
 its own targets and whose mean the actor climbs, a temperature that is tuned with every update of the critics,
 normalized observations, critics that see what is privileged. Numbers are those of the authors' code for locomotion
-(holosoma), where the target entropy is zero and a step is worth up to 0.4. For MuJoCo Playground's robots, whose steps
+(holosoma), where the target entropy is zero and a step is worth up to 0.4. For MuJoCo Playground's Go1, whose steps
 are worth a tenth of that, its first author takes a narrower support and four times the updates: `--num-envs 1024
---batch-size 32768 --warmup-steps 32768 --v-min -10 --v-max 10` (FastTD3's code and its branch of FastSAC, which has
-scalar critics, their minimum and a target entropy of -1 a dimension besides, and whose warm-up is of fewer steps than
-a batch).
+--batch-size 32768 --warmup-steps 32768 --v-min -10 --v-max 10`, and for its humanoids `--updates 2` besides (FastTD3's
+code and its branch of FastSAC, which has scalar critics, their minimum, a target entropy of -1 a dimension, targets
+that follow by 0.1, a decay of 0.1, an actor learned with every second update, a replay of 10,240 steps of each
+environment, and whose warm-up is of fewer steps than a batch).
 
 Their actions are scaled to the joints' limits, of which their log-density and first noise know; here those of the
 environment stand, so that a policy begins with less noise in the joints. The warm-up is the policy's own and of as many
@@ -78,7 +79,7 @@ PRESETS = presets(Config, PARALLEL)
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, actions = config.make_whole_environments()
+    training, evaluation, actions = config.make_whole_vector_environments()
     representation = Categorical(config.make_support())
     actor_widths, critic_widths = config.actor_widths, config.critic_widths
     actor = GaussianPolicyNetwork(
@@ -99,7 +100,8 @@ def build(config: Config) -> OffPolicy:
     require(0 <= config.second_momentum < 1, "second_momentum", config.second_momentum, "in [0, 1)")
     optimizer = config.make_adamw(b2=config.second_momentum)
     # Of the temperature they say nothing of decay, and PyTorch's own is in force.
-    tuning = optax.chain(optax.scale_by_adam(b2=config.second_momentum), optax.add_decayed_weights(1e-2))
+    adam = optax.scale_by_adam(b2=config.second_momentum, eps=config.adam_epsilon)
+    tuning = optax.chain(adam, optax.add_decayed_weights(1e-2))
     entropy = config.make_entropy(actions).replace(optimizer=tuning)
     base = config.make_actor_critic(
         training,

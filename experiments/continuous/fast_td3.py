@@ -32,6 +32,7 @@ from jaxq.configs import (
     presets,
     seeing,
 )
+from jaxq.errors import require
 from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, PolicyNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -71,7 +72,9 @@ PRESETS = presets(Config, PARALLEL)
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, _ = config.make_whole_environments()
+    training, evaluation, _ = config.make_whole_vector_environments()
+    smallest, largest = config.smallest_noise, config.largest_noise
+    require(smallest <= largest, "smallest_noise", smallest, f"at most largest_noise ({largest:g})")
     representation = Categorical(config.make_support())
     actor_widths, critic_widths = config.actor_widths, config.critic_widths
     actor = PolicyNetwork(
@@ -94,7 +97,7 @@ def build(config: Config) -> OffPolicy:
         hyper={
             "actor_learning_rate": rate,
             "critic_learning_rate": rate,
-            "exploration": NoiseByEnvironment(config.smallest_noise, config.largest_noise),
+            "exploration": NoiseByEnvironment(smallest, largest),
         },
         target_reduction=Minimum(),
         actor_reduction=Minimum(),

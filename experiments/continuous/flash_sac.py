@@ -4,10 +4,11 @@ SAC for a thousand environments with few updates: residual networks of unit weig
 and what follows together, critics over atoms on one support, to which rewards are scaled by the returns seen, a target
 entropy that is that of a small Gaussian, and noise that is held for some steps. Numbers are those for MuJoCo
 Playground; for one environment on a CPU they take `--num-envs 1 --updates 1 --batch-size 512 --discount 0.99
---replay-capacity 1000000 --warmup-steps 10000`. The target entropy is `½ log 2πe σ²` a dimension with σ = 0.15. Actor
-and temperature are learned with the last of every two updates of the critics, theirs with the first; on a GPU products
-are of bfloat16 numbers, in acting too, where theirs are of float16 and in learning alone; and their humanoids are not
-pushed, Playground's are. A later version of theirs, which is not followed here, begins at the robot's own pose.
+--replay-capacity 1000000 --warmup-steps 10000 --total-steps 1000000`. The target entropy is `½ log 2πe σ²` a dimension
+with σ = 0.15. Actor and temperature are learned with the last of every two updates of the critics, theirs with the
+first; on a GPU products are of bfloat16 numbers, in acting too, where theirs are of float16 and in learning alone; and
+their humanoids are not pushed, Playground's are. A later version of theirs, which is not followed here, begins at the
+robot's own pose.
 """
 
 import dataclasses
@@ -70,7 +71,7 @@ PRESETS = presets(Config, PARALLEL, everywhere={"v_min": -5.0, "v_max": 5.0})
 
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
-    training, evaluation, actions = config.make_whole_environments()
+    training, evaluation, actions = config.make_whole_vector_environments()
     representation = Categorical(config.make_support())
     actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
     size = action_size(training)
@@ -107,7 +108,7 @@ def build(config: Config) -> OffPolicy:
         actor_joint=True,
         constraint=on_spheres,
     )
-    scaled = ScaledRewards(config.in_precision(agent), config.discount, min(-config.v_min, config.v_max))
+    scaled = ScaledRewards(config.in_precision(agent), config.discount, config.largest_scaled_return())
     return config.make_training(scaled, training, evaluation, n_step=config.n_step)
 
 

@@ -30,7 +30,6 @@ def build(config: Config) -> OffPolicy:
         actor,
         critics,
         representation,
-        hyper={"target": config.make_window()},
         kind=IteratedActorCritic,
         links=config.links,
     )

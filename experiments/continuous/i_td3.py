@@ -35,7 +35,6 @@ def build(config: Config) -> OffPolicy:
         representation,
         policy=Deterministic(),
         hyper={
-            "target": config.make_window(),
             "actor_target": PolyakUpdate.at_rate(config.target_rate),
         },
         target_reduction=Minimum(),

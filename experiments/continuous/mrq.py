@@ -3,7 +3,7 @@
 Embeddings learned by foreseeing rewards, the next embedding and the episode's end five steps ahead; critics and actor
 on top of them; returns of three steps, in units of the rewards' mean magnitude; priorities by LAP. Numbers are those
 of the authors' code. Updates are two to a step, 250 of the encoder and 250 of the others in turn. Images go through the
-convolutions of their size here.
+convolutions of their size here, and are not shifted at random, as theirs are.
 """
 
 import dataclasses
@@ -29,6 +29,7 @@ class Config(TargetNoise, Noise, WeightDecay, ActorCriticLearner):
     updates: int = 2
     warmup_steps: int = 10_000
     max_gradient_norm: float = 20.0
+    """Gradients of the critics are scaled down to this global norm."""
     priority_exponent: float | None = 0.4
     importance_exponent: float = 0.0
     importance_exponent_final: float = 0.0

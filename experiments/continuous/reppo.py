@@ -74,7 +74,7 @@ PRESETS = presets(
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     require(config.smallest_std > 0, "smallest_std", config.smallest_std, "positive")
-    training, evaluation, _ = config.make_whole_environments()
+    training, evaluation, _ = config.make_whole_vector_environments()
     representation = HLGauss(config.make_support())
     layers = (config.actor_width,) * 2
     actor = GaussianPolicyNetwork(

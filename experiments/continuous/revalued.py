@@ -4,7 +4,7 @@ DecQN's decomposition with ten critics, whose mean makes the target, and a regul
 explores from moving the values of the others. The regularization is the paper's; the authors' released code has none.
 Their other numbers: three bins, an update every fifth step, uniform replay, targets that follow as an average, and ε
 that falls with every random action, of which all dimensions are random. Kernels begin within ±1/√inputs; so do biases
-in their code, which are zero here.
+in their code, which are zero here, and their critics have scale and shift of layer normalization in common.
 """
 
 import dataclasses

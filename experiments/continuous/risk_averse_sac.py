@@ -1,7 +1,8 @@
 """Risk-averse SAC: quantile critics, an actor that climbs a measure of risk (after Ma et al., DSAC, 2020).
 
-The critics learn the distribution of the return as it is; what the actor thinks of it is distorted. Quantiles are at
-fixed fractions, where the paper samples them.
+The critics learn the distribution of the return as it is; what the actor thinks of it is distorted. Else it is SAC:
+quantiles are at fixed fractions, where the paper samples them, targets are of the critic whose mean is smaller, where
+theirs are of the smaller quantiles, the temperature is tuned, and the actor has no target; `dsac.py` is theirs.
 """
 
 import dataclasses

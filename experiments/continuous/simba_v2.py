@@ -1,9 +1,10 @@
 """SimBaV2 (Lee et al., Hyperspherical Normalization for Scalable Deep Reinforcement Learning, 2025), on SAC.
 
 Weights and features of length one, normalized observations, rewards scaled by the returns seen so that they fit one
-support, critics over atoms. One critic, as the authors take for tasks without an end of their own; two, of which that
-with the smaller value makes targets, where episodes end. Step sizes halve over the run. The authors' discount follows
-from an episode's length: 0.99 for 1,000 steps of two frames, 0.995 of one.
+support, critics over atoms. One critic, as the authors take for tasks without an end of their own; where episodes end
+(Gymnasium's Hopper, Walker2d, Ant, Humanoid) they take two, of which that with the smaller value makes targets:
+`--num-critics 2`. Step sizes halve over the run. The authors' discount follows from an episode's length: 0.99 for 1,000
+steps of two frames, 0.995 of one.
 """
 
 import dataclasses
@@ -12,7 +13,6 @@ import functools
 from jaxq.agents import Normalized, ScaledRewards
 from jaxq.bellman import Categorical, Minimum
 from jaxq.configs import CONTROL, ActorCriticLearner, Atoms, Averaging, Temperature, action_size, presets
-from jaxq.errors import require
 from jaxq.networks import (
     ActionCritic,
     Ensemble,
@@ -57,8 +57,6 @@ PRESETS = presets(Config, CONTROL, classic={"critic_width": 128})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
-    for name, value in (("v_min", -config.v_min), ("v_max", config.v_max)):
-        require(value > 0, name, getattr(config, name), "on its side of zero, since scaled returns may be on either")
     representation = Categorical(config.make_support())
     actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
     spec, encoder = training.observation_spec, encoder_maker(training.observation_spec)
@@ -84,7 +82,7 @@ def build(config: Config) -> OffPolicy:
         actor_first=True,
         constraint=on_spheres,
     )
-    scaled = ScaledRewards(agent, config.discount, min(-config.v_min, config.v_max))
+    scaled = ScaledRewards(agent, config.discount, config.largest_scaled_return())
     return config.make_training(Normalized(scaled), training, evaluation, n_step=config.n_step)
 
 

@@ -43,7 +43,7 @@ from jaxq.agents.noise import (
     RepeatedNoise,
     Smoothing,
 )
-from jaxq.agents.normalized import AgentAround, Normalized, RunningStatistics, ScaledRewards
+from jaxq.agents.normalized import AgentAround, Normalized, NormalizedAsSeen, RunningStatistics, ScaledRewards
 from jaxq.agents.optimistic import Optimism, OptimisticActorCritic
 from jaxq.agents.policies import (
     Bernoulli,
@@ -124,6 +124,7 @@ __all__ = [
     "ModelBasedHyperparameters",
     "NoiseByEnvironment",
     "Normalized",
+    "NormalizedAsSeen",
     "OnPolicyAgent",
     "Optimism",
     "OptimisticActorCritic",

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import RecordsNothing, descend, example_action
+from jaxq.agents.base import Learner, RecordsNothing, example_action
 from jaxq.agents.entropy import Entropy, FixedTemperature
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.noise import ActionNoise, PolicySample, Smoothing
@@ -54,52 +54,6 @@ class ActorCriticHyperparameters(Hyperparameters):
     smoothing: Smoothing | None = None
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
     reward_scale: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
-
-
-class Learner(struct.PyTreeNode):
-    """A network that learns.
-
-    Attributes:
-      variables: its parameters, and running statistics of those networks that keep some.
-      target: the variables that targets are made with; `()` where there are none.
-      optimizer_state: of the parameters' optimizer.
-    """
-
-    variables: PyTree
-    target: PyTree
-    optimizer_state: PyTree
-
-    @classmethod
-    def start(cls, variables: PyTree, optimizer: optax.GradientTransformation, has_target: bool) -> "Learner":
-        """Before the first step, a target being a copy."""
-        target = jax.tree.map(jnp.copy, variables) if has_target else ()
-        return cls(variables, target, optimizer.init({"params": variables["params"]}))
-
-    @property
-    def params(self) -> PyTree:
-        """What is learned of the variables."""
-        return {"params": self.variables["params"]}
-
-    @property
-    def statistics(self) -> PyTree:
-        """What is not."""
-        return {name: value for name, value in self.variables.items() if name != "params"}
-
-    @property
-    def following(self) -> PyTree:
-        """The variables that targets are made with."""
-        return self.variables if self.target == () else self.target
-
-    def descend(
-        self, optimizer: optax.GradientTransformation, gradient: PyTree, statistics: PyTree, rate: jax.Array
-    ) -> "Learner":
-        """After one step down a gradient of `params`, with the statistics that came of it."""
-        params, optimizer_state = descend(optimizer, gradient, self.optimizer_state, self.params, rate)
-        return self.replace(variables={**params, **statistics}, optimizer_state=optimizer_state)
-
-    def follow(self, schedule: Any, updates: jax.Array) -> "Learner":
-        """After the target has followed, by its schedule."""
-        return self if self.target == () else self.replace(target=schedule.step(self.target, self.variables, updates))
 
 
 class Regularizer(Protocol):

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.actor_critic import Learner
-from jaxq.agents.base import example_action, init_params
+from jaxq.agents.base import Learner, example_action, init_params
 from jaxq.agents.hyperparameters import INFINITY, Hyperparameters, Within, as_leaves
 from jaxq.agents.normalized import RunningStatistics
 from jaxq.agents.policies import SquashedGaussian

@@ -4,6 +4,7 @@ An agent is a frozen dataclass of static choices; all that learns is in its stat
 for one member of a population and vmapped over the members by the training loop.
 """
 
+import dataclasses
 from typing import Any, Protocol
 
 import jax
@@ -76,6 +77,32 @@ class OnPolicyAgent(Actor, Protocol):
 def observed(agent: Any, state: PyTree, memory: PyTree, timestep: TimeStep) -> tuple[PyTree, PyTree]:
     """State and memory of an agent after it was shown a time step [E, ...], if it is one that looks (see `Actor`)."""
     return agent.observe(state, memory, timestep) if hasattr(agent, "observe") else (state, memory)
+
+
+@dataclasses.dataclass(frozen=True)
+class Around:
+    """Base of agents that are another one, which sees or computes something otherwise.
+
+    Attributes:
+      base: the other agent, off-policy or on-policy.
+    """
+
+    base: Any
+
+    @property
+    def observation_spec(self) -> Any:
+        """Of the other agent."""
+        return self.base.observation_spec
+
+    @property
+    def updates_per_rollout(self) -> int:
+        """See `OnPolicyAgent.updates_per_rollout`."""
+        agent: OnPolicyAgent = self.base
+        return agent.updates_per_rollout
+
+    def init_memory(self, num_envs: int) -> PyTree:
+        """See `Actor.init_memory`."""
+        return self.base.init_memory(num_envs)
 
 
 class RecordsNothing:
@@ -173,6 +200,52 @@ class LearnerState(struct.PyTreeNode):
         """After the target has followed, by its schedule."""
         target_params = self.hyper.target.step(self.target_params, self.params, self.updates)
         return self.replace(target_params=target_params)
+
+
+class Learner(struct.PyTreeNode):
+    """A network that learns, of an agent with several, each with an optimizer; `LearnerState` is of agents with one.
+
+    Attributes:
+      variables: its parameters, and running statistics of those networks that keep some.
+      target: the variables that targets are made with; `()` where there are none.
+      optimizer_state: of the parameters' optimizer.
+    """
+
+    variables: PyTree
+    target: PyTree
+    optimizer_state: PyTree
+
+    @classmethod
+    def start(cls, variables: PyTree, optimizer: optax.GradientTransformation, has_target: bool) -> "Learner":
+        """Before the first step, a target being a copy."""
+        target = jax.tree.map(jnp.copy, variables) if has_target else ()
+        return cls(variables, target, optimizer.init({"params": variables["params"]}))
+
+    @property
+    def params(self) -> PyTree:
+        """What is learned of the variables."""
+        return {"params": self.variables["params"]}
+
+    @property
+    def statistics(self) -> PyTree:
+        """What is not."""
+        return {name: value for name, value in self.variables.items() if name != "params"}
+
+    @property
+    def following(self) -> PyTree:
+        """The variables that targets are made with."""
+        return self.variables if self.target == () else self.target
+
+    def descend(
+        self, optimizer: optax.GradientTransformation, gradient: PyTree, statistics: PyTree, rate: jax.Array
+    ) -> "Learner":
+        """After one step down a gradient of `params`, with the statistics that came of it."""
+        params, optimizer_state = descend(optimizer, gradient, self.optimizer_state, self.params, rate)
+        return self.replace(variables={**params, **statistics}, optimizer_state=optimizer_state)
+
+    def follow(self, schedule: Any, updates: jax.Array) -> "Learner":
+        """After the target has followed, by its schedule."""
+        return self if self.target == () else self.replace(target=schedule.step(self.target, self.variables, updates))
 
 
 def in_epochs(

@@ -10,11 +10,10 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 
-from jaxq.bellman import Averages, Representation, backup
+from jaxq.bellman import Averages, Representation, backup, require_averages
 from jaxq.bellman.arithmetic import chosen
 from jaxq.bellman.operators import Operator
 from jaxq.envs.discretized import Bins
-from jaxq.errors import require
 
 
 class Decomposition(Protocol):
@@ -135,5 +134,4 @@ class MeanOfParts:
 
     def check(self, representation: Representation) -> None:
         """See `Decomposition.check`."""
-        allowed = "one whose predictions can be averaged (Scalar, quantiles, probabilities over atoms)"
-        require(isinstance(representation, Averages), "representation", type(representation).__name__, allowed)
+        require_averages(representation)

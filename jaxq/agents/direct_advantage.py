@@ -18,6 +18,7 @@ from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Wit
 from jaxq.bellman import lambda_return
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
+from jaxq.lanes import flat
 from jaxq.networks import SkillLuckNetwork
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, PyTree, Segment, TimeStep
@@ -98,10 +99,7 @@ class DirectAdvantage(RecordsNothing):
         hyper = state.hyper
         length, size = batch.reward.shape
 
-        def each(x: jax.Array) -> jax.Array:  # [T, B, ...] -> [T * B, ...]
-            return x.reshape(-1, *x.shape[2:])
-
-        target_value, target_skill = self._outputs(state.target_params, each(batch.observation))
+        target_value, target_skill = self._outputs(state.target_params, flat(batch.observation))
         target_value = target_value.reshape(length + 1, size)
         policy = jax.nn.softmax(target_skill / hyper.temperature).reshape(length + 1, size, -1)
         reward = jnp.clip(batch.reward, -hyper.reward_clip, hyper.reward_clip)
@@ -109,12 +107,12 @@ class DirectAdvantage(RecordsNothing):
         counts = 1.0 - batch.final
 
         def objective(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
-            value, skill = self._outputs(params, each(batch.observation[:-1]))
+            value, skill = self._outputs(params, flat(batch.observation[:-1]))
             value, skill = value.reshape(length, size), skill.reshape(length, size, -1)
             skill = skill - jnp.sum(policy[:-1] * skill, axis=-1, keepdims=True)
             taken = jnp.sum(skill * jax.nn.one_hot(batch.action, skill.shape[-1]), axis=-1)
             luck, model = self._transition(
-                params, each(batch.observation[:-1]), each(batch.action), each(batch.observation[1:])
+                params, flat(batch.observation[:-1]), flat(batch.action), flat(batch.observation[1:])
             )
             luck, model = luck.reshape(length, size), model.reshape(length, size)
 

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.actor_critic import Learner
-from jaxq.agents.base import RecordsNothing
+from jaxq.agents.base import Learner, RecordsNothing
 from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.policies import log_slope_of_tanh, unsquashed
 from jaxq.agents.targets import PolyakUpdate

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.actor_critic import ActorCritic, ActorCriticState, Learner
+from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
+from jaxq.agents.base import Learner
 from jaxq.agents.entropy import TemperatureState, TunedTemperature
 from jaxq.agents.hyperparameters import AT_FIRST, INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.normalized import RunningStatistics
@@ -119,9 +120,8 @@ class CuriousActorCritic(ActorCritic):
         """See `ActorCritic.like`."""
         return dataclasses.replace(super().like(state), information=state.curiosity.numbers)
 
-    @staticmethod
-    def _price(numbers: InformationGain, target: Any = 0.0) -> TunedTemperature:
-        return TunedTemperature(target, numbers.learning_rate, numbers.initial_price)
+    def _price(self, numbers: InformationGain, target: Any = 0.0) -> TunedTemperature:
+        return TunedTemperature(target, numbers.learning_rate, numbers.initial_price, self.optimizer)
 
     def gain(self, curiosity: Curiosity, observation: PyTree, action: jax.Array) -> jax.Array:
         """The information that actions [B, size] gain, [B], before it is normalized."""
@@ -160,8 +160,9 @@ class CuriousActorCritic(ActorCritic):
 
     def _learn_model(self, curiosity: Curiosity, batch: Transition, updates: jax.Array) -> tuple[Curiosity, jax.Array]:
         """A step of the ensemble on what one step did, and its loss. Windows of several steps have their last state."""
-        seen = jnp.concatenate([flattened(batch.observation), batch.action], axis=-1)
-        change = flattened(batch.next_observation) - flattened(batch.observation)
+        before, after = (flattened(x).astype(jnp.float32) for x in (batch.observation, batch.next_observation))
+        seen = jnp.concatenate([before, batch.action], axis=-1)
+        change = after - before  # of bytes too
         came = jnp.concatenate([change, batch.rewards[:, :1]], axis=-1)
         curiosity = curiosity.replace(
             inputs=curiosity.inputs.after(seen, largest_count=_LARGEST_COUNT),

@@ -69,6 +69,8 @@ class IteratedActorCritic(ActorCritic):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.links >= 1, "links", self.links, "at least 1")
+        kind = type(self.hyper.target).__name__
+        require(isinstance(self.hyper.target, SoftWindow), "target", kind, "SoftWindow, which makes a chain of critics")
 
     def init(self, key: jax.Array) -> ActorCriticState:
         """See `Agent.init`."""

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.actor_critic import Learner
-from jaxq.agents.base import example_action, in_epochs, init_params
+from jaxq.agents.base import Learner, example_action, in_epochs, init_params
 from jaxq.agents.hyperparameters import AT_FIRST, INFINITY, POSITIVE, Hyperparameters, Within, as_leaves, require_in
 from jaxq.agents.policies import SquashedGaussian
 from jaxq.bellman import ScalarTarget, lambda_return
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.keys import streams
+from jaxq.lanes import flat
 from jaxq.networks import SAMPLES, Mode
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
@@ -260,7 +260,7 @@ class LambdaActorCritic:
             goes_on=goes_on,
             foreseen=foreseen,
         )
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), lesson)
+        return flat(lesson)
 
     def update(
         self, state: LambdaActorCriticState, rollout: Rollout, key: jax.Array

@@ -19,6 +19,7 @@ from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
 from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.keys import streams
+from jaxq.lanes import flat
 from jaxq.networks import SAMPLES
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
@@ -128,9 +129,7 @@ class LambdaQLearning:
         returns_key, epochs_key = streams(key, "returns", "epochs")
         target = self.representation.encode(self.returns(state, rollout, returns_key).ravel())
         weight = 1.0 - rollout.timestep.last  # the action of an episode's last step was ignored
-        observation, action, weight = jax.tree.map(
-            lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (rollout.timestep.observation, rollout.action, weight)
-        )
+        observation, action, weight = flat((rollout.timestep.observation, rollout.action, weight))
         data = (observation, action, weight, target)
 
         def learn(state: LearnerState, now: tuple[Any, jax.Array]) -> tuple[LearnerState, Metrics]:

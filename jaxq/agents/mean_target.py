@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxq.agents.base import LearnerState
 from jaxq.agents.decompositions import MeanOfParts
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
-from jaxq.bellman import Averages, Scalar, huber
+from jaxq.bellman import Averages, Scalar, huber, require_averages
 from jaxq.bellman.arithmetic import chosen
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -30,10 +30,7 @@ class MeanTargetQLearning(QLearning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        allowed = "one whose predictions can be averaged (Scalar, quantiles, probabilities over atoms)"
-        require(
-            isinstance(self.representation, Averages), "representation", type(self.representation).__name__, allowed
-        )
+        require_averages(self.representation)
 
     def behaviour(self, values: jax.Array, key: jax.Array) -> jax.Array:
         """The values [E, ...] that exploration sees, of the members' [M, E, ...]."""

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.actor_critic import Learner
-from jaxq.agents.base import RecordsNothing, example_action
+from jaxq.agents.base import Learner, RecordsNothing, example_action
 from jaxq.agents.hyperparameters import INFINITY, Hyperparameters, Within, as_leaves
 from jaxq.agents.noise import ActionNoise, GaussianNoise, Smoothing
 from jaxq.agents.policies import Deterministic, Policy
@@ -21,7 +20,7 @@ from jaxq.bellman.reductions import Mean, Minimum, Reduction, reduced_value
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
-from jaxq.lanes import where_due
+from jaxq.lanes import flat, where_due
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Segment, TimeStep, Transition
 
@@ -250,7 +249,7 @@ class ModelBasedActorCritic(RecordsNothing):
     def _model_loss(self, params: PyTree, state: ModelBasedState, batch: Segment) -> tuple[jax.Array, Metrics]:
         """What was foreseen wrongly, over the horizon, each step from the embedding that the one before foresaw."""
         hyper, steps, size = state.hyper, self.horizon, batch.weight.shape[0]
-        later = jax.tree.map(lambda x: x[1 : steps + 1].reshape(-1, *x.shape[2:]), batch.observation)
+        later = flat(jax.tree.map(lambda x: x[1 : steps + 1], batch.observation))
         following = self._embed(state.encoder.target, later).reshape(steps, size, -1)
         rewards = self.reward.encode(batch.reward[:steps].reshape(-1)).reshape(steps, size, -1)
         terminated = batch.terminated[:steps].astype(jnp.float32)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import Agent, OnPolicyAgent, observed
+from jaxq.agents.base import Agent, Around, observed
 from jaxq.agents.hyperparameters import require_in
 from jaxq.envs.base import ArraySpec
 from jaxq.errors import require
@@ -65,34 +65,14 @@ class RunningStatistics(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class AgentAround:
+class AgentAround(Around):
     """Base of agents that are another one which is shown time steps otherwise, when it acts and when it learns.
 
     Their states have a `base`, the other's state. What they hold is part of it: each member of a population has its
     own, it is saved with the rest, and nothing but training moves it. What is replayed is seen as things stand when it
     is learned from. After rollouts things move when the rollout has been learned from, so that it is seen as it was
     when it was acted on.
-
-    Attributes:
-      base: the other agent, off-policy or on-policy.
     """
-
-    base: Any
-
-    @property
-    def observation_spec(self) -> Any:
-        """Of the other agent."""
-        return self.base.observation_spec
-
-    @property
-    def updates_per_rollout(self) -> int:
-        """See `OnPolicyAgent.updates_per_rollout`."""
-        agent: OnPolicyAgent = self.base
-        return agent.updates_per_rollout
-
-    def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
-        return self.base.init_memory(num_envs)
 
     def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
         """See `Actor.act`."""
@@ -194,6 +174,30 @@ class Normalized(AgentAround):
         return batch.replace(observation=shown(batch.observation), next_observation=shown(batch.next_observation))
 
 
+@dataclasses.dataclass(frozen=True)
+class NormalizedAsSeen(Normalized):
+    """As `Normalized`, for rollouts of one step, but each observation counts before it is acted on.
+
+    So does Gymnasium's `NormalizeObservation`. Of N observations none is then further than about √N deviations from
+    their mean, where one that does not count yet may be anywhere. What is learned from are the same numbers that were
+    acted on, and the observation that followed, which counts too. Evaluations count nothing.
+    """
+
+    def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
+        """See `Actor.act`."""
+        return super().act(self._with(state, timestep.observation), memory, timestep, key)
+
+    def learned_from(self, state: NormalizedState, batch: Any) -> Any:
+        """See `AgentAround.learned_from`."""
+        now = self._with(state, jax.tree.map(lambda leaf: leaf[0], batch.timestep.observation))
+        then = self._with(now, batch.following.observation)
+        return batch.replace(timestep=self.shown(now, batch.timestep), following=self.shown(then, batch.following))
+
+    @staticmethod
+    def _with(state: NormalizedState, observation: PyTree) -> NormalizedState:
+        return state.replace(statistics=state.statistics.after(observation))
+
+
 class ScaledRewardsState(struct.PyTreeNode):
     """State of a `ScaledRewards` agent.
 
@@ -214,10 +218,12 @@ class ScaledRewardsMemory(struct.PyTreeNode):
     Attributes:
       base: of the agent.
       returns: [E] G, the discounted sum of each environment's rewards so far.
+      ended: [E] bool, the newest of them was an episode's last.
     """
 
     base: PyTree
     returns: jax.Array
+    ended: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,8 +234,9 @@ class ScaledRewards(AgentAround):
     maximum are over all steps of all its environments. So SimBaV2 (Lee et al., 2025) and FlashSAC (2026) keep returns
     within a support; without `g_max` this is the division by the deviation that is customary with PPO (Gymnasium's
     `NormalizeReward`). As in their code `done` is that of the step which brings r: what came before it is forgotten at
-    an episode's last step, whose own reward goes on into the next episode. The step that begins an episode has no
-    reward and counts for nothing.
+    an episode's last step, whose own reward goes on into the next episode. Nothing goes on from an episode that was
+    broken off, as by physics that are no longer finite. The step that begins an episode has no reward and counts for
+    nothing.
 
     Rewards of several channels are divided by one number, that of their sum.
 
@@ -254,7 +261,7 @@ class ScaledRewards(AgentAround):
 
     def init_memory(self, num_envs: int) -> ScaledRewardsMemory:
         """See `Actor.init_memory`."""
-        return ScaledRewardsMemory(self.base.init_memory(num_envs), jnp.zeros(num_envs))
+        return ScaledRewardsMemory(self.base.init_memory(num_envs), jnp.zeros(num_envs), jnp.zeros(num_envs, bool))
 
     def act(
         self, state: ScaledRewardsState, memory: ScaledRewardsMemory, timestep: TimeStep, key: jax.Array
@@ -289,12 +296,12 @@ class ScaledRewards(AgentAround):
         state, base = super().observe(state, memory.base, timestep)
         counts = ~timestep.first
         returns = self.discount * (1.0 - timestep.last) * memory.returns + timestep.total_reward
-        returns = jnp.where(counts, returns, memory.returns)
+        returns = jnp.where(counts, returns, jnp.where(memory.ended, memory.returns, 0.0))
         state = state.replace(
             statistics=state.statistics.after(returns, counts),
             largest=jnp.maximum(state.largest, jnp.max(jnp.where(counts, jnp.abs(returns), 0.0))),
         )
-        return state, ScaledRewardsMemory(base, returns)
+        return state, ScaledRewardsMemory(base, returns, timestep.last)
 
     def scale(self, state: ScaledRewardsState) -> jax.Array:
         """What rewards are divided by, []."""

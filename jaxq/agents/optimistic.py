@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.actor_critic import ActorCritic, ActorCriticState, Learner
-from jaxq.agents.base import descend
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
+from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
+from jaxq.agents.base import Learner, descend
+from jaxq.agents.hyperparameters import AT_FIRST, INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.bellman.reductions import Pessimistic, reduced_value
 from jaxq.envs.base import example_observation
 from jaxq.keys import stream, streams
@@ -33,8 +33,8 @@ class Optimism(Hyperparameters):
     divergence: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.05
     stretch: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.75
     learning_rate: Annotated[Any, Within(0.0, INFINITY)] = 3e-5
-    initial_optimism: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
-    initial_price: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.25
+    initial_optimism: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST, default=1.0)
+    initial_price: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST, default=0.25)
 
 
 class Tuned(struct.PyTreeNode):

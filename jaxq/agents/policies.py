@@ -181,7 +181,7 @@ class Bernoulli:
         """Samples and their log-probabilities, of given logistic noise [B, size]."""
         probability = jax.nn.sigmoid(outputs)
         drawn = (outputs + noise >= 0).astype(outputs.dtype)
-        up = drawn + probability - jax.lax.stop_gradient(probability)
+        up = drawn + (probability - jax.lax.stop_gradient(probability))  # in this order exactly 0 or 1
         log_probability = up * jax.nn.log_sigmoid(outputs) + (1.0 - up) * jax.nn.log_sigmoid(-outputs)
         return 2.0 * up - 1.0, log_probability
 

@@ -20,6 +20,7 @@ from jaxq.bellman import ImplicitQuantile, lambda_return
 from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.keys import streams
+from jaxq.lanes import flat
 from jaxq.networks import SAMPLES
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
@@ -242,7 +243,7 @@ class PPO:
             next_observation=rollout.arrived("observation"),
             next_outputs=next_outputs,
         )
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), lesson)
+        return flat(lesson)
 
     def update(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> tuple[LearnerState, Metrics]:
         """See `OnPolicyAgent.update`."""

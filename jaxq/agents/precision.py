@@ -7,33 +7,17 @@ from typing import Any
 import jax
 
 from jaxq import platforms
-from jaxq.agents.base import Agent, OnPolicyAgent, observed
+from jaxq.agents.base import Agent, Around, observed
 from jaxq.types import PyTree, TimeStep
 
 
 @dataclasses.dataclass(frozen=True)
-class MixedPrecision:
+class MixedPrecision(Around):
     """An agent whose products on GPUs are of bfloat16 numbers, summed in float32; everything else stays float32.
 
     Parameters, optimizers, normalization and losses are left alone, so no gradient need be scaled. TPUs multiply so by
     themselves, and CPUs have nothing to gain.
-
-    Attributes:
-      base: the agent, off-policy or on-policy.
     """
-
-    base: Any
-
-    @property
-    def observation_spec(self) -> Any:
-        """Of the agent."""
-        return self.base.observation_spec
-
-    @property
-    def updates_per_rollout(self) -> int:
-        """See `OnPolicyAgent.updates_per_rollout`."""
-        agent: OnPolicyAgent = self.base
-        return agent.updates_per_rollout
 
     @staticmethod
     def _precision() -> contextlib.AbstractContextManager[Any]:
@@ -44,10 +28,6 @@ class MixedPrecision:
     def init(self, key: jax.Array) -> PyTree:
         """See `Actor.init`."""
         return self.base.init(key)
-
-    def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
-        return self.base.init_memory(num_envs)
 
     def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
         """See `Actor.act`."""

@@ -16,6 +16,7 @@ from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
+from jaxq.lanes import flat
 from jaxq.networks import SAMPLES, Mode, RecurrentActionValueNetwork
 from jaxq.types import Metrics, PyTree, Rollout, Segment, TimeStep
 
@@ -236,13 +237,10 @@ class RecurrentQLearning(ActsWithMemory):
             online = jax.lax.stop_gradient(self.representation.value(predictions))[later]
             following = target_predictions[later]
 
-            def each(x: jax.Array) -> jax.Array:  # [T, B, ...] -> [T * B, ...]
-                return x.reshape(-1, *x.shape[2:])
-
-            weights = hyper.operator.weights(each(online), each(self.representation.value(following)))
-            target = self.representation.target(each(reward), each(discount), each(following), weights)
+            weights = hyper.operator.weights(flat(online), flat(self.representation.value(following)))
+            target = self.representation.target(flat(reward), flat(discount), flat(following), weights)
             target = jax.lax.stop_gradient(target)
-            prediction = chosen(each(predictions[:-1]), each(action))
+            prediction = chosen(flat(predictions[:-1]), flat(action))
             losses = counts * self.representation.loss(prediction, target).reshape(counts.shape)
             priorities = counts * self.representation.priority(prediction, target).reshape(counts.shape)
             value = jnp.mean(batch.weight * losses.sum(axis=0))
@@ -323,13 +321,10 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
             (over_time, core), key = now
             seen, *learned = turned(over_time)
 
-            def each(x: jax.Array) -> jax.Array:  # [T, B, ...] -> [T * B, ...]
-                return x.reshape(-1, *x.shape[2:])
-
             def predict(params: PyTree) -> jax.Array:
-                return each(self.unroll(params, seen, core, self.burn_in, "learn", key))
+                return flat(self.unroll(params, seen, core, self.burn_in, "learn", key))
 
-            return self.regress(state, predict, *(each(x[self.burn_in :]) for x in learned))
+            return self.regress(state, predict, *(flat(x[self.burn_in :]) for x in learned))
 
         data = (turned(over_time), rollout.memory[1].core)
         return in_epochs(learn, state, data, self.epochs, self.minibatches, epochs_key)

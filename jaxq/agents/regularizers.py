@@ -55,10 +55,11 @@ class BellmanRank:
             return jnp.sum(x**2, axis=-1)
 
         rewards = reward**2 / squared(weights)[:, None]
-        lengths = jnp.sqrt(squared(now) * squared(then))
+        # At zero, where all units may be dead, a root has no slope: the floor is within.
+        lengths = jnp.sqrt(jnp.maximum(squared(now) * squared(then), 1e-12))
         bound = (squared(now) + discount**2 * squared(own) - rewards) / (2.0 * discount * lengths + 1e-6)
         bound, then = jax.lax.stop_gradient((bound, then))
-        cosine = jnp.sum(now * then, axis=-1) / jnp.maximum(jnp.sqrt(squared(now) * squared(then)), 1e-6)
+        cosine = jnp.sum(now * then, axis=-1) / lengths
         excess = jax.nn.relu(cosine - bound)
         return 0.5 * self.weight * jnp.sum(jnp.mean(batch.weight * excess, axis=-1))
 

@@ -21,7 +21,7 @@ from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
-from jaxq.lanes import where_due
+from jaxq.lanes import flat, where_due
 from jaxq.networks import SAMPLES
 from jaxq.types import Metrics, PyTree, Segment, Transition
 
@@ -204,7 +204,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
         transition = first_transition(batch, steps)
         now_key, after_key, learn_key, backup_key = streams(key, "augmentation", "next augmentation", "learn", "backup")
         images = batch.observation[: self.jumps + 1]
-        images = self.augmentation(images.reshape(-1, *images.shape[2:]), now_key).reshape(*images.shape)
+        images = self.augmentation(flat(images), now_key).reshape(*images.shape)
         outcome = base.outcome(hyper.replace(discount=discount), transition)
         outcome = outcome.replace(
             observation=images[0], next_observation=self.augmentation(transition.next_observation, after_key)
@@ -212,7 +212,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
         target = base.backup(hyper, values.params, values.target_params, outcome, backup_key)
         representation = base.representation
 
-        later = images[1:].reshape(-1, *images.shape[2:])
+        later = flat(images[1:])
         seen = network.apply(values.target_params, later, method="seen").reshape(self.jumps, size, -1)
         # What lies beyond the episode's end is another story.
         ended = (batch.terminated | batch.truncated)[: self.jumps]

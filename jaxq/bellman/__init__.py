@@ -2,7 +2,7 @@
 
 from jaxq.bellman import operators, risk
 from jaxq.bellman.backups import backup
-from jaxq.bellman.base import Averages, Distributional, EachPart, Representation, ScalarTarget
+from jaxq.bellman.base import Averages, Distributional, EachPart, Representation, ScalarTarget, require_averages
 from jaxq.bellman.categorical import Categorical, HLGauss, Support, SymexpSupport, TwoHot
 from jaxq.bellman.channels import (
     ByMagnitude,
@@ -83,6 +83,7 @@ __all__ = [
     "n_step_return",
     "operators",
     "peng_cut",
+    "require_averages",
     "retrace_return",
     "risk",
     "segment_returns",

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
+from jaxq.errors import require
+
 
 class Representation(Protocol):
     """How a return is represented: what the head's outputs mean, how they are backed up, and how they are learned.
@@ -70,6 +72,16 @@ class Averages:
         Number by number, unless they say otherwise: of quantile functions at the same fractions the pointwise mean.
         """
         return jnp.mean(predictions, axis=-2)
+
+
+def require_averages(representation: Representation) -> None:
+    """Check that a representation is one of those.
+
+    Raises:
+      InputError: naming it.
+    """
+    allowed = "one whose predictions can be averaged (Scalar, quantiles, probabilities over atoms)"
+    require(isinstance(representation, Averages), "representation", type(representation).__name__, allowed)
 
 
 @dataclasses.dataclass(frozen=True)

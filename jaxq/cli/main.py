@@ -46,6 +46,8 @@ class Envs:
             listed += len(names)
             if names:
                 self._print(console, backend, names)
+        own = "another: environments of your own are named by --env FILE.py:Class, or by envs.register"
+        require(listed > 0 or self.match is not None, "backend", self.backend, own)
         require(listed > 0, "match", self.match, "part of an environment's name (jaxq envs lists them all)")
 
     def _print(self, console: Console, backend: str, names: list[str]) -> None:

@@ -43,7 +43,7 @@ from jaxq.networks.observations import has_images
 from jaxq.networks.torsos import MLP
 from jaxq.types import Network
 
-Layers = Callable[[Mode], nn.Module]  # what makes hidden layers for a mode
+MakeLayers = Callable[[Mode], nn.Module]  # what makes hidden layers for a mode
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironmen
     total_steps: int = 1_000_000
     eval_episodes: int = 8
     learning_rate: float = 3e-4
-    """Step size of the optimizer, for actor, critics and what is tuned."""
+    """Step size of the optimizer, for actor, critics and what is tuned, but for those that have one of their own."""
     batch_size: int = 256
     warmup_steps: int = 5_000
     replay_capacity: int = 1_000_000
@@ -127,7 +127,7 @@ class ActorCriticLayers(Axis):
         """One action."""
         return PolicyNetwork(self.actor_torso(environment), action_size(environment))
 
-    def actor_torso(self, environment: Environment, layers: Layers | None = None) -> Any:
+    def actor_torso(self, environment: Environment, layers: MakeLayers | None = None) -> Any:
         """What makes the actor's torso for a mode: `layers`, after the convolutions of images; plain unless given."""
         spec = environment.observation_spec
         if layers is not None:
@@ -141,7 +141,7 @@ class ActorCriticLayers(Axis):
         self,
         environment: Environment,
         representation: Representation,
-        layers: Layers | None = None,
+        layers: MakeLayers | None = None,
         make_head: Callable[..., nn.Module] = Dense,
     ) -> Ensemble:
         """The critics.
@@ -158,7 +158,7 @@ class ActorCriticLayers(Axis):
         self,
         environment: Environment,
         representation: Representation,
-        layers: Layers | None = None,
+        layers: MakeLayers | None = None,
         make_head: Callable[..., nn.Module] = Dense,
     ) -> Callable[[], ActionCritic]:
         """What makes one of the critics; arguments as of `make_critics`."""
@@ -166,7 +166,7 @@ class ActorCriticLayers(Axis):
         made = self._plain_layers() if layers is None else layers
         return lambda: ActionCritic(made, representation.width, encoder, make_head)
 
-    def _plain_layers(self) -> Layers:
+    def _plain_layers(self) -> MakeLayers:
         widths = self.hidden_widths
         return lambda mode: MLP(widths)
 

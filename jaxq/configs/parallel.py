@@ -8,8 +8,9 @@ import flax.linen as nn
 from jaxq.agents import Agent, MixedPrecision, OnPolicyAgent
 from jaxq.configs.axis import Axis
 from jaxq.envs import Continuous, Environment
+from jaxq.errors import require
 from jaxq.networks import Sees, parts
-from jaxq.networks.observations import is_array
+from jaxq.networks.observations import has_images, is_array
 
 ACTOR_SEES, CRITIC_SEES = "state", "privileged_state"
 
@@ -31,9 +32,20 @@ class Privileged(Axis):
         """
         own: Any = self
         training, evaluation, actions = own.make_environments(whole=True)
-        for names in (self.actor_sees, self.critic_sees):
+        for field, names in (("actor_sees", self.actor_sees), ("critic_sees", self.critic_sees)):
             if names:
-                parts(training.observation_spec, names)
+                parts(training.observation_spec, names, field)
+        return training, evaluation, actions
+
+    def make_whole_vector_environments(self) -> tuple[Environment, Environment, Continuous]:
+        """The same, for networks whose layers are all dense.
+
+        Raises:
+          InputError: for images, or parts that there are not.
+        """
+        training, evaluation, actions = self.make_whole_environments()
+        allowed = "one whose observations are vectors, which is all that these networks see"
+        require(not has_images(training.observation_spec), "env", training.name, allowed)
         return training, evaluation, actions
 
     def seen_by_actor(self, environment: Environment) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import jax
 from jaxq.bellman import Distributional, RiskSensitive, Scalar, Support
 from jaxq.bellman.risk import CPW, CVaR, Distortion, Entropic, Power, RiskMeasure, Wang
 from jaxq.configs.axis import Axis
-from jaxq.errors import InputError
+from jaxq.errors import InputError, require
 from jaxq.networks import ImplicitQuantileHead
 
 RiskName = Literal["neutral", "cvar", "wang", "cpw", "power", "entropic"]
@@ -49,6 +49,17 @@ class Atoms(Axis):
           InputError: for numbers that they do not allow.
         """
         return Support(self.v_min, self.v_max, self.num_atoms)
+
+    def largest_scaled_return(self) -> float:
+        """How large returns may be, on either side, to which rewards are scaled: what the support holds on both.
+
+        Raises:
+          InputError: if it ends on one side of zero.
+        """
+        for name, value in (("v_min", -self.v_min), ("v_max", self.v_max)):
+            allowed = "on its side of zero, since scaled returns may be on either"
+            require(value > 0, name, getattr(self, name), allowed)
+        return min(-self.v_min, self.v_max)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ class Averaging(Axis):
     """An average that follows."""
 
     target_rate: float = 0.005
-    """τ, the share by which the target follows in each update."""
+    """τ, the share by which the target follows whenever it moves: in each update unless the method has it otherwise."""
 
     def make_targets(self) -> PolyakUpdate:
         """The schedule.
@@ -81,7 +81,7 @@ class SoftChain(Averaging):
     sync_period: int = 1
     """D, updates between two copies of the learners to the targets after them."""
 
-    def make_window(self) -> SoftWindow:
+    def make_targets(self) -> SoftWindow:  # type: ignore[override]
         """The schedule.
 
         Raises:

@@ -117,6 +117,11 @@ class Environment(abc.ABC):
     reward_shape: tuple[int, ...] = ()
     resumable: bool = True
 
+    @property
+    def host_bytes(self) -> int:
+        """What it has of the host's memory beside its state, as far as it is known."""
+        return self.environment.host_bytes if hasattr(self, "environment") else 0
+
     def remade(self, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> "Environment":
         """So many environments, made and wrapped as these were: for an agent that knows no others.
 

@@ -2,10 +2,12 @@
 
 EnvPool's own autoreset is already next-step. Its state lives in C++ and cannot be saved, so a resumed run starts fresh
 episodes; its seeds are fixed when the pool is made, so the keys given to `reset` are not used. A pool belongs to the
-one loop that made it.
+one loop that made it, and is made when that is traced.
 """
 
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +16,7 @@ import numpy as np
 from flax import struct
 from jax.experimental import io_callback
 
+from jaxq import host_memory
 from jaxq.envs.base import (
     ActionSpec,
     ArraySpec,
@@ -30,6 +33,8 @@ from jaxq.errors import InputError, missing_extra, require
 from jaxq.types import PyTree, TimeStep
 
 ATARI_FRAMES = 4
+# Before a pool of so many is made, what it will take is measured on that part of it.
+MEASURED_FROM = 32
 
 
 def _envpool() -> Any:
@@ -107,30 +112,44 @@ class EnvPoolEnvironment(Environment):
     def __init__(
         self, task: str, num_envs: int, seed: int | Sequence[int], options: dict[str, Any], whole: bool = False
     ):
-        try:
-            seed = seed if isinstance(seed, int) else list(seed)
-            pool = _envpool().make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **options)
-        except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
-            raise InputError(f"envpool/{task} could not be made with {options}: {error}") from None
-        self.pool = pool
-        self._made_of = (task, seed, options, whole)
+        self._made_of = (task, seed if isinstance(seed, int) else list(seed), options, whole)
+        with _named_errors(task, options):
+            spec = _envpool().make_spec(task, num_envs=num_envs, seed=self._made_of[1], **options)
         self._lives = bool(options.get("episodic_life"))
         self.name = f"envpool/{task}"
         self.num_envs = num_envs
-        self.max_episode_steps = int(pool.config["max_episode_steps"])
-        self._convert = ObservationConverter(task, pool.observation_space, whole)
+        self.max_episode_steps = int(spec.config.max_episode_steps)
+        self._convert = ObservationConverter(task, spec.gymnasium_observation_space, whole)
         self.observation_spec = self._convert.spec
-        self.action_spec, self._scale = _action_spec(task, pool.action_space)
+        self.action_spec, self._scale = _action_spec(task, spec.gymnasium_action_space)
+        self._host_bytes = 0
+
+    @property
+    def host_bytes(self) -> int:
+        """See `Environment.host_bytes`: of a pool that is made, some of what memory it shares with earlier ones."""
+        return self._host_bytes
+
+    @functools.cached_property
+    def pool(self) -> Any:
+        """EnvPool's own, made when a program first resets or steps it: many a one is only asked what it is like."""
+        task, seed, options, _ = self._made_of
+        _require_room(task, self.num_envs, options)
+        before = host_memory.taken_bytes()
+        pool = _pool(task, self.num_envs, seed, options)
+        self._host_bytes = _taken_since(before)
+        return pool
+
+    @functools.cached_property
+    def _calls(self) -> tuple[Any, Callable[..., Any]]:
+        """The pool's address and its step for programs."""
         # EnvPool sizes the buffers of its XLA calls by the dtypes JAX allows at this moment: in 32-bit mode it would
         # give float64 environments buffers half as large as the C++ side writes.
         with jax.enable_x64(True):
-            self._handle, _, _, self._xla_step = pool.xla()
+            handle, _, _, step = self.pool.xla()
+        return handle, step
 
     def share(self, parts: int) -> "EnvPoolEnvironment":
-        """See `Environment.share`: the part of this process, which must be one of as many; a pool of its own.
-
-        The pool of all is given up.
-        """
+        """See `Environment.share`: the part of this process, which must be one of as many; a pool of its own."""
         assert parts == jax.process_count(), "one pool a process"
         if parts == 1:
             return self
@@ -138,7 +157,6 @@ class EnvPoolEnvironment(Environment):
         each = self.num_envs // parts
         first = jax.process_index() * each
         own = seed if isinstance(seed, int) else seed[first : first + each]
-        self.pool = self._xla_step = None
         return self.remade(each, own)
 
     def remade(self, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> "EnvPoolEnvironment":
@@ -153,7 +171,8 @@ class EnvPoolEnvironment(Environment):
         observation = jax.tree.map(
             lambda spec: jax.ShapeDtypeStruct((self.num_envs, *spec.shape), spec.dtype), self.observation_spec
         )
-        handle = jax.ShapeDtypeStruct(self._handle.shape, self._handle.dtype)
+        handle, _ = self._calls
+        handle = jax.ShapeDtypeStruct(handle.shape, handle.dtype)
         handle, observation = io_callback(self._host_reset, (handle, observation))
         no = jnp.zeros(self.num_envs, bool)
         state = PoolState(self._of_each(handle), no, no, no, observation)
@@ -161,7 +180,7 @@ class EnvPoolEnvironment(Environment):
 
     def _host_reset(self) -> tuple[np.ndarray, PyTree]:
         observation, _ = self.pool.reset()
-        return self._handle, self._convert(observation, np)
+        return self._calls[0], self._convert(observation, np)
 
     def step(self, state: PoolState, action: jax.Array) -> tuple[PoolState, TimeStep]:
         """See `Environment.step`."""
@@ -169,7 +188,7 @@ class EnvPoolEnvironment(Environment):
         with jax.enable_x64(True):
             if jnp.issubdtype(action.dtype, jnp.floating):
                 action = action.astype(self.pool.spec.action_array_spec["action"].dtype)
-            handle, (observation, reward, terminated, truncated, info) = self._xla_step(state.handle[0], action)
+            handle, (observation, reward, terminated, truncated, info) = self._calls[1](state.handle[0], action)
             observation = self._convert(observation, jnp)
             reward = reward.astype(jnp.float32)
             # The pool's own flag of a lost life is `terminated`, and this one is the game's.
@@ -185,6 +204,49 @@ class EnvPoolEnvironment(Environment):
     def over(self, state: PoolState, timestep: TimeStep) -> jax.Array:
         """See `Environment.over`."""
         return timestep.last & state.over
+
+
+@contextlib.contextmanager
+def _named_errors(task: str, options: dict[str, Any]) -> Iterator[None]:
+    """What EnvPool raises about options in a line that names them."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+        raise InputError(f"envpool/{task} could not be made with {options}: {error}") from None
+
+
+def _pool(task: str, num_envs: int, seed: int | list[int], options: dict[str, Any]) -> Any:
+    with _named_errors(task, options):
+        return _envpool().make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **options)
+
+
+def _taken_since(before: int | None) -> int:
+    now = host_memory.taken_bytes()
+    return 0 if before is None or now is None else max(now - before, 0)
+
+
+def _require_room(task: str, num_envs: int, options: dict[str, Any]) -> None:
+    """Refuse a pool that the host's memory does not hold: a robot of Playground's takes 70 to 120 MB, each of it."""
+    free = host_memory.free_bytes()
+    if num_envs < MEASURED_FROM or free is None:
+        return
+    count = num_envs // MEASURED_FROM
+    # The first one brings what is taken once: libraries, and what the compilation of a robot leaves free.
+    first = _pool(task, 1, 0, options)
+    before = host_memory.taken_bytes()
+    some = _pool(task, count, 0, options)
+    each = _taken_since(before) / count
+    del first, some
+    most = int(free / each) if each else num_envs
+    takes = f"an environment of envpool/{task} takes {host_memory.readable(each)} of the host's memory"
+    require(
+        num_envs <= most,
+        "num_envs",
+        num_envs,
+        f"at most {most:,} to fit, all members' together: {takes}, and {host_memory.readable(free)} are free",
+    )
 
 
 class ObservationConverter:

@@ -118,10 +118,11 @@ class GymnaxEnvironment:
 
 
 def own(environment: Any, params: Any = None, **options: Any) -> GymnaxEnvironment:
-    """An environment that somebody wrote: as `GymnaxEnvironment`, gone over once, by shapes alone.
+    """An environment that somebody wrote: as `GymnaxEnvironment`, gone over once, by shapes and kinds of numbers alone.
 
     Raises:
-      InputError: naming what is missing, what returns too little, and what changes its shape in a step.
+      InputError: naming what is missing, what returns too little, what changes its shape or its kind of numbers in a
+        step, and what is no single number but should be.
     """
     for needed in ("reset_env", "step_env", "action_space"):
         if not callable(getattr(environment, needed, None)):
@@ -138,7 +139,7 @@ def own(environment: Any, params: Any = None, **options: Any) -> GymnaxEnvironme
         result = function(*args)
         count = len(result) if isinstance(result, tuple) else 1
         require(count == len(returned), f"{kind}.{method}", f"{count} values", f"({', '.join(returned)})")
-        return result[:2]
+        return result[:4]
 
     action_spec, scale = _action_spec(kind, environment.action_space(params))
     action = jax.eval_shape(lambda: scale(action_spec.sample(key, 1)[0]))
@@ -148,6 +149,11 @@ def own(environment: Any, params: Any = None, **options: Any) -> GymnaxEnvironme
     for what, before, after in zip(names, reset, step, strict=False):
         ours, theirs = (str(jax.tree.map(lambda x: x.shape, tree)) for tree in (after, before))
         require(ours == theirs, f"{what} of {kind}.step_env", ours, f"of the shape that reset_env gives: {theirs}")
+        if what == "state" or options.get("whole"):  # other observations become float32 in any case
+            ours, theirs = (str(jax.tree.map(lambda x: str(x.dtype), tree)) for tree in (after, before))
+            require(ours == theirs, f"{what} of {kind}.step_env", ours, f"of the dtype that reset_env gives: {theirs}")
+    for what, number in zip(names[2:4], step[2:], strict=True):
+        require(number.size == 1, f"{what} of {kind}.step_env", f"of shape {number.shape}", "a single number")
     return GymnaxEnvironment(environment, params, **options)
 
 

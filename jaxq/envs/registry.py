@@ -7,7 +7,6 @@ import difflib
 import functools
 import importlib
 import importlib.util
-import pathlib
 import sys
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -79,6 +78,8 @@ def _functional(
         try:
             single = make_single(name, **options)
         except TypeError as error:
+            if not options:  # it is something else
+                raise
             raise InputError(f"options of {name} are {options!r}, which it does not take: {error}") from None
         return _batched(single, num_envs, resets)
 
@@ -257,7 +258,7 @@ def register(name: str, make_environment: Callable[[], Any]) -> None:
 
 def _own(name: str, **options: Any) -> SingleEnvironment:
     single: Any = _single(OWN[name](), **options)
-    single.name = f"own/{name}"
+    single.name = f"own/{name.rpartition(':')[2]}"
     return single
 
 
@@ -266,7 +267,7 @@ BACKENDS["own"] = _functional(lambda: list(OWN), _own)
 
 @functools.cache
 def _registered_by_path(name: str) -> str:
-    """`module:Object`, or `path/to/file.py:Object`, as `own/Object`: an environment, its class, or what makes one.
+    """`module:Object`, or `path/to/file.py:Object`, registered as it stands: an environment, its class, or its maker.
 
     Raises:
       InputError: if the module cannot be imported, or has no such object.
@@ -274,11 +275,12 @@ def _registered_by_path(name: str) -> str:
     place, _, attribute = name.rpartition(":")
     try:
         if place.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(pathlib.Path(place).stem, place)
+            # No other module has this name, whatever the file is called.
+            spec = importlib.util.spec_from_file_location(f"jaxq_own_{zlib.crc32(place.encode())}", place)
             assert spec is not None
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
-            sys.modules.setdefault(spec.name, module)  # dataclasses look their module up
+            sys.modules[spec.name] = module  # dataclasses look their module up
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(place)
@@ -287,8 +289,8 @@ def _registered_by_path(name: str) -> str:
     if not hasattr(module, attribute):
         raise InputError(f"env is {name!r}, but {place} has no {attribute}")
     found = getattr(module, attribute)
-    OWN[attribute] = found if callable(found) else lambda: found
-    return attribute
+    OWN[name] = found if callable(found) else lambda: found
+    return name
 
 
 DOMAINS = ("tabular", "classic", "pendulum", "minatar", "atari", "images", "control", "other")

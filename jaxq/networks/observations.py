@@ -66,16 +66,21 @@ def single_array(observation: PyTree, network: str) -> jax.Array:
     return observation
 
 
-def parts(tree: PyTree, names: Sequence[str]) -> PyTree:
+def parts(tree: PyTree, names: Sequence[str], field: str = "sees") -> PyTree:
     """Parts of a dictionary of observations, or of specs: by one name the part itself, by several a dictionary of them.
+
+    Args:
+      tree: of which they are parts.
+      names: of them.
+      field: where the names were given, for errors.
 
     Raises:
       InputError: if there is none of that name, or no dictionary.
     """
-    require(isinstance(tree, Mapping), "sees", tuple(names), "empty: the observation has no parts with names")
-    require(len(names) >= 1, "sees", tuple(names), f"some of {', '.join(sorted(tree))}")
+    require(isinstance(tree, Mapping), field, tuple(names), "empty: the observation has no parts with names")
+    require(len(names) >= 1, field, tuple(names), f"some of {', '.join(sorted(tree))}")
     for name in names:
-        require(name in tree, "sees", name, f"one of {', '.join(sorted(tree))}")
+        require(name in tree, field, name, f"one of {', '.join(sorted(tree))}")
     return tree[names[0]] if len(names) == 1 else {name: tree[name] for name in names}
 
 

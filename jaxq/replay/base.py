@@ -39,6 +39,9 @@ class Replay(Protocol):
     def seal(self, state: Any) -> PyTree:
         """Make the newest rows the ends of their episodes."""
 
+    def renewed(self, state: Any) -> PyTree:
+        """As an agent finds it that knows nothing: what was seen stays, what another thought of it does not."""
+
     def sample(self, state: Any, key: jax.Array) -> Transition:
         """A batch of transitions."""
 

@@ -107,8 +107,16 @@ class PrioritizedReplay:
         return state.replace(ring=ring, tree=tree)
 
     def seal(self, state: PrioritizedState) -> PrioritizedState:
-        """Make the newest row the end of its episode, as `UniformReplay.seal`."""
+        """Make the newest row the end of its episode, as `UniformReplay.seal`.
+
+        Its leaf is still zero, as no window that it begins is complete, and stays so.
+        """
         return state.replace(ring=self.ring.seal(state.ring))
+
+    def renewed(self, state: PrioritizedState) -> PrioritizedState:
+        """See `Replay.renewed`: whatever can be drawn is as likely, and β begins anew."""
+        one = jnp.float32(1.0)
+        return state.replace(tree=state.tree.levelled(one), largest=one, batches=jnp.int32(0))
 
     def sample(self, state: PrioritizedState, key: jax.Array) -> Transition:
         """A batch, one draw from each of `batch_size` equal shares of the total (Schaul et al., appendix B.2.1)."""
@@ -119,10 +127,8 @@ class PrioritizedReplay:
         probability = leaf / state.tree.total
         count = (state.ring.size * self.ring.num_envs).astype(jnp.float32)
         weight = (count * jnp.maximum(probability, 1e-12)) ** -state.importance.at(state.batches)
-        # A leaf of a window that a seal made impossible is zeroed by its weight.
         row, env = index // self.ring.num_envs, index % self.ring.num_envs
-        valid = state.ring.flags[row, env] & FINAL == 0
-        window = self.ring.window(state.ring, row, env, jnp.where(valid, weight / jnp.max(weight), 0.0))
+        window = self.ring.window(state.ring, row, env, weight / jnp.max(weight))
         priority = leaf ** (1.0 / self.priority_exponent) if self.priority_exponent else leaf
         return window.replace(index=index, priority=priority)
 

@@ -104,6 +104,14 @@ class SumTree(struct.PyTreeNode):
             start, value = first, jnp.sum(nodes, axis=-1)
         return SumTree(tuple(levels))
 
+    def levelled(self, value: jax.Array) -> "SumTree":
+        """The tree in which all leaves that are not zero have this value."""
+        levels = [jnp.where(self.levels[0] > 0, value, 0.0)]
+        for level in self.levels[1:]:
+            sums = jnp.sum(levels[-1], axis=-1)
+            levels.append(jnp.pad(sums, (0, level.size - sums.size)).reshape(level.shape))
+        return SumTree(tuple(levels))
+
     def find(self, mass: jax.Array) -> jax.Array:
         """The leaves in which the running sum of all leaves passes these masses.
 

@@ -177,6 +177,10 @@ class UniformReplay:
         flags = state.flags.at[before].set(state.flags[before] | TRUNCATED)
         return state.replace(flags=flags.at[newest].set(flags[newest] | FINAL))
 
+    def renewed(self, state: ReplayState) -> ReplayState:
+        """See `Replay.renewed`: nothing is thought of it."""
+        return state
+
     def sample(self, state: ReplayState, key: jax.Array) -> Transition:
         """A batch of transitions, uniform over all that the ring holds.
 

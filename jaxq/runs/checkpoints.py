@@ -1,5 +1,6 @@
 """Checkpoints of a whole TrainState, by Orbax: written array by array, whole or not at all."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -202,11 +203,8 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
     saved = load_config(run_dir)
     theirs, ours = len(saved["population"]) or saved["num_seeds"], jax.tree.leaves(agents)[0].shape[0]
     require(theirs == ours, "init_from", f"{run_dir}, a run of {theirs} members", f"one of as many as this has, {ours}")
-    checkpoints = Checkpoints(run_dir, read_only=True)
-    try:
+    with contextlib.closing(Checkpoints(run_dir, read_only=True)) as checkpoints:
         learned = checkpoints.restore_agent(agents)
-    finally:
-        checkpoints.close()
 
     def is_numbers(tree: PyTree) -> bool:
         return isinstance(tree, Hyperparameters)

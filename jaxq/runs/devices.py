@@ -100,12 +100,13 @@ def state_shape(assembly: Assembly, config: Run) -> TrainState:
     training: Any = assembly.training
     shape = jax.eval_shape(training.init, member_keys(config), assembly.numbers)
     if isinstance(training, Spread):
-        return jax.tree.map(_placed, shape, training.shardings(shape))
+        return jax.tree.map(placed, shape, training.shardings(shape))
     here = jax.sharding.SingleDeviceSharding(platforms.device())
-    return jax.tree.map(lambda leaf: _placed(leaf, here), shape)
+    return jax.tree.map(lambda leaf: placed(leaf, here), shape)
 
 
-def _placed(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+def placed(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+    """The shape of an array that lies so."""
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 

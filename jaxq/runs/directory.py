@@ -3,6 +3,7 @@
 config.json  experiment.py  provenance.json  metrics.jsonl  checkpoints/  summary.json  curve.png
 """
 
+import contextlib
 import dataclasses
 import datetime
 import fcntl
@@ -124,13 +125,14 @@ class RunDirectory:
         """
         self.path = path
         holds_run = (path / "config.json").exists()
-        if holds_run and not resume:
+        if holds_run and not resume and not nothing_came_of(path):
             raise InputError(
                 f"run_dir is '{path}', which already holds a run that is finished: add --resume and more "
                 "--total-steps, or give another directory"
             )
         if not holds_run and resume:
             raise InputError(f"run_dir is '{path}', but --resume needs a directory with a run in it (no config.json)")
+        self._made = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = (path / ".lock").open("w")
@@ -166,6 +168,16 @@ class RunDirectory:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         os.replace(temporary, self.metrics_path)
 
+    def take_back(self) -> None:
+        """Undo a claim of which nothing came: no run is left here, nor a directory that was made for it."""
+        if self.metrics_path.exists():
+            return
+        for name in ("config.json", "experiment.py", "provenance.json", ".lock"):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.path / "checkpoints", *([self.path] if self._made else [])):
+            with contextlib.suppress(OSError):  # of what is not empty, or not there
+                folder.rmdir()
+
     def close(self) -> None:
         """Give up the claim."""
         if self._metrics is not None:
@@ -199,6 +211,9 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
                     return
 
     return list(lines())
+
+
+RESUMED = "as in the run being resumed"
 
 
 def to_json(config: Run) -> dict[str, Any]:
@@ -257,26 +272,36 @@ def first_length(run_dir: Path) -> int:
     return int((read_json(run_dir / PLAN) or load_config(run_dir))["total_steps"])
 
 
+def nothing_came_of(run_dir: Path) -> bool:
+    """Whether a run has left nothing to go on with, and none of its programs has: it was stopped while it compiled."""
+    some = ("metrics.jsonl", "summary.json", "checkpoints/[0-9]*", "*/config.json")
+    return not any(True for name in some for _ in run_dir.glob(name))
+
+
 def going_on(config: ConfigT, experiment: str) -> ConfigT:
     """The same configuration, to be resumed if its directory was given and holds its run, which is not finished.
 
-    So a command that was stopped, by whatever, can simply be given again.
+    So a command that was stopped, by whatever, can simply be given again, and another one where nothing came of the
+    first. One that is to be resumed is held against the run there in any case.
 
     Raises:
       InputError: if the run there is another: of another experiment, or configured otherwise.
     """
     path = config.run_dir
-    if config.resume or path is None or not (path / "config.json").exists() or (path / "summary.json").exists():
+    if path is None or not (path / "config.json").exists():
+        return config
+    if not config.resume and ((path / "summary.json").exists() or nothing_came_of(path)):
         return config
     saved = load_config(path)
     theirs = saved.pop("experiment", experiment)
     other = "or give another directory: this one holds a run that is not finished"
-    require(experiment == theirs, "experiment", experiment, f"{theirs}, {other}")
-    require_same(config, from_json(type(config), saved), other)
+    where = RESUMED if config.resume else other
+    require(experiment == theirs, "experiment", experiment, f"{theirs}, {where}")
+    require_same(config, from_json(type(config), saved), where)
     return dataclasses.replace(config, resume=True)
 
 
-def require_same(config: Run, saved: Run, where: str = "as in the run being resumed") -> None:
+def require_same(config: Run, saved: Run, where: str = RESUMED) -> None:
     """A run goes on as it began; but it may be made longer.
 
     Args:

@@ -1,5 +1,6 @@
 """What a run shows on the screen: a progress bar on a terminal, a line for each evaluation elsewhere."""
 
+import math
 import sys
 import time
 from typing import Any
@@ -27,6 +28,7 @@ class Display:
         self._title = title
         self._total = total_steps
         self._evaluated: float | None = None
+        self._returned, self._episodes = 0.0, 0.0  # of training episodes since the last evaluation was shown
         self._said = time.monotonic()  # when the last line was written
         self._progress: Progress | None = None
         self._task: Any = None
@@ -59,7 +61,12 @@ class Display:
         """Show a line of metrics and the speed, summed over seeds."""
         evaluated = _mean(line["eval_return"])
         self._evaluated = self._evaluated if evaluated is None else evaluated
-        train = _number(_mean(line["episode_return"]))
+        for mean, count in zip(line["episode_return"], line["episodes"], strict=True):
+            if mean is not None and math.isfinite(mean):
+                self._returned, self._episodes = self._returned + mean * count, self._episodes + count
+        train = _number(self._returned / self._episodes if self._episodes else None)
+        if evaluated is not None:
+            self._returned = self._episodes = 0.0
         if self._progress:
             self._progress.update(
                 self._task,

@@ -1,13 +1,14 @@
 """What a run takes of its device's memory, known from shapes alone: told, and refused, before anything is taken."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import jax
 
+from jaxq import host_memory
 from jaxq.configs import Run
 from jaxq.errors import InputError, require
+from jaxq.host_memory import readable
 from jaxq.training import Training, TrainState
 from jaxq.types import PyTree
 
@@ -39,7 +40,7 @@ def _on_one(tree: PyTree) -> int:
 def parts_of(training: Training, state_shape: TrainState) -> dict[str, int]:
     """Bytes that a device has of a run's replay, environments, networks (all that its agents are) and evaluation.
 
-    What compiled programs need beside them is not counted, nor what EnvPool's environments take outside of JAX.
+    What compiled programs need beside them is not counted, nor what is the host's (`Environment.host_bytes`).
 
     Args:
       training: whose evaluation it is.
@@ -64,45 +65,23 @@ def free_bytes(device: Any, sharing: int = 1) -> int | None:
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"] - stats["bytes_in_use"])
-    if device.platform != "cpu":
-        return None
-    free = [available for available in (_of_host(), _of_container()) if available is not None]
-    return min(free) // sharing if free else None
+    free = host_memory.free_bytes() if device.platform == "cpu" else None
+    return None if free is None else free // sharing
 
 
-def _of_host() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return None
-    of = dict(line.split(":") for line in lines)
-    return int(of["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in of else None
+def described(parts: dict[str, int], device: Any, free: int | None, devices: int = 1, of_host: int = 0) -> str:
+    """One line of what is taken on one of the run's devices, of what there is, and of what environments have besides.
 
-
-def _of_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a container may still take, its cached files being given back when they must."""
-    try:
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-        of = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except OSError:
-        return None
-    return None if limit == "max" else int(limit) - used + int(of.get("inactive_file", 0))
-
-
-def readable(size: float) -> str:
-    """As a person reads it."""
-    if size < 1e6:
-        return f"{size / 1e3:.3g} kB"
-    return f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:.2g} MB"
-
-
-def described(parts: dict[str, int], device: Any, free: int | None, devices: int = 1) -> str:
-    """One line of what is taken on one of the run's devices, and of what there is."""
+    Args:
+      parts: bytes of each device, by name.
+      device, free, devices: one of the run's devices, what is free on it, and how many there are.
+      of_host: bytes that environments already have of the host's memory.
+    """
     each = ", ".join(f"{name} {readable(size)}" for name, size in parts.items() if size)
     there = "" if free is None else f", of {readable(free)} that are free"
     where = f"{device.platform}:{device.id}" if devices == 1 else f"each of {devices} devices"
-    return f"{each}; {readable(sum(parts.values()))} on {where}{there}"
+    besides = f"; environments have {readable(of_host)} of the host's besides" if of_host else ""
+    return f"{each}; {readable(sum(parts.values()))} on {where}{there}{besides}"
 
 
 def require_memory(config: Run, parts: dict[str, int], free: int | None) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import contextvars
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -136,13 +136,23 @@ class Renumbering:
 
     def _require_lasting(self, at_first: set[str]) -> None:
         """Refuse fields in which members differ and that end in no number but these."""
+        acts = "left out with --controller pbt: it acts only where a member begins, and pbt's are copies"
+        for name, (values, moved) in self._moved().items():
+            require(not moved or not moved <= at_first, name, values, acts)
+
+    def fields_of(self, paths: Collection[str]) -> list[str]:
+        """The fields in which members differ and that move any of these numbers."""
+        return [name for name, (_, moved) in self._moved().items() if not moved.isdisjoint(paths)]
+
+    def _moved(self) -> dict[str, tuple[list[Any], set[str]]]:
+        """By fields in which members differ: the values, and the paths of the numbers that they move."""
         members, config = self._config.all_members, self._config
+        by_field = {}
         for name in sorted({name for member in members for name in member.setting}):
             values = list(dict.fromkeys(member.setting.get(name, getattr(config, name)) for member in members))
             found = [self._numbers({**members[0].setting, name: value}) or {} for value in values]
-            moved = {path for one in found for path, number in one.items() if number != found[0].get(path)}
-            acts = "left out with --controller pbt: it acts only where a member begins, and pbt's are copies"
-            require(not moved or not moved <= at_first, name, values, acts)
+            by_field[name] = values, {p for one in found for p, number in one.items() if number != found[0].get(p)}
+        return by_field
 
     def _numbers(self, setting: Mapping[str, Any]) -> dict[str, float] | None:
         words = repr(sorted(setting.items()))

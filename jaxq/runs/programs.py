@@ -11,7 +11,8 @@ import numpy as np
 
 from jaxq import platforms
 from jaxq.errors import InputError, require
-from jaxq.runs.population import Assembly
+from jaxq.runs.devices import placed
+from jaxq.runs.population import Assembly, Renumbering
 from jaxq.training import Spread, Training, TrainState
 from jaxq.training.turns import leaves_of_numbers, renumbered, turned
 from jaxq.types import PyTree
@@ -72,7 +73,7 @@ def compiled(
         # Where a chunk under way lies is known when what begins it is compiled. What takes longest is begun first.
         chunk = jax.jit(lambda state: training.begin_chunk(state, iterations)).lower(shape)
         begin_chunk = start(chunk)
-        chunk_shape = jax.tree.map(_placed, chunk.out_info, begin_chunk.result().output_shardings)
+        chunk_shape = jax.tree.map(placed, chunk.out_info, begin_chunk.result().output_shardings)
         part = _part(training, shape, chunk_shape)
         for other in assembly.others:
             if _part(other, shape, chunk_shape).as_text() != part.as_text():
@@ -89,7 +90,7 @@ def compiled(
             warm_up = start(jax.jit(training.warm_up, donate_argnums=0, out_shardings=places).lower(shape))
             init = start(jax.jit(training.init, out_shardings=places).lower(keys, assembly.numbers))
         lies = begin_evaluation.result().output_shardings
-        evaluation_shape = jax.tree.map(_placed, evaluation.out_info, lies)
+        evaluation_shape = jax.tree.map(placed, evaluation.out_info, lies)
         a_part = jax.jit(training.evaluate, donate_argnums=1, out_shardings=(lies, None))
         evaluate = start(a_part.lower(shape, evaluation_shape, COUNT))
         evaluated = start(jax.jit(training.evaluated).lower(evaluation_shape))
@@ -119,16 +120,19 @@ def compiler_options(deterministic: bool) -> dict[str, Any] | None:
     return {"xla_gpu_deterministic_ops": True} if deterministic and platforms.current() == "gpu" else None
 
 
-def turn_program(assembly: Assembly, shape: TrainState, deterministic: bool = True) -> Any:
-    """`(state, source, numbers) -> state`: what a controller has decided, done.
+def turn_program(
+    assembly: Assembly, shape: TrainState, renumbering: Renumbering, controller: str, deterministic: bool = True
+) -> Any:
+    """`(state, source, numbers) -> state`: what a controller of this name has decided, done.
 
     Raises:
       InputError: if members differ in a number that is not found in their states.
     """
     whole, places, unseen = _places(assembly, shape)
     differing = {path for path, values in assembly.numbers.items() if (values != values[0]).any()}
-    hidden = sorted(differing & unseen)
-    require(not hidden, "controller", ", ".join(hidden), "left out: these numbers cannot be changed in a run")
+    if hidden := differing & unseen:
+        fields = ", ".join(renumbering.fields_of(hidden))
+        require(False, "controller", controller, f"left out: numbers of {fields} cannot be changed in a run")
     lies = jax.tree.map(lambda leaf: leaf.sharding, shape)
     turn, options = functools.partial(turned, whole, places), compiler_options(deterministic)
     return jax.jit(turn, donate_argnums=0, out_shardings=lies, compiler_options=options)
@@ -162,7 +166,3 @@ def _part(training: Training, shape: TrainState, chunk_shape: PyTree) -> Any:
 
     places = jax.tree.map(lambda leaf: leaf.sharding, (shape, chunk_shape))
     return jax.jit(part, donate_argnums=(0, 1), out_shardings=(*places, None)).lower(shape, chunk_shape, COUNT)
-
-
-def _placed(leaf: Any, place: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)

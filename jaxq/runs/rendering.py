@@ -2,6 +2,7 @@
 
 import ctypes
 import ctypes.util
+import functools
 import os
 import subprocess
 import sys
@@ -95,10 +96,21 @@ def graphics() -> str | None:
     found = next((name for name in GRAPHICS if ctypes.util.find_library(name)), None)
     # MuJoCo looks for this when it is first imported, which a Brax or Playground environment does.
     os.environ.setdefault("MUJOCO_GL", found.lower() if found else "disable")
+    if found:
+        _comes_first(found)
     return found
 
 
-# A pool of MuJoCo's looks for a graphics library that is already loaded, and ends the process where it finds none.
+@functools.cache
+def _comes_first(library: str) -> bool:
+    """Load a library, unless EnvPool is there, which looks among what was loaded before it; whether it came first."""
+    if "envpool" in sys.modules:
+        return False
+    ctypes.CDLL(ctypes.util.find_library(library), mode=ctypes.RTLD_GLOBAL)
+    return True
+
+
+# A pool of MuJoCo's that finds no graphics library ends the process, so that another one is to find out.
 _LOAD = "import ctypes, ctypes.util; ctypes.CDLL(ctypes.util.find_library({library!r}), mode=ctypes.RTLD_GLOBAL)"
 _PROBE = (
     _LOAD + "; import envpool; pool = envpool.make({task!r}, env_type='gymnasium', num_envs=1, render_mode='rgb_array')"
@@ -116,7 +128,11 @@ def _envpool(environment: EnvPoolEnvironment) -> Renderer:
                 f"env is {environment.name!r}, whose pictures need EGL or OSMesa (Debian: libegl1 with "
                 "libgl1-mesa-dri, or libosmesa6); the robots of brax/ and playground/ are drawn without either"
             )
-        ctypes.CDLL(ctypes.util.find_library(library), mode=ctypes.RTLD_GLOBAL)
+        if not _comes_first(library):
+            raise InputError(
+                f"env is {environment.name!r}, of which a process makes no pictures that has imported EnvPool for "
+                "something else: record it in one of its own (jaxq video)"
+            )
 
     def draw(state: PyTree, timestep: TimeStep) -> np.ndarray:
         del state, timestep

@@ -1,5 +1,6 @@
 """Runs read back: the experiment that a run directory keeps, and one of its trained agents."""
 
+import contextlib
 import sys
 import warnings
 from pathlib import Path
@@ -74,9 +75,8 @@ def restore_member(run_dir: Path, member: int, *, run_code: bool = True) -> tupl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # the run's own beginning has given them
         training = module.build(config)
-    checkpoints = Checkpoints(run_dir, read_only=True)
-    agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)).agent)
-    checkpoints.close()
+    with contextlib.closing(Checkpoints(run_dir, read_only=True)) as checkpoints:
+        agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)).agent)
     return config, training, jax.tree.map(lambda leaf: leaf[member], agents)
 
 

@@ -87,7 +87,7 @@ def _run(
     use_device(config.device)
     if config.resume and config.run_dir:
         config = dataclasses.replace(config, resumption=load_config(config.run_dir).get("resumption", 0) + 1)
-    _require_population(config)
+    require_population(config)
     assembly = spread(assemble(build, config), config)
     training = assembly.training
     renumbering = Renumbering(build, config, getattr(training, "whole", training))
@@ -116,10 +116,15 @@ def _run(
                 _note_resumption(path, config)
         session = Session(config, script, assembly, plan, directory, shape, renumbering, told, watch and watch(config))
         with contextlib.closing(session):
-            session.display.say(f"memory  {described(parts, device, free, devices)}")
+            of_host = training.environment.host_bytes + training.evaluation.environment.host_bytes
+            session.display.say(f"memory  {described(parts, device, free, devices, of_host)}")
             if training.environment.resumable and (line := idle(config, devices)):
                 session.display.say(line)
             return session.train()
+    except InputError:
+        if not config.resume:
+            directory.take_back()
+        raise
     except Exception as error:
         if _disk_is_full(error):
             message = f"run_dir is '{path}', on a disk that is full; the last whole checkpoint is kept"
@@ -129,10 +134,14 @@ def _run(
         directory.close()
 
 
-def _require_population(config: Run) -> None:
-    """A controller needs members that differ."""
+def require_population(config: Run) -> None:
+    """Check that a controller has members that differ.
+
+    Raises:
+      InputError: if they do not.
+    """
     if config.make_controller() is not None:
-        require(config.num_members > 1, "controller", config.controller, "left out: there is a single member")
+        require(config.num_members > 1, "controller", config.controller, "left out where a program has a single member")
         differing = any(member.setting for member in config.all_members)
         require(differing, "controller", config.controller, "left out: members differ in no number")
 

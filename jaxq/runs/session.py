@@ -14,13 +14,14 @@ import numpy as np
 from jaxq import platforms
 from jaxq.configs import Member, Run
 from jaxq.errors import DivergedError, require, warn
+from jaxq.host_memory import readable
 from jaxq.runs.aggregate import interquartile_mean
 from jaxq.runs.checkpoints import KEPT, Checkpoints, learned_by
 from jaxq.runs.directory import RunDirectory, finite_or_null, first_length, read_metrics, to_json, write_json
 from jaxq.runs.display import Display
 from jaxq.runs.hosts import Follower, agreed, any_of, first, is_first
 from jaxq.runs.interruption import Interruption, before_leaving
-from jaxq.runs.memory import bytes_of, readable
+from jaxq.runs.memory import bytes_of
 from jaxq.runs.pace import Pace
 from jaxq.runs.plots import load_curves, merge, plot_curves
 from jaxq.runs.population import Assembly, Renumbering, member_keys
@@ -140,12 +141,14 @@ class Session:
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         begun = time.monotonic()
+        if self.controller is not None:
+            self.turn_program = turn_program(
+                self.assembly, self.state_shape, self.renumbering, self.config.controller, self.config.deterministic
+            )
         with with_names_kept() if self.config.profile else contextlib.nullcontext():
             goes_on = self.config.resume and not self.checkpoints.empty
             keys = None if goes_on else member_keys(self.config)
             programs = compiled(self.assembly, self.plan.iterations, self.state_shape, keys, self.config.deterministic)
-        if self.controller is not None:
-            self.turn_program = turn_program(self.assembly, self.state_shape, self.config.deterministic)
         self.compile_seconds = time.monotonic() - begun
         progress = self._start(programs, keys) if keys is not None else self._resume(programs)
         jax.block_until_ready(progress.state)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from jaxq.configs import SESSION_FIELDS, Run
-from jaxq.errors import DivergedError, warn
+from jaxq.errors import DivergedError, InputError, warn
 from jaxq.runs.directory import going_on, load_config, to_json, write_json
 from jaxq.runs.hosts import claimed, connect, first, is_first, noticing_lost_hosts, require_agreement
 from jaxq.runs.population import Build, ConfigT, programs
-from jaxq.runs.run import Watch, default_run_dir, run
+from jaxq.runs.run import Watch, default_run_dir, require_population, run
 
 
 def train(build: Build[ConfigT], config: ConfigT, watch: Watch | None = None) -> dict[str, Any]:
@@ -42,8 +42,12 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
     """Train the programs one after the other."""
     experiment = Path(inspect.getfile(inspect.unwrap(build))).stem
     config = going_on(config, experiment)
+    for part in parts:
+        require_population(part)
     path = config.run_dir or default_run_dir(config, experiment)
     directory = claimed(path, resume=config.resume)
+    summaries: list[dict[str, Any]] = []
+    diverged: list[DivergedError] = []
     try:
         with first() as writes:
             if writes:
@@ -51,8 +55,6 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
                 began = load_config(path) if config.resume else {"experiment": experiment, **to_json(whole)}
                 write_json(path / "config.json", {**began, "total_steps": config.total_steps})
                 (path / "summary.json").unlink(missing_ok=True)
-        summaries: list[dict[str, Any]] = []
-        diverged: list[DivergedError] = []
         for name, part in zip(_names(parts), parts, strict=True):
             place = path / name
             if (place / "summary.json").exists() and load_config(place)["total_steps"] >= part.total_steps:
@@ -82,6 +84,10 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
             if writes:
                 write_json(path / "summary.json", summary)
         return summary
+    except InputError:
+        if not (config.resume or summaries or diverged):
+            directory.take_back()
+        raise
     finally:
         directory.close()
 
@@ -106,5 +112,10 @@ def _apart(parts: list[ConfigT]) -> list[dict[str, Any]]:
 
 def _names(parts: list[ConfigT]) -> list[str]:
     """A directory's name for each."""
-    names = ["_".join(f"{name}-{value}" for name, value in apart.items()) for apart in _apart(parts)]
+    names = ["_".join(f"{name}-{_word(value)}" for name, value in apart.items()) for apart in _apart(parts)]
     return names if all(names) and len({*names}) == len(names) else [f"program-{i}" for i in range(len(parts))]
+
+
+def _word(value: Any) -> str:
+    """A value as a part of a name that no shell takes for anything else."""
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -64,6 +64,8 @@ def sweep(plan: Plan) -> Study:
     for name in ("population", "run_dir", "resume", "init_from"):
         value = getattr(config, name)
         require(not value, name, str(value), "left out of the script's flags in a sweep")
+    no_controller = "left out of the script's flags in a sweep, whose trials keep the settings that they have"
+    require(config.make_controller() is None, "controller", config.controller, no_controller)
     if config.num_members > 1:
         divide_processors()
     # What is this worker's own is not to be found out trial by trial, each of which would be refused for it.

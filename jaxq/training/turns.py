@@ -91,7 +91,7 @@ def turned(
     a schedule is. Keys and environments are the lane's own, with what acting carries for each of them: their episodes
     go on, so the replay that is taken over is sealed, and a recurrent state or a held action is of the episode that it
     is used in, though another network made it. A new member has an agent and a memory that know nothing, and begins
-    with what its lane's replay holds in place of a warm-up.
+    with what its lane's replay holds in place of a warm-up, but with none of the priorities that were given there.
 
     Args:
       training: of all members.
@@ -113,7 +113,7 @@ def turned(
     begin = over_lanes(begun, training.num_members, heavy=True)
     fresh = begin(counted_streams(state.key, "new agent", state.iteration), dict(numbers))
     agent, memory = select(new, fresh, (agent, memory))
-    replay = _copied_replay(training, state.replay, taken, copied)
+    replay = _turned_replay(training, state.replay, taken, copied, new)
     state = state.replace(agent=agent, memory=memory, replay=replay, frozen=state.frozen & ~copied & ~new)
     return renumbered(places, state, numbers)
 
@@ -127,7 +127,7 @@ def _by_environment(training: Any) -> PyTree:
     return jax.tree.map(lambda a, b: a.shape != b.shape, fewer, more)
 
 
-def _copied_replay(training: Any, replay: PyTree, taken: jax.Array, copied: jax.Array) -> PyTree:
+def _turned_replay(training: Any, replay: PyTree, taken: jax.Array, copied: jax.Array, new: jax.Array) -> PyTree:
     """Replays written over one after the other where they lie: a copy of all would take as much memory again."""
     if replay == ():
         return replay
@@ -136,15 +136,15 @@ def _copied_replay(training: Any, replay: PyTree, taken: jax.Array, copied: jax.
     def part(index: jax.Array, axis: int | None, tree: PyTree) -> PyTree:
         return tree if axis is None else jax.tree.map(lambda leaf: leaf[index], tree)
 
-    def turn(replay: PyTree, lane: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[PyTree, None]:
-        index, source, copies = lane
+    def turn(replay: PyTree, lane: tuple[jax.Array, jax.Array, jax.Array, jax.Array]) -> tuple[PyTree, None]:
+        index, source, copies, begins = lane
         own = by_axes(functools.partial(part, source), axes, replay)
-        sealed = training.replay.seal(own)
-        own = jax.tree.map(lambda a, b: jnp.where(copies, a, b), sealed, own)
+        sealed, renewed = training.replay.seal(own), training.replay.renewed(own)
+        own = jax.tree.map(lambda a, b, c: jnp.where(copies, a, jnp.where(begins, b, c)), sealed, renewed, own)
 
         def put(axis: int | None, whole: PyTree, one: PyTree) -> PyTree:
             return whole if axis is None else jax.tree.map(lambda x, y: x.at[index].set(y), whole, one)
 
         return by_axes(put, axes, replay, own), None
 
-    return jax.lax.scan(turn, replay, (jnp.arange(taken.shape[0]), taken, copied))[0]
+    return jax.lax.scan(turn, replay, (jnp.arange(taken.shape[0]), taken, copied, new))[0]
