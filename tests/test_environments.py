@@ -564,6 +564,7 @@ def test_an_environment_of_one_s_own_needs_little_and_has_a_name_for_scripts(tmp
         (f"{path}:Corridoor", "has no Corridoor"),
         ("no.such.module:X", "cannot be imported"),
         (str(tmp_path / "none.py:X"), "cannot be imported"),
+        ("mine.py", "but must be with the class or object that it names: mine.py:Name"),
     ):
         with pytest.raises(InputError, match=said):
             envs.make(name, 2)

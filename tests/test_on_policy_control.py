@@ -272,6 +272,24 @@ def test_observations_that_count_as_they_are_seen_are_gymnasium_s():
         np.testing.assert_allclose(evaluated, by_then, rtol=1e-3)
 
 
+def test_a_policy_may_begin_with_little_noise():
+    """With the deviation that was asked for, about a mean that is small."""
+    from test_experiments import load, small
+
+    from jaxq.runs import parse
+
+    module, presets = load("brax_ppo")
+    flags = ["--env", "gymnax/Pendulum-v1", *small(module.Config)]
+    agent = module.build(parse(module.Config, presets, [*flags, "--initial-std", "0.15"])).agent
+    state = jax.jit(agent.init)(jax.random.key(0)).base
+    seen = jax.random.normal(jax.random.key(1), (64, 3))
+    (mean, log_std), _, _ = agent.base.network.apply(state.params, seen)
+    np.testing.assert_allclose(np.exp(log_std), 0.15, rtol=0.1)
+    assert np.abs(mean).max() < 0.2
+    with pytest.raises(InputError, match=r"initial_std is 0\.001, but must be above 0\.001"):
+        module.build(parse(module.Config, presets, [*flags, "--initial-std", "0.001"]))
+
+
 # Policies.
 
 

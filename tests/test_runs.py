@@ -609,7 +609,7 @@ def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_r
     assert agents.updates.tolist() == [0, 0]
     assert agents.hyper.learning_rate.initial.tolist() == [0.5, 0.5]
     for words, said in (
-        (["--num-seeds", 2, "--hidden-widths", 8], "another kind of run"),
+        (["--num-seeds", 2, "--hidden-widths", 8], "; there are hidden_widths [16]"),
         (["--num-seeds", 3], "a run of 2 members', but must be one of as many as this has, 3"),
     ):
         code, err = finish_here("--run-dir", tmp_path / "other", *SMALL, "--init-from", run_dir, *words)

@@ -111,6 +111,7 @@ def split_name(name: str) -> tuple[str, str]:
     """
     if ":" in name:
         return "own", _registered_by_path(name)
+    require(not name.endswith(".py"), "env", name, f"with the class or object that it names: {name}:Name")
     backend, slash, task = name.partition("/")
     allowed = ", ".join(BACKENDS)
     if not (slash and task):

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import jax
 
 from jaxq import envs, platforms
-from jaxq.configs import Run
+from jaxq.configs import NOT_BY_MEMBER, Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
 from jaxq.runs.devices import divide_processors, idle, keep_small_loops_whole, spread, state_shape, use_device
@@ -97,7 +97,7 @@ def _run(
     shape = state_shape(assembly, config)
     require_tracker(config.track)
     if config.init_from is not None and not config.resume:
-        learned_by(config.init_from, shape.agent)
+        _require_learned(config, config.init_from, shape.agent)
     parts, device = parts_of(training, shape), platforms.device()
     devices = len(shape.key.sharding.addressable_devices)
     free = free_bytes(device, sharing=devices)
@@ -132,6 +132,18 @@ def _run(
         raise
     finally:
         directory.close()
+
+
+def _require_learned(config: Run, run_dir: Path, agents: PyTree) -> None:
+    """Check that agents can go on with what those of another run have learned, and name what is otherwise there."""
+    try:
+        learned_by(run_dir, agents)
+    except InputError as error:
+        if not (run_dir / "config.json").exists():
+            raise
+        ours = {name: value for name, value in to_json(config).items() if name not in NOT_BY_MEMBER}
+        there = [f"{name} {value}" for name, value in load_config(run_dir).items() if ours.get(name, value) != value]
+        raise InputError(f"{error}; there are {', '.join(there)}" if there else str(error)) from None
 
 
 def require_population(config: Run) -> None:
