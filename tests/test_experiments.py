@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxq import envs
 from jaxq.bellman import Quantile
 from jaxq.configs import DRIVER_FIELDS, build_and_tell
 from jaxq.errors import InputError
@@ -355,3 +356,15 @@ def test_no_burn_in_no_shift_and_no_dropped_atom_are_allowed():
         module, presets = load(name)
         env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
         module.build(parse(module.Config, presets, ["--env", env, flag, "0"]))
+
+
+@pytest.mark.parametrize("name", sorted(FOLDERS))
+def test_presets_fit_together(name):
+    """In every domain: a warm-up is held by the replay, ε does not rise, and chains are renewed within their period."""
+    module, found = load(name)
+    for domain in envs.DOMAINS:
+        config = module.Config(**found.get(domain, {}))
+        of = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+        assert of.get("warmup_steps", 0) <= of.get("replay_capacity", float("inf")), domain
+        assert of.get("epsilon_final", 0) <= of.get("epsilon_initial", 1), domain
+        assert of.get("sync_period", 1) <= of.get("target_period", float("inf")), domain

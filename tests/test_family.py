@@ -203,9 +203,11 @@ def test_one_step_weighs_by_the_inverse_of_what_the_target_variance_says():
         base, optimizer=optax.identity(),
         hyper=base.hyper.replace(learning_rate=LinearSchedule.constant(0.5), target=PolyakUpdate(0.25)),
     )  # fmt: skip
-    agent = VarianceWeightedQLearning(base, base.network, smallest=0.5)
+    agent = VarianceWeightedQLearning(base, base.network, smallest=0.5, smallest_weight=0.6)
     state, states = jax.jit(agent.init)(jax.random.key(0)), base.observation_spec.shape[0]
-    tables = {name: rng.normal(scale=2.0, size=(states, 2)) for name in ("q", "q_target", "raw", "raw_target")}
+    tables = {
+        name: rng.normal(scale=2.0, size=(states, 2)) for name in ("q", "q_target", "previous", "raw", "raw_target")
+    }
 
     def as_params(table):
         return jax.tree.map(lambda leaf: jnp.float32(table.T) if leaf.ndim == 2 else 0.0 * leaf, state.variance)
@@ -213,10 +215,9 @@ def test_one_step_weighs_by_the_inverse_of_what_the_target_variance_says():
     def table_of(params):
         return next(leaf for leaf in jax.tree.leaves(params) if leaf.ndim == 2).T
 
-    q, q_target, raw, raw_target = (as_params(table) for table in tables.values())
-    state = state.replace(
-        values=state.values.replace(params=q, target_params=q_target), variance=raw, target_variance=raw_target
-    )
+    q, q_target, previous, raw, raw_target = (as_params(table) for table in tables.values())
+    values = state.values.replace(params=q, target_params=q_target)
+    state = state.replace(values=values, previous=previous, variance=raw, target_variance=raw_target)
     s, a, t = np.array([0, 1, 2, 1]), np.array([0, 1, 1, 0]), np.array([1, 0, 3, 2])
     reward, terminated = np.array([0.7, -1.2, 3.0, 0.1]), np.array([False, False, True, False])
     weight = np.array([0.3, 1.7, 0.8, 1.1])
@@ -227,10 +228,10 @@ def test_one_step_weighs_by_the_inverse_of_what_the_target_variance_says():
     after, metrics, priority = jax.jit(agent.update)(state, batch, jax.random.key(1))
 
     target = reward + 0.9 * ~terminated * tables["q_target"][t].max(axis=1)
-    variances = np.maximum(np.log1p(np.exp(tables["raw_target"][s, a])), 0.5)
-    assert 0.5 in variances
-    assert variances.max() > 1.0
+    variances = np.exp(tables["raw_target"][s, a]) + 0.5
     shares = (1 / variances) / sum(1 / variances) * 4  # of a batch of four, one on average
+    assert shares.min() < 0.6 < 1.2 < shares.max()
+    shares = np.maximum(shares, 0.6)
     error = tables["q"][s, a] - target
     np.testing.assert_allclose(metrics["loss"], np.mean(weight * shares * 0.5 * error**2), rtol=1e-4)
     np.testing.assert_allclose(metrics["variance"], np.average(variances), rtol=1e-5)
@@ -238,17 +239,20 @@ def test_one_step_weighs_by_the_inverse_of_what_the_target_variance_says():
     np.subtract.at(now, (s, a), 0.5 * weight * shares * error / 4)
     np.testing.assert_allclose(table_of(after.values.params), now, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(priority, np.abs(error), rtol=1e-4)
-    # The variance learns the squared error of the target's own values.
-    away = np.log1p(np.exp(tables["raw"][s, a])) - (target - tables["q_target"][s, a]) ** 2
+    # The variance learns how far the target's values are from the backup of the target before it.
+    before = reward + 0.9 * ~terminated * tables["previous"][t].max(axis=1)
+    away = np.exp(tables["raw"][s, a]) + 0.5 - (before - tables["q_target"][s, a]) ** 2
     assert np.abs(away).min() < 1.0 < np.abs(away).max()
     huber = np.where(np.abs(away) < 1, away**2 / 2, np.abs(away) - 0.5)
     np.testing.assert_allclose(metrics["variance_loss"], np.average(weight * huber), rtol=1e-4)
-    slope = np.clip(away, -1, 1) / (1 + np.exp(-tables["raw"][s, a]))
+    slope = np.clip(away, -1, 1) * np.exp(tables["raw"][s, a])
     now = tables["raw"].copy()
     np.subtract.at(now, (s, a), 0.5 * weight * slope / 4)
     np.testing.assert_allclose(table_of(after.variance), now, rtol=1e-4, atol=1e-6)
     followed = 0.75 * tables["raw_target"] + 0.25 * now
     np.testing.assert_allclose(table_of(after.target_variance), followed, rtol=1e-4, atol=1e-6)
+    followed = 0.75 * tables["previous"] + 0.25 * tables["q_target"]
+    np.testing.assert_allclose(table_of(after.previous), followed, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("error", ["squared", "huber", "absolute"])
@@ -262,8 +266,25 @@ def test_saddle_point_updates_end_at_the_exact_values(error):
     np.testing.assert_allclose(found[~mdp.terminal], exact[~mdp.terminal], atol=0.03)
 
 
+@pytest.mark.parametrize("error", ["squared", "huber", "absolute"])
+def test_robust_errors_are_of_the_mean_and_not_of_its_samples(error):
+    """A reward of ten in three of ten cases is worth three; errors clipped sample by sample make it next to nothing."""
+    mdp = small_garnet(3, actions=3, branching=1)
+    base = table_agent(mdp, Scalar(), operators.Maximum(), rate=0.02, updates=10_000)
+    agent = SaddlePointQLearning(base, 3, error, penalty=0.0)
+    rewards = jnp.where(jnp.arange(10) < 3, 10.0, 0.0)[:, None]
+    state, ten = np.flatnonzero(~mdp.terminal)[0], jnp.ones(10)
+    seen = jnp.tile(jnp.eye(5)[state], (10, 1))
+    batch = Transition(
+        seen, jnp.zeros(10, jnp.int32), rewards, jnp.ones(10, jnp.int32), ten > 0, seen, ten, jnp.arange(10)
+    )
+    learned, _ = scanned(agent, batch, 10_000)
+    found = base.predict(learned.params["values"], seen[:1], "exploit", jax.random.key(0))[0, 0, 0]
+    assert float(found) == pytest.approx(3.0, abs=0.1)
+
+
 def test_saddle_point_gradient_is_the_corrected_one():
-    """`c(δ) ∇q - γ c(h) ∇v'` in a table, where gradients are one-hot."""
+    """`(c(h) + c'(h) (δ - h)) ∇q - γ c(h) ∇v'` in a table, where gradients are one-hot."""
     mdp = small_garnet(3, actions=3, branching=1)
     base = table_agent(mdp, Scalar(), operators.Maximum())
     base = dataclasses.replace(base, optimizer=optax.identity())
@@ -288,7 +309,7 @@ def test_saddle_point_gradient_is_the_corrected_one():
         share, going_on = float(batch.weight[b]) / size, 0.0 if batch.terminated[b] else 1.0
         h = weights["kernel"][a, s] + weights["bias"][a]
         error = float(batch.rewards[b, 0]) + DISCOUNT * going_on * q[t].max() - q[s, a]
-        expected[s, a] += share * np.clip(error, -0.3, 0.3)
+        expected[s, a] += share * (error if abs(h) < 0.3 else np.clip(h, -0.3, 0.3))
         expected[t, q[t].argmax()] -= share * DISCOUNT * going_on * np.clip(h, -0.3, 0.3)
         # h regresses δ, and the penalty is on its weights: each shrinks by itself, seen or not.
         moved["kernel"][a, s] += share * (error - h)

@@ -228,7 +228,8 @@ def test_representations_work_under_vmap_and_in_bfloat16(case):
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-1e4, 1e4))
 def test_mappings_are_inverted(value):
-    for mapping in (SignedHyperbolic(), SignedHyperbolic(0.01), Symlog(), Identity(), Logarithmic(0.7, 0.3)):
+    shifted = Logarithmic(0.7, 0.3, 1.0, 2e4)
+    for mapping in (SignedHyperbolic(), SignedHyperbolic(0.01), Symlog(), Identity(), Logarithmic(0.7, 0.3), shifted):
         if isinstance(mapping, Logarithmic):
             value = abs(value)
         there = mapping.forward(jnp.float32(value))
@@ -393,12 +394,12 @@ def test_quantiles_and_scalars_are_averaged_number_by_number():
 
 def test_mmd_by_its_definition():
     x, y = np.random.default_rng(0).normal(size=(2, 5, 3)), np.random.default_rng(1).normal(size=(2, 4, 3))
-    kernel = lambda a, b: np.mean([np.exp(-((a - b) ** 2).sum() / h) for h in (1.0, 4.0)])  # noqa: E731
+    kernel = lambda a, b: sum(h**0.5 * np.exp(-((a - b) ** 2).mean() / h) for h in (1.0, 4.0))  # noqa: E731
     for i in range(2):
         xx, yy, xy = (
             np.mean([[kernel(a, b) for a in p] for b in q]) for p, q in ((x[i], x[i]), (y[i], y[i]), (x[i], y[i]))
         )
-        ours = squared_mmd(jnp.asarray(x), jnp.asarray(y), (1.0, 4.0))[i]
+        ours = squared_mmd(jnp.asarray(x), jnp.asarray(y), (1.0, 4.0), 0.5)[i]
         np.testing.assert_allclose(ours, xx + yy - 2 * xy, rtol=1e-4)
     np.testing.assert_allclose(squared_mmd(jnp.asarray(x), jnp.asarray(x[:, ::-1]), (1.0,)), 0.0, atol=1e-6)
 
@@ -406,7 +407,7 @@ def test_mmd_by_its_definition():
 def test_particles_of_several_channels_are_moved_together_and_valued_by_their_sum():
     rng = np.random.default_rng(0)
     following, reward = rng.normal(size=(2, 3, 4, 2)), rng.normal(size=(2, 2))
-    weights, discount = np.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]]), np.array([0.9, 0.5])
+    weights, discount = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), np.array([0.9, 0.5])
     representation = Particles(4, channels=2)
     prediction = jnp.asarray(following.reshape(2, 3, 8))
     np.testing.assert_allclose(representation.value(prediction), following.sum(axis=3).mean(axis=2), rtol=1e-5)
@@ -473,6 +474,11 @@ def test_a_mapped_target_is_fixed_and_on_the_way_from_the_present_value():
     np.testing.assert_allclose(gradient[:, 0], error, rtol=1e-5)
     np.testing.assert_allclose(representation.priority(jnp.asarray(prediction), target), np.abs(error), rtol=1e-5)
     np.testing.assert_array_equal(Logarithmic(0.7, 0.3).forward(jnp.array([-2.0, 0.0])), 0.0)
+    # One that begins at a value of one, and ends at 25.
+    gains = Logarithmic(0.7, 0.3, 1.0, 25.0)
+    np.testing.assert_allclose(gains.forward(jnp.array([1.0, 4.0])), [0.0, 0.7 * np.log(4.3 / 1.3)], atol=1e-6)
+    np.testing.assert_allclose(gains.inverse(jnp.array([0.0, 500.0])), [1.0, 25.0], rtol=1e-5)
+    np.testing.assert_allclose(gains.forward(jnp.array([99.0])), gains.forward(jnp.array([25.0])))
 
 
 def test_channels_add_up_and_decompose():
@@ -811,7 +817,7 @@ def test_what_is_not_chosen_is_as_in_the_papers():
     assert FullyParameterizedQuantile() == FullyParameterizedQuantile(32, 1.0)
     assert Expectile() == Expectile(11)
     assert HLGauss(SUPPORT) == HLGauss(SUPPORT, 0.75)
-    assert Particles() == Particles(200, 1, tuple(range(1, 11)))
+    assert Particles() == Particles(200, 1, tuple(2.0**i for i in range(-8, 9)), 0.5)
     assert ScaledGaussian() == ScaledGaussian(3.0, 0.1, 50.0)
     assert SignedHyperbolic() == SignedHyperbolic(1e-3)
     # Logarithms of returns from 0.96¹⁰⁰ up, halved.

@@ -1,6 +1,8 @@
 """Action Q-Transformer (Itaya et al., Action Q-Transformer: Visual Explanation in Deep RL, 2023), for images.
 
-`jaxq attention RUN_DIR` draws where it looks for each action.
+`jaxq attention RUN_DIR` draws where it looks for each action. Here it is DQN with that network in small; the authors'
+code is Rainbow, whose queries attend to each other first, whose values see all cells and not their mean, with noisy
+hidden layers after both, layers normalized after what they add, and dropout.
 """
 
 import dataclasses

@@ -1,4 +1,8 @@
-"""Bootstrapped DQN (Osband et al., Deep Exploration via Bootstrapped DQN, 2016): one of K networks for an episode."""
+"""Bootstrapped DQN (Osband et al., Deep Exploration via Bootstrapped DQN, 2016): one of K networks for an episode.
+
+One step in twenty is random besides, from first to last. Evaluated is the best action by the mean of all, where the
+paper counts votes.
+"""
 
 import dataclasses
 
@@ -19,7 +23,7 @@ class Config(Huber, Operator, Targets, Exploration, Layers, NStep, Discount, QLe
     """A member learns from a transition with this probability."""
 
 
-PRESETS = presets(Config, Q_LEARNING, everywhere={"epsilon_initial": 0.05})
+PRESETS = presets(Config, Q_LEARNING, everywhere={"epsilon_initial": 0.05, "epsilon_final": 0.05})
 
 
 def build(config: Config) -> OffPolicy:

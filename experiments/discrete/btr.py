@@ -3,8 +3,8 @@
 IQN with Munchausen targets, an IMPALA network with spectral normalization and adaptive pooling, dueling noisy streams,
 prioritized replay and three-step returns. The Munchausen bonus is that of the first action, by the target network; in
 the authors' code it is the learner's. ε falls linearly, where in the code every step takes from it its distance from
-the end divided by `epsilon_steps`, so exponentially; importance weights begin with an exponent of 0.4, as all of ours
-do, where the code begins with 0.45.
+the end divided by `epsilon_steps`, so exponentially. Importance weights have that of priorities, 0.2, for an exponent
+from first to last, as the code has it, which says that this was an accident and did better.
 """
 
 import dataclasses
@@ -50,6 +50,8 @@ PRESETS = presets(
         "operator": "munchausen",
         "n_step": 3,
         "priority_exponent": 0.2,
+        "importance_exponent": 0.2,
+        "importance_exponent_final": 0.2,
         "num_fractions": 8,
         "num_act_fractions": 8,
         "max_gradient_norm": 10.0,
@@ -67,7 +69,7 @@ PRESETS = presets(
         "discount": 0.997,
         "epsilon_steps": 2_000_000,
     },
-    images={"replay_capacity": 100_000},
+    images={"replay_capacity": 100_000, "warmup_steps": 20_000},
 )
 
 

@@ -1,6 +1,7 @@
 """DVW (Kitamura et al., Regularization and Variance-Weighted Regression Achieves Minimax Optimality, 2023).
 
-Munchausen DQN whose regression weighs every target by the inverse of its learned variance.
+Munchausen DQN whose regression weighs every target by the inverse of its learned variance. Errors are squared, as in
+the authors' code for MinAtar.
 """
 
 import dataclasses
@@ -16,8 +17,11 @@ from jaxq.training import OffPolicy
 class Config(Huber, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
     """The axes of dvw."""
 
+    huber_threshold: float | None = None
     smallest_variance: float = 0.1
-    """Variances below this count as this."""
+    """Added to variances."""
+    smallest_weight: float = 0.1
+    """Weights below this count as this; their mean is one."""
 
 
 PRESETS = presets(Config, Q_LEARNING, everywhere={"operator": "munchausen"})
@@ -28,7 +32,7 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, num_actions = config.make_environments()
     values, variance = (ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions)) for _ in range(2))
     base = config.make_q_learner(training, values, config.make_scalar())
-    agent = VarianceWeightedQLearning(base, variance, config.smallest_variance)
+    agent = VarianceWeightedQLearning(base, variance, config.smallest_variance, config.smallest_weight)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)
 
 

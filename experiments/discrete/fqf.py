@@ -1,4 +1,8 @@
-"""FQF (Yang et al., Fully Parameterized Quantile Function for Distributional Reinforcement Learning, 2019)."""
+"""FQF (Yang et al., Fully Parameterized Quantile Function for Distributional Reinforcement Learning, 2019).
+
+Fractions learn by the centred RMSProp of the authors' code, from a gradient summed over the batch, and without the
+entropy that it can add.
+"""
 
 import dataclasses
 
@@ -45,7 +49,8 @@ def build(config: Config) -> OffPolicy:
     torso, hidden = config.make_split_torso(training)
     network = ActionValueNetwork(torso, FullyParameterizedHead(num_actions, hidden, config.num_quantiles))
     require(config.fraction_rate >= 0, "fraction_rate", config.fraction_rate, "0 or more")
-    slowly = optax.chain(optax.scale_by_rms(0.95, 1e-5), optax.scale(config.fraction_rate))
+    summed = optax.scale(float(config.batch_size))  # of a mean over the batch
+    slowly = optax.chain(summed, optax.scale_by_stddev(0.95, 1e-5), optax.scale(config.fraction_rate))
     optimizer = except_for(FRACTIONS, slowly, config.make_optimizer())
     agent = config.make_q_learner(training, network, representation, optimizer=optimizer)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)

@@ -1,9 +1,13 @@
 """LogDQN (van Seijen et al., Using a Logarithmic Mapping to Enable Lower Discount Factors in RL, 2019).
 
-The discount is the paper's, lower than others can use.
+The discount is the paper's, lower than others can use. As in the authors' code gains begin at a value of one and losses
+at none, and no return is larger than that of the largest reward at every step. There the last layer of losses begins
+at zero, all that is mapped has twice the digits, and the optimizer's step is ten times as long, since a tenth of it is
+kept (`--averaging-rate`); Adam's does not depend on that.
 """
 
 import dataclasses
+import math
 
 from jaxq.bellman import Decomposed, Logarithmic, Mapped, Scalar, by_sign
 from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, PlainOperator, QLearner, Targets, presets
@@ -30,9 +34,11 @@ PRESETS = presets(Config, Q_LEARNING, everywhere={"discount": 0.96})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
-    mapping = Logarithmic(config.log_scale, config.discount**config.log_horizon)
-    channel = Mapped(Scalar(1.0), mapping, config.averaging_rate)
-    representation = Decomposed((channel, channel), (1.0, -1.0))
+    largest = config.reward_clip / (1.0 - config.discount) if config.discount < 1 else math.inf
+    offset = config.discount**config.log_horizon
+    mappings = [Logarithmic(config.log_scale, offset, min(begun, 0.5 * largest), largest) for begun in (1.0, 0.0)]
+    channels = tuple(Mapped(Scalar(1.0), mapping, config.averaging_rate) for mapping in mappings)
+    representation = Decomposed(channels, (1.0, -1.0))
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
     agent = config.make_q_learner(training, network, representation, channels=by_sign)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)

@@ -2,7 +2,8 @@
 
 Small rewards are learned through a logarithm, large ones as they are, and losses through one of their own. That is one
 member of the paper's family and none of its authors' configurations, which cut each channel off at its end; as in
-those, rewards are not clipped before they are split, and the discount is theirs.
+those, rewards are not clipped before they are split, and the discount is theirs. Their averaging is of channels that
+are not mapped too, and what they back up is bounded.
 """
 
 import dataclasses

@@ -1,6 +1,8 @@
 """PG-Rainbow (Using Distributional Reinforcement Learning in Policy Gradient Methods, 2024).
 
-PPO whose critic is told the quantiles of every action's return, which an IQN head on the same torso learns.
+PPO whose critic is told the quantiles of every action's return, which an IQN head on the same torso learns. In the
+paper IQN is a network of its own that learns from a replay, and the critic is one on the product of PPO's value and its
+quantiles; here both learn from the rollout, and quantiles of several actions are averaged by the policy.
 """
 
 import dataclasses
@@ -23,6 +25,7 @@ class Config(Fractions, Layers, RewardClip, PPOLearner, DiscreteEnvironments):
     max_gradient_norm: float = 0.5
     num_fractions: int = 8
     num_act_fractions: int = 16
+    """Fractions, evenly spaced, whose quantiles the critic is told."""
     clip: float = 0.1
     entropy_weight: float = 0.01
     quantile_weight: float = 1.0

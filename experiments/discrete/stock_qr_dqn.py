@@ -1,6 +1,8 @@
 """Stock-augmented QR-DQN (Pires et al., Optimizing Return Distributions with Distributional Dynamic Programming, 2025).
 
-Observations know the discounted reward so far, and actions are greedy on a functional of the whole return.
+Observations know the discounted reward so far, and actions are greedy on a functional of the whole return: its mean
+unless told otherwise. Where rewards are never negative no return falls short of a stock of zero, so that `--utility
+shortfall` wants a stock of minus what is aimed at.
 """
 
 import dataclasses
@@ -38,7 +40,7 @@ UTILITIES = {
 class Config(QuantileHuber, Operator, Targets, Exploration, Layers, NStep, Discount, QLearner):
     """The axes of stock_qr_dqn."""
 
-    utility: Literal["neutral", "shortfall", "homeostasis"] = "shortfall"
+    utility: Literal["neutral", "shortfall", "homeostasis"] = "neutral"
     """Of c + G: itself, what it falls short of zero (with the right stock this maximizes CVaR), or how near to zero."""
     initial_stock: float = 0.0
     """c at the start of an episode; minus the return that is aimed at."""

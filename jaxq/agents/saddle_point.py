@@ -23,13 +23,15 @@ from jaxq.types import Metrics, PyTree, Transition
 class SaddlePointQLearning(ActsByQLearning):
     """Q-learning down the gradient of a robust Bellman error.
 
-    With `δ = r + γ v(s') - q(s, a)` and `c(δ)` the error clipped to ±κ (Huber) or its sign (absolute), values move
-    along `c(δ) ∇q(s, a) - γ c(h) ∇v(s')`: the correction is what plain Q-learning leaves out. h regresses δ; it is a
-    linear function of the value network's last features, into which it sends no gradient, begins at zero, and has a
-    penalty β/2 |θ_h|² on its weights: that is QRC (Ghiassian et al., Gradient Temporal-Difference Learning with
-    Regularized Corrections, 2020, section 4) and what its authors' code does with deep networks, but that there the
-    weights of each action learn from the mean over its own samples of a batch, and have no bias. Of the Huber and the
-    absolute error no code of the authors is known to us: their updates here are those of the conjugate form.
+    With `δ = r + γ v(s') - q(s, a)`, whose mean in a state h regresses, and c, which clips to ±κ (Huber) or takes the
+    sign (absolute), values move along `(c(h) + c'(h) (δ - h)) ∇q(s, a) - γ c(h) ∇v(s')`. The mean of the first factor
+    is c of the mean error as far as c is straight, so that noise in the rewards moves no value; clipping the errors of
+    samples would, towards their median. Without clipping it is δ, and all is QRC (Ghiassian et al., Gradient
+    Temporal-Difference Learning with Regularized Corrections, 2020, section 4): h is a linear function of the value
+    network's last features, into which it sends no gradient, begins at zero, and has a penalty β/2 |θ_h|² on its
+    weights, as its authors' code does with deep networks, but that there the weights of each action learn from the mean
+    over its own samples of a batch, and have no bias. Of the Huber and the absolute error no code of the authors is
+    known to us: their conjugate form has c(h) for the first factor, and what is added here is what QRC adds.
 
     Attributes:
       base: network with submodules `torso` and `head`, operator, optimizer and numbers, the target schedule None.
@@ -81,6 +83,16 @@ class SaddlePointQLearning(ActsByQLearning):
             case "absolute":
                 return jnp.sign(error)
 
+    def slope(self, estimate: jax.Array) -> jax.Array:
+        """c': of what is clipped, zero."""
+        match self.error:
+            case "squared":
+                return jnp.ones_like(estimate)
+            case "huber":
+                return (jnp.abs(estimate) < self.threshold).astype(estimate.dtype)
+            case "absolute":
+                return jnp.zeros_like(estimate)
+
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `Agent.update`."""
         hyper, stop = state.hyper, jax.lax.stop_gradient
@@ -96,7 +108,7 @@ class SaddlePointQLearning(ActsByQLearning):
             corrections = head.apply(params["correction"], stop(self._features(values, batch.observation)))[..., 0]
             h = jnp.sum(corrections * jax.nn.one_hot(batch.action, self.num_actions), axis=1)
             error = stop(target - q)
-            of_values = stop(self.clip(h)) * target - self.clip(error) * q
+            of_values = stop(self.clip(h)) * target - stop(self.clip(h) + self.slope(h) * (error - h)) * q
             of_correction = 0.5 * (error - h) ** 2
             size = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params["correction"]))
             value = jnp.mean(batch.weight * (of_values + of_correction)) + 0.5 * self.penalty * size

@@ -24,10 +24,12 @@ class VarianceWeightedState(struct.PyTreeNode):
 
     Attributes:
       values: of the Q-learner.
+      previous: parameters of the target before the present one, by whose backup that was learned.
       variance, target_variance, variance_optimizer: parameters and optimizer state of the variance network.
     """
 
     values: LearnerState
+    previous: PyTree
     variance: PyTree
     target_variance: PyTree
     variance_optimizer: PyTree
@@ -37,21 +39,26 @@ class VarianceWeightedState(struct.PyTreeNode):
 class VarianceWeightedQLearning(ActsByQLearning):
     """A Q-learner and a network for the variance of its targets.
 
-    The variance network learns the squared error of the target network's own values, with a Huber loss; its own target
-    copy, renewed with the values' one, gives the weights `1 / max(variance, smallest)`, over their mean in the batch.
-    The paper tunes one scale for all weights instead; the mean of the batch serves the same end.
+    The variance network learns the squared error of the target network's values, with a Huber loss: against the backup
+    of the target before it, which they were regressed on, so that what is left is noise (the authors' code). Its own
+    target copy, renewed with the values' one, gives the weights `1 / variance`, over their mean in the batch, and at
+    least `smallest_weight`. The paper tunes one scale for all weights instead; the mean of the batch serves the same
+    end.
 
     Attributes:
       base: the Q-learner, with a scalar representation.
-      variance_network: [B, ...] -> [B, A, 1]; its softplus is the variance.
-      smallest: below which variances count as this, so that no sample outweighs all others.
+      variance_network: [B, ...] -> [B, A, 1]; the variance is its exponential and `smallest`.
+      smallest: what is added to variances, so that no sample outweighs all others.
+      smallest_weight: below which a weight is this, so that something is learned from every sample.
     """
 
     variance_network: Network
     smallest: float = 0.1
+    smallest_weight: float = 0.1
 
     def __post_init__(self) -> None:
         require(self.smallest > 0, "smallest_variance", self.smallest, "positive")
+        require(0 <= self.smallest_weight < 1, "smallest_weight", self.smallest_weight, "in [0, 1)")
         require(self.base.representation.width == 1, "representation", self.base.representation, "of one scalar")
 
     def init(self, key: jax.Array) -> VarianceWeightedState:
@@ -59,9 +66,9 @@ class VarianceWeightedQLearning(ActsByQLearning):
         values_key, variance_key = streams(key, "values", "variance")
         observation = example_observation(self.base.observation_spec)
         variance = init_params(self.variance_network, variance_key, observation)
-        return VarianceWeightedState(
-            self.base.init(values_key), variance, jax.tree.map(jnp.copy, variance), self.base.optimizer.init(variance)
-        )
+        values = self.base.init(values_key)
+        previous, copy = (jax.tree.map(jnp.copy, tree) for tree in (values.target_params, variance))
+        return VarianceWeightedState(values, previous, variance, copy, self.base.optimizer.init(variance))
 
     def acting(self, state: VarianceWeightedState, key: jax.Array) -> LearnerState:
         """See `ActsByQLearning.acting`."""
@@ -71,7 +78,8 @@ class VarianceWeightedQLearning(ActsByQLearning):
     def variances(self, params: PyTree, batch: Transition) -> jax.Array:
         """Of the return after each transition's state and action, [B]."""
         predictions = self.variance_network.apply(params, batch.observation)[..., 0]
-        return jax.nn.softplus(jnp.sum(predictions * jax.nn.one_hot(batch.action, predictions.shape[1]), axis=1))
+        taken = jnp.sum(predictions * jax.nn.one_hot(batch.action, predictions.shape[1]), axis=1)
+        return jnp.exp(taken) + self.smallest
 
     def update(
         self, state: VarianceWeightedState, batch: Transition, key: jax.Array
@@ -79,12 +87,13 @@ class VarianceWeightedQLearning(ActsByQLearning):
         """See `Agent.update`."""
         values, hyper = state.values, state.values.hyper
         update_key, backup_key, taken_key = streams(key, "update", "variance's backup", "variance's value")
-        inverse = 1.0 / jnp.maximum(self.variances(state.target_variance, batch), self.smallest)
-        weighted = batch.replace(weight=batch.weight * inverse / jnp.mean(inverse))
+        inverse = 1.0 / self.variances(state.target_variance, batch)
+        weights = jnp.maximum(inverse / jnp.mean(inverse), self.smallest_weight)
+        weighted = batch.replace(weight=batch.weight * weights)
         new_values, metrics, priority = self.base.update(values, weighted, update_key)
 
         outcome = self.base.outcome(hyper, batch)
-        target = self.base.backup(hyper, values.params, values.target_params, outcome, backup_key)[:, 0]
+        target = self.base.backup(hyper, values.params, state.previous, outcome, backup_key)[:, 0]
         taken = self.base.taken(values.target_params, batch, "act", taken_key)[:, 0]
         squared_error = jax.lax.stop_gradient((target - taken) ** 2)
 
@@ -95,5 +104,6 @@ class VarianceWeightedQLearning(ActsByQLearning):
         rate = hyper.learning_rate.at(values.updates)
         variance, optimizer = descend(self.base.optimizer, gradient, state.variance_optimizer, state.variance, rate)
         target_variance = hyper.target.step(state.target_variance, variance, new_values.updates)
-        state = VarianceWeightedState(new_values, variance, target_variance, optimizer)
+        previous = hyper.target.step(state.previous, values.target_params, new_values.updates)
+        state = VarianceWeightedState(new_values, previous, variance, target_variance, optimizer)
         return state, {**metrics, "variance_loss": value, "variance": jnp.mean(1.0 / inverse)}, priority

@@ -1,6 +1,7 @@
 """Value mappings: learning a function of the return instead of the return."""
 
 import dataclasses
+import math
 from typing import Protocol
 
 import jax
@@ -56,29 +57,38 @@ class Symlog:
 
 @dataclasses.dataclass(frozen=True)
 class Logarithmic:
-    """`c log((x + ε) / ε)`, of non-negative returns (van Seijen et al., Using a Logarithmic Mapping, 2019, eq. 12).
+    """`c log((x + ε) / (x₀ + ε))`, of returns in 0 .. x₁ (van Seijen et al., A Logarithmic Mapping, 2019, eq. 12).
 
-    The paper's `c log(x + γ^k) + d` with ε = γ^k, and d such that zero stays zero.
+    The paper's `c log(x + γ^k) + d` with ε = γ^k, and d such that a mapped zero is x₀.
 
     Attributes:
       scale: c, 0.5 in the paper.
       offset: ε; there γ^k with γ = 0.96 and k = 100.
+      initial: x₀, what a network is worth that begins at zero.
+      largest: x₁; what is beyond is taken for it, so that no exponential overflows.
     """
 
     scale: float = 0.5
     offset: float = 0.96**100
+    initial: float = 0.0
+    largest: float = math.inf
 
     def __post_init__(self) -> None:
         require(self.scale > 0, "scale", self.scale, "positive")
         require(self.offset > 0, "offset", self.offset, "positive")
+        require(self.initial >= 0, "initial", self.initial, "0 or more")
+        require(self.largest > self.initial, "largest", self.largest, f"above what is begun with, {self.initial:g}")
 
     def forward(self, value: jax.Array) -> jax.Array:
-        """See `Mapping`; what is below zero counts as zero."""
-        return self.scale * jnp.log1p(jnp.maximum(value, 0.0) / self.offset)
+        """See `Mapping`; what is outside its range counts as the nearest end."""
+        begun = self.scale * math.log1p(self.initial / self.offset)
+        return self.scale * jnp.log1p(jnp.clip(value, 0.0, self.largest) / self.offset) - begun
 
     def inverse(self, mapped: jax.Array) -> jax.Array:
         """See `Mapping`."""
-        return self.offset * jnp.expm1(mapped / self.scale)
+        begun = math.log1p(self.initial / self.offset)
+        highest = math.log1p(self.largest / self.offset)
+        return self.offset * jnp.expm1(jnp.minimum(mapped / self.scale + begun, highest))
 
 
 @dataclasses.dataclass(frozen=True)

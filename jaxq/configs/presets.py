@@ -56,7 +56,7 @@ def presets(
 # A hundred thousand pictures of several channels are 1 to 3 GB; Atari's stacks share their frames. Lives are Atari's.
 PICTURES = {"replay_capacity": 100_000, "life_loss": False}
 
-# Q-learning from replay. atari: the Nature paper's schedule with Adam, as in DQN Zoo and Dopamine. minatar: Young and
+# Q-learning from replay. atari: Dopamine's schedule, and its Adam. minatar: Young and
 # Tian (MinAtar, 2019) with Adam, over parallel environments, of which an update of 32 has 16 steps where theirs has
 # one; the target network is copied every 500 updates, half as many as theirs but of eight times as many steps, and ε
 # falls to 0.02 in 200,000 steps where theirs falls to 0.1 in 100,000. classic: double targets of ten steps and a step
@@ -115,7 +115,8 @@ Q_LEARNING: Presets = {
 }
 Q_LEARNING["other"] = Q_LEARNING["minatar"]
 
-# Q-learning from λ-returns: those of PQN's authors' code (purejaxql), by domain.
+# Q-learning from λ-returns: those of PQN's authors' code (purejaxql), by domain; but on classic control layers are half
+# as wide, and rewards are not scaled by a tenth.
 LAMBDA_Q_LEARNING: Presets = {
     "tabular": {"total_steps": 100_000, "num_envs": 16, "rollout_steps": 16, "minibatches": 4, "epsilon_steps": 20_000},
     "classic": {
@@ -134,6 +135,7 @@ LAMBDA_Q_LEARNING: Presets = {
     "atari": {
         "total_steps": 50_000_000,
         "learning_rate": 2.5e-4,
+        "learning_rate_final": None,
         "epsilon_final": 0.001,
         "epsilon_steps": 5_000_000,
         "reward_clip": 1.0,

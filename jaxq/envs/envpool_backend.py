@@ -69,9 +69,10 @@ def specs(task: str) -> tuple[ObservationSpec, ActionSpec, int]:
 def make(task: str, num_envs: int, seed: int | Sequence[int] = 0, whole: bool = False, **options: Any) -> Environment:
     """A pool of `num_envs` environments; `whole` is as of `ObservationConverter`, options go to `envpool.make`.
 
-    Atari tasks get the standard preprocessing (frame skip 4 with max-pooling, 84×84 grey, up to 30 no-ops) and a stack
-    of 4 frames, `[B, 84, 84, 4]` uint8. `episodic_life=True` ends an episode at every lost life; the default plays
-    full games.
+    Atari tasks get the standard preprocessing (frame skip 4 with max-pooling, 84×84 grey, up to 30 no-ops, FIRE where a
+    game waits for it) and a stack of 4 frames, `[B, 84, 84, 4]` uint8. Actions are not sticky, where Dopamine's are by
+    a quarter (`repeat_action_probability=0.25`). `episodic_life=True` ends an episode at every lost life; the default
+    plays full games.
     """
     require("resets" not in options, "resets", options.get("resets"), "left out: EnvPool resets by itself")
     if family(task) != "atari":

@@ -193,7 +193,7 @@ class FullyParameterizedHead(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        # Small weights, so that the first intervals are nearly equal, as in the authors' code.
+        # Small weights, so that the first intervals are nearly equal; in the authors' code they are as all others.
         proposal = Dense(self.num_quantiles, kernel_init=nn.initializers.uniform(0.01), name=FRACTIONS)
         ends = jnp.cumsum(jax.nn.softmax(proposal(jax.lax.stop_gradient(features))), axis=-1)  # [B, N]
         given = jax.lax.stop_gradient(ends)

@@ -146,8 +146,8 @@ def by_sum(x: jax.Array, low: float, high: float) -> jax.Array:
 class QuantileCriticNetwork(nn.Module):
     """Policy, quantiles of every action's return, and a value that is told them, on one torso.
 
-    The value's input is the features and the quantiles at the midpoints, through which no gradient passes: so
-    PG-Rainbow (2024) joins IQN to PPO; the sizes of its layers are not known to us.
+    The value's input is the features and the quantiles at the midpoints, through which no gradient passes; PG-Rainbow
+    (2024) multiplies the value of PPO with them, and the sizes of its layers are not known to us.
 
     Attributes:
       torso: features of an observation.
