@@ -97,16 +97,6 @@ def _small_control() -> dict[str, str]:
     return found
 
 
-# A quadruped on two cores: one seed a run, so that each has its own wall-clock. The first noise is one under which it
-# stands; sizes are for the processors, the other numbers are Playground's.
-def _quadruped() -> dict[str, str]:
-    sizes = "--num-envs 64 --rollout-steps 128 --minibatches 16 --policy-widths 256 128 --value-widths 256 128"
-    size = f"{sizes} --initial-std 0.15 --total-steps 20000000 --num-evaluations 50 --eval-episodes 16"
-    return {
-        f"go1-{seed}": f"brax_ppo --env envpool/Go1JoystickFlatTerrain-v1 --seed {seed} {size}" for seed in range(3)
-    }
-
-
 # Ten million steps (40 million frames), in each script's own defaults but for PQN's exploration, which ends after its
 # own share of the run, for who has the hardware. BBF is made for the 100,000 steps that are its default.
 ATARI_AGENTS = {
@@ -192,7 +182,6 @@ def suites(discrete: list[str]) -> dict[str, dict[str, str]]:
         "atari": _atari(),
         "classic": CLASSIC,
         "small-control": _small_control(),
-        "quadruped": _quadruped(),
         "minatar-samples": _minatar_samples(),
         "atari-short": ATARI_SHORT,
         "family": _family(discrete),

@@ -25,7 +25,7 @@ from jaxq.agents import (
     QLearningHyperparameters,
 )
 from jaxq.bellman import Scalar
-from jaxq.envs import ArraySpec, Batched, Bins, Discrete, Once, Pooled, envpool_backend, gymnax_backend
+from jaxq.envs import ArraySpec, Batched, Bins, Discrete, Once, Pooled, envpool_backend, gymnax_backend, with_actions
 from jaxq.envs.base import finite
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
@@ -329,7 +329,7 @@ def broken_pool(batch=3):
     environment = envs.make("envpool/CartPole-v1", batch)
     environment.observation_spec = ArraySpec((1,))
     environment._convert = lambda observation, xp: observation.astype(xp.float32)
-    environment._calls = (np.zeros(batch, np.float32), FakePool(environment, batch).step)
+    environment._lazy.calls = (np.zeros(batch, np.float32), FakePool(environment, batch).step)
     environment._host_reset = lambda: (np.zeros(batch, np.float32), np.zeros((batch, 1), np.float32))
     return environment
 
@@ -588,12 +588,22 @@ def test_a_pool_that_the_host_does_not_hold_is_refused_before_it_is_made(monkeyp
     monkeypatch.setattr(envpool_backend, "_pool", making)
     monkeypatch.setattr(host_memory, "_of_host", lambda: 500_000_000)
     monkeypatch.setattr(host_memory, "_of_container", lambda: None)
-    with pytest.raises(InputError, match=r"num_envs is 96, but must be at most \d+ to fit.* takes") as told:
+    said = r"num_envs \(or eval_episodes\) of all members is 96, but must be at most \d+ to fit.* takes"
+    with pytest.raises(InputError, match=said) as told:
         jax.eval_shape(envs.make("envpool/CheetahRun-v1", 96).reset, jax.random.split(jax.random.key(0), 96))
     assert 20 <= int(str(told.value).split("at most ")[1].split(" ")[0]) <= 80
-    assert made == [1, 3], "no more than a thirty-second of them"
+    assert made == [1, 4]
     monkeypatch.setattr(host_memory, "free_bytes", lambda: None)
     assert envs.make("envpool/CartPole-v1", 64).pool is not None, "where nobody says what is free, nothing is refused"
+
+
+def test_environments_of_which_only_the_actions_differ_have_one_pool():
+    """So that members whose numbers differ are one program; EnvPool's calls have the pool's address in their text."""
+    pool = envs.make("envpool/InvertedPendulum-v4", 2)
+    bins = Bins(1, 3)
+    first, second = with_actions(pool, bins), with_actions(pool, bins)
+    assert first.pool is second.pool is pool.pool
+    assert first.host_bytes == pool.host_bytes
 
 
 def test_memory_that_is_free(tmp_path):

@@ -29,6 +29,7 @@ from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
 from jaxq.runs.interruption import Interruption
 from jaxq.runs.plots import load_curves, merge
 from jaxq.runs.scripts import load_script
+from jaxq.runs.several import train
 from jaxq.training.numbers import numbers_of
 
 ROOT = Path(__file__).parent.parent
@@ -295,7 +296,7 @@ def test_an_unfinished_run_is_gone_on_with_only_as_it_began(whole_run, tmp_path)
     unfinished = tmp_path / "run"
     shutil.copytree(whole_run[0], unfinished)
     args = ["--run-dir", str(unfinished), "--num-seeds", "2", *SMALL]
-    with pytest.raises(InputError, match="already holds a run that is finished"):
+    with pytest.raises(InputError, match="already holds a run: add --resume"):
         run(dqn.build, parse(dqn.Config, dqn.PRESETS, args))
     (unfinished / "summary.json").unlink()
     with pytest.raises(InputError, match=r"learning_rate is 0.5, but must be 0.001, or give another directory"):
@@ -647,19 +648,29 @@ def test_a_run_resumed_from_python_is_held_against_the_one_there(whole_run, tmp_
     assert files == {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
 
 
-def test_what_only_tracing_finds_leaves_no_run_behind(tmp_path):
-    """So that the corrected command can have the directory."""
+@pytest.mark.parametrize("minibatches", [["8"], ["8", "16"]])
+def test_what_only_tracing_finds_leaves_no_run_behind(minibatches, tmp_path):
+    """So that the corrected command can have the directory, of one program or of several."""
     pqn = load_script(ROOT / "experiments" / "discrete" / "recurrent_pqn.py", "traced_recurrent_pqn")
     small = ["--env", "gymnax/CartPole-v1", "--num-envs", "4", "--rollout-steps", "4", "--total-steps", "64"]
     for made in (False, True):
         run_dir = tmp_path / f"run-{made}"
         if made:
             run_dir.mkdir()
-        config = parse(pqn.Config, pqn.PRESETS, [*small, "--minibatches", "8", "--run-dir", str(run_dir)])
-        with pytest.raises(InputError, match="minibatches is 8"):
-            run(pqn.build, config)
-        assert run_dir.exists() == made, "a directory of the user's stays"
-        assert not made or not list(run_dir.iterdir())
+            (run_dir / "notes.txt").write_text("mine")
+        flags = [*small, "--minibatches", *minibatches, "--run-dir", str(run_dir)]
+        with pytest.raises(InputError, match="minibatches is"):
+            train(pqn.build, parse(pqn.Config, pqn.PRESETS, flags))
+        assert run_dir.exists() == made
+        assert not made or {path.name for path in run_dir.iterdir()} - {".lock"} == {"notes.txt"}
+
+
+@pytest.mark.parametrize("name", ["config.json", "experiment.py"])
+def test_files_of_the_user_s_are_not_taken_for_a_run_s(name, tmp_path):
+    (tmp_path / name).write_text('{"mine": 1}')
+    with pytest.raises(InputError, match=f"without {name} of anything but a run"):
+        run(dqn.build, parse(dqn.Config, dqn.PRESETS, [*SMALL, "--run-dir", str(tmp_path)]))
+    assert (tmp_path / name).read_text() == '{"mine": 1}'
 
 
 def test_where_nothing_came_of_a_run_another_may_begin(tmp_path, monkeypatch):

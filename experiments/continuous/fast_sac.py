@@ -101,7 +101,7 @@ def build(config: Config) -> OffPolicy:
     optimizer = config.make_adamw(b2=config.second_momentum)
     # Of the temperature they say nothing of decay, and PyTorch's own is in force.
     adam = optax.scale_by_adam(b2=config.second_momentum, eps=config.adam_epsilon)
-    tuning = optax.chain(adam, optax.add_decayed_weights(1e-2))
+    tuning = config.clipped(optax.chain(adam, optax.add_decayed_weights(1e-2)))
     entropy = config.make_entropy(actions).replace(optimizer=tuning)
     base = config.make_actor_critic(
         training,

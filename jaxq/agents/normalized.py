@@ -188,7 +188,13 @@ class NormalizedAsSeen(Normalized):
         return super().act(self._with(state, timestep.observation), memory, timestep, key)
 
     def learned_from(self, state: NormalizedState, batch: Any) -> Any:
-        """See `AgentAround.learned_from`."""
+        """See `AgentAround.learned_from`.
+
+        Raises:
+          InputError: if the rollout has more steps.
+        """
+        steps = batch.timestep.first.shape[0]
+        require(steps == 1, "rollout_steps", steps, "1, where an observation counts before it is acted on")
         now = self._with(state, jax.tree.map(lambda leaf: leaf[0], batch.timestep.observation))
         then = self._with(now, batch.following.observation)
         return batch.replace(timestep=self.shown(now, batch.timestep), following=self.shown(then, batch.following))

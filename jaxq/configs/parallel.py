@@ -44,8 +44,10 @@ class Privileged(Axis):
           InputError: for images, or parts that there are not.
         """
         training, evaluation, actions = self.make_whole_environments()
-        allowed = "one whose observations are vectors, which is all that these networks see"
-        require(not has_images(training.observation_spec), "env", training.name, allowed)
+        allowed = "one of whose observations vectors are seen, which is all that these networks can"
+        for names in (self.seen_by_actor(training), self.seen_by_critic(training)):
+            seen = parts(training.observation_spec, names) if names else training.observation_spec
+            require(not has_images(seen), "env", training.name, allowed)
         return training, evaluation, actions
 
     def seen_by_actor(self, environment: Environment) -> tuple[str, ...]:

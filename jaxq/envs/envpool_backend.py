@@ -33,8 +33,8 @@ from jaxq.errors import InputError, missing_extra, require
 from jaxq.types import PyTree, TimeStep
 
 ATARI_FRAMES = 4
-# Before a pool of so many is made, what it will take is measured on that part of it.
-MEASURED_FROM = 32
+# Before a pool of so many is made, what it will take is measured on a few.
+MEASURED_FROM = 8
 
 
 def _envpool() -> Any:
@@ -81,6 +81,88 @@ def make(task: str, num_envs: int, seed: int | Sequence[int] = 0, whole: bool = 
     return FrameStack(EnvPoolEnvironment(task, num_envs, seed, {**options, "stack_num": 1}), frames)
 
 
+@contextlib.contextmanager
+def _named_errors(task: str, options: dict[str, Any]) -> Iterator[None]:
+    """What EnvPool raises about options in a line that names them."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+        raise InputError(f"envpool/{task} could not be made with {options}: {error}") from None
+
+
+def _pool(task: str, num_envs: int, seed: int | list[int], options: dict[str, Any]) -> Any:
+    with _named_errors(task, options):
+        return _envpool().make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **options)
+
+
+class LazyPool:
+    """A pool that is made when a program first resets or steps it: many a one is only asked what it is like.
+
+    An environment and its copies of which only the description differs have one.
+
+    Attributes:
+      host_bytes: what it has of the host's memory, as far as it is made and that is known.
+    """
+
+    def __init__(self, task: str, num_envs: int, seed: int | list[int], options: dict[str, Any]):
+        self._made_of = (task, num_envs, seed, options)
+        self.host_bytes = 0
+
+    @functools.cached_property
+    def pool(self) -> Any:
+        """EnvPool's own.
+
+        Raises:
+          InputError: if the host's memory does not hold it: a robot of Playground's takes 70 to 120 MB, each of it.
+        """
+        task, num_envs, _, options = self._made_of
+        _require_room(task, num_envs, options)
+        before = host_memory.taken_bytes()
+        pool = _pool(*self._made_of)
+        self.host_bytes = _taken_since(before)
+        return pool
+
+    @functools.cached_property
+    def calls(self) -> tuple[Any, Callable[..., Any]]:
+        """The pool's address and its step for programs."""
+        # EnvPool sizes the buffers of its XLA calls by the dtypes JAX allows at this moment: in 32-bit mode it would
+        # give float64 environments buffers half as large as the C++ side writes.
+        with jax.enable_x64(True):
+            handle, _, _, step = self.pool.xla()
+        return handle, step
+
+
+def _taken_since(before: int | None) -> int:
+    now = host_memory.taken_bytes()
+    return 0 if before is None or now is None else max(now - before, 0)
+
+
+def _require_room(task: str, num_envs: int, options: dict[str, Any]) -> None:
+    free, before = host_memory.free_bytes(), host_memory.taken_bytes()
+    if num_envs < MEASURED_FROM or free is None or before is None:
+        return
+    small = {name: value for name, value in options.items() if name not in ("batch_size", "num_threads")}
+    # The first one brings what is taken once, libraries and what the compilation of a robot leaves free: where there is
+    # room for all by its measure, there is.
+    first = _pool(task, 1, 0, small)
+    if num_envs * _taken_since(before) <= free:
+        return
+    before, count = host_memory.taken_bytes(), min(max(num_envs // MEASURED_FROM, 4), 8)
+    some = _pool(task, count, 0, small)
+    each = _taken_since(before) / count
+    del first, some
+    most = int(free / each) if each else num_envs
+    takes = f"one of envpool/{task} takes {host_memory.readable(each)} of the host's memory"
+    require(
+        num_envs <= most,
+        "num_envs (or eval_episodes) of all members",
+        num_envs,
+        f"at most {most:,} to fit: {takes}, and {host_memory.readable(free)} are free",
+    )
+
+
 class PoolState(struct.PyTreeNode):
     """State of a pool as the program sees it.
 
@@ -123,31 +205,17 @@ class EnvPoolEnvironment(Environment):
         self._convert = ObservationConverter(task, spec.gymnasium_observation_space, whole)
         self.observation_spec = self._convert.spec
         self.action_spec, self._scale = _action_spec(task, spec.gymnasium_action_space)
-        self._host_bytes = 0
+        self._lazy = LazyPool(task, num_envs, self._made_of[1], options)
+
+    @property
+    def pool(self) -> Any:
+        """EnvPool's own."""
+        return self._lazy.pool
 
     @property
     def host_bytes(self) -> int:
-        """See `Environment.host_bytes`: of a pool that is made, some of what memory it shares with earlier ones."""
-        return self._host_bytes
-
-    @functools.cached_property
-    def pool(self) -> Any:
-        """EnvPool's own, made when a program first resets or steps it: many a one is only asked what it is like."""
-        task, seed, options, _ = self._made_of
-        _require_room(task, self.num_envs, options)
-        before = host_memory.taken_bytes()
-        pool = _pool(task, self.num_envs, seed, options)
-        self._host_bytes = _taken_since(before)
-        return pool
-
-    @functools.cached_property
-    def _calls(self) -> tuple[Any, Callable[..., Any]]:
-        """The pool's address and its step for programs."""
-        # EnvPool sizes the buffers of its XLA calls by the dtypes JAX allows at this moment: in 32-bit mode it would
-        # give float64 environments buffers half as large as the C++ side writes.
-        with jax.enable_x64(True):
-            handle, _, _, step = self.pool.xla()
-        return handle, step
+        """See `Environment.host_bytes`: of a pool that is made, less what it takes over from earlier ones."""
+        return self._lazy.host_bytes
 
     def share(self, parts: int) -> "EnvPoolEnvironment":
         """See `Environment.share`: the part of this process, which must be one of as many; a pool of its own."""
@@ -172,7 +240,7 @@ class EnvPoolEnvironment(Environment):
         observation = jax.tree.map(
             lambda spec: jax.ShapeDtypeStruct((self.num_envs, *spec.shape), spec.dtype), self.observation_spec
         )
-        handle, _ = self._calls
+        handle, _ = self._lazy.calls
         handle = jax.ShapeDtypeStruct(handle.shape, handle.dtype)
         handle, observation = io_callback(self._host_reset, (handle, observation))
         no = jnp.zeros(self.num_envs, bool)
@@ -181,7 +249,7 @@ class EnvPoolEnvironment(Environment):
 
     def _host_reset(self) -> tuple[np.ndarray, PyTree]:
         observation, _ = self.pool.reset()
-        return self._calls[0], self._convert(observation, np)
+        return self._lazy.calls[0], self._convert(observation, np)
 
     def step(self, state: PoolState, action: jax.Array) -> tuple[PoolState, TimeStep]:
         """See `Environment.step`."""
@@ -189,7 +257,7 @@ class EnvPoolEnvironment(Environment):
         with jax.enable_x64(True):
             if jnp.issubdtype(action.dtype, jnp.floating):
                 action = action.astype(self.pool.spec.action_array_spec["action"].dtype)
-            handle, (observation, reward, terminated, truncated, info) = self._calls[1](state.handle[0], action)
+            handle, (observation, reward, terminated, truncated, info) = self._lazy.calls[1](state.handle[0], action)
             observation = self._convert(observation, jnp)
             reward = reward.astype(jnp.float32)
             # The pool's own flag of a lost life is `terminated`, and this one is the game's.
@@ -205,49 +273,6 @@ class EnvPoolEnvironment(Environment):
     def over(self, state: PoolState, timestep: TimeStep) -> jax.Array:
         """See `Environment.over`."""
         return timestep.last & state.over
-
-
-@contextlib.contextmanager
-def _named_errors(task: str, options: dict[str, Any]) -> Iterator[None]:
-    """What EnvPool raises about options in a line that names them."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
-        raise InputError(f"envpool/{task} could not be made with {options}: {error}") from None
-
-
-def _pool(task: str, num_envs: int, seed: int | list[int], options: dict[str, Any]) -> Any:
-    with _named_errors(task, options):
-        return _envpool().make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **options)
-
-
-def _taken_since(before: int | None) -> int:
-    now = host_memory.taken_bytes()
-    return 0 if before is None or now is None else max(now - before, 0)
-
-
-def _require_room(task: str, num_envs: int, options: dict[str, Any]) -> None:
-    """Refuse a pool that the host's memory does not hold: a robot of Playground's takes 70 to 120 MB, each of it."""
-    free = host_memory.free_bytes()
-    if num_envs < MEASURED_FROM or free is None:
-        return
-    count = num_envs // MEASURED_FROM
-    # The first one brings what is taken once: libraries, and what the compilation of a robot leaves free.
-    first = _pool(task, 1, 0, options)
-    before = host_memory.taken_bytes()
-    some = _pool(task, count, 0, options)
-    each = _taken_since(before) / count
-    del first, some
-    most = int(free / each) if each else num_envs
-    takes = f"an environment of envpool/{task} takes {host_memory.readable(each)} of the host's memory"
-    require(
-        num_envs <= most,
-        "num_envs",
-        num_envs,
-        f"at most {most:,} to fit, all members' together: {takes}, and {host_memory.readable(free)} are free",
-    )
 
 
 class ObservationConverter:

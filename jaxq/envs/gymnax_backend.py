@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import math
 import sys
 import types
 from typing import Any
@@ -153,7 +154,9 @@ def own(environment: Any, params: Any = None, **options: Any) -> GymnaxEnvironme
             ours, theirs = (str(jax.tree.map(lambda x: str(x.dtype), tree)) for tree in (after, before))
             require(ours == theirs, f"{what} of {kind}.step_env", ours, f"of the dtype that reset_env gives: {theirs}")
     for what, number in zip(names[2:4], step[2:], strict=True):
-        require(number.size == 1, f"{what} of {kind}.step_env", f"of shape {number.shape}", "a single number")
+        shapes = [leaf.shape for leaf in jax.tree.leaves(number)]
+        single = len(shapes) == 1 and math.prod(shapes[0]) == 1
+        require(single, f"{what} of {kind}.step_env", f"of shape {', '.join(map(str, shapes))}", "a single number")
     return GymnaxEnvironment(environment, params, **options)
 
 

@@ -26,6 +26,8 @@ from jaxq.errors import InputError, require
 ConfigT = TypeVar("ConfigT", bound=Run)
 LONGEST_DIFF = 50_000  # characters
 PLAN = "plan.json"  # of a run that was made longer: for how many steps it was first to be
+WRITTEN = ("config.json", "experiment.py", "provenance.json")  # when a run begins
+RESUMED = "as in the run being resumed"
 
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "gymnax", "envpool", "brax", "playground",
@@ -124,15 +126,10 @@ class RunDirectory:
           InputError: if another process uses it, if it holds a run and `resume` is false, or if it cannot be written.
         """
         self.path = path
-        holds_run = (path / "config.json").exists()
-        if holds_run and not resume and not nothing_came_of(path):
-            raise InputError(
-                f"run_dir is '{path}', which already holds a run that is finished: add --resume and more "
-                "--total-steps, or give another directory"
-            )
-        if not holds_run and resume:
-            raise InputError(f"run_dir is '{path}', but --resume needs a directory with a run in it (no config.json)")
         self._made = not path.exists()
+        self._theirs = {name for name in WRITTEN if (path / name).exists()}  # which are not ours to take back
+        if resume and "config.json" not in self._theirs:
+            raise InputError(f"run_dir is '{path}', but --resume needs a directory with a run in it (no config.json)")
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = (path / ".lock").open("w")
@@ -142,6 +139,8 @@ class RunDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"run_dir is '{path}', which is in use by another process") from None
+        if not resume:
+            self._require_free()
         self._metrics: Any = None
 
     @property
@@ -168,15 +167,30 @@ class RunDirectory:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         os.replace(temporary, self.metrics_path)
 
+    def _require_free(self) -> None:
+        """Refuse to begin where something is that a run would overwrite, or be taken for."""
+        ours = "config.json" in self._theirs and {"experiment", "total_steps"} <= load_config(self.path).keys()
+        foreign = ", ".join(sorted(self._theirs))
+        require(ours or not foreign, "run_dir", str(self.path), f"a directory without {foreign} of anything but a run")
+        if ours and not nothing_came_of(self.path):
+            raise InputError(
+                f"run_dir is '{self.path}', which already holds a run: add --resume to go on with it, and more "
+                "--total-steps if it is finished, or give another directory"
+            )
+
     def take_back(self) -> None:
-        """Undo a claim of which nothing came: no run is left here, nor a directory that was made for it."""
-        if self.metrics_path.exists():
+        """Undo a claim of which nothing came: no run is left here, nor a directory that was made for it.
+
+        What was there before the claim stays.
+        """
+        if not nothing_came_of(self.path):
             return
-        for name in ("config.json", "experiment.py", "provenance.json", ".lock"):
+        for name in {*WRITTEN} - self._theirs:
             (self.path / name).unlink(missing_ok=True)
-        for folder in (self.path / "checkpoints", *([self.path] if self._made else [])):
-            with contextlib.suppress(OSError):  # of what is not empty, or not there
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # of what is not empty, or not there
+            (self.path / "checkpoints").rmdir()
+        if self._made and {path.name for path in self.path.iterdir()} <= {".lock"}:
+            shutil.rmtree(self.path)
 
     def close(self) -> None:
         """Give up the claim."""
@@ -211,9 +225,6 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
                     return
 
     return list(lines())
-
-
-RESUMED = "as in the run being resumed"
 
 
 def to_json(config: Run) -> dict[str, Any]:
@@ -273,7 +284,7 @@ def first_length(run_dir: Path) -> int:
 
 
 def nothing_came_of(run_dir: Path) -> bool:
-    """Whether a run has left nothing to go on with, and none of its programs has: it was stopped while it compiled."""
+    """Whether a run has left nothing to go on with, nor any of its programs: it was stopped while it compiled."""
     some = ("metrics.jsonl", "summary.json", "checkpoints/[0-9]*", "*/config.json")
     return not any(True for name in some for _ in run_dir.glob(name))
 
@@ -293,6 +304,8 @@ def going_on(config: ConfigT, experiment: str) -> ConfigT:
     if not config.resume and ((path / "summary.json").exists() or nothing_came_of(path)):
         return config
     saved = load_config(path)
+    if not {"experiment", "total_steps"} <= saved.keys():  # it is no run's, and not to be overwritten
+        return config
     theirs = saved.pop("experiment", experiment)
     other = "or give another directory: this one holds a run that is not finished"
     where = RESUMED if config.resume else other

@@ -132,7 +132,9 @@ def turn_program(
     differing = {path for path, values in assembly.numbers.items() if (values != values[0]).any()}
     if hidden := differing & unseen:
         fields = ", ".join(renumbering.fields_of(hidden))
-        require(False, "controller", controller, f"left out: numbers of {fields} cannot be changed in a run")
+        raise InputError(
+            f"controller is {controller!r}, but must be left out: numbers of {fields} cannot be changed in a run"
+        )
     lies = jax.tree.map(lambda leaf: leaf.sharding, shape)
     turn, options = functools.partial(turned, whole, places), compiler_options(deterministic)
     return jax.jit(turn, donate_argnums=0, out_shardings=lies, compiler_options=options)

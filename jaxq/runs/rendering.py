@@ -1,5 +1,6 @@
 """Pictures of environments: RGB images [H, W, 3] uint8 of a state and TimeStep, for every backend that has them."""
 
+import contextlib
 import ctypes
 import ctypes.util
 import functools
@@ -106,15 +107,16 @@ def _comes_first(library: str) -> bool:
     """Load a library, unless EnvPool is there, which looks among what was loaded before it; whether it came first."""
     if "envpool" in sys.modules:
         return False
-    ctypes.CDLL(ctypes.util.find_library(library), mode=ctypes.RTLD_GLOBAL)
+    with contextlib.suppress(OSError):  # it lacks another one, which is found out where it is needed
+        ctypes.CDLL(ctypes.util.find_library(library), mode=ctypes.RTLD_GLOBAL)
     return True
 
 
 # A pool of MuJoCo's that finds no graphics library ends the process, so that another one is to find out.
-_LOAD = "import ctypes, ctypes.util; ctypes.CDLL(ctypes.util.find_library({library!r}), mode=ctypes.RTLD_GLOBAL)"
 _PROBE = (
-    _LOAD + "; import envpool; pool = envpool.make({task!r}, env_type='gymnasium', num_envs=1, render_mode='rgb_array')"
-    "; pool.reset(); pool.render()"
+    "import ctypes, ctypes.util; ctypes.CDLL(ctypes.util.find_library({library!r}), mode=ctypes.RTLD_GLOBAL); "
+    "import envpool; pool = envpool.make({task!r}, env_type='gymnasium', num_envs=1, render_mode='rgb_array'); "
+    "pool.reset(); pool.render()"
 )
 
 

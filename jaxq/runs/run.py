@@ -25,7 +25,7 @@ from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
 from jaxq.runs.population import Renumbering, assemble
 from jaxq.runs.session import Session
-from jaxq.runs.sinks import Sink, require_tracker
+from jaxq.runs.sinks import WANDB_ID, Sink, require_tracker
 from jaxq.training import Plan, Training
 from jaxq.types import PyTree
 
@@ -110,6 +110,8 @@ def _run(
             if writes and not config.resume:
                 shutil.copyfile(script, path / "experiment.py")
                 write_json(path / "provenance.json", provenance())
+                for name in (PLAN, WANDB_ID):  # of a run of which nothing came
+                    (path / name).unlink(missing_ok=True)
                 # Last, because it is what makes the directory one that holds a run.
                 write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
             elif writes:

@@ -121,12 +121,13 @@ class Session:
 
     def train(self) -> dict[str, Any]:
         """The whole session."""
-        track = self.config.track if is_first() else "none"
-        self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
-        self.sinks += [self.watch] if self.watch else []
         with before_leaving(self._leave_at_once):
             programs, progress = self._begin()
             self.told.hold()
+        # Not before there is a run to tell of.
+        track = self.config.track if is_first() else "none"
+        self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
+        self.sinks += [self.watch] if self.watch else []
         if self.config.profile:
             self.profiler = Profiler(self.directory.path / PROFILE, programs.advance_chunk.as_text())
         self.display.start(self._step(progress))
@@ -156,8 +157,6 @@ class Session:
 
     def _leave_at_once(self, name: str) -> None:
         """Told to stop before there was anything to save."""
-        for sink in self.sinks:
-            sink.close()
         self.display.say(
             f"stopped by {name} before anything new was learned; the same command goes on: "
             f"{command_of(self.script)} --run-dir {self.directory.path} --resume"

@@ -85,7 +85,7 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
                 write_json(path / "summary.json", summary)
         return summary
     except InputError:
-        if not (config.resume or summaries or diverged):
+        if not config.resume:
             directory.take_back()
         raise
     finally:
