@@ -78,7 +78,7 @@ def _functional(
         try:
             single = make_single(name, **options)
         except TypeError as error:
-            if "keyword argument" not in str(error):  # it is an error within the environment
+            if name in OWN and "keyword argument" not in str(error):  # it is an error within
                 raise
             raise InputError(f"options of {name} are {options!r}, which it does not take: {error}") from None
         return _batched(single, num_envs, resets)

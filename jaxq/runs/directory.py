@@ -132,7 +132,7 @@ class RunDirectory:
             raise InputError(f"run_dir is '{path}', but --resume needs a directory with a run in it (no config.json)")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = (path / ".lock").open("w")
+            self._lock = (path / ".lock").open("a")
         except OSError as error:
             raise InputError(f"run_dir is '{path}', which cannot be written: {error.strerror}") from None
         try:

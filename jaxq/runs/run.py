@@ -143,7 +143,7 @@ def _require_learned(config: Run, run_dir: Path, agents: PyTree) -> None:
     except InputError as error:
         if not (run_dir / "config.json").exists():
             raise
-        ours = {name: value for name, value in to_json(config).items() if name not in NOT_BY_MEMBER}
+        ours = {name: value for name, value in to_json(config).items() if name not in (*NOT_BY_MEMBER, "total_steps")}
         there = [f"{name} {value}" for name, value in load_config(run_dir).items() if ours.get(name, value) != value]
         raise InputError(f"{error}; there are {', '.join(there)}" if there else str(error)) from None
 
