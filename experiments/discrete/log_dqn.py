@@ -3,7 +3,7 @@
 The discount is the paper's, lower than others can use. As in the authors' code gains begin at a value of one and losses
 at none, and no return is larger than that of the largest reward at every step. There the last layer of losses begins
 at zero, all that is mapped has twice the digits, and the optimizer's step is ten times as long, since a tenth of it is
-kept (`--averaging-rate`); Adam's does not depend on that.
+kept, the averaging rate; Adam's does not depend on that.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ import math
 
 from jaxq.bellman import Decomposed, Logarithmic, Mapped, Scalar, by_sign
 from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, PlainOperator, QLearner, Targets, presets
+from jaxq.errors import require
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -34,6 +35,7 @@ PRESETS = presets(Config, Q_LEARNING, everywhere={"discount": 0.96})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
+    require(config.reward_clip > 0, "reward_clip", config.reward_clip, "positive")
     largest = config.reward_clip / (1.0 - config.discount) if config.discount < 1 else math.inf
     offset = config.discount**config.log_horizon
     mappings = [Logarithmic(config.log_scale, offset, min(begun, 0.5 * largest), largest) for begun in (1.0, 0.0)]

@@ -7,15 +7,14 @@ Kernels are those of the authors' code; of its numbers for Atari there are step 
 import dataclasses
 
 from jaxq.bellman import Particles, as_given, gains_and_losses
-from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, PlainOperator, QLearner, Targets, presets
-from jaxq.errors import require
+from jaxq.configs import Q_LEARNING, Discount, Exploration, GreedyOperator, Layers, NStep, QLearner, Targets, presets
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(PlainOperator, Targets, Exploration, Layers, NStep, Discount, QLearner):
+class Config(GreedyOperator, Targets, Exploration, Layers, NStep, Discount, QLearner):
     """The axes of md3qn."""
 
     num_particles: int = 64
@@ -32,8 +31,6 @@ PRESETS = presets(Config, Q_LEARNING, atari={"learning_rate": 5e-5, "adam_epsilo
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
-    allowed = "max or double: particles have no order in which those of several actions could be averaged"
-    require(config.operator != "expected", "operator", config.operator, allowed)
     channels = as_given if training.reward_shape else gains_and_losses
     count = training.reward_shape[0] if training.reward_shape else 2
     representation = Particles(config.num_particles, count, config.bandwidths, config.kernel_exponent)

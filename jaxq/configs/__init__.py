@@ -20,7 +20,7 @@ from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironmen
 from jaxq.configs.exploration import Epsilon, Exploration
 from jaxq.configs.lambda_actor_critic import LambdaActorCriticLearner
 from jaxq.configs.loops import FromReplay, FromRollouts
-from jaxq.configs.operators import Operator, PlainOperator
+from jaxq.configs.operators import GreedyOperator, Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightDecay
 from jaxq.configs.parallel import Precision, Privileged, seeing
 from jaxq.configs.population import Member, Population, grid
@@ -68,6 +68,7 @@ __all__ = [
     "FromReplay",
     "FromRollouts",
     "GradientClip",
+    "GreedyOperator",
     "Huber",
     "LambdaActorCriticLearner",
     "LambdaQLearner",

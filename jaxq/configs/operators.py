@@ -9,6 +9,18 @@ from jaxq.errors import require
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class GreedyOperator(Axis):
+    """A choice of Bellman operators that back up one action, for returns of which those of several have no mean."""
+
+    operator: Literal["max", "double"] = "max"
+    """What of the next state's actions is backed up; double takes the learner's action and the target's value."""
+
+    def make_operator(self) -> operators.Operator:
+        """The operator."""
+        return operators.Maximum() if self.operator == "max" else operators.Double()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PlainOperator(Axis):
     """A choice of Bellman operators that add nothing to rewards, for returns of several channels."""
 
