@@ -286,7 +286,7 @@ def test_a_policy_may_begin_with_little_noise():
     (mean, log_std), _, _ = agent.base.network.apply(state.params, seen)
     np.testing.assert_allclose(np.exp(log_std), 0.15, rtol=0.1)
     assert np.abs(mean).max() < 0.2
-    with pytest.raises(InputError, match=r"initial_std is 0\.001, but must be above 0\.001"):
+    with pytest.raises(InputError, match=r"initial_std is 0\.001, but must be above 0\.001 and"):
         module.build(parse(module.Config, presets, [*flags, "--initial-std", "0.001"]))
 
 

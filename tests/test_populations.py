@@ -429,7 +429,6 @@ def test_members_of_several_widths_go_on(tmp_path):
     assert [config.alone(i).hidden_widths for i in range(2)] == [(8, 4), (16,)]
     path.mkdir()
     write_json(path / "config.json", {"experiment": "dqn", **to_json(config)})
-    (path / "metrics.jsonl").touch()
     assert going_on(config, "dqn") == dataclasses.replace(config, resume=True)
 
 

@@ -665,22 +665,30 @@ def test_what_only_tracing_finds_leaves_no_run_behind(minibatches, tmp_path):
         assert not made or {path.name for path in run_dir.iterdir()} - {".lock"} == {"notes.txt"}
 
 
-@pytest.mark.parametrize("name", ["config.json", "experiment.py"])
-def test_files_of_the_user_s_are_not_taken_for_a_run_s(name, tmp_path):
-    (tmp_path / name).write_text('{"mine": 1}')
-    with pytest.raises(InputError, match=f"without {name} of anything but a run"):
+def test_a_config_that_is_no_run_s_is_left_alone(tmp_path):
+    (tmp_path / "config.json").write_text('{"mine": 1}')
+    for flags in ([], ["--batch-size", "32", "64"]):
+        config = parse(dqn.Config, dqn.PRESETS, [*SMALL, *flags, "--run-dir", str(tmp_path)])
+        for resume in (False, True):
+            with pytest.raises(InputError, match=r"config\.json is"):
+                train(dqn.build, dataclasses.replace(config, resume=resume))
+            assert (tmp_path / "config.json").read_text() == '{"mine": 1}'
+
+
+def test_a_config_that_holds_no_fields_is_one_line(tmp_path):
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"config\.json cannot be read: it holds no fields"):
         run(dqn.build, parse(dqn.Config, dqn.PRESETS, [*SMALL, "--run-dir", str(tmp_path)]))
-    assert (tmp_path / name).read_text() == '{"mine": 1}'
 
 
-def test_where_nothing_came_of_a_run_another_may_begin(tmp_path, monkeypatch):
-    """It was killed, or fell over something of the user's, while it compiled; but one that has learned is kept."""
+def test_where_a_run_fell_while_it_compiled_another_may_begin(tmp_path, monkeypatch):
+    """Over whatever; but one that has learned is kept."""
     run_dir = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr("jaxq.runs.session.compiled", lambda *args: (_ for _ in ()).throw(ZeroDivisionError))
         with pytest.raises(ZeroDivisionError):
             run(dqn.build, parse(dqn.Config, dqn.PRESETS, [*SMALL, "--run-dir", str(run_dir)]))
-    assert (run_dir / "config.json").exists()
+    assert not run_dir.exists()
     assert finish_here(*SMALL, "--run-dir", run_dir, "--discount", 0.9) == (0, "")
     assert json.loads((run_dir / "config.json").read_text())["discount"] == 0.9
     (run_dir / "summary.json").unlink()

@@ -23,7 +23,7 @@ from jaxq.networks import Dense, GaussianPolicyNetwork, Mode, PolicyAndValueNetw
 from jaxq.runs import main
 from jaxq.training import OnPolicy
 
-SMALLEST_STD = 0.001
+SMALLEST_STD, LARGEST_STD = 0.001, 10.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,8 @@ def build(config: Config) -> OnPolicy:
         make_head=head,
     )
     if config.initial_std is not None:
-        require(config.initial_std > SMALLEST_STD, "initial_std", config.initial_std, f"above {SMALLEST_STD}")
+        within = SMALLEST_STD < config.initial_std <= LARGEST_STD
+        require(within, "initial_std", config.initial_std, f"above {SMALLEST_STD} and at most {LARGEST_STD}")
         small = functools.partial(Dense, kernel_init=nn.initializers.normal(0.01))
         raw = math.log(math.expm1(config.initial_std - SMALLEST_STD))
         std_head = functools.partial(small, bias_init=nn.initializers.constant(raw))

@@ -21,7 +21,7 @@ class Config(Huber, Operator, Targets, Exploration, Layers, NStep, Discount, QLe
     smallest_variance: float = 0.1
     """Added to variances."""
     smallest_weight: float = 0.1
-    """Weights below this count as this; their mean is one."""
+    """Weights, whose mean is one, count as this where they are below it."""
 
 
 PRESETS = presets(Config, Q_LEARNING, everywhere={"operator": "munchausen"})

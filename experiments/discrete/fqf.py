@@ -50,7 +50,9 @@ def build(config: Config) -> OffPolicy:
     network = ActionValueNetwork(torso, FullyParameterizedHead(num_actions, hidden, config.num_quantiles))
     require(config.fraction_rate >= 0, "fraction_rate", config.fraction_rate, "0 or more")
     summed = optax.scale(float(config.batch_size))  # of a mean over the batch
-    slowly = optax.chain(summed, optax.scale_by_stddev(0.95, 1e-5), optax.scale(config.fraction_rate))
+    # By rounding a variance may come out below zero, and its root be no number.
+    rms = optax.chain(optax.scale_by_stddev(0.95, 1e-5), optax.zero_nans())
+    slowly = optax.chain(summed, rms, optax.scale(config.fraction_rate))
     optimizer = except_for(FRACTIONS, slowly, config.make_optimizer())
     agent = config.make_q_learner(training, network, representation, optimizer=optimizer)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)

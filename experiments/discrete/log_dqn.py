@@ -1,9 +1,9 @@
 """LogDQN (van Seijen et al., Using a Logarithmic Mapping to Enable Lower Discount Factors in RL, 2019).
 
 The discount is the paper's, lower than others can use. As in the authors' code gains begin at a value of one and losses
-at none, and no return is larger than that of the largest reward at every step. There the last layer of losses begins
-at zero, all that is mapped has twice the digits, and the optimizer's step is ten times as long, since a tenth of it is
-kept, the averaging rate; Adam's does not depend on that.
+at none, and where rewards are clipped no return is larger than that of the largest at every step. There the last layer
+of losses begins at zero, all that is mapped has twice the digits, and the optimizer's step is ten times as long, since
+a tenth of it is kept, the averaging rate; Adam's does not depend on that.
 """
 
 import dataclasses

@@ -55,6 +55,9 @@ class Symlog:
         return jnp.sign(mapped) * jnp.expm1(jnp.abs(mapped))
 
 
+_LARGEST_EXPONENT = 80.0  # whose exponential is a float32
+
+
 @dataclasses.dataclass(frozen=True)
 class Logarithmic:
     """`c log((x + ε) / (x₀ + ε))`, of returns in 0 .. x₁ (van Seijen et al., A Logarithmic Mapping, 2019, eq. 12).
@@ -65,7 +68,7 @@ class Logarithmic:
       scale: c, 0.5 in the paper.
       offset: ε; there γ^k with γ = 0.96 and k = 100.
       initial: x₀, what a network is worth that begins at zero.
-      largest: x₁; what is beyond is taken for it, so that no exponential overflows.
+      largest: x₁; what is beyond is taken for it.
     """
 
     scale: float = 0.5
@@ -87,7 +90,7 @@ class Logarithmic:
     def inverse(self, mapped: jax.Array) -> jax.Array:
         """See `Mapping`."""
         begun = math.log1p(self.initial / self.offset)
-        highest = math.log1p(self.largest / self.offset)
+        highest = min(math.log1p(self.largest / self.offset), _LARGEST_EXPONENT)
         return self.offset * jnp.expm1(jnp.minimum(mapped / self.scale + begun, highest))
 
 

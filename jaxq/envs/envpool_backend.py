@@ -147,12 +147,16 @@ def _require_room(task: str, num_envs: int, options: dict[str, Any]) -> None:
     # The first one brings what is taken once, libraries and what the compilation of a robot leaves free: where there is
     # room for all by its measure, there is.
     first = _pool(task, 1, 0, small)
-    if num_envs * _taken_since(before) <= free:
+    each = float(_taken_since(before))
+    if num_envs * each <= free:
         return
-    before, count = host_memory.taken_bytes(), min(max(num_envs // MEASURED_FROM, 4), 8)
-    some = _pool(task, count, 0, small)
-    each = _taken_since(before) / count
-    del first, some
+    count = min(max(num_envs // MEASURED_FROM, 4), 8)
+    if count * each <= free:
+        before = host_memory.taken_bytes()
+        some = _pool(task, count, 0, small)
+        each = _taken_since(before) / count
+        del some
+    del first
     most = int(free / each) if each else num_envs
     takes = f"one of envpool/{task} takes {host_memory.readable(each)} of the host's memory"
     require(

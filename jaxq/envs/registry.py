@@ -78,7 +78,7 @@ def _functional(
         try:
             single = make_single(name, **options)
         except TypeError as error:
-            if name in OWN and "keyword argument" not in str(error):  # it is an error within
+            if not options or (name in OWN and "keyword argument" not in str(error)):  # it is an error within
                 raise
             raise InputError(f"options of {name} are {options!r}, which it does not take: {error}") from None
         return _batched(single, num_envs, resets)

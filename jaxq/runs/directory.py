@@ -26,7 +26,6 @@ from jaxq.errors import InputError, require
 ConfigT = TypeVar("ConfigT", bound=Run)
 LONGEST_DIFF = 50_000  # characters
 PLAN = "plan.json"  # of a run that was made longer: for how many steps it was first to be
-WRITTEN = ("config.json", "experiment.py", "provenance.json")  # when a run begins
 RESUMED = "as in the run being resumed"
 
 PACKAGES = (
@@ -127,8 +126,13 @@ class RunDirectory:
         """
         self.path = path
         self._made = not path.exists()
-        self._theirs = {name for name in WRITTEN if (path / name).exists()}  # which are not ours to take back
-        if resume and "config.json" not in self._theirs:
+        holds_run = (path / "config.json").exists()
+        if holds_run and not resume:
+            raise InputError(
+                f"run_dir is '{path}', which already holds a run: add --resume to go on with it, and more "
+                "--total-steps if it is finished, or give another directory"
+            )
+        if not holds_run and resume:
             raise InputError(f"run_dir is '{path}', but --resume needs a directory with a run in it (no config.json)")
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -138,9 +142,8 @@ class RunDirectory:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._lock.close()
             raise InputError(f"run_dir is '{path}', which is in use by another process") from None
-        if not resume:
-            self._require_free()
         self._metrics: Any = None
 
     @property
@@ -167,36 +170,17 @@ class RunDirectory:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         os.replace(temporary, self.metrics_path)
 
-    def _require_free(self) -> None:
-        """Refuse to begin where something is that a run would overwrite, or be taken for."""
-        ours = "config.json" in self._theirs and {"experiment", "total_steps"} <= load_config(self.path).keys()
-        foreign = ", ".join(sorted(self._theirs))
-        require(ours or not foreign, "run_dir", str(self.path), f"a directory without {foreign} of anything but a run")
-        if ours and not nothing_came_of(self.path):
-            raise InputError(
-                f"run_dir is '{self.path}', which already holds a run: add --resume to go on with it, and more "
-                "--total-steps if it is finished, or give another directory"
-            )
-
-    def take_back(self) -> None:
-        """Undo a claim of which nothing came: no run is left here, nor a directory that was made for it.
-
-        What was there before the claim stays.
-        """
-        if not nothing_came_of(self.path):
-            return
-        for name in {*WRITTEN} - self._theirs:
-            (self.path / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # of what is not empty, or not there
-            (self.path / "checkpoints").rmdir()
-        if self._made and {path.name for path in self.path.iterdir()} <= {".lock"}:
-            shutil.rmtree(self.path)
-
     def close(self) -> None:
-        """Give up the claim."""
+        """Give up the claim; what was made for it and is still empty goes."""
         if self._metrics is not None:
             self._metrics.close()
         self._lock.close()
+        with contextlib.suppress(OSError):  # of what is not empty, or not there
+            (self.path / "checkpoints").rmdir()
+        if self._made and [path.name for path in self.path.iterdir()] == [".lock"]:
+            (self.path / ".lock").unlink()
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
 
 
 def finite_or_null(value: Any) -> Any:
@@ -275,6 +259,8 @@ def load_config(run_dir: Path) -> dict[str, Any]:
         raise InputError(f"run_dir is '{run_dir}', but must be a directory with a run in it (no config.json)") from None
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} cannot be read: it holds no fields by name")
     return values
 
 
@@ -283,17 +269,11 @@ def first_length(run_dir: Path) -> int:
     return int((read_json(run_dir / PLAN) or load_config(run_dir))["total_steps"])
 
 
-def nothing_came_of(run_dir: Path) -> bool:
-    """Whether a run has left nothing to go on with, nor any of its programs: it was stopped while it compiled."""
-    some = ("metrics.jsonl", "summary.json", "checkpoints/[0-9]*", "*/config.json")
-    return not any(True for name in some for _ in run_dir.glob(name))
-
-
 def going_on(config: ConfigT, experiment: str) -> ConfigT:
     """The same configuration, to be resumed if its directory was given and holds its run, which is not finished.
 
-    So a command that was stopped, by whatever, can simply be given again, and another one where nothing came of the
-    first. One that is to be resumed is held against the run there in any case.
+    So a command that was stopped, by whatever, can simply be given again. One that is to be resumed is held against
+    the run there in any case.
 
     Raises:
       InputError: if the run there is another: of another experiment, or configured otherwise.
@@ -301,11 +281,9 @@ def going_on(config: ConfigT, experiment: str) -> ConfigT:
     path = config.run_dir
     if path is None or not (path / "config.json").exists():
         return config
-    if not config.resume and ((path / "summary.json").exists() or nothing_came_of(path)):
+    if not config.resume and (path / "summary.json").exists():
         return config
     saved = load_config(path)
-    if not {"experiment", "total_steps"} <= saved.keys():  # it is no run's, and not to be overwritten
-        return config
     theirs = saved.pop("experiment", experiment)
     other = "or give another directory: this one holds a run that is not finished"
     where = RESUMED if config.resume else other

@@ -183,9 +183,6 @@ class Follower:
     def rewind(self, step: int) -> None:
         """See `RunDirectory.rewind`."""
 
-    def take_back(self) -> None:
-        """See `RunDirectory.take_back`."""
-
     def close(self) -> None:
         """See `RunDirectory.close`."""
 

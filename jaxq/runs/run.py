@@ -25,7 +25,7 @@ from jaxq.runs.interruption import Interruption
 from jaxq.runs.memory import bytes_of, described, free_bytes, parts_of, require_memory
 from jaxq.runs.population import Renumbering, assemble
 from jaxq.runs.session import Session
-from jaxq.runs.sinks import WANDB_ID, Sink, require_tracker
+from jaxq.runs.sinks import Sink, require_tracker
 from jaxq.training import Plan, Training
 from jaxq.types import PyTree
 
@@ -97,7 +97,7 @@ def _run(
     shape = state_shape(assembly, config)
     require_tracker(config.track)
     if config.init_from is not None and not config.resume:
-        _require_learned(config, config.init_from, shape.agent)
+        _require_learned(config, experiment, config.init_from, shape.agent)
     parts, device = parts_of(training, shape), platforms.device()
     devices = len(shape.key.sharding.addressable_devices)
     free = free_bytes(device, sharing=devices)
@@ -106,27 +106,20 @@ def _run(
         _require_disk(path, shape)
     directory = claimed(path, resume=config.resume)
     try:
-        with first() as writes:
-            if writes and not config.resume:
-                shutil.copyfile(script, path / "experiment.py")
-                write_json(path / "provenance.json", provenance())
-                for name in (PLAN, WANDB_ID):  # of a run of which nothing came
-                    (path / name).unlink(missing_ok=True)
-                # Last, because it is what makes the directory one that holds a run.
-                write_json(path / "config.json", {"experiment": experiment, **to_json(config)})
-            elif writes:
-                _note_resumption(path, config)
         session = Session(config, script, assembly, plan, directory, shape, renumbering, told, watch and watch(config))
         with contextlib.closing(session):
             of_host = training.environment.host_bytes + training.evaluation.environment.host_bytes
             session.display.say(f"memory  {described(parts, device, free, devices, of_host)}")
             if training.environment.resumable and (line := idle(config, devices)):
                 session.display.say(line)
+            # What cannot be traced or compiled leaves nothing behind, by which a corrected command would be refused.
+            session.prepare()
+            with first() as writes:
+                if writes and config.resume:
+                    _note_resumption(path, config)
+                elif writes:
+                    _note_run(path, script, {"experiment": experiment, **to_json(config)})
             return session.train()
-    except InputError:
-        if not config.resume:
-            directory.take_back()
-        raise
     except Exception as error:
         if _disk_is_full(error):
             message = f"run_dir is '{path}', on a disk that is full; the last whole checkpoint is kept"
@@ -136,14 +129,16 @@ def _run(
         directory.close()
 
 
-def _require_learned(config: Run, run_dir: Path, agents: PyTree) -> None:
+def _require_learned(config: Run, experiment: str, run_dir: Path, agents: PyTree) -> None:
     """Check that agents can go on with what those of another run have learned, and name what is otherwise there."""
     try:
         learned_by(run_dir, agents)
     except InputError as error:
         if not (run_dir / "config.json").exists():
             raise
-        ours = {name: value for name, value in to_json(config).items() if name not in (*NOT_BY_MEMBER, "total_steps")}
+        left_out = (*NOT_BY_MEMBER, "total_steps")
+        ours = {name: value for name, value in to_json(config).items() if name not in left_out}
+        ours["experiment"] = experiment
         there = [f"{name} {value}" for name, value in load_config(run_dir).items() if ours.get(name, value) != value]
         raise InputError(f"{error}; there are {', '.join(there)}" if there else str(error)) from None
 
@@ -158,6 +153,16 @@ def require_population(config: Run) -> None:
         require(config.num_members > 1, "controller", config.controller, "left out where a program has a single member")
         differing = any(member.setting for member in config.all_members)
         require(differing, "controller", config.controller, "left out: members differ in no number")
+
+
+def _note_run(path: Path, script: Path, config: dict[str, Any]) -> None:
+    """What was begun, how, and by whom."""
+    kept = path / "experiment.py"
+    if not (kept.exists() and kept.samefile(script)):  # it is not the one that is being run
+        shutil.copyfile(script, kept)
+    write_json(path / "provenance.json", provenance())
+    # Last, because it is what makes the directory one that holds a run.
+    write_json(path / "config.json", config)
 
 
 def _note_resumption(path: Path, config: Run) -> None:

@@ -119,15 +119,23 @@ class Session:
             sink.close()
         self.checkpoints.close()
 
-    def train(self) -> dict[str, Any]:
-        """The whole session."""
-        with before_leaving(self._leave_at_once):
-            programs, progress = self._begin()
-            self.told.hold()
-        # Not before there is a run to tell of.
+    def prepare(self) -> None:
+        """Compile, and do what is to be done before anything new is learned.
+
+        Raises:
+          InputError: for what cannot be traced or compiled, or a checkpoint that does not fit.
+          SystemExit: with code 0, if told to stop.
+        """
         track = self.config.track if is_first() else "none"
         self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
         self.sinks += [self.watch] if self.watch else []
+        with before_leaving(self._leave_at_once):
+            self.prepared = self._begin()
+            self.told.hold()
+
+    def train(self) -> dict[str, Any]:
+        """All that is left to be learned, after `prepare`: the values of summary.json."""
+        programs, progress = self.prepared
         if self.config.profile:
             self.profiler = Profiler(self.directory.path / PROFILE, programs.advance_chunk.as_text())
         self.display.start(self._step(progress))
@@ -157,10 +165,11 @@ class Session:
 
     def _leave_at_once(self, name: str) -> None:
         """Told to stop before there was anything to save."""
-        self.display.say(
-            f"stopped by {name} before anything new was learned; the same command goes on: "
-            f"{command_of(self.script)} --run-dir {self.directory.path} --resume"
-        )
+        for sink in self.sinks:
+            sink.close()
+        resumed = f"goes on: {command_of(self.script)} --run-dir {self.directory.path} --resume"
+        then = resumed if self.config.resume else "begins again"
+        self.display.say(f"stopped by {name} before anything new was learned; the same command {then}")
 
     def _start(self, programs: Programs, keys: jax.Array) -> Progress:
         if self.config.resume:

@@ -85,8 +85,9 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
                 write_json(path / "summary.json", summary)
         return summary
     except InputError:
-        if not config.resume:
-            directory.take_back()
+        begun = any((path / name / "config.json").exists() for name in _names(parts))
+        if is_first() and not (config.resume or begun):
+            (path / "config.json").unlink(missing_ok=True)  # for a corrected command
         raise
     finally:
         directory.close()

@@ -9,8 +9,6 @@ from typing import Any, Protocol
 from jaxq.configs import Track
 from jaxq.errors import missing_extra
 
-WANDB_ID = "wandb_id.txt"
-
 
 class Sink(Protocol):
     """Takes a line of metrics as metrics.jsonl has it: scalars, and lists with one entry a seed."""
@@ -43,7 +41,7 @@ class WandbSink:
     def __init__(self, run_dir: Path, config: dict[str, Any], group: str):
         import wandb
 
-        id_file = run_dir / WANDB_ID
+        id_file = run_dir / "wandb_id.txt"
         if not id_file.exists():
             # An agent of a W&B sweep has made the run, in a project of its own.
             id_file.write_text(os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:12])
