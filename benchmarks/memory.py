@@ -6,12 +6,12 @@ Writes benchmarks/results/memory.json.
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from jaxq.host_memory import taken_bytes
 from jaxq.runs.directory import provenance, write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -20,8 +20,9 @@ FRAMES, WRITTEN_AT_ONCE, CHUNKS = 1_000_000, 1_000, 3_000
 
 def resident_bytes() -> int:
     """Of this process, now."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    taken = taken_bytes()
+    assert taken is not None, "measured on Linux"
+    return taken
 
 
 def full_replay() -> dict[str, Any]:

@@ -49,10 +49,12 @@ def build(config: Config) -> OffPolicy:
     torso, hidden = config.make_split_torso(training)
     network = ActionValueNetwork(torso, FullyParameterizedHead(num_actions, hidden, config.num_quantiles))
     require(config.fraction_rate >= 0, "fraction_rate", config.fraction_rate, "0 or more")
-    summed = optax.scale(float(config.batch_size))  # of a mean over the batch
-    # By rounding a variance may come out below zero, and its root be no number.
-    rms = optax.chain(optax.scale_by_stddev(0.95, 1e-5), optax.zero_nans())
-    slowly = optax.chain(summed, rms, optax.scale(config.fraction_rate))
+    slowly = optax.chain(
+        optax.scale(float(config.batch_size)),  # the sum of what the loss has the mean of
+        optax.scale_by_stddev(0.95, 1e-5),
+        optax.zero_nans(),  # by rounding a variance may come out below zero, and its root be no number
+        optax.scale(config.fraction_rate),
+    )
     optimizer = except_for(FRACTIONS, slowly, config.make_optimizer())
     agent = config.make_q_learner(training, network, representation, optimizer=optimizer)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)

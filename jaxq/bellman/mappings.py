@@ -84,14 +84,16 @@ class Logarithmic:
 
     def forward(self, value: jax.Array) -> jax.Array:
         """See `Mapping`; what is outside its range counts as the nearest end."""
-        begun = self.scale * math.log1p(self.initial / self.offset)
-        return self.scale * jnp.log1p(jnp.clip(value, 0.0, self.largest) / self.offset) - begun
+        return self.scale * jnp.log1p(jnp.clip(value, 0.0, self.largest) / self.offset) - self.scale * self._begun
 
     def inverse(self, mapped: jax.Array) -> jax.Array:
         """See `Mapping`."""
-        begun = math.log1p(self.initial / self.offset)
         highest = min(math.log1p(self.largest / self.offset), _LARGEST_EXPONENT)
-        return self.offset * jnp.expm1(jnp.minimum(mapped / self.scale + begun, highest))
+        return self.offset * jnp.expm1(jnp.minimum(mapped / self.scale + self._begun, highest))
+
+    @property
+    def _begun(self) -> float:
+        return math.log1p(self.initial / self.offset)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,11 @@ from jaxq.bellman import operators
 from jaxq.configs.axis import Axis
 from jaxq.errors import require
 
+GREEDY: dict[str, type[operators.Maximum] | type[operators.Double]] = {
+    "max": operators.Maximum,
+    "double": operators.Double,
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GreedyOperator(Axis):
@@ -17,7 +22,7 @@ class GreedyOperator(Axis):
 
     def make_operator(self) -> operators.Operator:
         """The operator."""
-        return operators.Maximum() if self.operator == "max" else operators.Double()
+        return GREEDY[self.operator]()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,15 +40,11 @@ class PlainOperator(Axis):
         Raises:
           InputError: for numbers that it does not allow.
         """
-        match self.operator:
-            case "max":
-                return operators.Maximum()
-            case "double":
-                return operators.Double()
-            case "expected":
-                epsilon = self.policy_epsilon
-                require(0 <= epsilon <= 1, "policy_epsilon", epsilon, "in [0, 1]")
-                return operators.Expected(epsilon)
+        if self.operator == "expected":
+            epsilon = self.policy_epsilon
+            require(0 <= epsilon <= 1, "policy_epsilon", epsilon, "in [0, 1]")
+            return operators.Expected(epsilon)
+        return GREEDY[self.operator]()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,10 +67,8 @@ class Operator(Axis):
           InputError: for numbers that it does not allow.
         """
         match self.operator:
-            case "max":
-                return operators.Maximum()
-            case "double":
-                return operators.Double()
+            case "max" | "double":
+                return GREEDY[self.operator]()
             case "expected":
                 epsilon = self.temperature
                 require(0 <= epsilon <= 1, "temperature", epsilon, "in [0, 1], being the ε of the expected operator")

@@ -6,6 +6,7 @@ one loop that made it, and is made when that is traced.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -97,30 +98,33 @@ def _pool(task: str, num_envs: int, seed: int | list[int], options: dict[str, An
         return _envpool().make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **options)
 
 
+@dataclasses.dataclass(eq=False)
 class LazyPool:
     """A pool that is made when a program first resets or steps it: many a one is only asked what it is like.
 
     An environment and its copies of which only the description differs have one.
 
     Attributes:
+      task, num_envs, seed, options: what it is made of.
       host_bytes: what it has of the host's memory, as far as it is made and that is known.
     """
 
-    def __init__(self, task: str, num_envs: int, seed: int | list[int], options: dict[str, Any]):
-        self._made_of = (task, num_envs, seed, options)
-        self.host_bytes = 0
+    task: str
+    num_envs: int
+    seed: int | list[int]
+    options: dict[str, Any]
+    host_bytes: int = 0
 
     @functools.cached_property
     def pool(self) -> Any:
         """EnvPool's own.
 
         Raises:
-          InputError: if the host's memory does not hold it: a robot of Playground's takes 70 to 120 MB, each of it.
+          InputError: if the host's memory does not hold it, of which a robot of Playground's takes a great deal.
         """
-        task, num_envs, _, options = self._made_of
-        _require_room(task, num_envs, options)
+        _require_room(self.task, self.num_envs, self.options)
         before = host_memory.taken_bytes()
-        pool = _pool(*self._made_of)
+        pool = _pool(self.task, self.num_envs, self.seed, self.options)
         self.host_bytes = _taken_since(before)
         return pool
 
@@ -199,9 +203,10 @@ class EnvPoolEnvironment(Environment):
     def __init__(
         self, task: str, num_envs: int, seed: int | Sequence[int], options: dict[str, Any], whole: bool = False
     ):
-        self._made_of = (task, seed if isinstance(seed, int) else list(seed), options, whole)
+        seed = seed if isinstance(seed, int) else list(seed)
         with _named_errors(task, options):
-            spec = _envpool().make_spec(task, num_envs=num_envs, seed=self._made_of[1], **options)
+            spec = _envpool().make_spec(task, num_envs=num_envs, seed=seed, **options)
+        self._lazy, self._whole = LazyPool(task, num_envs, seed, options), whole
         self._lives = bool(options.get("episodic_life"))
         self.name = f"envpool/{task}"
         self.num_envs = num_envs
@@ -209,7 +214,6 @@ class EnvPoolEnvironment(Environment):
         self._convert = ObservationConverter(task, spec.gymnasium_observation_space, whole)
         self.observation_spec = self._convert.spec
         self.action_spec, self._scale = _action_spec(task, spec.gymnasium_action_space)
-        self._lazy = LazyPool(task, num_envs, self._made_of[1], options)
 
     @property
     def pool(self) -> Any:
@@ -226,7 +230,7 @@ class EnvPoolEnvironment(Environment):
         assert parts == jax.process_count(), "one pool a process"
         if parts == 1:
             return self
-        _, seed, _, _ = self._made_of
+        seed = self._lazy.seed
         each = self.num_envs // parts
         first = jax.process_index() * each
         own = seed if isinstance(seed, int) else seed[first : first + each]
@@ -234,8 +238,7 @@ class EnvPoolEnvironment(Environment):
 
     def remade(self, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> "EnvPoolEnvironment":
         """See `Environment.remade`."""
-        task, _, own, whole = self._made_of
-        remade = EnvPoolEnvironment(task, num_envs, seed, {**own, **options}, whole)
+        remade = EnvPoolEnvironment(self._lazy.task, num_envs, seed, {**self._lazy.options, **options}, self._whole)
         remade.action_spec = self.action_spec  # of which some actions may be left out
         return remade
 

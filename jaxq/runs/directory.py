@@ -177,9 +177,9 @@ class RunDirectory:
         self._lock.close()
         with contextlib.suppress(OSError):  # of what is not empty, or not there
             (self.path / "checkpoints").rmdir()
-        if self._made and [path.name for path in self.path.iterdir()] == [".lock"]:
-            (self.path / ".lock").unlink()
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if self._made and [path.name for path in self.path.iterdir()] == [".lock"]:
+                (self.path / ".lock").unlink()
                 self.path.rmdir()
 
 

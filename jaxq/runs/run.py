@@ -113,13 +113,13 @@ def _run(
             if training.environment.resumable and (line := idle(config, devices)):
                 session.display.say(line)
             # What cannot be traced or compiled leaves nothing behind, by which a corrected command would be refused.
-            session.prepare()
+            prepared = session.prepare()
             with first() as writes:
                 if writes and config.resume:
                     _note_resumption(path, config)
                 elif writes:
                     _note_run(path, script, {"experiment": experiment, **to_json(config)})
-            return session.train()
+            return session.train(*prepared)
     except Exception as error:
         if _disk_is_full(error):
             message = f"run_dir is '{path}', on a disk that is full; the last whole checkpoint is kept"

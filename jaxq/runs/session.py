@@ -119,8 +119,8 @@ class Session:
             sink.close()
         self.checkpoints.close()
 
-    def prepare(self) -> None:
-        """Compile, and do what is to be done before anything new is learned.
+    def prepare(self) -> tuple[Programs, Progress]:
+        """Compile, and do what is to be done before anything new is learned: what `train` goes on with.
 
         Raises:
           InputError: for what cannot be traced or compiled, or a checkpoint that does not fit.
@@ -130,12 +130,12 @@ class Session:
         self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
         self.sinks += [self.watch] if self.watch else []
         with before_leaving(self._leave_at_once):
-            self.prepared = self._begin()
+            prepared = self._begin()
             self.told.hold()
+        return prepared
 
-    def train(self) -> dict[str, Any]:
-        """All that is left to be learned, after `prepare`: the values of summary.json."""
-        programs, progress = self.prepared
+    def train(self, programs: Programs, progress: Progress) -> dict[str, Any]:
+        """All that is left to be learned: the values of summary.json."""
         if self.config.profile:
             self.profiler = Profiler(self.directory.path / PROFILE, programs.advance_chunk.as_text())
         self.display.start(self._step(progress))

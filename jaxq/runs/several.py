@@ -46,8 +46,6 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
         require_population(part)
     path = config.run_dir or default_run_dir(config, experiment)
     directory = claimed(path, resume=config.resume)
-    summaries: list[dict[str, Any]] = []
-    diverged: list[DivergedError] = []
     try:
         with first() as writes:
             if writes:
@@ -55,6 +53,8 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
                 began = load_config(path) if config.resume else {"experiment": experiment, **to_json(whole)}
                 write_json(path / "config.json", {**began, "total_steps": config.total_steps})
                 (path / "summary.json").unlink(missing_ok=True)
+        summaries: list[dict[str, Any]] = []
+        diverged: list[DivergedError] = []
         for name, part in zip(_names(parts), parts, strict=True):
             place = path / name
             if (place / "summary.json").exists() and load_config(place)["total_steps"] >= part.total_steps:
