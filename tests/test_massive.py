@@ -38,6 +38,10 @@ from jaxq.types import TimeStep
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "experiments" / "continuous"))
 
+# Some robots; the others are marked slow.
+OFTEN = ("BarkourJoystick-v1", "G1JoystickFlatTerrain-v1", "Go1JoystickFlatTerrain-v1", "SpotFlatTerrainJoystick-v1")
+TELLING = [pytest.param(task, marks=() if task in OFTEN else pytest.mark.slow) for task in envpool_backend.COSTS_TOLD]
+
 
 def played(environment, actions, keys):
     """All TimeSteps [T + 1, B] under actions [T, B]."""
@@ -612,6 +616,45 @@ print(*taken)
     first, second = map(int, done.stdout.split())
     assert 80e6 < first < 800e6, "some 13 MB each"
     assert 20e6 < second < 200e6, "some 13 MB each"
+
+
+@pytest.mark.parametrize("task", TELLING)
+def test_gains_and_costs_add_up_to_the_reward(task):
+    """Of two pools with the same seeds and actions, where the reward is cut off at zero up to that."""
+    kinds = dict(num_envs=2, seed=[3, 4], max_episode_steps=12)
+    plain, apart = envs.make(f"envpool/{task}", **kinds), envs.make(f"envpool/{task}", costs_apart=True, **kinds)
+    assert apart.reward_shape == (2,)
+    states, rng, seen = [], np.random.default_rng(0), []
+    for environment in (plain, apart):
+        state, timestep = jax.jit(environment.reset)(jax.random.split(jax.random.key(0), 2))
+        assert timestep.reward.shape == (2, *environment.reward_shape)
+        states.append(state)
+    steps = [jax.jit(environment.step) for environment in (plain, apart)]
+    for t in range(30):
+        action = jnp.float32(rng.normal(size=(2, plain.action_spec.size)) * (0.05 if t < 14 else 0.7)).clip(-1, 1)
+        (first, one), (second, two) = (step(state, action) for step, state in zip(steps, states, strict=True))
+        states = [first, second]
+        np.testing.assert_array_equal(one.observation, two.observation)
+        gains, costs = np.asarray(two.reward).T
+        assert (gains >= 0).all()
+        assert (costs <= 0).all()
+        whole = gains + costs
+        cut_off = not task.startswith(("G1", "Apollo"))
+        np.testing.assert_allclose(one.reward, np.maximum(whole, 0) if cut_off else whole, atol=2e-5)
+        np.testing.assert_array_equal(np.asarray(two.reward)[np.asarray(two.first)], 0.0)
+        seen.append(two)
+    assert any(bool(timestep.first.any()) for timestep in seen)
+    assert any(bool((timestep.reward < 0).any()) for timestep in seen)
+
+
+def test_costs_are_apart_only_where_they_are_told():
+    for name in ("envpool/HalfCheetah-v4", "envpool/PandaPickCube-v1", "brax/halfcheetah", "gymnax/Pendulum-v1"):
+        with pytest.raises(InputError, match=f"env is '{name}', but must be one that tells the terms of its rewards"):
+            envs.require_costs_told(name)
+    with pytest.raises(InputError, match="one that tells the terms"):
+        envs.make("envpool/HalfCheetah-v4", 1, costs_apart=True)
+    apart = envs.make("envpool/BarkourJoystick-v1", 2, costs_apart=True)
+    assert apart.remade(3).reward_shape == (2,)
 
 
 def test_environments_of_which_only_the_actions_differ_have_one_pool():

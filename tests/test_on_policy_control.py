@@ -27,6 +27,7 @@ from jaxq.agents import (
     NormalizedAsSeen,
     PGRainbow,
     PPOHyperparameters,
+    RisingCosts,
     RunningStatistics,
     ScaledRewards,
     SelfPrediction,
@@ -76,6 +77,9 @@ class Recorder(RecordsNothing):
         del state
         return jax.random.uniform(key, (timestep.first.shape[0], 1), minval=-1.0), memory + 1, ()
 
+    def exploit(self, state, memory, timestep, key):
+        return self.act(state, memory, timestep, key)[:2]
+
     def update(self, state, batch, key):
         del key
         metrics = {"loss": jnp.float32(0)}
@@ -114,10 +118,12 @@ class Diary:
     base: object
     envs: int
     limit: int = 200
+    channels: int = 0
     updates_per_rollout = 1
 
     def init(self, key):
-        spec = TimeStep(jnp.zeros((self.envs, 3)), *(jnp.zeros(self.envs),) * 1, *(jnp.zeros(self.envs, bool),) * 3)
+        reward = jnp.zeros((self.envs, self.channels) if self.channels else self.envs)
+        spec = TimeStep(jnp.zeros((self.envs, 3)), reward, *(jnp.zeros(self.envs, bool),) * 3)
         shown = jax.tree.map(lambda leaf: jnp.zeros((self.limit, *leaf.shape), leaf.dtype), spec)
         return ShownState(self.base.init(key), shown, jnp.int32(0))
 
@@ -126,6 +132,9 @@ class Diary:
 
     def act(self, state, memory, timestep, key):
         return self.base.act(state.base, memory, timestep, key)
+
+    def exploit(self, state, memory, timestep, key):
+        return self.base.exploit(state.base, memory, timestep, key)
 
     def watch(self, state, memory, timestep, action, key):
         return self.base.watch(state.base, memory, timestep, action, key)
@@ -219,6 +228,68 @@ def test_plain_deviation_and_every_kind_of_batch():
     for field in ({"g_max": 0.0}, {"discount": 1.5}, {"epsilon": 0.0}):
         with pytest.raises(InputError, match=next(iter(field))):
             ScaledRewards(Recorder(), **field)
+
+
+class GainAndCost(Countdown):
+    """Of every reward the integer part is gained, and the rest, and two more, it cost."""
+
+    reward_shape = (2,)
+
+    def step(self, state, action, key):
+        state, seen, reward, *ends = super().step(state, action, key)
+        return state, seen, jnp.stack([jnp.floor(reward), jnp.floor(reward) - reward - 2.0]), *ends
+
+
+@pytest.mark.parametrize("loop", ["off-policy", "on-policy"])
+def test_costs_rise_with_the_steps_of_each_member(loop):
+    """The agent is shown gains and the share of costs that is due at that step, and in the end their sum."""
+    members, each, rise = 2, 3, 60
+    agent = Diary(RisingCosts(Diary(Normalized(Recorder()), each), initial=0.25, steps=rise), each)
+    around = envs.Batched(GainAndCost(), each * members)
+    kinds = dict(environment=around, evaluation=Evaluation(envs.Batched(Countdown(), each * members)))
+    kinds |= dict(num_members=members, agent=dataclasses.replace(agent, channels=2))
+    if loop == "on-policy":
+        training = OnPolicy(**kinds, rollout_steps=5)
+    else:
+        replay = UniformReplay.for_environment(around, members, capacity=300, batch_size=8)
+        training = OffPolicy(**kinds, replay=replay, warmup_steps=30)
+    state = jax.jit(training.warm_up)(jax.jit(training.init)(jax.vmap(jax.random.key)(jnp.arange(members))))
+    state, _ = jax.jit(training.train_chunk, static_argnums=1)(state, 30)
+    for member in range(members):
+        own = jax.tree.map(lambda leaf: np.asarray(leaf[member]), state.agent)  # noqa: B023
+        count = int(own.count)
+        assert count * each > rise
+        given, shown = own.shown.reward[:count], own.base.base.shown.reward[:count]
+        weights = 0.25 + 0.75 * np.minimum(np.arange(count) * each / rise, 1.0)
+        np.testing.assert_allclose(shown, given[..., 0] + weights[:, None] * given[..., 1], rtol=1e-5)
+        assert own.base.steps == rise
+        assert (given[..., 1][~own.shown.first[:count]] <= -2.0).all()
+    evaluation, more = jax.jit(training.evaluate)(state, training.begin_evaluation(state), jnp.int32(20))
+    assert not more
+    assert (training.evaluated(evaluation)["eval_return"] > 5.0).all(), "rewards of evaluations are as they are"
+
+
+def test_what_is_replayed_is_weighed_as_it_is_learned_from():
+    """Windows, segments and rollouts alike; what has one channel stays as it is."""
+    agent = RisingCosts(Recorder(), initial=0.2, steps=100)
+    state = agent.init(jax.random.key(0)).replace(steps=jnp.uint32(50))
+    rng = np.random.default_rng(0)
+    both = {size: jnp.float32(rng.normal(size=(*size, 2))) for size in ((4, 3), (6, 2), (5, 2))}
+    due = {size: 1.0 * reward[..., 0] + 0.6 * reward[..., 1] for size, reward in both.items()}
+    window = Transition(*(jnp.ones((4, 1)),) * 2, both[4, 3], *(jnp.ones(4),) * 5)
+    np.testing.assert_allclose(agent.learned_from(state, window).rewards, due[4, 3], rtol=1e-6)
+    segment = Segment(*(jnp.ones((6, 2)),) * 2, both[6, 2], *(jnp.ones((6, 2)),) * 5)
+    np.testing.assert_allclose(agent.learned_from(state, segment).reward, due[6, 2], rtol=1e-6)
+    timesteps = TimeStep(jnp.ones((5, 2, 3)), both[5, 2], *(jnp.ones((5, 2), bool),) * 3)
+    rollout = Rollout(timesteps, jnp.ones((5, 2, 1)), (), jax.tree.map(lambda leaf: leaf[0], timesteps), ())
+    seen = agent.learned_from(state, rollout)
+    np.testing.assert_allclose(seen.timestep.reward, due[5, 2], rtol=1e-6)
+    np.testing.assert_allclose(seen.following.reward, due[5, 2][0], rtol=1e-6)
+    tested = TimeStep(jnp.ones((2, 3)), jnp.float32([3, 4]), *(jnp.zeros(2, bool),) * 3)
+    np.testing.assert_array_equal(agent.shown(state, tested).reward, [3, 4])
+    for field in ({"initial": -0.1}, {"initial": 1.5}, {"steps": 0}, {"steps": 2**31}):
+        with pytest.raises(InputError, match=next(iter(field))):
+            RisingCosts(Recorder(), **field)
 
 
 def test_what_was_broken_off_does_not_go_on_in_the_scale():

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import flax.linen as nn
 
 from jaxq.agents import Normalized, SquashedGaussian, generalized_from_next
-from jaxq.configs import ContinuousEnvironments, PPOLearner, Privileged, action_size, presets
+from jaxq.configs import ContinuousEnvironments, Costs, PPOLearner, Privileged, action_size, presets
 from jaxq.errors import require
 from jaxq.networks import Dense, GaussianPolicyNetwork, Mode, PolicyAndValueNetwork, Torso, by_softplus, torso_for
 from jaxq.runs import main
@@ -27,7 +27,7 @@ SMALLEST_STD, LARGEST_STD = 0.001, 10.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Privileged, PPOLearner, ContinuousEnvironments):
+class Config(Privileged, Costs, PPOLearner, ContinuousEnvironments):
     """The axes of brax_ppo."""
 
     env: str = "gymnax/Pendulum-v1"
@@ -98,7 +98,7 @@ def build(config: Config) -> OnPolicy:
         policy=SquashedGaussian(),
         advantage=generalized_from_next,
     )
-    return config.make_training(Normalized(agent), training, evaluation)
+    return config.make_training(config.weighing_costs(Normalized(agent)), training, evaluation)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from jaxq.configs import (
     ActorCriticLearner,
     Atoms,
     Averaging,
+    Costs,
     Precision,
     Privileged,
     Temperature,
@@ -45,7 +46,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Precision, Privileged, WeightDecay, Temperature, Atoms, Averaging, ActorCriticLearner):
+class Config(Precision, Privileged, Costs, WeightDecay, Temperature, Atoms, Averaging, ActorCriticLearner):
     """The axes of fast_sac."""
 
     total_steps: int = 204_800_000
@@ -116,7 +117,7 @@ def build(config: Config) -> OffPolicy:
         tuned_by_targets=True,
     )
     # Theirs is (x - mean) / (std + 0.01).
-    agent = Normalized(config.in_precision(base), epsilon=1e-4)
+    agent = config.weighing_costs(Normalized(config.in_precision(base), epsilon=1e-4))
     return config.make_training(agent, training, evaluation, n_step=config.n_step, acts_from_the_start=True)
 
 

@@ -24,6 +24,7 @@ from jaxq.configs import (
     ActorCriticLearner,
     Atoms,
     Averaging,
+    Costs,
     Precision,
     Privileged,
     TargetNoise,
@@ -39,7 +40,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Precision, Privileged, TargetNoise, WeightDecay, Atoms, Averaging, ActorCriticLearner):
+class Config(Precision, Privileged, Costs, TargetNoise, WeightDecay, Atoms, Averaging, ActorCriticLearner):
     """The axes of fast_td3."""
 
     total_steps: int = 100_000_000
@@ -104,7 +105,7 @@ def build(config: Config) -> OffPolicy:
         actor_period=config.actor_period,
     )
     # Theirs is (x - mean) / (std + 0.01).
-    agent = Normalized(config.in_precision(base), epsilon=1e-4)
+    agent = config.weighing_costs(Normalized(config.in_precision(base), epsilon=1e-4))
     return config.make_training(agent, training, evaluation, n_step=config.n_step, acts_from_the_start=True)
 
 

@@ -20,6 +20,7 @@ from jaxq.configs import (
     ActorCriticLearner,
     Atoms,
     Averaging,
+    Costs,
     Precision,
     Privileged,
     Temperature,
@@ -33,7 +34,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Precision, Privileged, Temperature, Atoms, Averaging, ActorCriticLearner):
+class Config(Precision, Privileged, Costs, Temperature, Atoms, Averaging, ActorCriticLearner):
     """The axes of flash_sac."""
 
     total_steps: int = 50_000_000
@@ -109,7 +110,7 @@ def build(config: Config) -> OffPolicy:
         constraint=on_spheres,
     )
     scaled = ScaledRewards(config.in_precision(agent), config.discount, config.largest_scaled_return())
-    return config.make_training(scaled, training, evaluation, n_step=config.n_step)
+    return config.make_training(config.weighing_costs(scaled), training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":

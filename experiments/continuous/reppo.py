@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from jaxq.agents import KLBound, Normalized, SelfPrediction
 from jaxq.bellman import HLGauss
-from jaxq.configs import Adam, Atoms, LambdaActorCriticLearner, Privileged, action_size, presets, seeing
+from jaxq.configs import Adam, Atoms, Costs, LambdaActorCriticLearner, Privileged, action_size, presets, seeing
 from jaxq.errors import require
 from jaxq.networks import GaussianPolicyNetwork, RMSNormMLP, SelfPredictiveCritic, by_sum
 from jaxq.runs import main
@@ -26,7 +26,7 @@ from jaxq.training import OnPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Privileged, Adam, Atoms, LambdaActorCriticLearner):
+class Config(Privileged, Costs, Adam, Atoms, LambdaActorCriticLearner):
     """The axes of reppo."""
 
     total_steps: int = 50_000_000
@@ -97,7 +97,7 @@ def build(config: Config) -> OnPolicy:
         constraint=KLBound(config.kl_bound, config.kl_price),
         auxiliary=SelfPrediction(config.auxiliary_weight),
     )
-    return config.make_training(Normalized(agent, epsilon=1e-2), training, evaluation)
+    return config.make_training(config.weighing_costs(Normalized(agent, epsilon=1e-2)), training, evaluation)
 
 
 if __name__ == "__main__":

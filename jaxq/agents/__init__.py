@@ -60,6 +60,7 @@ from jaxq.agents.recurrent import RecurrentLambdaQLearning, RecurrentQLearning
 from jaxq.agents.regularizers import BellmanRank
 from jaxq.agents.resets import DormancyResets, FullResets
 from jaxq.agents.retrace import RetraceHyperparameters, RetraceQLearning
+from jaxq.agents.rising_costs import RisingCosts
 from jaxq.agents.saddle_point import SaddlePointQLearning
 from jaxq.agents.self_predictive import AnnealedHorizon, Resets, SelfPredictiveQLearning
 from jaxq.agents.targets import DelayedPolyakUpdate, HardUpdate, PolyakUpdate
@@ -142,6 +143,7 @@ __all__ = [
     "Resets",
     "RetraceHyperparameters",
     "RetraceQLearning",
+    "RisingCosts",
     "RunningStatistics",
     "SaddlePointQLearning",
     "ScaledRewards",

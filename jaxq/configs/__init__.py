@@ -22,7 +22,7 @@ from jaxq.configs.lambda_actor_critic import LambdaActorCriticLearner
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import GreedyOperator, Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightDecay
-from jaxq.configs.parallel import Precision, Privileged, seeing
+from jaxq.configs.parallel import Costs, Precision, Privileged, seeing
 from jaxq.configs.population import Member, Population, grid
 from jaxq.configs.ppo import PPOLearner
 from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, PARALLEL, Q_LEARNING, Presets, presets
@@ -54,6 +54,7 @@ __all__ = [
     "Axis",
     "Chain",
     "ContinuousEnvironments",
+    "Costs",
     "DecomposedQLearner",
     "DelayedActor",
     "DenseLayers",

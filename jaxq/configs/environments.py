@@ -62,11 +62,17 @@ class DiscreteEnvironments(Environments):
 class ContinuousEnvironments(Environments):
     """Environments with continuous actions."""
 
-    def make_environments(self, **options: Any) -> tuple[Environment, Environment, Continuous]:
+    def make_environments(
+        self, in_training: dict[str, Any] | None = None, **options: Any
+    ) -> tuple[Environment, Environment, Continuous]:
         """Training and evaluation environments, made with these options, and their actions.
+
+        Args:
+          in_training: further options, of the first alone.
+          options: of both.
 
         Raises:
           InputError: if the actions are not continuous.
         """
-        training, evaluation = self._make(**options)
+        training, evaluation = self._make(in_training, **options)
         return training, evaluation, envs.require_continuous(training)

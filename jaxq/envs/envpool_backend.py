@@ -36,6 +36,26 @@ from jaxq.types import PyTree, TimeStep
 ATARI_FRAMES = 4
 # Before a pool of so many is made, what it will take is measured on a few.
 MEASURED_FROM = 8
+# Tasks that tell the terms of their rewards, which are those terms' sum for each second; most then cut it off at zero.
+# Of the others of MuJoCo Playground in the wheel it is something else besides.
+COSTS_TOLD = (
+    "ApolloJoystickFlatTerrain-v1",
+    "BarkourJoystick-v1",
+    "BerkeleyHumanoidJoystickFlatTerrain-v1",
+    "BerkeleyHumanoidJoystickRoughTerrain-v1",
+    "G1JoystickFlatTerrain-v1",
+    "G1JoystickRoughTerrain-v1",
+    "Go1Footstand-v1",
+    "Go1Getup-v1",
+    "Go1Handstand-v1",
+    "Go1JoystickFlatTerrain-v1",
+    "Go1JoystickRoughTerrain-v1",
+    "H1JoystickGaitTracking-v1",
+    "Op3Joystick-v1",
+    "SpotFlatTerrainJoystick-v1",
+    "T1JoystickFlatTerrain-v1",
+    "T1JoystickRoughTerrain-v1",
+)
 
 
 def _envpool() -> Any:
@@ -67,8 +87,18 @@ def specs(task: str) -> tuple[ObservationSpec, ActionSpec, int]:
     return observation, _action_spec(task, spec.gymnasium_action_space)[0], int(spec.config.max_episode_steps)
 
 
-def make(task: str, num_envs: int, seed: int | Sequence[int] = 0, whole: bool = False, **options: Any) -> Environment:
+def make(
+    task: str,
+    num_envs: int,
+    seed: int | Sequence[int] = 0,
+    whole: bool = False,
+    costs_apart: bool = False,
+    **options: Any,
+) -> Environment:
     """A pool of `num_envs` environments; `whole` is as of `ObservationConverter`, options go to `envpool.make`.
+
+    With `costs_apart` rewards have two channels, what was gained and what it cost, of tasks that tell the terms of
+    their rewards (`COSTS_TOLD`). They add up to the reward before it is cut off at zero, as most of these tasks do.
 
     Atari tasks get the standard preprocessing (frame skip 4 with max-pooling, 84×84 grey, up to 30 no-ops, FIRE where a
     game waits for it) and a stack of 4 frames, `[B, 84, 84, 4]` uint8. Actions are not sticky, where Dopamine's are by
@@ -76,10 +106,24 @@ def make(task: str, num_envs: int, seed: int | Sequence[int] = 0, whole: bool = 
     plays full games.
     """
     require("resets" not in options, "resets", options.get("resets"), "left out: EnvPool resets by itself")
+    if costs_apart:
+        require_costs_told(f"envpool/{task}")
     if family(task) != "atari":
-        return EnvPoolEnvironment(task, num_envs, seed, options, whole)
+        return EnvPoolEnvironment(task, num_envs, seed, options, whole, costs_apart)
     frames = options.pop("stack_num", ATARI_FRAMES)
     return FrameStack(EnvPoolEnvironment(task, num_envs, seed, {**options, "stack_num": 1}), frames)
+
+
+def require_costs_told(name: str) -> None:
+    """Check that an environment can give its rewards with what they cost apart.
+
+    Raises:
+      InputError: if it does not tell the terms of its rewards.
+    """
+    backend, _, task = name.partition("/")
+    told = backend == "envpool" and task.rpartition("/")[2] in COSTS_TOLD
+    allowed = "one that tells the terms of its rewards: " + ", ".join(f"envpool/{task}" for task in COSTS_TOLD)
+    require(told, "env", name, allowed)
 
 
 @contextlib.contextmanager
@@ -201,16 +245,24 @@ class EnvPoolEnvironment(Environment):
     resumable = False
 
     def __init__(
-        self, task: str, num_envs: int, seed: int | Sequence[int], options: dict[str, Any], whole: bool = False
+        self,
+        task: str,
+        num_envs: int,
+        seed: int | Sequence[int],
+        options: dict[str, Any],
+        whole: bool = False,
+        costs_apart: bool = False,
     ):
         seed = seed if isinstance(seed, int) else list(seed)
         with _named_errors(task, options):
             spec = _envpool().make_spec(task, num_envs=num_envs, seed=seed, **options)
         self._lazy, self._whole = LazyPool(task, num_envs, seed, options), whole
+        self.reward_shape = (2,) if costs_apart else ()
         self._lives = bool(options.get("episodic_life"))
         self.name = f"envpool/{task}"
         self.num_envs = num_envs
         self.max_episode_steps = int(spec.config.max_episode_steps)
+        self._step_seconds: float | None = getattr(spec.config, "ctrl_dt", None)
         self._convert = ObservationConverter(task, spec.gymnasium_observation_space, whole)
         self.observation_spec = self._convert.spec
         self.action_spec, self._scale = _action_spec(task, spec.gymnasium_action_space)
@@ -238,7 +290,10 @@ class EnvPoolEnvironment(Environment):
 
     def remade(self, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> "EnvPoolEnvironment":
         """See `Environment.remade`."""
-        remade = EnvPoolEnvironment(self._lazy.task, num_envs, seed, {**self._lazy.options, **options}, self._whole)
+        options = {**self._lazy.options, **options}
+        remade = EnvPoolEnvironment(
+            self._lazy.task, num_envs, seed, options, self._whole, costs_apart=bool(self.reward_shape)
+        )
         remade.action_spec = self.action_spec  # of which some actions may be left out
         return remade
 
@@ -252,7 +307,7 @@ class EnvPoolEnvironment(Environment):
         handle, observation = io_callback(self._host_reset, (handle, observation))
         no = jnp.zeros(self.num_envs, bool)
         state = PoolState(self._of_each(handle), no, no, no, observation)
-        return state, zero_reward_timestep(observation, self.num_envs)
+        return state, zero_reward_timestep(observation, self.num_envs, self.reward_shape)
 
     def _host_reset(self) -> tuple[np.ndarray, PyTree]:
         observation, _ = self.pool.reset()
@@ -266,13 +321,22 @@ class EnvPoolEnvironment(Environment):
                 action = action.astype(self.pool.spec.action_array_spec["action"].dtype)
             handle, (observation, reward, terminated, truncated, info) = self._lazy.calls[1](state.handle[0], action)
             observation = self._convert(observation, jnp)
+            if self.reward_shape:
+                reward = self._gains_and_costs(info, state.ended)
             reward = reward.astype(jnp.float32)
             # The pool's own flag of a lost life is `terminated`, and this one is the game's.
             over = truncated | (info["terminated"] != 0) if self._lives else terminated | truncated
         timestep = TimeStep(observation, reward, terminated, truncated, state.ended)
         lost = ~state.ended & (state.lost | ~finite(timestep))
-        shown = select(lost, zero_reward_timestep(state.observation, self.num_envs), timestep)
+        shown = select(lost, zero_reward_timestep(state.observation, self.num_envs, self.reward_shape), timestep)
         return PoolState(self._of_each(handle), timestep.last, over, lost, shown.observation), shown
+
+    def _gains_and_costs(self, info: dict[str, Any], reset: jax.Array) -> jax.Array:
+        """[B, 2]; a step that begins an episode has none."""
+        assert self._step_seconds is not None, "of all in COSTS_TOLD"
+        terms = jnp.stack([value for name, value in info.items() if name.startswith("reward_")])
+        terms = jnp.where(reset, 0.0, terms * self._step_seconds)
+        return jnp.stack([jnp.maximum(terms, 0.0).sum(0), jnp.minimum(terms, 0.0).sum(0)], axis=-1)
 
     def _of_each(self, handle: jax.Array) -> jax.Array:
         return jnp.broadcast_to(handle, (self.num_envs, *handle.shape))
