@@ -260,7 +260,7 @@ def test_costs_rise_with_the_steps_of_each_member(loop):
         count = int(own.count)
         assert count * each > rise
         given, shown = own.shown.reward[:count], own.base.base.shown.reward[:count]
-        weights = 0.25 + 0.75 * np.minimum(np.arange(count) * each / rise, 1.0)
+        weights = np.exp(np.log(0.25) * np.maximum(1.0 - np.arange(count) * each / rise, 0.0))
         np.testing.assert_allclose(shown, given[..., 0] + weights[:, None] * given[..., 1], rtol=1e-5)
         assert own.base.steps == rise
         assert (given[..., 1][~own.shown.first[:count]] <= -2.0).all()
@@ -271,7 +271,7 @@ def test_costs_rise_with_the_steps_of_each_member(loop):
 
 def test_what_is_replayed_is_weighed_as_it_is_learned_from():
     """Windows, segments and rollouts alike; what has one channel stays as it is."""
-    agent = RisingCosts(Recorder(), initial=0.2, steps=100)
+    agent = RisingCosts(Recorder(), initial=0.36, steps=100)
     state = agent.init(jax.random.key(0)).replace(steps=jnp.uint32(50))
     rng = np.random.default_rng(0)
     both = {size: jnp.float32(rng.normal(size=(*size, 2))) for size in ((4, 3), (6, 2), (5, 2))}
@@ -287,7 +287,7 @@ def test_what_is_replayed_is_weighed_as_it_is_learned_from():
     np.testing.assert_allclose(seen.following.reward, due[5, 2][0], rtol=1e-6)
     tested = TimeStep(jnp.ones((2, 3)), jnp.float32([3, 4]), *(jnp.zeros(2, bool),) * 3)
     np.testing.assert_array_equal(agent.shown(state, tested).reward, [3, 4])
-    for field in ({"initial": -0.1}, {"initial": 1.5}, {"steps": 0}, {"steps": 2**31}):
+    for field in ({"initial": 0.0}, {"initial": 1.5}, {"steps": 0}, {"steps": 2**31}):
         with pytest.raises(InputError, match=next(iter(field))):
             RisingCosts(Recorder(), **field)
 

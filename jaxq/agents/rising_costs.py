@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.hyperparameters import require_in
 from jaxq.agents.normalized import AgentAround
 from jaxq.errors import require
 from jaxq.types import PyTree, Segment, TimeStep, Transition
@@ -27,12 +26,13 @@ class RisingCostsState(struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True)
 class RisingCosts(AgentAround):
-    """An agent that learns from `gains + w costs`, w rising linearly from `initial` to 1 in the first `steps` steps.
+    """An agent that learns from `gains + w costs`, w rising from `initial` to 1 by equal factors in `steps` steps.
 
     Robots whose rewards are cut off at zero, as MuJoCo Playground's, are paid nothing while they fall about, and what
     they are paid for standing still is then all that is learned. Where costs count little at first, movement pays, and
     is made cheaper later: the penalty curriculum of those who train such robots for the real world (Hwangbo et al.,
-    Learning agile and dynamic motor skills for legged robots, 2019, the curriculum factor). Here it is linear.
+    Learning agile and dynamic motor skills for legged robots, 2019, whose factor never quite comes to 1). By equal
+    factors it stays small as long as there is no gait.
 
     Rewards are of two channels, gains and costs, which are negative (`costs_apart` of EnvPool's environments). In the
     end their sum is learned from: the environment's own reward before it is cut off. Rewards of one channel, as those
@@ -43,11 +43,11 @@ class RisingCosts(AgentAround):
       steps: of all environments of a member, after which w is 1.
     """
 
-    initial: float = 0.1
+    initial: float = 0.05
     steps: int = 10_000_000
 
     def __post_init__(self) -> None:
-        require_in(0.0, 1.0, initial=self.initial)
+        require(0.0 < self.initial <= 1.0, "initial", self.initial, "in (0, 1]")
         require(0 < self.steps < 2**31, "steps", self.steps, "positive and below 2^31")
 
     def init(self, key: jax.Array) -> RisingCostsState:
@@ -62,7 +62,7 @@ class RisingCosts(AgentAround):
 
     def weight(self, state: RisingCostsState) -> jax.Array:
         """w, []."""
-        return self.initial + (1.0 - self.initial) * (state.steps / self.steps)
+        return self.initial ** (1.0 - state.steps / self.steps)
 
     def weighed(self, state: RisingCostsState, reward: jax.Array) -> jax.Array:
         """Rewards [..., 2] as the agent is shown them, [...]."""

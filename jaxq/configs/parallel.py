@@ -76,7 +76,7 @@ class Costs(Axis):
     """What rewards cost, where environments tell it. To come before `ContinuousEnvironments`, which make them."""
 
     initial_cost_weight: float = 1.0
-    """What rewards cost counts so much at first, and all after `cost_steps`, and is not cut off; 1: as rewarded."""
+    """What rewards cost counts so much at first, rising by equal factors, and is not cut off; 1: as rewarded."""
     cost_steps: int = 10_000_000
     """Steps of all environments of a seed until costs count in full."""
 
@@ -104,7 +104,7 @@ class Costs(Axis):
         if not self._rise:
             return agent
         initial, steps = self.initial_cost_weight, self.cost_steps
-        require(0.0 <= initial <= 1.0, "initial_cost_weight", initial, "in [0, 1]")
+        require(0.0 < initial <= 1.0, "initial_cost_weight", initial, "in (0, 1]")
         require(0 < steps < 2**31, "cost_steps", steps, "positive and below 2^31")
         return RisingCosts(agent, initial, steps)
 
