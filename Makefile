@@ -50,9 +50,9 @@ bench-gpu: $(VENV)/.gpu
 	$(BIN)/python -m benchmarks.report
 
 # The learning results of a suite (minatar, control, atari, ...) that are not there: stopped, it goes on where it was.
-# AGENT="dqn c51" does only those, AGAIN=1 also what there is.
+# AGENT="dqn c51" does only those, AGAIN=1 also what there is; LEAVE=1 leaves what they ran in under .bench/left.
 reproduce: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.reproduce $(SUITE) $(if $(AGENT),--agent $(AGENT)) $(if $(AGAIN),--again)
+	$(BIN)/python -m benchmarks.reproduce $(SUITE) $(if $(AGENT),--agent $(AGENT)) $(if $(AGAIN),--again) $(if $(LEAVE),--leave)
 	$(BIN)/python -m benchmarks.curves
 	$(BIN)/python -m benchmarks.report
 

@@ -12,7 +12,7 @@ from benchmarks.runs import RUNS
 from benchmarks.suites import suites
 from jaxq.runs.plots import load_curves, merge, plot_curves
 
-SUITES = ("minatar", "control")
+SUITES = ("minatar", "control", "robots")
 
 
 def picture(suite: str) -> Path:

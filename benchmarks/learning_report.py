@@ -1,12 +1,13 @@
 """The sections of docs/results.md about learning, from the kept runs and the published figures."""
 
 import dataclasses
+import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks import curves
+from benchmarks import curves, walking
 from benchmarks.published import CONTROL, MINATAR, Published
 from benchmarks.runs import as_typed, command_of, kept
 from benchmarks.settings import changed
@@ -343,7 +344,56 @@ def control_section() -> list[str]:
     return ["\n\n".join([*parts, commands_of(runs)])]
 
 
-SUITES = ("minatar-", "family-", "million-", "half-", "before-", "control-")
+WALKING = 25.0  # a mean return that robots which stand are far from
+
+
+def robots_section() -> list[str]:
+    """Robots that walk; empty where none was trained, or none was tried afterwards."""
+    runs = {run.name: run for run in kept("go1-")}
+    if not runs or not walking.RESULT.exists():
+        return []
+    tried = json.loads(walking.RESULT.read_text())
+    terms = {"reward_tracking_lin_vel": "speed", "reward_tracking_ang_vel": "turning"}
+    lines = [
+        f"| robot | seed | steps | minutes | to {WALKING:g} | return | lowest | {' | '.join(terms.values())} |",
+        "| --- |" + " ---: |" * (6 + len(terms)),
+    ]
+
+    def row(name: str, *cells: str, of: dict[str, Any]) -> None:
+        returns, followed = np.array(of["returns"]), of["followed"]
+        shares = " | ".join(f"{followed[term]:.0%}" for term in terms)
+        lines.append(f"| {' | '.join([name, *cells])} | {returns.mean():.1f} | {returns.min():.1f} | {shares} |")
+
+    for env, of in tried["still"].items():
+        row(f"{env.removesuffix('-v1')}, standing still", "", "", "", "", of=of)
+    commands = []
+    for name, run in runs.items():
+        if name not in tried["walks"]:
+            continue
+        walk = tried["walks"][name]
+        (seed,) = (member["seed"] for member in run.summary["members"])
+        seen = zip(run.curve["eval_return"], run.curve["wall_seconds"], strict=True)
+        over = [seconds for (value,), seconds in seen if value is not None and value >= WALKING]
+        first = f"{over[0] / 60:.0f}" if over else "not yet"
+        minutes = f"{run.summary['wall_seconds'] / 60:.0f}"
+        row(run.summary["agent"], str(seed), f"{run.summary['total_steps']:,}", minutes, first, of=walk)
+        commands.append(as_typed(run))
+    return [
+        "### A quadruped that walks, on one core a seed\n\n"
+        "Trained by the commands below, as `make reproduce SUITE=robots LEAVE=1` does one after the other; here two at "
+        "a time, each held to one of two cores (`taskset -c 0`). Tried by `python -m benchmarks.walking`: "
+        f"{tried['robots']} robots for an episode of 20 seconds with commands of their own, through EnvPool's own "
+        "interface and in the environment's rewards. *Speed* and *turning*: how much of what following the commands is "
+        "worth at most is paid, on average. Little more than 40 can be had: 20 for speed, 10 for turning, 10 for the "
+        "pose. Of what others reach no numbers are published for this robot. "
+        f"*To {WALKING:g}*: minutes to the first evaluation with that return, compilation included.",
+        "\n".join(lines),
+        *curves.shown("robots"),
+        "\n".join(f"    {command}" for command in commands),
+    ]
+
+
+SUITES = ("minatar-", "family-", "million-", "half-", "before-", "control-", "go1-")
 
 
 # Kept runs of a few thousand steps, of what takes hours.
@@ -400,6 +450,7 @@ def sections() -> list[str]:
         "## Learning",
         minatar_section(),
         *control_section(),
+        *robots_section(),
         "### Single tasks\n\nFinal evaluations; each row's run is a file under `benchmarks/results/runs/`. Steps per "
         "second are of all seeds together.\n\n" + learning_table(kept(but=(*SUITES, *SHORT))),
         *changes_told((run.name, changed(run)) for run in kept(but=(*SUITES, *SHORT))),

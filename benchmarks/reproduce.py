@@ -4,7 +4,8 @@
 
 What has a result, benchmarks/results/runs/NAME.json, by the same command and with the numbers that its script has now,
 is left alone unless it is to be run again. The others are run one after the other under .bench/runs/; one that is
-stopped (Ctrl-C, SIGTERM) or killed goes on from its checkpoint. A run that fails is said, and the next one begun.
+stopped (Ctrl-C, SIGTERM) or killed goes on from its checkpoint. A run that fails is said, and the next one begun. With
+--leave what they ran in, with what was learned, is left under .bench/left/.
 `python -m benchmarks.report` makes the tables of what there is.
 """
 
@@ -26,7 +27,7 @@ from jaxq.errors import clean_errors, require
 from jaxq.runs.results import keep, load
 from jaxq.runs.scripts import scripts
 
-RUNNING = UNDER_WAY / "runs"
+RUNNING, LEFT = UNDER_WAY / "runs", UNDER_WAY / "left"
 SCRIPTS = scripts(ROOT / "experiments")
 SUITES = suites([name for name, path in SCRIPTS.items() if path.parent.name == "discrete"])
 # How often a run saves: a stop saves at once, so that this is what a kill may lose.
@@ -87,13 +88,13 @@ class Stopped(Exception):
     """The command was told to stop."""
 
 
-def run(task: Task) -> bool:
-    """Run a task to its end, from where it is, and keep the result; whether it got there.
+def run(task: Task, leave: bool = False) -> bool:
+    """Run a task to its end, from where it is, and keep the result, or `leave` all of it; whether it got there.
 
     Raises:
       Stopped: if this process was told to stop, once the run has saved itself.
     """
-    if kept(task):  # a stop came between its end and this
+    if kept(task, leave):  # a stop came between its end and this
         return True
     told: list[int] = []
     # In a group of its own the run hears of a stop once, from here, however this process was told.
@@ -110,18 +111,24 @@ def run(task: Task) -> bool:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    there = code == 0 and kept(task)
+    there = code == 0 and kept(task, leave)
     if told:
         raise Stopped
     return there
 
 
-def kept(task: Task) -> bool:
-    """Keep the result of a task whose run is finished; whether it is."""
+def kept(task: Task, leave: bool = False) -> bool:
+    """Keep the result of a task whose run is finished, and `leave` what it ran in; whether it is."""
     if not (ROOT / task.run_dir / "summary.json").exists():
         return False
     keep(ROOT / task.run_dir, task.result)
-    shutil.rmtree(ROOT / task.run_dir)
+    if not leave:
+        shutil.rmtree(ROOT / task.run_dir)
+        return True
+    left = ROOT / LEFT / task.name
+    shutil.rmtree(left, ignore_errors=True)
+    left.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(ROOT / task.run_dir, left)
     return True
 
 
@@ -149,6 +156,7 @@ def main() -> int:
     parser.add_argument("--agent", nargs="+", help="only these")
     parser.add_argument("--only", nargs="+", default=["*"], metavar="PATTERN", help="only names like these")
     parser.add_argument("--again", action="store_true", help="also what has a result")
+    parser.add_argument("--leave", action="store_true", help="leave what they ran in under .bench/left")
     parser.add_argument("--list", action="store_true", help="say what there is and what is to do")
     args = parser.parse_args()
     tasks = chosen(args.suite, args.agent, args.only)
@@ -162,7 +170,7 @@ def main() -> int:
     for i, task in enumerate(todo):
         print(f"\n{i + 1} of {len(todo)}: {task.name}", flush=True)
         try:
-            if not run(task):
+            if not run(task, args.leave):
                 failed.append(task.name)
         except Stopped:
             print(f"\nstopped in {task.name}, {len(todo) - i} to go; the same command goes on")

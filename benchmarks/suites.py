@@ -158,6 +158,19 @@ CLASSIC = {
 }
 
 
+# For one core each: so few environments as its memory holds, and networks that learn as fast as these are stepped.
+ROBOT_SEEDS = (0, 1, 2)
+
+
+def _robots() -> dict[str, str]:
+    return {
+        f"go1-brax_ppo-{seed}": f"brax_ppo --env envpool/Go1JoystickFlatTerrain-v1 --seed {seed} --num-envs 64 "
+        "--rollout-steps 128 --minibatches 4 --epochs 3 --policy-widths 256 128 --value-widths 256 128 "
+        "--initial-cost-weight 0.05 --cost-steps 12000000 --total-steps 16000000 --eval-episodes 16"
+        for seed in ROBOT_SEEDS
+    }
+
+
 def _family(discrete: list[str]) -> dict[str, str]:
     """Every agent with discrete actions by one command, in its own defaults.
 
@@ -182,6 +195,7 @@ def suites(discrete: list[str]) -> dict[str, dict[str, str]]:
         "atari": _atari(),
         "classic": CLASSIC,
         "small-control": _small_control(),
+        "robots": _robots(),
         "minatar-samples": _minatar_samples(),
         "atari-short": ATARI_SHORT,
         "family": _family(discrete),

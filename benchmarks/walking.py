@@ -1,10 +1,10 @@
 """How well robots that were trained here follow their commands, beside one that stands still.
 
-    python -m benchmarks.walking RUN ...
+    make reproduce SUITE=robots LEAVE=1
+    python -m benchmarks.walking .bench/left/go1-*
 
-Plays the trained policies of run directories (as `make reproduce SUITE=robots` leaves them) on the environment that they were
-trained on, straight through EnvPool's own interface, with the rewards that it gives. Writes
-benchmarks/results/walking.json.
+Plays the trained policies of run directories on the environment that they were trained on, straight through EnvPool's
+own interface, with the rewards that it gives. Writes benchmarks/results/walking.json.
 """
 
 import argparse
@@ -19,62 +19,68 @@ from jaxq.errors import clean_errors, require
 from jaxq.runs.directory import provenance, write_json
 
 RESULT = Path(__file__).parent / "results" / "walking.json"
-ROBOTS, STEPS, SEED = 32, 1000, 10_000
+ROBOTS, SEED = 32, 10_000
 TRACKED = {"reward_tracking_lin_vel": "tracking_lin_vel_scale", "reward_tracking_ang_vel": "tracking_ang_vel_scale"}
 Choose = Callable[[Any], np.ndarray]
 
 
-def played(task: str, choose: Choose) -> dict[str, Any]:
+def played(env: str, choose: Choose) -> dict[str, Any]:
     """One episode of each robot.
 
     Args:
-      task: of EnvPool's.
+      env: `envpool/Task`, with actions between -1 and 1.
       choose: observations [B, ...] -> actions [B, size].
 
     Returns:
       returns: of each episode, in the rewards of the environment.
       lengths: of each, in steps.
       followed: by term, how much of what following commands is worth at most was paid in a step, on average.
+
+    Raises:
+      InputError: unless it is a task of EnvPool's that tells how commands are followed.
     """
     import envpool
 
+    backend, _, task = env.partition("/")
+    require(backend == "envpool", "env", env, "one of EnvPool's")
     pool = envpool.make(task, env_type="gymnasium", num_envs=ROBOTS, seed=SEED)
+    most = pool.spec.config
+    tells = all(hasattr(most, scale) for scale in TRACKED.values())
+    require(tells, "env", env, "one that tells how its commands for speed and turning are followed")
     observation, _ = pool.reset()
     alive = np.ones(ROBOTS, bool)
     returns, lengths = np.zeros(ROBOTS), np.zeros(ROBOTS, int)
     paid = dict.fromkeys(TRACKED, 0.0)
-    for _ in range(STEPS):
+    for _ in range(most.max_episode_steps):
         action = choose(observation).astype(pool.action_space.dtype)
         observation, reward, terminated, truncated, info = pool.step(action)
-        returns += alive * reward
+        returns += np.where(alive, reward, 0.0)
         lengths += alive
         for term in TRACKED:
-            paid[term] += float((alive * info[term]).sum())
+            paid[term] += float(info[term][alive].sum())
         alive &= ~(terminated | truncated)
-    most = pool.spec.config
     shares = {term: paid[term] / lengths.sum() / getattr(most, scale) for term, scale in TRACKED.items()}
     return {"returns": returns.tolist(), "lengths": lengths.tolist(), "followed": shares}
 
 
 def walked(run: Path) -> dict[str, Any]:
-    """Of the trained policy of a run: `played`, and what it took.
+    """`played` by the trained policy of a run, and the environment.
 
     Raises:
-      InputError: unless it was trained on a task of EnvPool's that tells how its commands are followed.
+      InputError: of `played`, or if the run cannot be restored.
     """
     import jaxq
 
-    summary = json.loads((run / "summary.json").read_text())
-    backend, _, task = summary["env"].partition("/")
-    require(backend == "envpool", "env", summary["env"], "one of EnvPool's")
-    policy = jaxq.load(run)
-    # As many steps as an episode has, and all episodes begin at once.
-    return {
-        "env": summary["env"],
-        "command": json.loads((run / "provenance.json").read_text())["command"],
-        "total_steps": summary["total_steps"],
-        **played(task, policy),
-    }
+    env = json.loads((run / "config.json").read_text())["env"]
+    return {"env": env, **played(env, jaxq.load(run))}
+
+
+def still_standing(env: str) -> dict[str, Any]:
+    """`played` by robots that do nothing."""
+    import envpool
+
+    nothing = np.zeros((ROBOTS, *envpool.make_spec(env.partition("/")[2]).action_space.shape))
+    return played(env, lambda observation: nothing)
 
 
 def main() -> None:
@@ -82,17 +88,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     args = parser.parse_args()
-    walks = [walked(run) for run in args.runs]
-    tasks = dict.fromkeys(walk["env"].partition("/")[2] for walk in walks)
-    still = {}
-    for task in tasks:
-        import envpool
-
-        size = envpool.make_spec(task).action_space.shape
-        still[task] = played(task, lambda observation, size=size: np.zeros((ROBOTS, *size)))
+    walks = {run.name: walked(run) for run in args.runs}
+    still = {env: still_standing(env) for env in dict.fromkeys(walk["env"] for walk in walks.values())}
     write_json(RESULT, {"walks": walks, "still": still, "robots": ROBOTS, "provenance": provenance()})
-    for walk in [*walks, *still.values()]:
-        print(f"return {np.mean(walk['returns']):6.2f}, {np.mean(walk['lengths']):5.0f} steps, ", end="")
+    for name, walk in {**walks, **still}.items():
+        print(f"{name:40} return {np.mean(walk['returns']):6.2f}, {np.mean(walk['lengths']):5.0f} steps, ", end="")
         print(", ".join(f"{term} {share:.2f}" for term, share in walk["followed"].items()))
 
 

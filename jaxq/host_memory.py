@@ -13,21 +13,19 @@ def free_bytes() -> int | None:
 
 
 def taken_bytes() -> int | None:
-    """What this process has taken of it; None where nobody says (not Linux).
-
-    What was freed, and is only kept by the allocator, is given back first: what is made out of it would else seem to
-    take nothing.
-    """
-    if sys.platform != "linux":
-        return None
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
-    if trim is not None:
-        trim(0)
+    """What this process has taken of it; None where nobody says (not Linux)."""
     try:
         pages = Path("/proc/self/statm").read_text().split()[1]
     except OSError:
         return None
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def give_back() -> None:
+    """Give back what was freed and is kept by the allocator (glibc's): what is made out of it seems to take nothing."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _of_host() -> int | None:

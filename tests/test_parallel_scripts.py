@@ -1,5 +1,6 @@
 """What the scripts for thousands of environments put together: their schedules, and who sees what."""
 
+import dataclasses
 import importlib
 
 import jax
@@ -8,8 +9,11 @@ import numpy as np
 import pytest
 
 import jaxq
+from jaxq.agents import RisingCosts
 from jaxq.envs.base import zero_reward_timestep
+from jaxq.errors import InputError
 from jaxq.runs import parse, run
+from jaxq.runs.population import member_keys
 from jaxq.runs.video import record
 
 FROM_REPLAY = ("--num-envs", "2", "--batch-size", "8", "--warmup-steps", "16", "--replay-capacity", "64")
@@ -81,6 +85,59 @@ def test_critics_see_what_is_privileged_and_policies_do_not(name):
     np.testing.assert_array_equal(action, exploit({**seen, "privileged_state": jnp.full((3, 123), 7.0)}))
     if name != "fast_sac":  # its policy begins at zero everywhere
         assert (action != exploit({**seen, "state": seen["state"] + 1.0})).any()
+
+
+WEIGHED = ("--initial-cost-weight", "0.2", "--cost-steps", "300")
+
+
+@pytest.mark.parametrize("name", ["fast_td3", "fast_sac", "flash_sac", "reppo", "brax_ppo"])
+def test_costs_rise_in_training_alone(name):
+    """The whole program is built and its shapes are checked; a window of several steps has two channels too."""
+    pytest.importorskip("envpool")
+    flags = {"reppo": ("--v-min", "-5"), "fast_sac": ("--n-step", "3")}.get(name, ())
+    module, config = small(name, *WEIGHED, *flags, env="envpool/Go1JoystickFlatTerrain-v1")
+    training = module.build(config)
+    assert (training.environment.reward_shape, training.evaluation.environment.reward_shape) == ((2,), ())
+    around = training.agent
+    while not isinstance(around, RisingCosts):
+        around = around.base
+    assert (around.initial_cost_weight, around.cost_steps) == (0.2, 300)
+    state = jax.eval_shape(training.warm_up, jax.eval_shape(training.init, member_keys(config)))
+    after, metrics = jax.eval_shape(lambda s: training.train_chunk(s, 2), state)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+    assert {value.shape for value in metrics.values()} == {(1,)}
+    jax.eval_shape(training.begin_evaluation, after)
+    module, config = small(name)
+    assert "RisingCosts" not in repr(module.build(config).agent), "who does not ask for it has nothing of it"
+
+
+def test_costs_are_refused_where_they_are_not_told_or_not_represented():
+    for env, v_min, told in (
+        ("gymnax/Pendulum-v1", "-5", "env is 'gymnax/Pendulum-v1', but must be one whose rewards are gains and costs"),
+        ("envpool/HalfCheetah-v4", "-5", "env is 'envpool/HalfCheetah-v4', but must be one that tells the terms"),
+        ("envpool/BarkourJoystick-v1", "0", r"v_min is 0\.0, but must be below zero"),
+    ):
+        module, config = small("reppo", *WEIGHED, "--v-min", v_min, env=env)
+        with pytest.raises(InputError, match=told):
+            module.build(config)
+    module, config = small("brax_ppo", "--initial-cost-weight", "0", env="envpool/BarkourJoystick-v1")
+    with pytest.raises(InputError, match=r"initial_cost_weight is 0\.0, but must be in \(0, 1\]"):
+        module.build(config)
+
+
+def test_how_far_costs_have_risen_is_saved(tmp_path):
+    """A run that goes on goes on from there; a policy of it acts on what it is shown."""
+    pytest.importorskip("envpool")
+    place = ("--run-dir", str(tmp_path / "run"), "--num-evaluations", "1", "--eval-max-steps", "5")
+    module, config = small("brax_ppo", *WEIGHED, "--cost-steps", "1000", *place, env="envpool/BarkourJoystick-v1")
+    run(module.build, config)
+    assert jaxq.load(tmp_path / "run").state.steps == 416
+    run(module.build, dataclasses.replace(config, total_steps=832, resume=True))
+    policy = jaxq.load(tmp_path / "run")
+    assert policy.state.steps == 832
+    spec = policy.observation_spec
+    seen = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), spec)
+    assert np.isfinite(policy(seen)).all()
 
 
 PUSHED = """

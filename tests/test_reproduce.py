@@ -80,6 +80,23 @@ def test_a_run_that_ended_before_a_stop_is_kept_and_not_begun_again(tmp_path, mo
     assert not task.run_dir.exists()
 
 
+def test_what_a_run_has_learned_can_be_left_and_is_not_taken_away_by_the_next(tmp_path, monkeypatch):
+    for name in ("RUNS", "RUNNING", "LEFT"):
+        monkeypatch.setattr(reproduce, name, tmp_path / name)
+    (tmp_path / "RUNS").mkdir()
+    task = reproduce.Task("a", "dqn --env gymnax/CartPole-v1")
+    line = {"step": 10, "eval_return": [1.0], "episode_return": [1.0], "wall_seconds": 1.0}
+    for written, leave in (("first", True), ("second", True), ("third", False)):
+        task.run_dir.mkdir(parents=True)
+        for name in ("config", "provenance", "summary"):
+            (task.run_dir / f"{name}.json").write_text("{}")
+        (task.run_dir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+        (task.run_dir / "learned").write_text(written)
+        assert reproduce.kept(task, leave)
+        assert not task.run_dir.exists()
+        assert (tmp_path / "LEFT" / "a" / "learned").read_text() == ("second" if written == "third" else written)
+
+
 WORKER = """
 import sys
 from pathlib import Path

@@ -117,7 +117,7 @@ def build(config: Config) -> OffPolicy:
         tuned_by_targets=True,
     )
     # Theirs is (x - mean) / (std + 0.01).
-    agent = config.weighing_costs(Normalized(config.in_precision(base), epsilon=1e-4))
+    agent = config.weighing_costs(Normalized(config.in_precision(base), epsilon=1e-4), training)
     return config.make_training(agent, training, evaluation, n_step=config.n_step, acts_from_the_start=True)
 
 

@@ -109,8 +109,10 @@ def build(config: Config) -> OffPolicy:
         actor_joint=True,
         constraint=on_spheres,
     )
-    scaled = ScaledRewards(config.in_precision(agent), config.discount, config.largest_scaled_return())
-    return config.make_training(config.weighing_costs(scaled), training, evaluation, n_step=config.n_step)
+    # Scaled by what it is with all costs, which is what it comes to.
+    weighing = config.weighing_costs(config.in_precision(agent), training)
+    scaled = ScaledRewards(weighing, config.discount, config.largest_scaled_return())
+    return config.make_training(scaled, training, evaluation, n_step=config.n_step)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,8 @@ PRESETS = presets(
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     require(config.smallest_std > 0, "smallest_std", config.smallest_std, "positive")
+    uncut = config.initial_cost_weight is not None
+    require(config.v_min < 0 or not uncut, "v_min", config.v_min, "below zero, where costs are weighed and not cut off")
     training, evaluation, _ = config.make_whole_vector_environments()
     representation = HLGauss(config.make_support())
     layers = (config.actor_width,) * 2
@@ -97,7 +99,7 @@ def build(config: Config) -> OnPolicy:
         constraint=KLBound(config.kl_bound, config.kl_price),
         auxiliary=SelfPrediction(config.auxiliary_weight),
     )
-    return config.make_training(config.weighing_costs(Normalized(agent, epsilon=1e-2)), training, evaluation)
+    return config.make_training(config.weighing_costs(Normalized(agent, epsilon=1e-2), training), training, evaluation)
 
 
 if __name__ == "__main__":

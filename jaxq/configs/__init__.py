@@ -22,14 +22,14 @@ from jaxq.configs.lambda_actor_critic import LambdaActorCriticLearner
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import GreedyOperator, Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightDecay
-from jaxq.configs.parallel import Costs, Precision, Privileged, seeing
+from jaxq.configs.parallel import Precision, Privileged, seeing
 from jaxq.configs.population import Member, Population, grid
 from jaxq.configs.ppo import PPOLearner
 from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, PARALLEL, Q_LEARNING, Presets, presets
 from jaxq.configs.q_learning import LambdaQLearner, QLearner, QLearnerOfAny
 from jaxq.configs.replay import NStep, Replay, Sequences
 from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
-from jaxq.configs.rewards import Discount, RewardClip, RewardShift
+from jaxq.configs.rewards import Costs, Discount, RewardClip, RewardShift
 from jaxq.configs.run import DRIVER_FIELDS, NOT_BY_MEMBER, PLACE_FIELDS, SESSION_FIELDS, Device, Run, Track
 from jaxq.configs.targets import Averaging, Chain, SoftChain, Targets
 from jaxq.configs.torsos import DenseLayers, Layers

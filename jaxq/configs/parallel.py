@@ -5,8 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jaxq import envs
-from jaxq.agents import Agent, MixedPrecision, OnPolicyAgent, RisingCosts
+from jaxq.agents import Agent, MixedPrecision, OnPolicyAgent
 from jaxq.configs.axis import Axis
 from jaxq.envs import Continuous, Environment
 from jaxq.errors import require
@@ -69,44 +68,6 @@ class Privileged(Axis):
 def seeing(names: tuple[str, ...], network: nn.Module) -> nn.Module:
     """A network that sees these parts of an observation, or, without names, all of it."""
     return Sees(network, names) if names else network
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Costs(Axis):
-    """What rewards cost, where environments tell it. To come before `ContinuousEnvironments`, which make them."""
-
-    initial_cost_weight: float = 1.0
-    """What rewards cost counts so much at first, rising by equal factors, and is not cut off; 1: as rewarded."""
-    cost_steps: int = 10_000_000
-    """Steps of all environments of a seed until costs count in full."""
-
-    @property
-    def _rise(self) -> bool:
-        return self.initial_cost_weight != 1.0
-
-    def make_environments(
-        self, in_training: dict[str, Any] | None = None, **options: Any
-    ) -> tuple[Environment, Environment, Continuous]:
-        """See `ContinuousEnvironments.make_environments`.
-
-        Raises:
-          InputError: if costs are to count less where they are not told.
-        """
-        if self._rise:
-            own: Any = self
-            envs.require_costs_told(own.env)
-            in_training = {**(in_training or {}), "costs_apart": True}
-        environments: Any = super()
-        return environments.make_environments(in_training, **options)
-
-    def weighing_costs(self, agent: Agent | OnPolicyAgent) -> Any:
-        """The agent, for whom costs rise."""
-        if not self._rise:
-            return agent
-        initial, steps = self.initial_cost_weight, self.cost_steps
-        require(0.0 < initial <= 1.0, "initial_cost_weight", initial, "in (0, 1]")
-        require(0 < steps < 2**31, "cost_steps", steps, "positive and below 2^31")
-        return RisingCosts(agent, initial, steps)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,6 @@ from jaxq.envs.base import (
     single_spec,
 )
 from jaxq.envs.discretized import Bins, Cells, with_actions
-from jaxq.envs.envpool_backend import require_costs_told
 from jaxq.envs.frame_stack import FrameStack
 from jaxq.envs.registry import (
     BACKENDS,
@@ -50,7 +49,6 @@ __all__ = [
     "make",
     "register",
     "require_continuous",
-    "require_costs_told",
     "require_discrete",
     "shared",
     "single_spec",

@@ -37,7 +37,8 @@ ATARI_FRAMES = 4
 # Before a pool of so many is made, what it will take is measured on a few.
 MEASURED_FROM = 8
 # Tasks that tell the terms of their rewards, which are those terms' sum for each second; most then cut it off at zero.
-# Of the others of MuJoCo Playground in the wheel it is something else besides.
+# The rewards of Playground's other robots in the wheel are not the sum of what they tell (arms, hands, some gaits), or
+# cost nothing.
 COSTS_TOLD = (
     "ApolloJoystickFlatTerrain-v1",
     "BarkourJoystick-v1",
@@ -107,23 +108,12 @@ def make(
     """
     require("resets" not in options, "resets", options.get("resets"), "left out: EnvPool resets by itself")
     if costs_apart:
-        require_costs_told(f"envpool/{task}")
+        told = task.rpartition("/")[2] in COSTS_TOLD
+        require(told, "env", f"envpool/{task}", f"one that tells the terms of its rewards: {', '.join(COSTS_TOLD)}")
     if family(task) != "atari":
         return EnvPoolEnvironment(task, num_envs, seed, options, whole, costs_apart)
     frames = options.pop("stack_num", ATARI_FRAMES)
     return FrameStack(EnvPoolEnvironment(task, num_envs, seed, {**options, "stack_num": 1}), frames)
-
-
-def require_costs_told(name: str) -> None:
-    """Check that an environment can give its rewards with what they cost apart.
-
-    Raises:
-      InputError: if it does not tell the terms of its rewards.
-    """
-    backend, _, task = name.partition("/")
-    told = backend == "envpool" and task.rpartition("/")[2] in COSTS_TOLD
-    allowed = "one that tells the terms of its rewards: " + ", ".join(f"envpool/{task}" for task in COSTS_TOLD)
-    require(told, "env", name, allowed)
 
 
 @contextlib.contextmanager
@@ -167,6 +157,7 @@ class LazyPool:
           InputError: if the host's memory does not hold it, of which a robot of Playground's takes a great deal.
         """
         _require_room(self.task, self.num_envs, self.options)
+        host_memory.give_back()
         before = host_memory.taken_bytes()
         pool = _pool(self.task, self.num_envs, self.seed, self.options)
         self.host_bytes = _taken_since(before)
@@ -188,6 +179,7 @@ def _taken_since(before: int | None) -> int:
 
 
 def _require_room(task: str, num_envs: int, options: dict[str, Any]) -> None:
+    host_memory.give_back()
     free, before = host_memory.free_bytes(), host_memory.taken_bytes()
     if num_envs < MEASURED_FROM or free is None or before is None:
         return
@@ -256,13 +248,14 @@ class EnvPoolEnvironment(Environment):
         seed = seed if isinstance(seed, int) else list(seed)
         with _named_errors(task, options):
             spec = _envpool().make_spec(task, num_envs=num_envs, seed=seed, **options)
-        self._lazy, self._whole = LazyPool(task, num_envs, seed, options), whole
-        self.reward_shape = (2,) if costs_apart else ()
+        self._lazy, self._whole, self._costs_apart = LazyPool(task, num_envs, seed, options), whole, costs_apart
         self._lives = bool(options.get("episodic_life"))
         self.name = f"envpool/{task}"
         self.num_envs = num_envs
         self.max_episode_steps = int(spec.config.max_episode_steps)
-        self._step_seconds: float | None = getattr(spec.config, "ctrl_dt", None)
+        if costs_apart:
+            self.reward_shape = (2,)
+            self._step_seconds = float(spec.config.ctrl_dt)
         self._convert = ObservationConverter(task, spec.gymnasium_observation_space, whole)
         self.observation_spec = self._convert.spec
         self.action_spec, self._scale = _action_spec(task, spec.gymnasium_action_space)
@@ -274,7 +267,7 @@ class EnvPoolEnvironment(Environment):
 
     @property
     def host_bytes(self) -> int:
-        """See `Environment.host_bytes`: of a pool that is made, less what it takes over from earlier ones."""
+        """See `Environment.host_bytes`: of a pool that is made."""
         return self._lazy.host_bytes
 
     def share(self, parts: int) -> "EnvPoolEnvironment":
@@ -291,9 +284,7 @@ class EnvPoolEnvironment(Environment):
     def remade(self, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> "EnvPoolEnvironment":
         """See `Environment.remade`."""
         options = {**self._lazy.options, **options}
-        remade = EnvPoolEnvironment(
-            self._lazy.task, num_envs, seed, options, self._whole, costs_apart=bool(self.reward_shape)
-        )
+        remade = EnvPoolEnvironment(self._lazy.task, num_envs, seed, options, self._whole, self._costs_apart)
         remade.action_spec = self.action_spec  # of which some actions may be left out
         return remade
 
@@ -321,8 +312,8 @@ class EnvPoolEnvironment(Environment):
                 action = action.astype(self.pool.spec.action_array_spec["action"].dtype)
             handle, (observation, reward, terminated, truncated, info) = self._lazy.calls[1](state.handle[0], action)
             observation = self._convert(observation, jnp)
-            if self.reward_shape:
-                reward = self._gains_and_costs(info, state.ended)
+            if self._costs_apart:
+                reward = self._gains_and_costs(info)
             reward = reward.astype(jnp.float32)
             # The pool's own flag of a lost life is `terminated`, and this one is the game's.
             over = truncated | (info["terminated"] != 0) if self._lives else terminated | truncated
@@ -331,11 +322,9 @@ class EnvPoolEnvironment(Environment):
         shown = select(lost, zero_reward_timestep(state.observation, self.num_envs, self.reward_shape), timestep)
         return PoolState(self._of_each(handle), timestep.last, over, lost, shown.observation), shown
 
-    def _gains_and_costs(self, info: dict[str, Any], reset: jax.Array) -> jax.Array:
-        """[B, 2]; a step that begins an episode has none."""
-        assert self._step_seconds is not None, "of all in COSTS_TOLD"
-        terms = jnp.stack([value for name, value in info.items() if name.startswith("reward_")])
-        terms = jnp.where(reset, 0.0, terms * self._step_seconds)
+    def _gains_and_costs(self, info: dict[str, Any]) -> jax.Array:
+        """[B, 2], the terms above zero and those below."""
+        terms = jnp.stack([value for name, value in info.items() if name.startswith("reward_")]) * self._step_seconds
         return jnp.stack([jnp.maximum(terms, 0.0).sum(0), jnp.minimum(terms, 0.0).sum(0)], axis=-1)
 
     def _of_each(self, handle: jax.Array) -> jax.Array:
