@@ -1,11 +1,12 @@
 """The learning sections of the results page: rows, places of published figures, aggregates."""
 
 import dataclasses
+import json
 import re
 
 import numpy as np
 
-from benchmarks import curves, learning_report
+from benchmarks import curves, learning_report, runs, walking
 from benchmarks.learning_report import (
     Run,
     as_they_are_now,
@@ -101,3 +102,23 @@ def test_runs_with_other_numbers_are_compared_with_their_like_alone():
     assert improvement_table([before[0], now[1]], pairs, "greedy") == ""
     for alike in (now, before):
         assert "| one | two | 1.00 |" in improvement_table(alike, pairs, "greedy")
+
+
+def test_robots_are_told_with_what_they_follow_and_when_they_walked(tmp_path, monkeypatch):
+    """A run that was not tried is left out; one that never came to the return says so."""
+    original = json.loads((runs.RUNS / "go1-brax_ppo-0.json").read_text())
+    steps = len(original["curve"]["step"])
+    for name, best in (("go1-brax_ppo-0", 30.0), ("go1-brax_ppo-1", 20.0), ("go1-brax_ppo-2", 30.0)):
+        seen = [[None]] * (steps - 2) + [[best], [best]]
+        curve = {**original["curve"], "eval_return": seen, "wall_seconds": [60.0 * i for i in range(steps)]}
+        (tmp_path / f"{name}.json").write_text(json.dumps({**original, "curve": curve}))
+    followed = {"reward_tracking_lin_vel": 0.5, "reward_tracking_ang_vel": 0.25}
+    walk = {"env": "envpool/Robot-v1", "returns": [10.0, 20.0], "lengths": [1, 2], "followed": followed}
+    tried = {"walks": dict.fromkeys(("go1-brax_ppo-0", "go1-brax_ppo-1"), walk), "still": {"envpool/Robot-v1": walk}}
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(walking, "RESULT", tmp_path / "walking.json")
+    assert learning_report.robots_section() == []
+    walking.RESULT.write_text(json.dumps({**tried, "robots": 2}))
+    rows = [line for part in learning_report.robots_section() for line in part.split("\n") if line.startswith("|")]
+    assert rows[2] == "| envpool/Robot, standing still |  |  |  |  | 15.0 | 10.0 | 50% | 25% |"
+    assert [row.split(" | ")[4] for row in rows[3:]] == [str(steps - 2), "not yet"]

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 
+from benchmarks import walking
 from benchmarks.resets import Cached
 from jaxq import envs
 from jaxq.agents import (
@@ -645,6 +646,20 @@ def test_gains_and_costs_add_up_to_the_reward(task):
         seen.append(two)
     assert any(bool(timestep.first.any()) for timestep in seen)
     assert any(bool((timestep.reward < 0).any()) for timestep in seen)
+
+
+def test_robots_that_are_tried_are_paid_until_they_fall(monkeypatch):
+    """By the pool's own rewards, of which those that stand get some and those that thrash about next to nothing."""
+    monkeypatch.setattr(walking, "ROBOTS", 2)
+    env, rng = "envpool/Go1JoystickFlatTerrain-v1", np.random.default_rng(0)
+    still = walking.still_standing(env)
+    thrashing = walking.played(env, lambda observation: rng.choice([-1.0, 1.0], size=(2, 12)))
+    assert np.mean(still["returns"]) > 5.0 > 0.5 > np.mean(thrashing["returns"])
+    assert max(still["lengths"]) == 1000 > max(thrashing["lengths"])
+    assert all(0.0 < share < 1.0 for share in still["followed"].values())
+    for other, said in (("brax/ant", "one of EnvPool's"), ("envpool/Op3Joystick-v1", "one that tells how its")):
+        with pytest.raises(InputError, match=f"env is '{other}', but must be {said}"):
+            walking.played(other, lambda observation: observation)
 
 
 def test_costs_are_apart_only_where_they_are_told():
