@@ -657,7 +657,7 @@ def test_robots_that_are_tried_are_paid_until_they_fall(monkeypatch):
     assert np.mean(still["returns"]) > 5.0 > 0.5 > np.mean(thrashing["returns"])
     assert max(still["lengths"]) == 1000 > max(thrashing["lengths"])
     assert all(0.0 < share < 1.0 for share in still["followed"].values())
-    for other, said in (("brax/ant", "one of EnvPool's"), ("envpool/Op3Joystick-v1", "one that tells how its")):
+    for other, said in (("brax/ant", "one of EnvPool's"), ("envpool/HalfCheetah-v4", "one that tells how its")):
         with pytest.raises(InputError, match=f"env is '{other}', but must be {said}"):
             walking.played(other, lambda observation: observation)
 
