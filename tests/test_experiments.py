@@ -113,6 +113,9 @@ def variants(config):
     for name, value in (("priority_exponent", 0.5), ("target_rate", 0.1)):
         if name in names:
             yield dataclasses.replace(config, **{name: value})
+    if "initial_cost_weight" in names:
+        below = {"v_min": -1.0} if "v_min" in names else {}
+        yield dataclasses.replace(config, env="envpool/BarkourJoystick-v1", initial_cost_weight=0.5, **below)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

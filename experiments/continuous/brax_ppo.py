@@ -5,9 +5,10 @@ have parts, the policy can do without what its critic is told. Defaults are Play
 Minibatches are of single steps, where Brax's are of whole unrolls whose advantages are computed anew in each; the
 running statistics move after learning and not before it; evaluated is the policy's mode, where Brax draws.
 
-With few environments a Go1, whose rewards are cut off at zero, learns to stand and no more. On one core `--num-envs 64
---rollout-steps 128 --minibatches 4 --epochs 3 --policy-widths 256 128 --value-widths 256 128 --initial-cost-weight 0.05
---cost-steps 12000000 --total-steps 16000000` has it walk: what its rewards cost counts little at first.
+With few environments a Go1, whose rewards are cut off at zero, learns to stand and no more. On one core `--env
+envpool/Go1JoystickFlatTerrain-v1 --num-envs 64 --rollout-steps 128 --minibatches 4 --epochs 3 --policy-widths 256 128
+--value-widths 256 128 --initial-cost-weight 0.05 --cost-steps 12000000 --total-steps 16000000` has it walk: what its
+rewards cost counts little at first.
 """
 
 import dataclasses
