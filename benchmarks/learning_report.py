@@ -380,12 +380,12 @@ def robots_section() -> list[str]:
         commands.append(as_typed(run))
     return [
         "### A quadruped that walks, on one core a seed\n\n"
-        "Trained by the commands below, as `make reproduce SUITE=robots LEAVE=1` does one after the other; here two at "
-        "a time, each held to one of two cores (`taskset -c 0`). Tried by `python -m benchmarks.walking`: "
-        f"{tried['robots']} robots for an episode of 20 seconds with commands of their own, through EnvPool's own "
-        "interface and in the environment's rewards. *Speed* and *turning*: how much of what following the commands is "
-        "worth at most is paid, on average. Little more than 40 can be had: 20 for speed, 10 for turning, 10 for the "
-        "pose. Of what others reach no numbers are published for this robot. "
+        "Trained by the commands below, as `make reproduce SUITE=robots LEAVE=1` does one after the other; here each "
+        "was held to one of two cores (`taskset -c 0`), with other work on the other. Tried by "
+        f"`python -m benchmarks.walking`: {tried['robots']} robots for an episode of 20 seconds with commands of their "
+        "own, through EnvPool's own interface and in the environment's rewards. *Speed* and *turning*: how much of "
+        "what following the commands is worth at most is paid, on average. Little more than 40 can be had: 20 for "
+        "speed, 10 for turning, 10 for the pose. Of what others reach no numbers are published for this robot. "
         f"*To {WALKING:g}*: minutes to the first evaluation with that return, compilation included.",
         "\n".join(lines),
         *curves.shown("robots"),

@@ -64,17 +64,22 @@ def test_unknown_suites_agents_and_names_are_one_line(suite, agents, patterns, f
     assert "\n" not in str(error.value)
 
 
+def finish(task):
+    """Write what a run leaves when it is at its end."""
+    task.run_dir.mkdir(parents=True)
+    for name in ("config", "provenance", "summary"):
+        (task.run_dir / f"{name}.json").write_text("{}")
+    line = {"step": 10, "eval_return": [1.0], "episode_return": [1.0], "wall_seconds": 1.0}
+    (task.run_dir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+
+
 def test_a_run_that_ended_before_a_stop_is_kept_and_not_begun_again(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "RUNS", tmp_path / "kept")
     monkeypatch.setattr(reproduce, "RUNNING", tmp_path / "running")
     monkeypatch.setattr(reproduce.subprocess, "Popen", None)
     (tmp_path / "kept").mkdir()
     task = reproduce.Task("a", "dqn --env gymnax/CartPole-v1")
-    task.run_dir.mkdir(parents=True)
-    for name in ("config", "provenance", "summary"):
-        (task.run_dir / f"{name}.json").write_text("{}")
-    line = {"step": 10, "eval_return": [1.0], "episode_return": [1.0], "wall_seconds": 1.0}
-    (task.run_dir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    finish(task)
     assert reproduce.run(task)
     assert task.result.exists()
     assert not task.run_dir.exists()
@@ -85,12 +90,8 @@ def test_what_a_run_has_learned_can_be_left_and_is_not_taken_away_by_the_next(tm
         monkeypatch.setattr(reproduce, name, tmp_path / name)
     (tmp_path / "RUNS").mkdir()
     task = reproduce.Task("a", "dqn --env gymnax/CartPole-v1")
-    line = {"step": 10, "eval_return": [1.0], "episode_return": [1.0], "wall_seconds": 1.0}
     for written, leave in (("first", True), ("second", True), ("third", False)):
-        task.run_dir.mkdir(parents=True)
-        for name in ("config", "provenance", "summary"):
-            (task.run_dir / f"{name}.json").write_text("{}")
-        (task.run_dir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+        finish(task)
         (task.run_dir / "learned").write_text(written)
         assert reproduce.kept(task, leave)
         assert not task.run_dir.exists()
