@@ -160,13 +160,21 @@ CLASSIC = {
 
 # For one core each: so few environments as its memory holds, and networks that learn as fast as these are stepped.
 ROBOT_SEEDS = (0, 1, 2)
+ROBOT_AGENTS = {
+    "brax_ppo": "--rollout-steps 128 --minibatches 4 --epochs 3 --policy-widths 256 128 --value-widths 256 128 "
+    "--initial-cost-weight 0.05 --cost-steps 12000000 --total-steps 16000000",
+    "fast_td3": "--batch-size 256 --updates 2 --n-step 3 --learning-rate 1e-3 --target-rate 0.02 --warmup-steps 12800 "
+    "--replay-capacity 1000000 --critic-widths 256 128 --actor-widths 256 128 --v-min -2 --v-max 2 "
+    "--smallest-noise 0.1 --largest-noise 0.5 --target-noise 0.1 --initial-cost-weight 0.05 "
+    "--cost-steps 5000000 --total-steps 6000000",
+}
 
 
 def _robots() -> dict[str, str]:
     return {
-        f"go1-brax_ppo-{seed}": f"brax_ppo --env envpool/Go1JoystickFlatTerrain-v1 --seed {seed} --num-envs 64 "
-        "--rollout-steps 128 --minibatches 4 --epochs 3 --policy-widths 256 128 --value-widths 256 128 "
-        "--initial-cost-weight 0.05 --cost-steps 12000000 --total-steps 16000000 --eval-episodes 16"
+        f"go1-{agent}-{seed}": f"{agent} --env envpool/Go1JoystickFlatTerrain-v1 --seed {seed} --num-envs 64 "
+        f"{flags} --eval-episodes 16"
+        for agent, flags in ROBOT_AGENTS.items()
         for seed in ROBOT_SEEDS
     }
 
