@@ -60,14 +60,16 @@ MINATAR = (
 )
 
 _SIMBA = "DAVIAN-Robotics/SimbaV2@86899c2, results/baseline, which does not say who ran it"
+# Told by the steps of its evaluations, 300 of 5 million, and by first evaluations that are those of its REDQ and DroQ.
+_CROSSQ_CODE = "by its evaluations, one episode a seed, it is of the code of CrossQ's authors (adityab/CrossQ@a318a26)"
 CONTROL = (
     Published(
         "sac",
-        "SAC",
+        "SAC with a step size of 1e-3, ours is 3e-4",
         10,
         100_000,
         {"HalfCheetah-v4": (6156, 738), "Hopper-v4": (1103, 388), "Walker2d-v4": (690, 254)},
-        f"{_SIMBA}: sac.csv",
+        f"{_SIMBA}: sac.csv; {_CROSSQ_CODE}",
     ),
     Published(
         "td3",

@@ -322,8 +322,9 @@ def test_a_pair_backs_up_its_mean_at_each_one_s_best_action_and_acts_on_the_larg
     np.testing.assert_allclose(backed_up[..., 0], np.stack([y, y]), rtol=1e-4, atol=1e-5)
 
 
-def test_revalued_s_loss_and_regularization_are_those_of_numpy():
-    agent = decomposed(kind=REValueD, members=3, regularization=0.7)
+@pytest.mark.parametrize("threshold", [1.0, 0.3])
+def test_revalued_s_loss_and_regularization_are_those_of_numpy(threshold):
+    agent = decomposed(Scalar(threshold), kind=REValueD, members=3, regularization=0.7)
     state = jax.jit(agent.init)(jax.random.key(0))
     state = state.replace(target_params=jax.jit(agent.init)(jax.random.key(1)).params)
     batch = transitions()
@@ -333,7 +334,7 @@ def test_revalued_s_loss_and_regularization_are_those_of_numpy():
     y = np.asarray(batch.rewards[:, 0]) + 0.9 * ~np.asarray(batch.terminated) * following
     online, anchors = ask(state.params, batch.observation), ask(state.target_params, batch.observation).mean(axis=0)
     total = 0.0
-    huber = lambda e: 0.5 * e**2 if abs(e) < 1 else abs(e) - 0.5  # noqa: E731
+    huber = lambda e: 0.5 * e**2 if abs(e) < threshold else threshold * (abs(e) - 0.5 * threshold)  # noqa: E731
     for member in online:
         for b in range(len(y)):
             parts = [member[b, i, choice[b, i]] for i in range(D)]
@@ -351,7 +352,7 @@ def test_revalued_s_loss_and_regularization_are_those_of_numpy():
         predictions
     )
     part, anchor = online[1, 2, 0, choice[2, 0]], anchors[2, 0, choice[2, 0]]
-    expected = 0.7 * (1 - np.exp(-abs(y[2] - part))) * np.clip(part - anchor, -1, 1) / D
+    expected = 0.7 * (1 - np.exp(-abs(y[2] - part))) * np.clip(part - anchor, -threshold, threshold) / D
     assert float(slope[1, 2, 0, choice[2, 0], 0]) == pytest.approx(expected, rel=1e-3)
     assert np.count_nonzero(slope) == 3 * 6 * D
 

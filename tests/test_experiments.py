@@ -363,7 +363,10 @@ def test_no_burn_in_no_shift_and_no_dropped_atom_are_allowed():
 
 @pytest.mark.parametrize("name", sorted(FOLDERS))
 def test_presets_fit_together(name):
-    """In every domain: a warm-up is held by the replay, ε does not rise, and chains are renewed within their period."""
+    """A warm-up is held by the replay, ε does not rise, chains are renewed within their period, and periods come round.
+
+    In every domain, with what is a default there.
+    """
     module, found = load(name)
     for domain in envs.DOMAINS:
         config = module.Config(**found.get(domain, {}))
@@ -371,3 +374,5 @@ def test_presets_fit_together(name):
         assert of.get("warmup_steps", 0) <= of.get("replay_capacity", float("inf")), domain
         assert of.get("epsilon_final", 0) <= of.get("epsilon_initial", 1), domain
         assert of.get("sync_period", 1) <= of.get("target_period", float("inf")), domain
+        learned = of["total_steps"] - of.get("warmup_steps", 0)
+        assert all(value < learned for name, value in of.items() if name.endswith("_period")), domain

@@ -3,7 +3,8 @@
 Dimensions of the action count towards the entropy by their effect on the reward, and networks move towards fresh ones
 by how many of the actor's units are dormant. Actor, temperature and targets move once in two updates. The first layers
 have ELUs, the others ReLUs, and all begin uniformly by Glorot and Bengio (2010), as in the authors' code. Theirs learns
-during the random steps too, and estimates effects for the first time after 10,000 of them and not of its own.
+during the random steps too, and estimates effects for the first time after 10,000 of them and not of its own; what its
+networks move towards begins orthogonally, ours as the networks began.
 """
 
 import dataclasses
@@ -51,7 +52,13 @@ class Config(Temperature, DelayedActor, ActorCriticLayers, ActorCriticLearner):
 PRESETS = presets(
     Config,
     CONTROL,
-    classic={"hidden_widths": (256, 256), "batch_size": 256, "causal_samples": 1_000, "causal_period": 1_000},
+    classic={
+        "hidden_widths": (256, 256),
+        "batch_size": 256,
+        "causal_samples": 1_000,
+        "causal_period": 1_000,
+        "reset_period": 5_000,
+    },
 )
 
 

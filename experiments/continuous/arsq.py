@@ -1,8 +1,9 @@
 """ARSQ (Liu et al., Learning from Suboptimal Data in Continuous Control via Auto-Regressive Soft Q-Network, 2025).
 
 Online and without demonstrations: the authors' term for these, and the half of a batch that is drawn from them, are
-left out, as there are none. Numbers are those of their code for D4RL's cheetah and walker: one level of 41 bins. An
-update comes with every step, where theirs come after every episode, as many as it had steps.
+left out, as there are none; their replay begins with them, and the policy acts from the first step, where here 5,000
+random steps precede. Numbers are those of their code for D4RL's cheetah and walker: one level of 41 bins. An update
+comes with every step, where theirs come after every episode, as many as it had steps.
 """
 
 import dataclasses

@@ -1,9 +1,10 @@
 """AVG (Vasan et al., Deep Policy Gradient Methods Without Batch Updates, Target Networks, or Replay Buffers, 2024).
 
-Every step is learned from once, as it is taken. Defaults are those of the authors' code (avg.py) for Hopper and
-Walker2d; for Ant, HalfCheetah and Humanoid they have 0.0063, 0.0087 and a temperature of 0.07. Actions in [-1, 1] are
-stretched to the environment's bounds, to which theirs are clipped (Humanoid's are ± 0.4). Several environments are not
-theirs: gradients are averaged.
+Every step is learned from once, as it is taken. Defaults are what the README of the authors' code says of Hopper and
+Walker2d; for Ant, HalfCheetah and Humanoid (their avg.py's own) it has 0.0063, 0.0087 and a temperature of 0.07, and
+numbers of its own, discount among them, for each task of the control suite. Actions in [-1, 1] are stretched to the
+environment's bounds, to which theirs are clipped (Humanoid's are ± 0.4). Evaluations play the policy's mode; returns
+that the authors report are those of acting with noise. Several environments are not theirs: gradients are averaged.
 """
 
 import dataclasses

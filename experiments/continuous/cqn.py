@@ -4,7 +4,8 @@ Three choices among five parts of an interval in each dimension, each choice wit
 of the authors' code for states of the DeepMind Control Suite, whose values are scalars: their networks for images have
 C51's returns and dueling streams. There the first 2,000 steps are random, and those up to 8,000 are by a network that
 has not learned; here all that come before learning are random, and the replay is a tenth of theirs. Drawn are steps,
-those of the episode under way and the last of each too; theirs are of whole episodes, each as likely as any other.
+those of the episode under way and the last of each too; theirs are of whole episodes, each as likely as any other. The
+loss is half the squared error, theirs all of it.
 """
 
 import dataclasses

@@ -1,8 +1,10 @@
 """CrossQ (Bhatt et al., CrossQ: Batch Normalization in Deep Reinforcement Learning, 2024).
 
 Batch renormalization in actor and critics, wide critics, no target networks: a critic sees what is and what follows in
-one pass. The actor moves once in three updates. Adam's first momentum is 0.5, but for the temperature's. Its loss
-is in log α, in the authors' code in α, which Adam hardly sees. On Swimmer they discount by 0.9999.
+one pass. The actor moves once in three updates. Adam's first momentum is 0.5, but for the temperature's. Its loss is in
+log α, in the authors' code in α, which Adam hardly sees. Renormalization is that of its paper (Ioffe, 2017); in their
+code its ε comes after the statistics were moved, which tells where a feature hardly varies. On Swimmer they discount by
+0.9999.
 """
 
 import dataclasses

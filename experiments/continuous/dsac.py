@@ -1,9 +1,10 @@
 """DSAC (Ma et al., DSAC: Distributional Soft Actor Critic for Risk-Sensitive Reinforcement Learning, 2020).
 
 Critics of quantiles at sampled fractions, the smaller of every two as the target, with a target actor. The temperature
-is fixed, 0.2 for the MuJoCo tasks (0.05 for Humanoid). Risk-neutral; risk_averse_sac distorts. Every quantile
-counts by the interval of fractions that it stands for. Target networks begin as copies, as the paper has them, where
-the authors' code begins them anew. Layers begin as all here do.
+is fixed, 0.2 for the MuJoCo tasks (0.05 for Humanoid). Risk-neutral; risk_averse_sac distorts. Every quantile counts by
+the interval of fractions that it stands for. Target networks begin as copies, as the paper has them, where the authors'
+code begins them anew. Losses are sums over a critic's quantiles, theirs means, which Adam hardly sees; they act in ten
+environments at once, at as many updates a step. Layers begin as all here do.
 """
 
 import dataclasses

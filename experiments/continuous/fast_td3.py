@@ -4,10 +4,11 @@ TD3 for a thousand environments: large batches, few updates a step, critics over
 value makes targets, no target actor, noise of a size for each environment, normalized observations, critics that see
 what is privileged. Numbers are those of the authors' code for MuJoCo Playground's humanoids; for its Go1 they take
 `--updates 8 --target-noise 0.2 --smallest-noise 0.2 --largest-noise 0.8 --total-steps 51200000`, and for the control
-suite `--n-step 3 --v-min -500 --v-max 500 --smallest-noise 0.1 --target-noise 0.1`. A falling step size follows a
-cosine. The warm-up is the policy's own, with its noise, as theirs is, but of a whole batch: the first update comes
-after 33 steps of all environments, theirs after 12. Here the actions that were executed are learned from, which are
-clipped, where theirs are learned from as they were before; batches are drawn uniformly and not by environment; running
+suite `--n-step 3 --v-min -500 --v-max 500 --smallest-noise 0.1 --target-noise 0.1 --total-steps 153600000`. A falling
+step size follows a cosine. The warm-up is the policy's own, with its noise, as theirs is, but of a whole batch: the
+first update comes after 33 steps of all environments, theirs after 12. Here the actions that were executed are learned
+from, which are clipped, where theirs are learned from as they were before; observations are divided by √(variance +
+1e-4), where theirs are by the deviation and 0.01; batches are drawn uniformly and not by environment; running
 statistics see every step once, where theirs see what is replayed too; layers begin as all of ours do, the critics'
 heads too, and not as PyTorch's; their humanoids are not pushed, Playground's are; and the smaller of two critics is
 found by their values before they are backed up and not after.
@@ -43,7 +44,7 @@ from jaxq.training import OffPolicy
 class Config(Precision, Privileged, Costs, TargetNoise, WeightDecay, Atoms, Averaging, ActorCriticLearner):
     """The axes of fast_td3."""
 
-    total_steps: int = 100_000_000
+    total_steps: int = 102_400_000
     num_envs: int = 1024
     batch_size: int = 32_768
     updates: int = 2
@@ -104,7 +105,6 @@ def build(config: Config) -> OffPolicy:
         actor_reduction=Minimum(),
         actor_period=config.actor_period,
     )
-    # Theirs is (x - mean) / (std + 0.01).
     agent = config.weighing_costs(Normalized(config.in_precision(base), epsilon=1e-4), training)
     return config.make_training(agent, training, evaluation, n_step=config.n_step, acts_from_the_start=True)
 

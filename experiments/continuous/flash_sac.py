@@ -6,9 +6,9 @@ entropy that is that of a small Gaussian, and noise that is held for some steps.
 Playground; for one environment on a CPU they take `--num-envs 1 --updates 1 --batch-size 512 --discount 0.99
 --replay-capacity 1000000 --warmup-steps 10000 --total-steps 1000000`. The target entropy is `½ log 2πe σ²` a dimension
 with σ = 0.15. Actor and temperature are learned with the last of every two updates of the critics, theirs with the
-first; on a GPU products are of bfloat16 numbers, in acting too, where theirs are of float16 and in learning alone; and
-their humanoids are not pushed, Playground's are. A later version of theirs, which is not followed here, begins at the
-robot's own pose.
+first; a loss is the sum over the critics, theirs the mean; on a GPU products are of bfloat16 numbers, in acting too,
+where theirs are of float16 and in learning alone; and their humanoids are not pushed, Playground's are. A later version
+of theirs, which is not followed here, begins at the robot's own pose.
 """
 
 import dataclasses

@@ -2,9 +2,10 @@
 
 Defaults are those of CleanRL (ppo_continuous_action.py) for MuJoCo: a Gaussian whose deviation is the same in all
 states and whose numbers are clipped to [-1, 1], which is stretched to the environment's bounds, to which CleanRL clips
-them (Humanoid's are ± 0.4); observations normalized and rewards scaled by running statistics.
-Here these move after each rollout and not within it, the discounted sums that scale rewards are forgotten at every end
-and not at terminal states alone, and returns that are cut off end in a value.
+them (Humanoid's are ± 0.4); observations normalized and rewards scaled by running statistics. Here these move after
+each rollout and not within it, the discounted sums that scale rewards are forgotten at every end and not at terminal
+states alone, and returns that are cut off end in a value. The step size falls with every minibatch, theirs with every
+rollout. Evaluations take the policy's mean; CleanRL has none.
 """
 
 import dataclasses

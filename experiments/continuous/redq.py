@@ -3,7 +3,7 @@
 Ten critics, targets of the smallest of two drawn anew, twenty updates a step, and one of the actor, on the mean of all,
 at the last of them. It follows the critics' step, as the paper has it; in the authors' code its gradient precedes that.
 The target entropy is that of SAC; the authors have -1 for Hopper, -3 for HalfCheetah and Walker2d, -4 for Ant, and -2
-for Humanoid. Layers begin as all here do.
+for Humanoid. Their temperature is 0.2 in the critics' updates before it is first tuned. Layers begin as all here do.
 """
 
 import dataclasses

@@ -3,8 +3,9 @@
 DecQN's decomposition with ten critics, whose mean makes the target, and a regularization that keeps what one dimension
 explores from moving the values of the others. The regularization is the paper's; the authors' released code has none.
 Their other numbers: three bins, an update every fifth step, uniform replay, targets that follow as an average, and ε
-that falls with every random action, of which all dimensions are random. Kernels begin within ±1/√inputs; so do biases
-in their code, which are zero here, and their critics have scale and shift of layer normalization in common.
+that falls with every random action, of which all dimensions are random. Steps whose n steps a time limit cuts short are
+learned from, in their code they are not. Kernels begin within ±1/√inputs; so do biases in their code, which are zero
+here, and their critics have scale and shift of layer normalization in common.
 """
 
 import dataclasses

@@ -3,6 +3,9 @@
 The critics learn the distribution of the return as it is; what the actor thinks of it is distorted. Else it is SAC:
 quantiles are at fixed fractions, where the paper samples them, targets are of the critic whose mean is smaller, where
 theirs are of the smaller quantiles, the temperature is tuned, and the actor has no target; `dsac.py` is theirs.
+Measures distort the fractions that are looked at, as in the IQN paper, and theirs the probabilities: so their cpw
+magnifies both tails, which ours plays down, and their wang of 0.75 is `--risk wang --risk-level -0.75`. Weights of
+quantiles, which they cut off at 5, are not.
 """
 
 import dataclasses

@@ -1,7 +1,10 @@
 """SAC with a tuned temperature (Haarnoja et al., Soft Actor-Critic Algorithms and Applications, 2018).
 
 Defaults are the paper's for MuJoCo (table 1 of its appendix), on every backend; classic control needs fewer steps. Of
-random steps before the first update that table says nothing; 5,000 are taken.
+random steps before the first update that table says nothing; 5,000 are taken, in the authors' code (softlearning)
+10,000. Actor and targets are of the smaller critic, as there; in that code the actor climbs the mean of both, its
+deviation is a softplus and not the exponential of a clipped number, and the temperature is tuned on actions of the
+actor just moved. Layers begin as all here do.
 """
 
 import dataclasses

@@ -3,8 +3,9 @@
 Weights and features of length one, normalized observations, rewards scaled by the returns seen so that they fit one
 support, critics over atoms. One critic, as the authors take for tasks without an end of their own; where episodes end
 (Gymnasium's Hopper, Walker2d, Ant, Humanoid) they take two, of which that with the smaller value makes targets:
-`--num-critics 2`. Step sizes halve over the run. The authors' discount follows from an episode's length: 0.99 for 1,000
-steps of two frames, 0.995 of one.
+`--num-critics 2`. Step sizes halve over the updates of a run, theirs over its steps. The authors' discount follows from
+an episode's length: 0.99 for 1,000 steps of two frames, 0.995 of one. Their statistics count what an episode begins
+with, ours what it ends with too.
 """
 
 import dataclasses

@@ -2,7 +2,8 @@
 
 The smaller of two critics as the target, noise on its actions, and actor and targets that move once in two updates.
 Sizes are those of the authors' code, which differ from the paper's; of its 25,000 random steps 5,000 are taken here,
-1,000 in classic control. Layers begin as all here do, not as PyTorch's.
+1,000 in classic control; on MuJoCo's InvertedPendulum, InvertedDoublePendulum and Reacher theirs are 1,000 too
+(`--warmup-steps 1000`). Layers begin as all here do, not as PyTorch's.
 """
 
 import dataclasses

@@ -42,7 +42,9 @@ class KLBound(Hyperparameters):
     def divergence(self, policy: SquashedGaussian, old: PyTree, new: PyTree, key: jax.Array) -> jax.Array:
         """An estimate of KL(old ‖ new) of policies with these outputs, [B].
 
-        Before squashing, which takes the same off both densities.
+        Before squashing, which takes the same off both densities. The authors' code in JAX has actions clipped to
+        0.9999 for the new density alone, so that a saturated policy diverges from itself and is turned back; that in
+        PyTorch has not, nor has this.
         """
 
         def one(key: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxq.agents.base import LearnerState
 from jaxq.agents.decompositions import MeanOfParts
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
-from jaxq.bellman import Averages, Scalar, huber, require_averages
+from jaxq.bellman import Averages, Scalar, require_averages
 from jaxq.bellman.arithmetic import chosen
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -120,11 +120,12 @@ class REValueD(MeanTargetQLearning):
     2024. The target is the backup of the mean of the target networks; behaviour follows a member that every
     environment draws at every step, evaluation the mean.
 
-    The regularization keeps a dimension's value from being moved by what the others explored: with
-    `δ_i = y - Q_i(s, a_i)` and `w_i = 1 - exp(-|δ_i|)` it is `1/D Σ_i w_i huber(Q_i(s, a_i) - Q̄_i(s, a_i))`, Q̄ being
-    the mean of the target networks and w a constant. The term and its weights are the paper's (section 4.2); that the
-    distance is Huber's, and that all members have one anchor, is how we read it, and the code that the authors released
-    has no such term to tell. Losses are summed over the members, as in the paper; that code takes their mean.
+    The regularization keeps a dimension's value from being moved by what the others explored: with `δ_i = y - Q_i(s,
+    a_i)` and `w_i = 1 - exp(-|δ_i|)` it is `1/D Σ_i w_i loss(Q_i(s, a_i) - Q̄_i(s, a_i))`, Q̄ being the mean of the
+    target networks and w a constant. The term and its weights are the paper's (section 4.2); that the distance is the
+    loss of the representation (Huber's), and that all members have one anchor, is how we read it, and the code that the
+    authors released has no such term to tell. Losses are summed over the members, as in the paper; that code takes
+    their mean.
 
     Attributes:
       regularization: β, its weight; 0.5 in the paper.
@@ -155,8 +156,8 @@ class REValueD(MeanTargetQLearning):
         """See `MeanTargetQLearning.penalty`: the regularization, [M, B]."""
         choice = self.actions.choice(batch.action)
         value = self.representation.value
-        parts = value(chosen(predictions, choice))  # [M, B, D]
+        parts = chosen(predictions, choice)  # [M, B, D, 1]
         anchors = jnp.mean(self.predict(target_params, batch.observation, "target", key), axis=0)
-        anchor = jax.lax.stop_gradient(value(chosen(anchors, choice)))  # [B, D]
-        weight = jax.lax.stop_gradient(1.0 - jnp.exp(-jnp.abs(value(target)[..., None] - parts)))
-        return self.regularization * jnp.mean(weight * huber(parts - anchor, 1.0), axis=-1)
+        anchor = jax.lax.stop_gradient(chosen(anchors, choice))  # [B, D, 1]
+        weight = jax.lax.stop_gradient(1.0 - jnp.exp(-jnp.abs(value(target)[..., None] - value(parts))))
+        return self.regularization * jnp.mean(weight * self.representation.loss(parts, anchor), axis=-1)

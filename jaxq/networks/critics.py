@@ -44,7 +44,8 @@ class ActionCritic(nn.Module):
 class LowPass(nn.Module):
     """A critic that, as a target, is the mean of itself over actions nearby: its high frequencies are filtered out.
 
-    Convolution with a Gaussian, by pairs of opposite samples. [B, ...], [B, size] -> [B, W].
+    Convolution with a Gaussian, by pairs of opposite samples, those outside the bounds moved to the nearest action
+    within. [B, ...], [B, size] -> [B, W].
 
     Attributes:
       critic: ([B, ...], [B, size], mode) -> [B, W].

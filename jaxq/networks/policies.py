@@ -40,7 +40,7 @@ class GaussianPolicyNetwork(nn.Module):
       make_torso: for a mode, of the observation.
       size: of an action.
       log_std_range: of the log standard deviation.
-      bound: how it is kept there; clipped unless given, as in Haarnoja et al. (2018) and its implementations.
+      bound: how it is kept there; clipped unless given, as most implementations of SAC have it.
       make_head, make_std_head: the last layers, of so many outputs; they are alike unless both are given.
     """
 
