@@ -170,10 +170,9 @@ ROBOT_SEEDS = (0, 1, 2)
 ROBOT_AGENTS = {
     "brax_ppo": "--rollout-steps 128 --minibatches 4 --epochs 3 --policy-widths 256 128 --value-widths 256 128 "
     "--initial-cost-weight 0.05 --cost-steps 12000000 --total-steps 16000000",
-    "fast_td3": "--batch-size 256 --updates 2 --n-step 3 --learning-rate 1e-3 --target-rate 0.02 --warmup-steps 12800 "
-    "--replay-capacity 1000000 --critic-widths 256 128 --actor-widths 256 128 --v-min -2 --v-max 2 "
-    "--smallest-noise 0.1 --largest-noise 0.5 --target-noise 0.1 --initial-cost-weight 0.05 "
-    "--cost-steps 5000000 --total-steps 6000000",
+    "flash_sac": "--batch-size 256 --updates 2 --n-step 3 --learning-rate 1e-3 --learning-rate-final 1e-4 "
+    "--target-rate 0.02 --warmup-steps 12800 --replay-capacity 1000000 --critic-width 128 --critic-blocks 1 "
+    "--actor-width 64 --actor-blocks 1 --initial-cost-weight 0.05 --cost-steps 3500000 --total-steps 4000000",
 }
 
 
