@@ -82,12 +82,14 @@ def _control() -> dict[str, str]:
 # Two small tasks, which are solved at about -200 and at 1,000, in each script's own defaults; only that on the pole,
 # which random actions drop at once, all warm up for the 1,000 steps that the authors of TD3 give it, and those whose
 # policy is deterministic have three times as long: TD3 solves it after 50,000 steps. Those whose networks are large
-# have there the small ones of their presets for classic control, as on Pendulum.
+# have there the small ones of their presets for classic control, as on Pendulum, and REValueD, which otherwise learns
+# from every fifth step of so few, the whole of it.
 SMALL_AGENTS = (*CONTROL_AGENTS, "ddpg", "i_td3", "risk_averse_sac", "simba", "decqn", "mrq")
 POLE_STEPS = {"td3": 60_000, "ddpg": 60_000, "i_td3": 60_000}
-POLE_NETWORKS = {
+POLE_FLAGS = {
     "crossq": "--critic-widths 256 256",
     "tqc": "--critic-widths 256 256",
+    "revalued": "--collect-steps 2 --hidden-width 64 --batch-size 128 --learning-rate 5e-4 --num-critics 5",
     "simba": "--critic-width 128",
     "mrq": "--latent-size 64 --action-latent-size 32",
 }
@@ -99,7 +101,7 @@ def _small_control() -> dict[str, str]:
         found[f"pendulum-{agent}"] = f"{agent} --env gymnax/Pendulum-v1 --num-seeds 2"
         found[f"pole-{agent}"] = (
             f"{agent} --env envpool/InvertedPendulum-v4 --num-seeds 2 --total-steps {POLE_STEPS.get(agent, 20_000)} "
-            f"--warmup-steps 1000 {POLE_NETWORKS.get(agent, '')}"
+            f"--warmup-steps 1000 {POLE_FLAGS.get(agent, '')}"
         ).rstrip()
     return found
 
