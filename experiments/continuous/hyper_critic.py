@@ -2,8 +2,8 @@
 
 The state makes the weights of a small network on the action, so that the value's slope in the action, which the actor
 climbs, is made for each state. Sizes, step sizes and the 1,000 random steps are those of the authors' code for TD3; the
-actor's layers begin as all here do, not as PyTorch's. The critics' step size stays; `--learning-rate-final` is of the
-actor's, where theirs has none.
+actor's layers begin as all here do, not as PyTorch's. The critics' step size stays; a final one is of the actor's,
+where theirs has none.
 """
 
 import dataclasses

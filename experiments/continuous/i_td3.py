@@ -1,7 +1,7 @@
 """i-TD3: TD3 with a chain of K pairs of critics (Vincent et al., Iterated Q-Network, 2024; Fujimoto et al., 2018).
 
-With one link it is TD3, but that the targets of critics and actor follow at every update by half as much, whatever
-`--actor-period` is.
+With one link it is TD3, but that the targets of critics and actor follow at every update by half as much, whatever the
+actor's period is.
 """
 
 import dataclasses
