@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import reproduce, settings
+from benchmarks.suites import POLE_FLAGS
 from jaxq.errors import InputError
 from jaxq.runs import parse
 from jaxq.runs.results import Result, load
@@ -24,6 +25,14 @@ def test_every_command_of_a_suite_is_one_that_its_script_takes(suite):
     for task in reproduce.chosen(suite, None, ["*"]):
         module = experiment(task.agent)
         parse(module.Config, module.PRESETS, task.command.split()[1:])
+
+
+@pytest.mark.parametrize("agent", POLE_FLAGS)
+def test_what_the_pole_has_of_presets_for_classic_control_is_theirs(agent):
+    module, flags = experiment(agent), POLE_FLAGS[agent].split()
+    config = parse(module.Config, module.PRESETS, ["--env", "envpool/InvertedPendulum-v4", *flags])
+    names = [flag.removeprefix("--").replace("-", "_") for flag in flags if flag.startswith("--")]
+    assert {name: getattr(config, name) for name in names} == {name: module.PRESETS["classic"][name] for name in names}
 
 
 def test_what_has_a_result_is_left_alone_but_for_other_commands_and_other_numbers(tmp_path, monkeypatch):
@@ -102,6 +111,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from benchmarks import reproduce, settings
+from benchmarks.suites import POLE_FLAGS
 reproduce.RUNNING, reproduce.RUNS = Path(sys.argv[1]), Path(sys.argv[2])
 reproduce.SUITES = {"small": {
   "one": "dqn --env gymnax/CartPole-v1 --total-steps 60000 --num-logs 100 --num-evaluations 1 --eval-episodes 1",

@@ -5,8 +5,8 @@ sample of it, and gradients are scaled by the running deviation. Actor, temperat
 updates, the actor by the critics before their step. Sizes are those of the authors' code, which takes 20 environment
 steps to an update; here there is one to an update, and the warm-up is random, as of the other scripts. Targets have the
 temperature just tuned, theirs the one before. Entropies are of actions in [-1, 1], theirs of the environment's, which
-differs on Humanoid alone (its bounds are ± 0.4): there their target of -17 is one of -1.4. GELUs are approximated by
-tanh. Layers begin as all here do.
+differs where bounds are others: on Humanoid (± 0.4) their target of -17 is one of -1.4. GELUs are approximated by tanh.
+Layers begin as all here do.
 """
 
 import dataclasses

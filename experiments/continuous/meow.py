@@ -6,8 +6,8 @@ are those of the authors' code; temperature, rate of the target and range of the
 are those for Hopper: HalfCheetah has `--target-rate 0.003 --largest-log-std 2 --warmup-steps 10000`, Walker2d
 `--temperature 0.1 --warmup-steps 10000`, Ant `--temperature 0.05 --target-rate 0.0001`, Humanoid `--temperature 0.125
 --target-rate 0.0005`. They train for 2 million steps on Hopper and HalfCheetah, 4 on Walker2d and Ant, 5 on Humanoid.
-Evaluations take the flow's mode, where the authors' sample. Losses that are not numbers, which
-they leave out, do not arise. One mask of dropout is for both values here, in theirs each has its own.
+Evaluations take the flow's mode, where the authors' sample. Losses that are not numbers, which they leave out, do not
+arise. One mask of dropout is for both values here, in theirs each has its own.
 """
 
 import dataclasses

@@ -8,9 +8,9 @@ control suite `--reward-scale 1 --minibatches 64 --epochs 8`; all for thousands 
 Classic control has a preset for two cores. Observations are normalized by the statistics of all rollouts before the one
 that is learned from, of which the first has none, where theirs begin with the first observations and move with every
 step; their environments begin in the midst of an episode, which these do not; and their humanoids are not pushed,
-Playground's are. What that code does and the paper does not say is left out: the policy's next action has the noise of
-the one before, one key is for all minibatches of an epoch, and a rollout's last step goes on into the next episode
-where it ends one.
+Playground's are. What looks like oversight in that code is left out: the policy's next action has the noise of the one
+before, one key is for all minibatches of an epoch, and a rollout's last step goes on into the next episode where it
+ends one.
 """
 
 import dataclasses
