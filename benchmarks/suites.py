@@ -187,6 +187,59 @@ def _robots() -> dict[str, str]:
     }
 
 
+# Every agent with continuous actions on the same two-legged animal of four back ends, with one seed and with two, and
+# those for thousands of robots on a quadruped and a humanoid whose critics see more than their actors. Only that they
+# run: in networks and batches of 64, for little else decides what two cores take.
+EVERYWHERE_TASKS = {
+    "gym": "envpool/HalfCheetah-v4",
+    "dmc": "envpool/CheetahRun-v1",
+    "brax": "brax/halfcheetah",
+    "playground": "playground/CheetahRun",
+}
+EVERYWHERE_ROBOTS = {"go1": "envpool/Go1JoystickFlatTerrain-v1", "g1": "envpool/G1JoystickFlatTerrain-v1"}
+EVERYWHERE_SIZE = "--num-envs 16 --total-steps 20000 --num-evaluations 2 --eval-episodes 2 --num-logs 10"
+_REPLAY = "--batch-size 64 --warmup-steps 1024 --replay-capacity 20000"
+_ROLLOUT = "--rollout-steps 64 --minibatches 4"
+_LAYERS, _LAYER = "--hidden-widths 64 64", "--hidden-width 64"
+_ACTOR_CRITIC, _BLOCKS = "--actor-widths 64 64 --critic-widths 64 64", "--actor-width 64 --critic-width 64"
+EVERYWHERE_AGENTS = {
+    **{
+        agent: f"{_REPLAY} {_LAYERS}"
+        for agent in (
+            *("ddpg", "td3", "sac", "redq", "droq", "i_td3", "i_sac", "bandlimited_sac", "beer", "ace"),
+            *("risk_averse_sac", "dsac_t", "flow_sac", "bang_bang", "cqn", "arsq"),
+        )
+    },
+    **{agent: f"{_REPLAY} {_LAYER}" for agent in ("decqn", "qr_decqn", "i_decqn", "revalued")},
+    **{agent: f"{_REPLAY} {_BLOCKS}" for agent in ("bro", "simba", "simba_v2", "flash_sac")},
+    **{agent: f"{_REPLAY} {_ACTOR_CRITIC}" for agent in ("fast_td3", "fast_sac")},
+    **{agent: f"{_REPLAY} {_LAYERS} --critic-widths 64 64" for agent in ("crossq", "tqc")},
+    "dsac": f"{_REPLAY} {_LAYERS} --critic-width 64",
+    "cqn_as": f"{_REPLAY} {_LAYERS} --recurrent-width 64",
+    "maxinforl": f"{_REPLAY} {_LAYERS} --model-widths 64 64",
+    "meow": f"{_REPLAY} --flow-widths 64 64 --shift-widths 64 64",
+    "mrq": f"{_REPLAY} --latent-size 64 --action-latent-size 32",
+    "hyper_critic": f"{_REPLAY} {_LAYERS} --primary-widths 64 64 64 --dynamic-width 64",
+    "avg": _LAYERS,
+    "ppo": f"{_ROLLOUT} {_LAYERS}",
+    "pqn_continuous": f"{_ROLLOUT} {_LAYERS}",
+    "brax_ppo": f"{_ROLLOUT} --policy-widths 64 64 --value-widths 64 64",
+    "reppo": f"{_ROLLOUT} {_BLOCKS}",
+}
+PARALLEL_AGENTS = ("fast_td3", "fast_sac", "flash_sac", "reppo", "brax_ppo", "pqn_continuous")
+
+
+def _everywhere() -> dict[str, str]:
+    tasks = [(name, env, agent) for name, env in EVERYWHERE_TASKS.items() for agent in EVERYWHERE_AGENTS]
+    tasks += [(name, env, agent) for name, env in EVERYWHERE_ROBOTS.items() for agent in PARALLEL_AGENTS]
+    return {
+        f"everywhere-{name}-{agent}-{seeds}": f"{agent} --env {env} --num-seeds {seeds} {EVERYWHERE_SIZE} "
+        f"{EVERYWHERE_AGENTS[agent]}"
+        for name, env, agent in tasks
+        for seeds in (1, 2)
+    }
+
+
 def _family(discrete: list[str]) -> dict[str, str]:
     """Every agent with discrete actions by one command, in its own defaults.
 
@@ -215,4 +268,5 @@ def suites(discrete: list[str]) -> dict[str, dict[str, str]]:
         "minatar-samples": _minatar_samples(),
         "atari-short": ATARI_SHORT,
         "family": _family(discrete),
+        "everywhere": _everywhere(),
     }

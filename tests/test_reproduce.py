@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import reproduce, settings
-from benchmarks.suites import POLE_FLAGS
+from benchmarks.suites import EVERYWHERE_AGENTS, POLE_FLAGS
 from jaxq.errors import InputError
 from jaxq.runs import parse
 from jaxq.runs.results import Result, load
-from jaxq.runs.scripts import experiment
+from jaxq.runs.scripts import experiment, scripts
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +33,10 @@ def test_what_the_pole_has_of_presets_for_classic_control_is_theirs(agent):
     config = parse(module.Config, module.PRESETS, ["--env", "envpool/InvertedPendulum-v4", *flags])
     names = [flag.removeprefix("--").replace("-", "_") for flag in flags if flag.startswith("--")]
     assert {name: getattr(config, name) for name in names} == {name: module.PRESETS["classic"][name] for name in names}
+
+
+def test_everywhere_is_every_agent_with_continuous_actions():
+    assert set(EVERYWHERE_AGENTS) == {name for name, path in scripts().items() if path.parent.name == "continuous"}
 
 
 def test_what_has_a_result_is_left_alone_but_for_other_commands_and_other_numbers(tmp_path, monkeypatch):
