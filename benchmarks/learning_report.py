@@ -11,7 +11,17 @@ from benchmarks import curves, walking
 from benchmarks.published import CONTROL, MINATAR, Published
 from benchmarks.runs import as_typed, command_of, kept
 from benchmarks.settings import changed
-from benchmarks.suites import CONTROL_AGENTS, CONTROL_TASKS, HALF_A_MILLION, MILLION, MINATAR_GAMES
+from benchmarks.suites import (
+    CONTROL_AGENTS,
+    CONTROL_TASKS,
+    EVERYWHERE_AGENTS,
+    EVERYWHERE_ROBOTS,
+    EVERYWHERE_TASKS,
+    HALF_A_MILLION,
+    MILLION,
+    MINATAR_GAMES,
+    suites,
+)
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.results import Result
 
@@ -393,7 +403,7 @@ def robots_section() -> list[str]:
     ]
 
 
-SUITES = ("minatar-", "family-", "million-", "half-", "before-", "control-", "go1-")
+SUITES = ("minatar-", "family-", "everywhere-", "million-", "half-", "before-", "control-", "go1-")
 
 
 # Kept runs of a few thousand steps, of what takes hours.
@@ -430,6 +440,33 @@ def family_table() -> str:
     return "\n".join(lines)
 
 
+def everywhere_section() -> list[str]:
+    """A row an agent with continuous actions, a column an environment: the returns with one seed and with two."""
+    runs = {run.name: run for run in kept("everywhere-")}
+    if not runs:
+        return []
+    names = [*EVERYWHERE_TASKS, *EVERYWHERE_ROBOTS]
+    lines = [f"| agent | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
+    for agent in sorted(EVERYWHERE_AGENTS):
+        cells = []
+        for name in names:
+            found = [runs.get(f"everywhere-{name}-{agent}-{seeds}") for seeds in (1, 2)]
+            cells.append("; ".join(", ".join(f"{x:,.1f}" for x in run.returns) for run in found if run is not None))
+        lines.append(f"| {agent} | {' | '.join(cells)} |")
+    environments = ", ".join(f"*{name}* `{env}`" for name, env in {**EVERYWHERE_TASKS, **EVERYWHERE_ROBOTS}.items())
+    diverged = [run.name for run in runs.values() if any(m["diverged"] is not None for m in run.summary["members"])]
+    return [
+        "### Every agent with continuous actions\n\n"
+        f"`make reproduce SUITE=everywhere`: 20,000 steps of {environments}, the last two with critics that see what "
+        "their actors do not; 16 environments, networks and batches of 64. Returns in the end, of a run with one seed; "
+        "and of one with two. They show that all run, not which is best: what is to be learned by so few updates is "
+        f"little. {len(runs)} of {len(suites([])['everywhere'])} are there; "
+        f"{'of none' if not diverged else 'of ' + ', '.join(diverged)} was any number not finite.\n\n"
+        + "\n".join(lines),
+        *changes_told((run.name, changed(run)) for run in runs.values()),
+    ]
+
+
 def returns_section(results: dict[str, Any]) -> str:
     """PQN's returns by seed, of both implementations."""
     lines = ["| implementation | exploring | greedy |", "| --- | ---: | ---: |"]
@@ -462,4 +499,5 @@ def sections() -> list[str]:
         "in its own defaults, most of which are made for many more steps. The table shows that they run, not which is "
         "best: some have not yet left the level of random actions.\n\n" + family_table(),
         *changes_told((run.summary["agent"], changed(run)) for run in kept("family-")),
+        *everywhere_section(),
     ]

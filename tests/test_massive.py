@@ -260,7 +260,7 @@ def test_many_environments_with_physics_have_a_pool():
 
 
 class BlowsUp:
-    """Counts its steps; in the seventh of every episode a number is lost: of the observation, or of the reward.
+    """Counts its steps; in the seventh of every episode a number is lost or huge: of the observation, or the reward.
 
     Observed is how many steps the episode is old. Episodes would otherwise be of 12 steps, each rewarded with 1.
     """
@@ -297,7 +297,10 @@ def test_one_episode_that_blows_up_is_over(where, number):
 
 
 @pytest.mark.parametrize("kind", [Batched, Pooled])
-@pytest.mark.parametrize(("where", "number"), [("observation", np.nan), ("observation", -np.inf), ("reward", np.inf)])
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [("observation", np.nan), ("observation", -np.inf), ("reward", np.inf), ("observation", 2e10), ("reward", -2e10)],
+)
 def test_an_environment_that_blows_up_begins_a_new_episode_at_once(kind, where, number):
     environment = kind(BlowsUp(where, number), 3)
     _, timesteps = played(environment, jnp.zeros((20, 3), jnp.int32), jax.random.split(jax.random.key(0), 3))

@@ -40,7 +40,7 @@ from jaxq.networks import (
     split_torso,
     torso_for,
 )
-from jaxq.networks.convolution import largest_singular_value
+from jaxq.networks.linear import largest_singular_value
 from jaxq.networks.normalization import LayerNorm, normalize
 from jaxq.networks.torsos import adaptive_max_pool
 from jaxq.runs import parse
@@ -127,6 +127,24 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
     x = jax.random.normal(jax.random.key(1), (1, 5, 5, 4))
     plain = Conv(6, 3).apply(params, x)
     np.testing.assert_allclose(layer.apply(params, x), plain / largest_singular_value(matrix), rtol=1e-4, atol=1e-5)
+    dense, kernel = Dense(6, spectral_norm=True), matrix.T
+    x, bias = jax.random.normal(jax.random.key(2), (4, 36)), jnp.arange(6.0)
+    out = dense.apply({"params": {"kernel": kernel, "bias": bias}}, x)
+    np.testing.assert_allclose(out, x @ matrix / largest_singular_value(kernel) + bias, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_divided_by_their_largest_singular_values_are_lipschitz():
+    """However large their parameters are."""
+    torso, x = MLP((16, 16), spectral_norm=True), jax.random.normal(jax.random.key(0), (200, 5))
+    params = jax.tree.map(lambda leaf: 30.0 * leaf, torso.init(jax.random.key(1), x))
+    near = x + 1e-2 * jax.random.normal(jax.random.key(2), x.shape)
+
+    def steepest(torso):
+        moved = jnp.linalg.norm(torso.apply(params, x) - torso.apply(params, near), axis=-1)
+        return float((moved / jnp.linalg.norm(x - near, axis=-1)).max())
+
+    assert steepest(torso) < 1.1
+    assert steepest(MLP((16, 16))) > 100
 
 
 def test_adaptive_pooling_covers_the_image():

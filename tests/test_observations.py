@@ -46,8 +46,8 @@ def build(monkeypatch):
     return build
 
 
-# Those whose methods are made for vectors: AVG's, ACE's estimate of causes, and the massively parallel ones.
-OF_VECTORS = {"ace", "avg", "fast_sac", "fast_td3", "flash_sac", "reppo"}
+# Those whose methods are made for vectors: ACE's estimate of causes, and the massively parallel ones.
+OF_VECTORS = {"ace", "fast_sac", "fast_td3", "flash_sac", "reppo"}
 OF_IMAGES = sorted(name for name, folder in FOLDERS.items() if folder == "continuous" and name not in OF_VECTORS)
 
 
@@ -68,7 +68,7 @@ def test_images_go_through_convolutions(name, build):
     assert all("DynamicsModel" in place for place in flat)
 
 
-@pytest.mark.parametrize("name", sorted(OF_VECTORS - {"avg"}))
+@pytest.mark.parametrize("name", sorted(OF_VECTORS))
 def test_images_are_refused_by_those_that_would_see_their_numbers(name, build):
     with pytest.raises(InputError, match=r"^env is "):
         build(name, LARGE_IMAGE)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jaxq
+from jaxq import envs
 from jaxq.agents import RisingCosts
 from jaxq.envs.base import zero_reward_timestep
 from jaxq.errors import InputError
@@ -26,6 +27,8 @@ SMALL = {
     "reppo": (*FROM_ROLLOUTS, "--critic-width", "8", "--actor-width", "8"),
     "brax_ppo": (*FROM_ROLLOUTS, "--policy-widths", "8", "--value-widths", "8"),
     "ppo": (*FROM_ROLLOUTS, "--hidden-widths", "8"),
+    "pqn_continuous": (*FROM_ROLLOUTS, "--hidden-widths", "8"),
+    "sac": (*FROM_REPLAY, "--hidden-widths", "8"),
 }
 
 
@@ -69,7 +72,7 @@ def test_the_temperature_of_fast_sac_decays():
     np.testing.assert_allclose(after.log_temperature, (1 - 0.1 * 0.01) * np.log(0.001), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["fast_td3", "fast_sac", "flash_sac", "reppo", "brax_ppo"])
+@pytest.mark.parametrize("name", ["fast_td3", "fast_sac", "flash_sac", "reppo", "brax_ppo", "pqn_continuous"])
 def test_critics_see_what_is_privileged_and_policies_do_not(name):
     pytest.importorskip("envpool")
     module, config = small(name, env="envpool/Go1JoystickFlatTerrain-v1")
@@ -79,12 +82,48 @@ def test_critics_see_what_is_privileged_and_policies_do_not(name):
     assert {48, 123 + (0 if name == "brax_ppo" else 12)} <= inputs
     assert not {171, 171 + 12} & inputs
     seen = {"state": jax.random.normal(jax.random.key(1), (3, 48)), "privileged_state": jnp.ones((3, 123))}
-    exploit = jax.jit(lambda seen: agent.exploit(state, agent.init_memory(3), zero_reward_timestep(seen, 3),
-                                                 jax.random.key(2))[0])  # fmt: skip
-    action = exploit(seen)
-    np.testing.assert_array_equal(action, exploit({**seen, "privileged_state": jnp.full((3, 123), 7.0)}))
-    if name != "fast_sac":  # its policy begins at zero everywhere
-        assert (action != exploit({**seen, "state": seen["state"] + 1.0})).any()
+    exploit = jax.jit(lambda state, seen: agent.exploit(state, agent.init_memory(3), zero_reward_timestep(seen, 3),
+                                                        jax.random.key(2))[0])  # fmt: skip
+    action = exploit(state, seen)
+    np.testing.assert_array_equal(action, exploit(state, {**seen, "privileged_state": jnp.full((3, 123), 7.0)}))
+    if name == "fast_sac":  # whose policy begins at zero everywhere
+        state = jax.tree.map(lambda leaf: leaf + 0.1 if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, state)
+        action = exploit(state, seen)
+    assert (action != exploit(state, {**seen, "state": seen["state"] + 1.0})).any()
+
+
+@pytest.mark.parametrize("name", ["sac", "ppo"])
+def test_who_asks_for_no_parts_sees_the_state_of_a_robot_alone(name):
+    """On EnvPool as on Playground, where the privileged state is for critics that are made for it."""
+    pytest.importorskip("envpool")
+    module, config = small(name, env="envpool/Go1JoystickFlatTerrain-v1")
+    environment = module.build(config).environment
+    assert environment.observation_spec.shape == (48,)
+    own, whole = (envs.make(config.env, 2, seed=3, whole=whole) for whole in (False, True))
+    keys = jax.random.split(jax.random.key(0), 2)
+    seen = jax.jit(lambda: own.reset(keys)[1].observation)()
+    np.testing.assert_array_equal(seen, jax.jit(lambda: whole.reset(keys)[1].observation)()["state"])
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("reppo", "--kl-bound -1"), ("reppo", "--kl-price 0"), ("reppo", "--auxiliary-weight -1"),
+        ("fast_td3", "--smallest-noise -1"), ("flash_sac", "--learning-rate inf"), ("reppo", "--reward-scale inf"),
+        ("flash_sac", "--initial-temperature inf"), ("sac", "--target-entropy-per-dimension -inf"),
+    ],
+)  # fmt: skip
+def test_numbers_that_cannot_be_are_named_as_their_flags_are(name, flags):
+    flag, value = flags.split()
+    module, config = small(name, f"{flag}={value}")
+    with pytest.raises(InputError, match=rf"^\w+ is {value}") as told:
+        module.build(config)
+    assert str(told.value).split()[0] == flag[2:].replace("-", "_")
+
+
+def test_no_width_is_no_network():
+    with pytest.raises(InputError, match=r"^critic_widths is 'nothing', but must be a width or more$"):
+        small("fast_td3", "--critic-widths")
 
 
 WEIGHED = ("--initial-cost-weight", "0.2", "--cost-steps", "300")

@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from jaxq import envs
+from jaxq.envs.base import BatchedState, PooledState
 from jaxq.runs import rendering
 from jaxq.runs.raycast import RayCaster
 
@@ -97,6 +100,25 @@ def test_shapes_are_where_mujoco_draws_them(scene, camera):
     seen, _, _ = caster._cast(origin, caster._rays @ axes.T)
     # Edges fall on one side of a pixel or the other.
     assert np.mean(seen.reshape(HEIGHT, WIDTH) == expected) > 0.98
+
+
+@pytest.mark.parametrize("resets", ["full", "pool"])
+def test_brax_s_robots_are_drawn_whichever_way_their_episodes_begin(resets):
+    """Of thousands episodes begin from a pool of first states, which the state of one of them still has."""
+    pytest.importorskip("brax")
+    environment = envs.make("brax/inverted_pendulum", 2, resets=resets).remade(1)
+    physics = SimpleNamespace(q=np.array([[0.3, 0.1]]), qd=np.zeros((1, 2)))
+    none = np.zeros(1)
+    state = BatchedState(SimpleNamespace(pipeline_state=physics), none, none, none, none)
+    if resets == "pool":
+        state = PooledState(state, none, none, none)
+    draw, rate = rendering.renderer_for(environment)
+    picture = np.array(draw(state, None))
+    assert (picture.shape, picture.dtype) == ((rendering.HEIGHT, rendering.WIDTH, 3), np.uint8)
+    assert rate == pytest.approx(25.0)  # four steps of 0.01 seconds
+    assert picture.std() > 5
+    physics.q[0, 0] = -0.5
+    assert (draw(state, None) != picture).any()
 
 
 @pytest.mark.skipif(GRAPHICS is None, reason="no graphics library")

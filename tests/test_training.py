@@ -225,6 +225,20 @@ def test_how_an_evaluation_is_cut_changes_no_bit():
     assert_same(evaluated([500]), evaluated([1, 2, 5, 492]))
 
 
+def test_the_end_of_a_chunk_chooses_once_for_all_leaves():
+    """One by one each would be compiled with all that it is chosen by, for minutes where there are hundreds."""
+    training = cart_pole()
+    state = jax.eval_shape(training.init, jax.random.split(jax.random.key(0), 1))
+    chunk = jax.eval_shape(lambda state: training.begin_chunk(state, 4), state)
+    kernels = {(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(state.agent.params) if leaf.ndim == 3}
+    made = [
+        equation.primitive.name
+        for equation in jax.make_jaxpr(training.end_chunk)(state, chunk).jaxpr.eqns
+        if kernels & {(out.aval.shape, out.aval.dtype) for out in equation.outvars}
+    ]
+    assert made == ["cond"]
+
+
 def test_who_diverges_in_a_chunk_is_what_it_was_before_and_the_others_tell_their_means(three_chunks):
     """By a metric that is not finite, and by a single number of a network."""
     training, _, _, states, _ = three_chunks

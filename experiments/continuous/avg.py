@@ -16,7 +16,15 @@ import optax
 from jaxq.agents import AVG, AVGHyperparameters, LinearSchedule, NormalizedAsSeen, flatten_small
 from jaxq.configs import ContinuousEnvironments, Discount, presets
 from jaxq.errors import require
-from jaxq.networks import MLP, ActionCritic, Dense, GaussianPolicyNetwork, UnitFeatures
+from jaxq.networks import (
+    MLP,
+    ActionCritic,
+    Dense,
+    GaussianPolicyNetwork,
+    UnitFeatures,
+    after_convolutions,
+    encoder_maker,
+)
 from jaxq.runs import main
 from jaxq.training import OnPolicy
 
@@ -37,7 +45,7 @@ class Config(Discount, ContinuousEnvironments):
     beta1: float = 0.0
     """Decay of Adam's mean of gradients."""
     hidden_widths: tuple[int, ...] = (256, 256)
-    """Hidden layers of actor and critic."""
+    """Hidden layers of actor and critic; images go through the convolutions of their size first."""
 
 
 PRESETS = presets(
@@ -57,13 +65,16 @@ def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     require(0 <= config.beta1 < 1, "beta1", config.beta1, "in [0, 1)")
     training, evaluation, actions = config.make_environments()
+    spec = training.observation_spec
     orthogonal = nn.initializers.orthogonal(1.0)
     layers = functools.partial(MLP, config.hidden_widths, activation=nn.leaky_relu, kernel_init=orthogonal)
     head = functools.partial(Dense, kernel_init=orthogonal)
     agent = AVG(
-        actor=GaussianPolicyNetwork(lambda mode: UnitFeatures(layers()), actions.size, make_head=head),
-        critic=ActionCritic(lambda mode: UnitFeatures(layers()), make_head=head),
-        observation_spec=training.observation_spec,
+        actor=GaussianPolicyNetwork(
+            lambda mode: UnitFeatures(after_convolutions(spec, layers())), actions.size, make_head=head
+        ),
+        critic=ActionCritic(lambda mode: UnitFeatures(layers()), make_encoder=encoder_maker(spec), make_head=head),
+        observation_spec=spec,
         action_spec=actions,
         optimizer=flatten_small(optax.scale_by_adam(b1=config.beta1)),
         hyper=AVGHyperparameters(

@@ -76,7 +76,7 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_whole_vector_environments()
     smallest, largest = config.smallest_noise, config.largest_noise
-    require(smallest <= largest, "smallest_noise", smallest, f"at most largest_noise ({largest:g})")
+    require(0 <= smallest <= largest, "smallest_noise", smallest, f"in [0, largest_noise ({largest:g})]")
     representation = Categorical(config.make_support())
     actor_widths, critic_widths = config.actor_widths, config.critic_widths
     actor = PolicyNetwork(

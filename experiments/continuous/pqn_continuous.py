@@ -10,7 +10,7 @@ import dataclasses
 
 from jaxq.agents import Normalized
 from jaxq.bellman import Scalar
-from jaxq.configs import LambdaActorCriticLearner, RAdam, action_size, presets
+from jaxq.configs import LambdaActorCriticLearner, Privileged, RAdam, action_size, presets, seeing, seen_of
 from jaxq.networks import ActionCritic, GaussianPolicyNetwork, encoder_maker, torso_for
 from jaxq.networks.torsos import MLP
 from jaxq.runs import main
@@ -18,7 +18,7 @@ from jaxq.training import OnPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(RAdam, LambdaActorCriticLearner):
+class Config(Privileged, RAdam, LambdaActorCriticLearner):
     """The axes of pqn_continuous."""
 
     total_steps: int = 10_000_000
@@ -46,10 +46,14 @@ PRESETS = presets(
 
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
-    training, evaluation, _ = config.make_environments()
+    training, evaluation, _ = config.make_whole_environments()
+    by_actor, by_critic = config.seen_by_actor(training), config.seen_by_critic(training)
     spec, widths = training.observation_spec, config.hidden_widths
-    actor = GaussianPolicyNetwork(lambda mode: torso_for(spec, widths, layer_norm=True), action_size(training))
-    critic = ActionCritic(lambda mode: MLP(widths, layer_norm=True), make_encoder=encoder_maker(spec, layer_norm=True))
+    actor = GaussianPolicyNetwork(
+        lambda mode: torso_for(spec, widths, sees=by_actor, layer_norm=True), action_size(training)
+    )
+    encoder = encoder_maker(seen_of(spec, by_critic), layer_norm=True)
+    critic = seeing(by_critic, ActionCritic(lambda mode: MLP(widths, layer_norm=True), make_encoder=encoder))
     agent = config.make_lambda_actor_critic(training, actor, critic, Scalar())
     return config.make_training(Normalized(agent), training, evaluation)
 

@@ -78,6 +78,10 @@ def build(config: Config) -> OnPolicy:
     require(config.smallest_std > 0, "smallest_std", config.smallest_std, "positive")
     uncut = config.initial_cost_weight is not None
     require(config.v_min < 0 or not uncut, "v_min", config.v_min, "below zero, where costs are weighed and not cut off")
+    for name, value in (("kl_bound", config.kl_bound), ("kl_price", config.kl_price)):
+        require(0 < value < math.inf, name, value, "positive and finite")
+    weight = config.auxiliary_weight
+    require(0 <= weight < math.inf, "auxiliary_weight", weight, "0 or more and finite")
     training, evaluation, _ = config.make_whole_vector_environments()
     representation = HLGauss(config.make_support())
     layers = (config.actor_width,) * 2

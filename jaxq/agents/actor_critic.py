@@ -16,7 +16,7 @@ from flax import struct
 
 from jaxq.agents.base import Learner, RecordsNothing, example_action
 from jaxq.agents.entropy import Entropy, FixedTemperature
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import FINITE, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.noise import ActionNoise, PolicySample, Smoothing
 from jaxq.agents.policies import Policy, SquashedGaussian
 from jaxq.agents.targets import PolyakUpdate
@@ -45,15 +45,15 @@ class ActorCriticHyperparameters(Hyperparameters):
       reward_scale: rewards are multiplied by this before learning.
     """
 
-    actor_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
-    critic_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    actor_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(3e-4)
+    critic_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(3e-4)
     target: Any = dataclasses.field(default_factory=lambda: PolyakUpdate(0.005))
     actor_target: Any = None
     entropy: Entropy = dataclasses.field(default_factory=FixedTemperature)
     exploration: ActionNoise = dataclasses.field(default_factory=PolicySample)
     smoothing: Smoothing | None = None
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    reward_scale: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
+    reward_scale: Annotated[Any, Within(POSITIVE, FINITE)] = 1.0
 
 
 class Regularizer(Protocol):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxq.agents.base import LearnerState, RecordsNothing, init_params
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
+from jaxq.agents.hyperparameters import FINITE, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import n_step_return
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.envs.discretized import Cells
@@ -30,9 +30,9 @@ class AutoRegressiveHyperparameters(Hyperparameters):
       discount: γ in [0, 1].
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
+    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
     target: Any
-    temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.01
+    temperature: Annotated[Any, Within(POSITIVE, FINITE)] = 0.01
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
 
 

@@ -12,7 +12,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, example_action, init_params
-from jaxq.agents.hyperparameters import INFINITY, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import FINITE, Hyperparameters, Within, as_leaves
 from jaxq.agents.normalized import RunningStatistics
 from jaxq.agents.policies import SquashedGaussian
 from jaxq.envs.base import ArraySpec, Continuous, ObservationSpec, example_observation
@@ -31,9 +31,9 @@ class AVGHyperparameters(Hyperparameters):
       discount: γ in [0, 1].
     """
 
-    actor_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(1.1e-5)
-    critic_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(7.7e-5)
-    temperature: Annotated[Any, Within(0.0, INFINITY)] = 0.3
+    actor_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(1.1e-5)
+    critic_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(7.7e-5)
+    temperature: Annotated[Any, Within(0.0, FINITE)] = 0.3
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
 
 

@@ -14,7 +14,7 @@ import optax
 
 from jaxq.agents.base import LearnerState, RecordsNothing
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
+from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import lambda_return
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
@@ -36,11 +36,11 @@ class DirectAdvantageHyperparameters(Hyperparameters):
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
+    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
     exploration: Exploration
     target: Any
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.1
+    temperature: Annotated[Any, Within(POSITIVE, FINITE)] = 0.1
     reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
 
 

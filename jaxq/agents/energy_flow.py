@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, RecordsNothing
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import FINITE, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.policies import log_slope_of_tanh, unsquashed
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.bellman import Representation, Scalar, n_step_return
@@ -31,9 +31,9 @@ class EnergyFlowHyperparameters(Hyperparameters):
       discount: γ in [0, 1].
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(1e-3)
+    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(1e-3)
     target: Any = dataclasses.field(default_factory=lambda: PolyakUpdate(0.005))
-    temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.25
+    temperature: Annotated[Any, Within(POSITIVE, FINITE)] = 0.25
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
 
 

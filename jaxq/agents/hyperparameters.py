@@ -14,6 +14,7 @@ from jaxq.types import PyTree
 
 POSITIVE = 1e-30  # the low end of an interval that excludes zero
 INFINITY = float("inf")
+FINITE = float(jnp.finfo(jnp.float32).max)  # the high end of an interval that excludes infinity
 # Metadata of a field, also of one in a strategy: the number acts where a member begins, and nothing reads it later.
 AT_FIRST = {"at_first": True}
 
@@ -61,7 +62,10 @@ def require_in(low: float, high: float, **fields: Any) -> None:
       InputError: naming the first that is outside, or NaN.
     """
     for name, value in fields.items():
-        allowed = "positive" if low == POSITIVE and high == INFINITY else f"in [{low:g}, {high:g}]"
+        allowed = f"in [{low:g}, {high:g}]"
+        if high >= FINITE:
+            bounds = {POSITIVE: ["positive"], -FINITE: []}.get(low, [f"{low:g} or more"])
+            allowed = " and ".join([*bounds, *(["finite"] if high == FINITE else [])])
         require(low <= value <= high, name, value, allowed)
 
 

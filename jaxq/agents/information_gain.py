@@ -13,7 +13,7 @@ from flax import struct
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.agents.base import Learner
 from jaxq.agents.entropy import TemperatureState, TunedTemperature
-from jaxq.agents.hyperparameters import AT_FIRST, INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import AT_FIRST, FINITE, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.normalized import RunningStatistics
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.envs.base import example_observation
@@ -37,9 +37,9 @@ class InformationGain(Hyperparameters):
       target: the schedule of the actor that the price is tuned by.
     """
 
-    noise: Annotated[Any, Within(POSITIVE, INFINITY)] = 1e-3
-    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
-    initial_price: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST, default=1.0)
+    noise: Annotated[Any, Within(POSITIVE, FINITE)] = 1e-3
+    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(3e-4)
+    initial_price: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST, default=1.0)
     target: PolyakUpdate = PolyakUpdate(0.005)
 
 

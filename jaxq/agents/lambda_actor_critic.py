@@ -13,7 +13,16 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, example_action, in_epochs, init_params
-from jaxq.agents.hyperparameters import AT_FIRST, INFINITY, POSITIVE, Hyperparameters, Within, as_leaves, require_in
+from jaxq.agents.hyperparameters import (
+    AT_FIRST,
+    FINITE,
+    INFINITY,
+    POSITIVE,
+    Hyperparameters,
+    Within,
+    as_leaves,
+    require_in,
+)
 from jaxq.agents.policies import SquashedGaussian
 from jaxq.bellman import ScalarTarget, lambda_return
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
@@ -35,8 +44,8 @@ class KLBound(Hyperparameters):
       samples: actions of the old policy by which the divergence is estimated.
     """
 
-    bound: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.1
-    initial: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST, default=0.01)
+    bound: Annotated[Any, Within(POSITIVE, FINITE)] = 0.1
+    initial: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST, default=0.01)
     samples: int = struct.field(pytree_node=False, default=16)
 
     def divergence(self, policy: SquashedGaussian, old: PyTree, new: PyTree, key: jax.Array) -> jax.Array:
@@ -70,7 +79,7 @@ class SelfPrediction(Hyperparameters):
       weight: of its loss.
     """
 
-    weight: Annotated[Any, Within(0.0, INFINITY)] = 1.0
+    weight: Annotated[Any, Within(0.0, FINITE)] = 1.0
 
     def loss(self, embedding: jax.Array, reward: jax.Array, lesson: "Lesson") -> jax.Array:
         """Squared errors of what was foreseen, their mean over its numbers, [B]; none where there is no next state."""
@@ -92,12 +101,12 @@ class LambdaActorCriticHyperparameters(Hyperparameters):
       auxiliary: task of the critic; None for none.
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
-    target_entropy: Annotated[Any, Within(-INFINITY, INFINITY)]
-    temperature: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST)
+    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
+    target_entropy: Annotated[Any, Within(-FINITE, FINITE)]
+    temperature: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST)
     discount: Annotated[Any, Within(0.0, 1.0)]
     trace: Annotated[Any, Within(0.0, 1.0)]
-    reward_scale: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
+    reward_scale: Annotated[Any, Within(POSITIVE, FINITE)] = 1.0
     constraint: KLBound | None = None
     auxiliary: SelfPrediction | None = None
 

@@ -14,7 +14,7 @@ import optax
 
 from jaxq.agents.base import LearnerState, in_epochs, init_params
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
+from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
 from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
@@ -37,7 +37,7 @@ class LambdaQHyperparameters(Hyperparameters):
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
+    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
     exploration: Exploration
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99

@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, RecordsNothing, example_action
-from jaxq.agents.hyperparameters import INFINITY, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import FINITE, Hyperparameters, Within, as_leaves
 from jaxq.agents.noise import ActionNoise, GaussianNoise, Smoothing
 from jaxq.agents.policies import Deterministic, Policy
 from jaxq.agents.self_predictive import first_transition
@@ -41,16 +41,16 @@ class ModelBasedHyperparameters(Hyperparameters):
       action_penalty: of the squares of what the actor's actions are before squashing.
     """
 
-    encoder_learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(1e-4)
-    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)] = LinearSchedule.constant(3e-4)
+    encoder_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(1e-4)
+    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(3e-4)
     target: HardUpdate = dataclasses.field(default_factory=lambda: HardUpdate(500))
     exploration: ActionNoise = dataclasses.field(default_factory=lambda: GaussianNoise(0.2))
     smoothing: Smoothing = dataclasses.field(default_factory=lambda: Smoothing(0.2, 0.3))
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    dynamics_weight: Annotated[Any, Within(0.0, INFINITY)] = 1.0
-    reward_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.1
-    termination_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.1
-    action_penalty: Annotated[Any, Within(0.0, INFINITY)] = 1e-5
+    dynamics_weight: Annotated[Any, Within(0.0, FINITE)] = 1.0
+    reward_weight: Annotated[Any, Within(0.0, FINITE)] = 0.1
+    termination_weight: Annotated[Any, Within(0.0, FINITE)] = 0.1
+    action_penalty: Annotated[Any, Within(0.0, FINITE)] = 1e-5
 
 
 class Seen(struct.PyTreeNode):

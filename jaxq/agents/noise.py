@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.hyperparameters import INFINITY, Hyperparameters, Within
+from jaxq.agents.hyperparameters import FINITE, Hyperparameters, Within
 from jaxq.agents.policies import Policy
 from jaxq.keys import streams
 from jaxq.types import PyTree, TimeStep
 
-NUMBER = Annotated[Any, Within(0.0, INFINITY)]
+NUMBER = Annotated[Any, Within(0.0, FINITE)]
 
 
 class ActionNoise(Protocol):

@@ -131,6 +131,9 @@ class NormalizedState(struct.PyTreeNode):
 class Normalized(AgentAround):
     """An agent that is shown `(o - mean) / sqrt(variance + ε)`, clipped, in place of observations o of floats.
 
+    Every observation counts that is shown in training, also the one that an environment of EnvPool's, which cannot be
+    reset from inside a program, repeats where physics blew up.
+
     Attributes:
       epsilon: ε.
       largest: normalized numbers are clipped to ± this; infinity for not at all.

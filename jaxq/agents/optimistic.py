@@ -10,7 +10,7 @@ from flax import struct
 
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.agents.base import Learner, descend
-from jaxq.agents.hyperparameters import AT_FIRST, INFINITY, POSITIVE, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import AT_FIRST, FINITE, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.bellman.reductions import Pessimistic, reduced_value
 from jaxq.envs.base import example_observation
 from jaxq.keys import stream, streams
@@ -30,11 +30,11 @@ class Optimism(Hyperparameters):
       initial_price: of divergence, before tuning.
     """
 
-    divergence: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.05
-    stretch: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.75
-    learning_rate: Annotated[Any, Within(0.0, INFINITY)] = 3e-5
-    initial_optimism: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST, default=1.0)
-    initial_price: Annotated[Any, Within(POSITIVE, INFINITY)] = struct.field(metadata=AT_FIRST, default=0.25)
+    divergence: Annotated[Any, Within(POSITIVE, FINITE)] = 0.05
+    stretch: Annotated[Any, Within(POSITIVE, FINITE)] = 0.75
+    learning_rate: Annotated[Any, Within(0.0, FINITE)] = 3e-5
+    initial_optimism: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST, default=1.0)
+    initial_price: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST, default=0.25)
 
 
 class Tuned(struct.PyTreeNode):

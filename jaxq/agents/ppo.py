@@ -14,7 +14,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import LearnerState, in_epochs, init_params
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within, require_in
+from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.agents.policies import CategoricalPolicy, StochasticPolicy
 from jaxq.bellman import ImplicitQuantile, lambda_return
 from jaxq.bellman.arithmetic import chosen
@@ -41,14 +41,14 @@ class PPOHyperparameters(Hyperparameters):
       reward_clip: and clipped to ± this; infinity for none.
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
+    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
     trace: Annotated[Any, Within(0.0, 1.0)] = 0.95
     clip: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.1
-    entropy_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.01
-    value_weight: Annotated[Any, Within(0.0, INFINITY)] = 0.5
-    quantile_weight: Annotated[Any, Within(0.0, INFINITY)] = 1.0
-    reward_scale: Annotated[Any, Within(POSITIVE, INFINITY)] = 1.0
+    entropy_weight: Annotated[Any, Within(0.0, FINITE)] = 0.01
+    value_weight: Annotated[Any, Within(0.0, FINITE)] = 0.5
+    quantile_weight: Annotated[Any, Within(0.0, FINITE)] = 1.0
+    reward_scale: Annotated[Any, Within(POSITIVE, FINITE)] = 1.0
     reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
 
 

@@ -14,7 +14,7 @@ import optax
 from jaxq.agents.base import LearnerState, RecordsNothing, init_params
 from jaxq.agents.decompositions import Decomposition, Undivided
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
+from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import Channels, Representation, as_given, n_step_return, operators
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
@@ -38,13 +38,13 @@ class QLearningHyperparameters(Hyperparameters):
         positive (Sun et al., Exploit Reward Shifting in Value-Based Deep RL, 2022).
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, INFINITY)]
+    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
     exploration: Exploration
     target: Any
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
     reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
-    reward_shift: Annotated[Any, Within(-INFINITY, INFINITY)] = 0.0
+    reward_shift: Annotated[Any, Within(-FINITE, FINITE)] = 0.0
 
     def learned(self, rewards: jax.Array, counts: Any = True) -> jax.Array:
         """Rewards as they are learned from: clipped, and shifted where they count. [...] -> [...].

@@ -22,7 +22,7 @@ from jaxq.configs.lambda_actor_critic import LambdaActorCriticLearner
 from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import GreedyOperator, Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightDecay
-from jaxq.configs.parallel import Precision, Privileged, seeing
+from jaxq.configs.parallel import Precision, Privileged, seeing, seen_of
 from jaxq.configs.population import Member, Population, grid
 from jaxq.configs.ppo import PPOLearner
 from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, PARALLEL, Q_LEARNING, Presets, presets
@@ -109,4 +109,5 @@ __all__ = [
     "presets",
     "recording",
     "seeing",
+    "seen_of",
 ]

@@ -1,6 +1,7 @@
 """The axes that all actor-critics with replay have, and their assembly."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -196,7 +197,8 @@ class Temperature(Axis):
         """
         own: Any = self
         self.check_target_entropy()
-        require(self.initial_temperature > 0, "initial_temperature", self.initial_temperature, "positive")
+        initial = self.initial_temperature
+        require(0 < initial < math.inf, "initial_temperature", initial, "positive and finite")
         return TunedTemperature(
             target=self.target_entropy_per_dimension * actions.size,
             learning_rate=own.make_step_sizes(own.total_updates),
@@ -242,7 +244,7 @@ class Noise(Axis):
         Raises:
           InputError: for a negative number.
         """
-        require(self.noise >= 0, "noise", self.noise, "0 or more")
+        require(0 <= self.noise < math.inf, "noise", self.noise, "0 or more and finite")
         return GaussianNoise(self.noise)
 
 
@@ -273,7 +275,7 @@ def require_target_entropy(target: float) -> None:
       InputError: if it is positive. Uniform actions in [-1, 1] have log 2, which is the most there is.
     """
     allowed = "0 or less: of actions in [-1, 1] the entropy is at most log 2 a dimension, and -1 is customary"
-    require(target <= 0, "target_entropy_per_dimension", target, allowed)
+    require(-math.inf < target <= 0, "target_entropy_per_dimension", target, allowed)
 
 
 def action_size(environment: Environment) -> int:

@@ -16,7 +16,7 @@ class Axis:
 
     An axis holds its fields, their checks, and the functions named `make_...` that make its objects. Whole numbers are
     counts and sizes, so they must be at least 1, but for those that a class names in `UNRESTRICTED`, which whoever uses
-    them checks. No number may be NaN.
+    them checks. No number may be NaN, and widths are those of one layer or more.
     """
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ()
@@ -25,6 +25,7 @@ class Axis:
         unrestricted = {name for kind in type(self).__mro__ for name in vars(kind).get("UNRESTRICTED", ())}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            require(value != () or not field.name.endswith("widths"), field.name, "nothing", "a width or more")
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, float):
                     require(not math.isnan(number), field.name, value, "a number")

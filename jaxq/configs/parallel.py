@@ -7,7 +7,7 @@ import flax.linen as nn
 
 from jaxq.agents import Agent, MixedPrecision, OnPolicyAgent
 from jaxq.configs.axis import Axis
-from jaxq.envs import Continuous, Environment
+from jaxq.envs import Continuous, Environment, ObservationSpec
 from jaxq.errors import require
 from jaxq.networks import Sees, parts
 from jaxq.networks.observations import has_images, is_array
@@ -46,8 +46,7 @@ class Privileged(Axis):
         training, evaluation, actions = self.make_whole_environments()
         allowed = "one of whose observations vectors are seen, which is all that these networks can"
         for names in (self.seen_by_actor(training), self.seen_by_critic(training)):
-            seen = parts(training.observation_spec, names) if names else training.observation_spec
-            require(not has_images(seen), "env", training.name, allowed)
+            require(not has_images(seen_of(training.observation_spec, names)), "env", training.name, allowed)
         return training, evaluation, actions
 
     def seen_by_actor(self, environment: Environment) -> tuple[str, ...]:
@@ -63,6 +62,11 @@ class Privileged(Axis):
         spec = environment.observation_spec
         both = not is_array(spec) and {ACTOR_SEES, CRITIC_SEES} <= set(spec)
         return (name,) if both else ()
+
+
+def seen_of(spec: ObservationSpec, names: tuple[str, ...]) -> ObservationSpec:
+    """What is seen of observations of a spec: these parts, or, without names, all of them."""
+    return parts(spec, names) if names else spec
 
 
 def seeing(names: tuple[str, ...], network: nn.Module) -> nn.Module:

@@ -24,6 +24,8 @@ from jaxq.keys import stream, streams
 from jaxq.types import PyTree, TimeStep
 
 DEFAULT_MAX_EPISODE_STEPS = 1000
+# Physics whose numbers grow beyond this has blown up: MuJoCo's own bound (mjMAXVAL).
+LARGEST = 1e10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,10 +230,13 @@ def select(mask: jax.Array, on_true: PyTree, on_false: PyTree) -> PyTree:
 
 
 def finite(timestep: TimeStep) -> jax.Array:
-    """[B] bool: every number of the observation and the reward is."""
+    """[B] bool: every number of the observation and the reward is, and none beyond `LARGEST`.
+
+    A number on its way to infinity would stay in running statistics for good.
+    """
     batch = timestep.first.shape[0]
     floats = [x for x in jax.tree.leaves(timestep.observation) if jnp.issubdtype(x.dtype, jnp.floating)]
-    of_each = [jnp.isfinite(x).reshape(batch, -1).all(axis=1) for x in (timestep.reward, *floats)]
+    of_each = [(jnp.abs(x) <= LARGEST).reshape(batch, -1).all(axis=1) for x in (timestep.reward, *floats)]
     return functools.reduce(jnp.logical_and, of_each)
 
 

@@ -339,7 +339,9 @@ class ObservationConverter:
     """Turns what a pool observes into float32 vectors and uint8 images with channels last.
 
     Dictionaries become one vector of all their numbers, in the order of the pool's space, or with `whole` a tree of
-    what each of their entries becomes. Discrete observations that stand alone become one-hot.
+    what each of their entries becomes. Of what a robot of Playground's observes there is `state` alone unless `whole`:
+    `privileged_state` is for critics that see other parts than their actors. Discrete observations that stand alone
+    become one-hot.
 
     Attributes:
       spec: of one observation.
@@ -347,7 +349,8 @@ class ObservationConverter:
 
     def __init__(self, task: str, space: Any, whole: bool = False):
         self._task = task
-        self._space = space
+        self._part = "state" if not whole and {"state", "privileged_state"} <= set(_members(space)) else None
+        self._space = space = space if self._part is None else space.spaces[self._part]
         self._whole = whole
         self.spec: ObservationSpec
         if not hasattr(space, "spaces"):
@@ -378,6 +381,8 @@ class ObservationConverter:
 
     def __call__(self, observation: PyTree, xp: Any) -> Any:
         """Convert a batch; `xp` is numpy or jax.numpy."""
+        if self._part is not None:
+            observation = observation[self._part]
         if hasattr(self._space, "spaces"):
             if self._whole:
                 return {name: part(observation[name], xp) for name, part in self._parts.items()}
@@ -392,7 +397,9 @@ class ObservationConverter:
 
 
 def _members(space: Any) -> dict[Any, Any]:
-    """The parts of a dictionary of spaces, or of a tuple of them by their numbers."""
+    """The parts of a dictionary of spaces, or of a tuple of them by their numbers; none of a space that has none."""
+    if not hasattr(space, "spaces"):
+        return {}
     return dict(space.spaces.items()) if hasattr(space.spaces, "items") else dict(enumerate(space.spaces))
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq import platforms
-from jaxq.networks.linear import product
+from jaxq.networks.linear import largest_singular_value, product
 
 Implementation = Literal["auto", "patches", "native"]
 Padding = Literal["VALID", "SAME"]
@@ -77,18 +77,6 @@ def convolve_native(x: jax.Array, kernel: jax.Array, stride: int, padding: Paddi
     return jax.lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-
-
-def largest_singular_value(matrix: jax.Array, steps: int = 8) -> jax.Array:
-    """Of a matrix [m, n], by the power method; differentiable, its singular vectors held fixed."""
-    fixed = jax.lax.stop_gradient(matrix)
-    right = jnp.ones(matrix.shape[1]) / matrix.shape[1] ** 0.5
-    for _ in range(steps):
-        left = fixed @ right
-        left = left / (jnp.linalg.norm(left) + 1e-12)
-        right = fixed.T @ left
-        right = right / (jnp.linalg.norm(right) + 1e-12)
-    return left @ matrix @ right + 1e-12
 
 
 class Conv(nn.Module):

@@ -56,22 +56,38 @@ def uniform_within(limit: float) -> Callable[..., jax.Array]:
     return init
 
 
+def largest_singular_value(matrix: jax.Array, steps: int = 8) -> jax.Array:
+    """Of a matrix [m, n], by the power method; differentiable, its singular vectors held fixed."""
+    fixed = jax.lax.stop_gradient(matrix)
+    right = jnp.ones(matrix.shape[1]) / matrix.shape[1] ** 0.5
+    for _ in range(steps):
+        left = fixed @ right
+        left = left / (jnp.linalg.norm(left) + 1e-12)
+        right = fixed.T @ left
+        right = right / (jnp.linalg.norm(right) + 1e-12)
+    return left @ matrix @ right + 1e-12
+
+
 class Dense(nn.Module):
     """A linear layer, with the parameters of `nn.Dense` but for its kernel, which is transposed. [..., I] -> [..., O].
 
     Attributes:
       features: O.
       kernel_init, bias_init: how its kernel [O, I] and its bias begin; the bias at zero unless given.
+      spectral_norm: whether the kernel is divided by its largest singular value, as of `Conv`.
     """
 
     features: int
     kernel_init: Callable[..., jax.Array] = lecun_normal
     bias_init: Callable[..., jax.Array] = nn.initializers.zeros
+    spectral_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """See the class."""
         kernel = self.param("kernel", self.kernel_init, (self.features, x.shape[-1]))
+        if self.spectral_norm:
+            kernel = kernel / largest_singular_value(kernel)
         bias = self.param("bias", self.bias_init, (self.features,))
         return product(x, kernel) + bias
 

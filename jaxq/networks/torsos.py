@@ -46,19 +46,29 @@ class MLP(nn.Module):
     """Dense layers, each with an activation, on observations as one vector. [B, ...] -> [B, widths[-1]].
 
     The arrays of a tree come one behind the other.
+
+    Attributes:
+      widths: of the layers.
+      activation: after each.
+      layer_norm: whether it comes between them.
+      kernel_init: how the kernels begin.
+      spectral_norm: whether every kernel is divided by its largest singular value, so that with an activation whose
+        slopes are at most one the whole has a Lipschitz constant of about one.
     """
 
     widths: Sequence[int] = (64, 64)
     activation: Activation = nn.relu
     layer_norm: bool = False
     kernel_init: Callable[..., jax.Array] = lecun_normal
+    spectral_norm: bool = False
 
     @nn.compact
     def __call__(self, observation: PyTree) -> jax.Array:
         """See the class."""
         x = flattened(observation)
         for width in self.widths:
-            x = _activate(Dense(width, self.kernel_init)(x), self.layer_norm, self.activation)
+            layer = Dense(width, self.kernel_init, spectral_norm=self.spectral_norm)
+            x = _activate(layer(x), self.layer_norm, self.activation)
         return x
 
 

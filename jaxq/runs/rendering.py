@@ -156,7 +156,7 @@ def _mujoco(environment: Batched) -> Renderer:
 
     def draw(state: PyTree, timestep: TimeStep) -> np.ndarray:
         del timestep
-        physics = jax.tree.map(lambda leaf: np.asarray(leaf[0]), _physics(state.inner))
+        physics = jax.tree.map(lambda leaf: np.asarray(leaf[0]), _physics(_own_state(state)))
         data.qpos[:], data.qvel[:] = physics
         mujoco.mj_forward(model, data)
         return show()
@@ -250,7 +250,7 @@ def _classic(strokes: Callable[[Any], list[tuple[list[float], list[float], float
         del timestep
         axis.clear()
         axis.set_axis_off()
-        lines = strokes(jax.tree.map(lambda leaf: np.asarray(leaf)[0], state.inner))
+        lines = strokes(jax.tree.map(lambda leaf: np.asarray(leaf)[0], _own_state(state)))
         for xs, ys, width in lines:
             axis.plot(xs, ys, color="#0072B2" if width > 1 else "#999999", linewidth=width, solid_capstyle="round")
         span = 2.5 if len(lines[0][0]) == 2 else 1.3

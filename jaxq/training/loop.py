@@ -372,7 +372,10 @@ def _with_diverged_frozen(before: PyTree, after: TrainState, metrics: Metrics) -
         if jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
     learning = functools.reduce(jnp.logical_and, [*finite, *numbers], ~after.frozen)
-    agent, memory = select(learning, (after.agent, after.memory), before)
+    learnt = after.agent, after.memory
+    # A branch, which is seldom taken, and not a choice for each leaf alone: that XLA gives a copy of the whole chain of
+    # conjunctions each, and compiles minutes where an ensemble has hundreds of leaves.
+    agent, memory = jax.lax.cond(learning.all(), lambda: learnt, lambda: select(learning, learnt, before))
     metrics = {name: jnp.where(learning, value, jnp.nan) for name, value in metrics.items()}
     return after.replace(agent=agent, memory=memory, frozen=~learning), metrics
 
