@@ -439,6 +439,39 @@ def test_weights_and_features_stay_on_their_spheres():
     np.testing.assert_allclose(np.linalg.norm(features, axis=-1), 1.0, rtol=1e-5)
 
 
+def test_the_network_of_flash_sac_is_its_formulas():
+    """Twice: by running statistics, and, learning, by the batch's own."""
+    x = jax.random.normal(KEY, (16, 3))
+    drawn = jax.random.split(jax.random.key(3), 200)
+
+    def of(mode):
+        net = FlashNet(mode, 4, 2)
+        shapes = jax.eval_shape(net.init, KEY, x)
+        leaves, tree = jax.tree.flatten(shapes)
+        values = [jnp.abs(jax.random.normal(k, leaf.shape)) + 0.1 for k, leaf in zip(drawn, leaves, strict=False)]
+        variables = tree.unflatten(values)
+        out = net.apply(variables, x, mutable=["statistics"])[0]
+        params, seen = (jax.tree.map(np.asarray, variables[name]) for name in ("params", "statistics"))
+
+        def normalized(k, x):
+            layer, held = params[f"BatchRenorm_{k}"], seen[f"BatchRenorm_{k}"]
+            mean, variance = (x.mean(0), x.var(0)) if mode == "learn" else (held["mean"], held["variance"])
+            return layer["scale"] * (x - mean) / np.sqrt(variance + 1e-5) + layer["bias"]
+
+        def dense(k, x):
+            return x @ params[f"UnitDense_{k}"]["kernel"].T
+
+        y = dense(0, normalized(0, np.asarray(x)))
+        for block in (0, 1):
+            hidden = np.maximum(normalized(2 * block + 1, dense(2 * block + 1, y)), 0.0)
+            y = y + np.maximum(normalized(2 * block + 2, dense(2 * block + 2, hidden)), 0.0)
+        expected = params["RMSNorm_0"]["scale"] * y / np.sqrt((y**2).mean(-1, keepdims=True) + 1e-6)
+        np.testing.assert_allclose(out, expected, rtol=1e-3, atol=1e-4)
+        return out
+
+    assert np.abs(of("act") - of("learn")).max() > 0.1
+
+
 def test_batch_normalizations_keep_their_length_and_other_parameters_theirs():
     net = FlashNet("learn", 4, 1)
     x = jax.random.normal(KEY, (16, 3))

@@ -34,6 +34,8 @@ from jaxq.networks import (
     ConditionalFlow,
     EnergyFlow,
     Ensemble,
+    FlashNet,
+    GaussianPolicyNetwork,
     HyperCritic,
     LatentCritic,
     ModelBasedEncoder,
@@ -42,6 +44,7 @@ from jaxq.networks import (
     SimBaNet,
     SimBaV2Net,
     UnitHead,
+    by_tanh,
     on_spheres,
 )
 from jaxq.types import Segment, TimeStep
@@ -85,6 +88,20 @@ SOLVERS = {
         representation=Categorical(SUPPORT),
         critic=Ensemble(lambda: ActionCritic(lambda mode: SimBaV2Net(32, 1), SUPPORT.size, make_head=HEAD), 1),
         actor_first=True,
+        constraint=on_spheres,
+        rates=LinearSchedule(1e-2, 1e-4, 5000.0),
+    ),
+    # Logits are within ±√F: of narrower layers they are not sharp, and values lean to the middle of the support.
+    "flash_sac": dict(
+        representation=Categorical(SUPPORT),
+        actor=GaussianPolicyNetwork(
+            lambda mode: FlashNet(mode, 16, 1), 1, log_std_range=(-10.0, 2.0), bound=by_tanh, make_head=UnitHead
+        ),
+        critic=Ensemble(lambda: ActionCritic(lambda mode: FlashNet(mode, 96, 1), SUPPORT.size, make_head=UnitHead), 1),
+        actor_period=2,
+        actor_first=True,
+        joint=True,
+        actor_joint=True,
         constraint=on_spheres,
         rates=LinearSchedule(1e-2, 1e-4, 5000.0),
     ),

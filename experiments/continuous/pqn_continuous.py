@@ -10,7 +10,7 @@ import dataclasses
 
 from jaxq.agents import Normalized
 from jaxq.bellman import Scalar
-from jaxq.configs import LambdaActorCriticLearner, Privileged, RAdam, action_size, presets, seeing, seen_of
+from jaxq.configs import LambdaActorCriticLearner, Precision, Privileged, RAdam, action_size, presets, seeing, seen_of
 from jaxq.networks import ActionCritic, GaussianPolicyNetwork, encoder_maker, torso_for
 from jaxq.networks.torsos import MLP
 from jaxq.runs import main
@@ -18,7 +18,7 @@ from jaxq.training import OnPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Privileged, RAdam, LambdaActorCriticLearner):
+class Config(Precision, Privileged, RAdam, LambdaActorCriticLearner):
     """The axes of pqn_continuous."""
 
     total_steps: int = 10_000_000
@@ -26,6 +26,7 @@ class Config(Privileged, RAdam, LambdaActorCriticLearner):
     learning_rate_final: float | None = 0.0
     max_gradient_norm: float = 10.0
     trace: float = 0.65
+    mixed_precision: bool = False
     hidden_widths: tuple[int, ...] = (256, 256)
     """Hidden layers of actor and critic; images go through the convolutions of their size first."""
 
@@ -55,7 +56,7 @@ def build(config: Config) -> OnPolicy:
     encoder = encoder_maker(seen_of(spec, by_critic), layer_norm=True)
     critic = seeing(by_critic, ActionCritic(lambda mode: MLP(widths, layer_norm=True), make_encoder=encoder))
     agent = config.make_lambda_actor_critic(training, actor, critic, Scalar())
-    return config.make_training(Normalized(agent), training, evaluation)
+    return config.make_training(Normalized(config.in_precision(agent)), training, evaluation)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,17 @@ import jax.numpy as jnp
 
 from jaxq.agents import KLBound, Normalized, SelfPrediction
 from jaxq.bellman import HLGauss
-from jaxq.configs import Adam, Atoms, Costs, LambdaActorCriticLearner, Privileged, action_size, presets, seeing
+from jaxq.configs import (
+    Adam,
+    Atoms,
+    Costs,
+    LambdaActorCriticLearner,
+    Precision,
+    Privileged,
+    action_size,
+    presets,
+    seeing,
+)
 from jaxq.errors import require
 from jaxq.networks import GaussianPolicyNetwork, RMSNormMLP, SelfPredictiveCritic, by_sum
 from jaxq.runs import main
@@ -28,7 +38,7 @@ from jaxq.training import OnPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Privileged, Costs, Adam, Atoms, LambdaActorCriticLearner):
+class Config(Precision, Privileged, Costs, Adam, Atoms, LambdaActorCriticLearner):
     """The axes of reppo."""
 
     total_steps: int = 50_000_000
@@ -42,6 +52,7 @@ class Config(Privileged, Costs, Adam, Atoms, LambdaActorCriticLearner):
     v_min: float = 0.0
     v_max: float = 150.0
     num_atoms: int = 151
+    mixed_precision: bool = False
     kl_bound: float = 0.1
     """Bound on the divergence of the policy from the one that acted, in nats."""
     kl_price: float = 0.01
@@ -105,7 +116,9 @@ def build(config: Config) -> OnPolicy:
         constraint=KLBound(config.kl_bound, config.kl_price),
         auxiliary=SelfPrediction(config.auxiliary_weight),
     )
-    return config.make_training(config.weighing_costs(Normalized(agent, epsilon=1e-2), training), training, evaluation)
+    return config.make_training(
+        config.weighing_costs(Normalized(config.in_precision(agent), epsilon=1e-2), training), training, evaluation
+    )
 
 
 if __name__ == "__main__":
