@@ -659,6 +659,8 @@ def test_links_learn_the_backup_of_the_link_before():
 def test_a_chain_without_a_window_is_refused():
     with pytest.raises(InputError, match="target is 'PolyakUpdate', but must be SoftWindow"):
         agent_of(kind=IteratedActorCritic, links=2)
+    with pytest.raises(InputError, match="target is 'SoftWindow', but must be that of an IteratedActorCritic alone"):
+        agent_of(hyper={"target": SoftWindow(0.02, 1)})
 
 
 def test_a_soft_window_by_hand():

@@ -570,6 +570,35 @@ def test_an_environment_of_one_s_own_needs_little_and_has_a_name_for_scripts(tmp
             envs.make(name, 2)
 
 
+def test_an_environment_s_file_can_import_its_neighbours(tmp_path):
+    (tmp_path / "jaxq_test_neighbour.py").write_text(OWN_ENVIRONMENT)
+    (tmp_path / "theirs.py").write_text("from jaxq_test_neighbour import Corridor as Mine")
+    assert envs.make(f"{tmp_path / 'theirs.py'}:Mine", 1).observation_spec.shape == (1,)
+
+
+def test_what_is_privileged_is_seen_by_who_asks_for_parts_alone():
+    class Windy:
+        def reset_env(self, key, params):
+            return self.seen(jnp.float32(3)), jnp.float32(3)
+
+        def step_env(self, key, state, action, params):
+            return self.seen(state), state, jnp.float32(0), jnp.bool_(False), {}
+
+        def action_space(self, params):
+            return SimpleNamespace(n=2)
+
+        def seen(self, state):
+            return {"privileged_state": jnp.full(2, 7.0), "state": state[None]}
+
+    keys = jax.random.split(jax.random.key(0), 2)
+    alone, whole = envs.from_object(Windy(), 2), envs.from_object(Windy(), 2, whole=True)
+    assert alone.observation_spec.shape == (1,)
+    np.testing.assert_array_equal(alone.reset(keys)[1].observation, [[3], [3]])
+    assert {name: spec.shape for name, spec in whole.observation_spec.items()} == {
+        "privileged_state": (2,), "state": (1,)
+    }  # fmt: skip
+
+
 def test_environments_of_one_name_in_two_files_are_two(tmp_path):
     first, second = tmp_path / "a.py", tmp_path / "b.py"
     first.write_text(OWN_ENVIRONMENT)

@@ -27,6 +27,12 @@ def jaxq_command(monkeypatch, *args):
     main()
 
 
+def test_the_package_is_its_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["jaxq", "agents", "--match", "munchausen_iqn"])
+    runpy.run_module("jaxq", run_name="__main__")
+    assert "munchausen_iqn" in capsys.readouterr().out
+
+
 def test_every_folder_with_modules_is_packaged_and_the_scripts_lie_inside(monkeypatch):
     given = {}
     monkeypatch.setattr("setuptools.setup", lambda **keywords: given.update(keywords))

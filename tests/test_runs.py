@@ -856,6 +856,8 @@ def test_a_trained_policy_in_two_lines(whole_run, tmp_path, capsys):
     assert int(policy(observations[0].tolist())) == batch[0], "a list of numbers is an observation too"
     with pytest.raises(InputError, match=r"observation is .*\(3,\)"):
         policy(np.zeros(3))
+    with pytest.raises(InputError, match=r"observation is 'a dictionary', but must be one array of shape \(4,\)"):
+        policy({"state": np.zeros(4)})
 
 
 def test_a_run_s_own_code_is_run_only_if_that_is_allowed(whole_run, tmp_path, capsys):
@@ -916,6 +918,9 @@ def test_runs_that_differ_are_curves_of_their_own(whole_run, recwarn):
         "dqn, learning_rate 0.001",
         "dqn, learning_rate 0.5",
     ]
+    begun = dataclasses.replace(curve, setting={**curve.setting, "init_from": "runs/a"})
+    assert "init_from" not in curve.setting
+    assert [c.label for c in merge([curve, begun])] == ["dqn, init_from None", "dqn, init_from runs/a"]
     assert not recwarn.list
     with pytest.warns(InputWarning, match="differ in batch_size, learning_rate are joined"):
         (joined,) = merge([curve, other], by="discount")

@@ -7,7 +7,7 @@ reduction of several critics, target schedule, entropy, exploration. SAC (Haarno
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, Protocol, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -120,6 +120,8 @@ class ActorCritic(RecordsNothing):
         and not with those of the actor by its own.
     """
 
+    has_a_chain: ClassVar[bool] = False  # of critics, whose targets may be those of a chain
+
     actor: Network
     critic: Network
     observation_spec: ObservationSpec
@@ -143,6 +145,9 @@ class ActorCritic(RecordsNothing):
 
     def __post_init__(self) -> None:
         require(self.actor_period >= 1, "actor_period", self.actor_period, "at least 1")
+        # Those of a chain would shift the critics of an ensemble into each other.
+        fits = self.has_a_chain or not getattr(self.hyper.target, "of_a_chain", False)
+        require(fits, "target", type(self.hyper.target).__name__, "that of an IteratedActorCritic alone")
         size = getattr(self.critic, "size", 1)
         for reduction in (self.target_reduction, self.actor_reduction):
             reduction.check(self.representation, size)

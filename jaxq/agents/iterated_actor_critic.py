@@ -4,7 +4,7 @@ Vincent et al., Iterated Q-Network, 2024, section 5.2 and appendix.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ class SoftWindow(struct.PyTreeNode):
       sync_period: D.
     """
 
+    of_a_chain: ClassVar[bool] = True
     rate: Any
     sync_period: Any
 
@@ -64,6 +65,7 @@ class IteratedActorCritic(ActorCritic):
       links: K.
     """
 
+    has_a_chain: ClassVar[bool] = True
     links: int
 
     def __post_init__(self) -> None:

@@ -8,11 +8,10 @@ import flax.linen as nn
 from jaxq.agents import Agent, MixedPrecision, OnPolicyAgent
 from jaxq.configs.axis import Axis
 from jaxq.envs import Continuous, Environment, ObservationSpec
+from jaxq.envs.base import PRIVILEGED, STATE, has_privileged
 from jaxq.errors import require
 from jaxq.networks import Sees, parts
-from jaxq.networks.observations import has_images, is_array
-
-ACTOR_SEES, CRITIC_SEES = "state", "privileged_state"
+from jaxq.networks.observations import has_images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,17 +50,15 @@ class Privileged(Axis):
 
     def seen_by_actor(self, environment: Environment) -> tuple[str, ...]:
         """Names of the parts that the actor sees; empty for all."""
-        return self.actor_sees or self._customary(environment, ACTOR_SEES)
+        return self.actor_sees or self._customary(environment, STATE)
 
     def seen_by_critic(self, environment: Environment) -> tuple[str, ...]:
         """Names of the parts that the critics see; empty for all."""
-        return self.critic_sees or self._customary(environment, CRITIC_SEES)
+        return self.critic_sees or self._customary(environment, PRIVILEGED)
 
     @staticmethod
     def _customary(environment: Environment, name: str) -> tuple[str, ...]:
-        spec = environment.observation_spec
-        both = not is_array(spec) and {ACTOR_SEES, CRITIC_SEES} <= set(spec)
-        return (name,) if both else ()
+        return (name,) if has_privileged(environment.observation_spec) else ()
 
 
 def seen_of(spec: ObservationSpec, names: tuple[str, ...]) -> ObservationSpec:

@@ -24,6 +24,8 @@ from jaxq.keys import stream, streams
 from jaxq.types import PyTree, TimeStep
 
 DEFAULT_MAX_EPISODE_STEPS = 1000
+# Parts of what a robot observes, as MuJoCo Playground names them: what it senses, and what only a simulator knows.
+STATE, PRIVILEGED = "state", "privileged_state"
 # Physics whose numbers grow beyond this has blown up: MuJoCo's own bound (mjMAXVAL).
 LARGEST = 1e10
 
@@ -227,6 +229,11 @@ def select(mask: jax.Array, on_true: PyTree, on_false: PyTree) -> PyTree:
         return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - 1)), a, b)
 
     return jax.tree.map(pick, on_true, on_false)
+
+
+def has_privileged(parts: Any) -> bool:
+    """Whether an observation's parts, or a dictionary of them, have both `STATE` and `PRIVILEGED`."""
+    return isinstance(parts, Mapping) and {STATE, PRIVILEGED} <= set(parts)
 
 
 def finite(timestep: TimeStep) -> jax.Array:

@@ -19,6 +19,7 @@ from jax.experimental import io_callback
 
 from jaxq import host_memory
 from jaxq.envs.base import (
+    STATE,
     ActionSpec,
     ArraySpec,
     Continuous,
@@ -26,6 +27,7 @@ from jaxq.envs.base import (
     Environment,
     ObservationSpec,
     finite,
+    has_privileged,
     select,
     zero_reward_timestep,
 )
@@ -349,7 +351,7 @@ class ObservationConverter:
 
     def __init__(self, task: str, space: Any, whole: bool = False):
         self._task = task
-        self._part = "state" if not whole and {"state", "privileged_state"} <= set(_members(space)) else None
+        self._part = STATE if not whole and has_privileged(_members(space)) else None
         self._space = space = space if self._part is None else space.spaces[self._part]
         self._whole = whole
         self.spec: ObservationSpec

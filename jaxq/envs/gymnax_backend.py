@@ -11,7 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxq.envs.base import DEFAULT_MAX_EPISODE_STEPS, ActionSpec, ArraySpec, Continuous, Discrete, ObservationSpec
+from jaxq.envs.base import (
+    DEFAULT_MAX_EPISODE_STEPS,
+    STATE,
+    ActionSpec,
+    ArraySpec,
+    Continuous,
+    Discrete,
+    ObservationSpec,
+    has_privileged,
+)
 from jaxq.errors import InputError, missing_extra, require
 from jaxq.types import PyTree
 
@@ -66,8 +75,9 @@ class GymnaxEnvironment:
     `observation_space` (only discrete observations need it), `is_truncated`, and `max_steps_in_episode` of its
     parameters.
 
-    Observations become one array of `dtype`: those of several parts are joined, discrete ones are one-hot. With `whole`
-    they stay the tree that they are.
+    Observations become one array of `dtype`: those of several parts are joined, in the order of `jax.tree.leaves`,
+    discrete ones are one-hot, and beside a `privileged_state` there is `state` alone. With `whole` they stay the tree
+    that they are.
     """
 
     def __init__(
@@ -110,6 +120,8 @@ class GymnaxEnvironment:
     def _observed(self, observation: PyTree) -> PyTree:
         if self._whole:
             return observation
+        if has_privileged(observation):
+            return self._observed(observation[STATE])
         leaves = jax.tree.leaves(observation)
         if self._categories is not None:
             return jax.nn.one_hot(jnp.asarray(leaves[0], jnp.int32).reshape(()), int(self._categories))

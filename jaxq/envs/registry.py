@@ -10,6 +10,7 @@ import importlib.util
 import sys
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -274,6 +275,10 @@ def _registered_by_path(name: str) -> str:
       InputError: if the module cannot be imported, or has no such object.
     """
     place, _, attribute = name.rpartition(":")
+    # Its neighbours can be imported, as those of a script can.
+    folder = str((Path(place).parent if place.endswith(".py") else Path()).resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)
     try:
         if place.endswith(".py"):
             # No other module has this name, whatever the file is called.

@@ -26,7 +26,7 @@ from jaxq.errors import InputError, require
 ConfigT = TypeVar("ConfigT", bound=Run)
 LONGEST_DIFF = 50_000  # characters
 PLAN = "plan.json"  # of a run that was made longer: for how many steps it was first to be
-RESUMED = "as in the run being resumed"
+RESUMED = "as in the run being resumed; --init-from begins a new run, of other numbers, with what that one has learned"
 
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "gymnax", "envpool", "brax", "playground",

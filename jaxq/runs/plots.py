@@ -20,7 +20,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 # What may differ between runs that are seeds of one setting: whose seeds they are, and how a run is driven.
-OF_A_SESSION = {*SESSION_FIELDS, "seed", "num_seeds", "population", "init_from"}
+OF_A_SESSION = {*SESSION_FIELDS, "seed", "num_seeds", "population"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,8 @@ def curves_of(run: Result, metric: str = "eval_return") -> list[Curve]:
     evaluations = [row for row in evaluated if set(row or [None]) != {None}]
     if not evaluations:
         return []
-    shared = {k: v for k, v in config.items() if k not in OF_A_SESSION and k not in ("env", "experiment")}
+    told = (item for item in config.items() if item[1] is not None)  # an earlier run has not yet what it would not say
+    shared = {k: v for k, v in told if k not in OF_A_SESSION and k not in ("env", "experiment")}
     members = config.get("population") or [{"seed": config["seed"] + i} for i in range(config["num_seeds"])]
     controlled = config.get("controller", "none") != "none"
     if controlled:  # members change their numbers: all are one setting, whoever begins with which seed

@@ -1,5 +1,6 @@
 """A trained policy in two lines: `policy = jaxq.load(run_dir)`, `action = policy(observation)`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,12 @@ class Policy:
     def __call__(self, observation: Any, reward: Any = 0.0) -> np.ndarray:
         """The action for one observation, or the actions [B] or [B, size] for a batch of them.
 
+        Continuous actions are in [-1, 1], as the environments of `envs.make` and `envs.from_object` take them: who
+        steps one by other means stretches them to its bounds, `low + (action + 1) (high - low) / 2`.
+
         Args:
-          observation: as the environment gives it, an array or a tree of arrays, with or without a batch axis.
+          observation: as the environment of `envs.make` gives it, an array or a tree of arrays, with or without a
+            batch axis. Parts that the actor does not see, as what is privileged, may be zeros.
           reward: that came with it; looked at by agents with a memory for rewards alone.
 
         Raises:
@@ -47,6 +52,8 @@ class Policy:
         """
         spec_leaves = jax.tree.leaves(self.observation_spec)
         if isinstance(self.observation_spec, ArraySpec):  # of which a list of numbers is no tree
+            one = f"one array of shape {self.observation_spec.shape}, as environments show it to this agent"
+            require(not isinstance(observation, Mapping), "observation", "a dictionary", one)
             observation = np.asarray(observation)
         leaves = jax.tree.leaves(observation)
         require(len(leaves) == len(spec_leaves), "observation", len(leaves), f"{len(spec_leaves)} arrays")

@@ -427,11 +427,9 @@ class Session:
                 self.diverged[i] = step
             steps = [step for step in self.diverged if step is not None]
             if len(steps) == len(self.diverged):
-                raise DivergedError(
-                    f"{name} is {value} at step {step:,}: learning has diverged; "
-                    f"the last good checkpoint is in {self.checkpoints.path}",
-                    steps,
-                )
+                place = f"the last good checkpoint is in {self.checkpoints.path}"
+                last = "before a first checkpoint" if self.checkpoints.empty else place
+                raise DivergedError(f"{name} is {value} at step {step:,}: learning has diverged; {last}", steps)
             for i in new:
                 self.display.say(f"member {i} ({self._row(i)}) has diverged at step {step:,} and is frozen")
 
