@@ -860,6 +860,35 @@ def test_a_trained_policy_in_two_lines(whole_run, tmp_path, capsys):
         policy({"state": np.zeros(4)})
 
 
+def test_a_trained_policy_is_tested_for_as_many_episodes_as_one_likes(whole_run, monkeypatch, capsys):
+    import jaxq
+    from jaxq import envs
+    from jaxq.cli.main import main
+    from jaxq.keys import streams
+    from jaxq.runs.evaluate import returns_of
+
+    returns = returns_of(whole_run[0], episodes=7, member=1, seed=5)
+    environment = envs.make("gymnax/CartPole-v1", 7)
+    policy, step = jaxq.load(whole_run[0], member=1), jax.jit(environment.step)
+    state, timestep = environment.reset(jax.random.split(streams(jax.random.key(5), "reset", "act")[0], 7))
+    alive, played = np.ones(7, bool), np.zeros(7)
+    while alive.any():
+        state, timestep = step(state, policy(np.asarray(timestep.observation)))
+        played += alive * np.asarray(timestep.reward)
+        alive &= ~np.asarray(timestep.last)
+    np.testing.assert_array_equal(returns, played)
+    assert len(set(returns.tolist())) > 1
+    command = ["jaxq", "evaluate", str(whole_run[0]), "--episodes", "7", "--member", "1", "--seed", "5"]
+    monkeypatch.setattr(sys, "argv", command)
+    main()
+    first, second = capsys.readouterr().out.splitlines()
+    error = np.std(played, ddof=1) / np.sqrt(7)
+    assert first == f"mean return {played.mean():.4g} ± {error:.2g} (standard error of 7 episodes)"
+    assert second.endswith(f"lowest {played.min():.4g}, highest {played.max():.4g}")
+    with pytest.raises(InputError, match="episodes is 0"):
+        returns_of(whole_run[0], episodes=0)
+
+
 def test_a_run_s_own_code_is_run_only_if_that_is_allowed(whole_run, tmp_path, capsys):
     import shutil
 

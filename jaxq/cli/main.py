@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -152,6 +153,33 @@ class Video:
 
 
 @dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Play many episodes with the trained policy of a run, and tell what they come to."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """The run directory."""
+    episodes: int = 100
+    """How many, played at once."""
+    member: int = 0
+    """Which of the run's members plays, counted from 0."""
+    seed: int = 0
+    """Seed of the episodes."""
+    run_code: bool = True
+    """Whether the run's own experiment.py may be executed, where it is not the installed script."""
+
+    def __call__(self) -> None:
+        """Print the mean return, its standard error, and quartiles."""
+        from jaxq.runs.evaluate import returns_of
+
+        settings = {"episodes": self.episodes, "member": self.member, "seed": self.seed}
+        returns = returns_of(self.run_dir, **settings, run_code=self.run_code)
+        lowest, low, median, high, highest = np.quantile(returns, (0.0, 0.25, 0.5, 0.75, 1.0))
+        error = returns.std(ddof=1) / len(returns) ** 0.5 if len(returns) > 1 else float("nan")
+        print(f"mean return {returns.mean():.4g} ± {error:.2g} (standard error of {len(returns)} episodes)")
+        print(f"quartiles {low:.4g}, {median:.4g}, {high:.4g}; lowest {lowest:.4g}, highest {highest:.4g}")
+
+
+@dataclasses.dataclass(frozen=True)
 class Agents:
     """List the experiments by group, each with its choice along every axis and its paper."""
 
@@ -248,6 +276,7 @@ def main() -> None:
         "attention": Attention,
         "copy": Copy,
         "envs": Envs,
+        "evaluate": Evaluate,
         "plot": Plot,
         "report": Report,
         "sweep": sweep.Sweep,
