@@ -469,6 +469,9 @@ def test_no_resumption_of_a_run_replays_another_s_episodes(monkeypatch, tmp_path
         (["--operator", "duoble"], "did you mean double?"),
         (["--exploration", "boltzmann", "--epsilon-final", "0"], "epsilon_final is 0.0"),
         (["--init-from", "/nonexistent/run"], "init_from"),
+        (["--seed", "0", "1", "2"], "'1' is one value too many after --seed; several seeds are --num-seeds"),
+        (["--learning-rate=1e-3", "slow"], "'slow' is one value too many after --learning-rate"),
+        (["--num-seeds", "2", "slow"], "'slow' is one value too many after --num-seeds"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(args, said, tmp_path, monkeypatch, capsys):

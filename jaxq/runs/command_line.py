@@ -105,6 +105,12 @@ def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str], prog: 
             print(out.getvalue(), end="")
             raise
         raise InputError(_in_our_words(err.getvalue() or out.getvalue(), args)) from None
+    if unknown and not unknown[0].startswith("-"):
+        before = args[: args.index(unknown[0])] if unknown[0] in args else []
+        flag = next((word.split("=")[0] for word in reversed(before) if word.startswith("--")), None)
+        if flag is not None:
+            hint = "; several seeds are --num-seeds" if flag == "--seed" else ""
+            raise InputError(f"{unknown[0]!r} is one value too many after {flag}{hint}")
     if unknown:
         flags = ["--" + name.replace("_", "-") for name in flags_of(config_class)]
         near = difflib.get_close_matches(unknown[0].split("=")[0], flags, n=1)
