@@ -175,10 +175,11 @@ class Checkpoints:
         expected = {name: (tuple(leaf.shape), str(leaf.dtype)) for name, leaf in shapes.items()}
         found = {name: (tuple(leaf.shape), str(leaf.dtype)) for name, leaf in saved.items()}
         if found and found != expected:
-            raise InputError(
-                f"checkpoint {self.path / str(chunk)} is of another kind of run: "
-                f"{len(found)} arrays of other shapes than the {len(expected)} expected"
-            )
+            told = f"{len(found)} arrays, where {len(expected)} are expected"
+            if found.keys() == expected.keys():  # it is a width, an observation or an action that has changed
+                (shape, dtype), (ours, kind) = next((found[k], expected[k]) for k in found if found[k] != expected[k])
+                told = f"an array {shape} of {dtype}, where {ours} of {kind} is expected"
+            raise InputError(f"checkpoint {self.path / str(chunk)} is of another kind of run: {told}")
 
     def wait(self) -> None:
         """Until what was started is written."""
