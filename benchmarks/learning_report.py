@@ -365,8 +365,8 @@ def robots_section() -> list[str]:
     tried = json.loads(walking.RESULT.read_text())
     terms = {"reward_tracking_lin_vel": "speed", "reward_tracking_ang_vel": "turning"}
     lines = [
-        f"| robot | seed | steps | minutes | to {WALKING:g} | return | lowest | {' | '.join(terms.values())} |",
-        "| --- |" + " ---: |" * (6 + len(terms)),
+        f"| robot | seed | steps | on | minutes | to {WALKING:g} | return | lowest | {' | '.join(terms.values())} |",
+        "| --- | ---: | ---: | --- |" + " ---: |" * (4 + len(terms)),
     ]
 
     def row(name: str, *cells: str, of: dict[str, Any]) -> None:
@@ -375,7 +375,7 @@ def robots_section() -> list[str]:
         lines.append(f"| {' | '.join([name, *cells])} | {returns.mean():.1f} | {returns.min():.1f} | {shares} |")
 
     for env, of in tried["still"].items():
-        row(f"{env.removesuffix('-v1')}, standing still", "", "", "", "", of=of)
+        row(f"{env.removesuffix('-v1')}, standing still", "", "", "", "", "", of=of)
     commands = []
     for name, run in runs.items():
         if name not in tried["walks"]:
@@ -386,16 +386,18 @@ def robots_section() -> list[str]:
         over = [seconds for (value,), seconds in seen if value is not None and value >= WALKING]
         first = f"{over[0] / 60:.0f}" if over else "not yet"
         minutes = f"{run.summary['wall_seconds'] / 60:.0f}"
-        row(run.summary["agent"], str(seed), f"{run.summary['total_steps']:,}", minutes, first, of=walk)
+        on = run.provenance["processor"].partition(",")[0].removesuffix(" Processor")
+        row(run.summary["agent"], str(seed), f"{run.summary['total_steps']:,}", on, minutes, first, of=walk)
         commands.append(as_typed(run))
     return [
         "### A quadruped that walks, on one core a seed\n\n"
         "Trained by the commands below, as `make reproduce SUITE=robots LEAVE=1` does one after the other; here each "
         "was held to one of two cores (`taskset -c 0`), with other work on the other. Tried by "
         f"`python -m benchmarks.walking`: {tried['robots']} robots for an episode of 20 seconds with commands of their "
-        "own, through EnvPool's own interface and in the environment's rewards. *Speed* and *turning*: how much of "
-        "what following the commands is worth at most is paid, on average. Little more than 40 can be had: 20 for "
-        "speed, 10 for turning, 10 for the pose. Of what others reach no numbers are published for this robot. "
+        "own, through EnvPool's own interface and in the environment's rewards. *On*: the processor. *Speed* and "
+        "*turning*: how much of what following the commands is worth at most is paid, on average. Little more than 40 "
+        "can be had: 20 for speed, 10 for turning, 10 for the pose. Of what others reach no numbers are published for "
+        "this robot. "
         f"*To {WALKING:g}*: minutes to the first evaluation with that return, compilation included.",
         "\n".join(lines),
         *curves.shown("robots"),

@@ -4,7 +4,8 @@
     python -m benchmarks.walking .bench/left/go1-*
 
 Plays the trained policies of run directories on the environment that they were trained on, straight through EnvPool's
-own interface, with the rewards that it gives. Writes benchmarks/results/walking.json.
+own interface, with the rewards that it gives. Writes benchmarks/results/walking.json, where what was tried before
+stays.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from jaxq.errors import clean_errors, require
-from jaxq.runs.directory import provenance, write_json
+from jaxq.runs.directory import provenance, read_json, write_json
 
 RESULT = Path(__file__).parent / "results" / "walking.json"
 ROBOTS, SEED = 32, 10_000
@@ -88,9 +89,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     args = parser.parse_args()
-    walks = {run.name: walked(run) for run in args.runs}
+    before, made = read_json(RESULT) if RESULT.exists() else {}, provenance()
+    if before.get("robots") != ROBOTS:
+        before = {}
+    walks = {run.name: {**walked(run), "provenance": made} for run in args.runs}
     still = {env: still_standing(env) for env in dict.fromkeys(walk["env"] for walk in walks.values())}
-    write_json(RESULT, {"walks": walks, "still": still, "robots": ROBOTS, "provenance": provenance()})
+    kept = {part: {**before.get(part, {}), **new} for part, new in (("walks", walks), ("still", still))}
+    write_json(RESULT, {**kept, "robots": ROBOTS, "provenance": made})
     for name, walk in {**walks, **still}.items():
         print(f"{name:40} return {np.mean(walk['returns']):6.2f}, {np.mean(walk['lengths']):5.0f} steps, ", end="")
         print(", ".join(f"{term} {share:.2f}" for term, share in walk["followed"].items()))

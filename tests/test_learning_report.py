@@ -120,5 +120,5 @@ def test_robots_are_told_with_what_they_follow_and_when_they_walked(tmp_path, mo
     assert learning_report.robots_section() == []
     walking.RESULT.write_text(json.dumps({**tried, "robots": 2}))
     rows = [line for part in learning_report.robots_section() for line in part.split("\n") if line.startswith("|")]
-    assert rows[2] == "| envpool/Robot, standing still |  |  |  |  | 15.0 | 10.0 | 50% | 25% |"
-    assert [row.split(" | ")[4] for row in rows[3:]] == [str(steps - 2), "not yet"]
+    assert rows[2] == "| envpool/Robot, standing still |  |  |  |  |  | 15.0 | 10.0 | 50% | 25% |"
+    assert [row.split(" | ")[5] for row in rows[3:]] == [str(steps - 2), "not yet"]

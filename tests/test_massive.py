@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -663,6 +664,20 @@ def test_robots_that_are_tried_are_paid_until_they_fall(monkeypatch):
     for other, said in (("brax/ant", "one of EnvPool's"), ("envpool/HalfCheetah-v4", "one that tells how its")):
         with pytest.raises(InputError, match=f"env is '{other}', but must be {said}"):
             walking.played(other, lambda observation: observation)
+
+
+def test_robots_that_were_tried_before_stay(monkeypatch, tmp_path, capsys):
+    tried = {"env": "envpool/Robot-v1", "returns": [1.0], "lengths": [1], "followed": {}}
+    monkeypatch.setattr(walking, "RESULT", tmp_path / "walking.json")
+    monkeypatch.setattr(walking, "still_standing", lambda env: tried)
+    for run, value in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
+        monkeypatch.setattr(walking, "walked", lambda run, value=value: {**tried, "returns": [value]})
+        monkeypatch.setattr(sys, "argv", ["walking.py", run])
+        walking.main()
+    found = json.loads(walking.RESULT.read_text())
+    assert {name: walk["returns"] for name, walk in found["walks"].items()} == {"a": [3.0], "b": [2.0]}
+    assert found["walks"]["b"]["provenance"]["command"].endswith(" b")
+    assert "return   3.00" in capsys.readouterr().out
 
 
 def test_costs_are_apart_only_where_they_are_told():
