@@ -461,7 +461,7 @@ def test_members_that_cannot_be_are_named(rows, said, tmp_path):
         (["--learning-rate", "1e-3", "1e-3"], "values that differ"),
         (["--population", "/nonexistent.json"], "population is '/nonexistent.json'"),
         (["--population", "x.json", "--discount", "0.9", "0.8"], "left out beside several values of discount"),
-        (["--seed", "1", "2"], "not a flag"),
+        (["--seed", "1", "2"], "'2' is one value too many after --seed; several seeds are --num-seeds"),
     ],
 )
 def test_command_lines_that_cannot_be_are_named(args, said):

@@ -996,7 +996,7 @@ def test_command_line(whole_run, tmp_path, monkeypatch, capsys):
         assert err.strip().count("\n") == 0
     done = subprocess.run([sys.executable, "-m", "jaxq.cli.main", "plots"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "copy, envs, plot" in done.stderr
+    assert "copy, envs, evaluate, plot" in done.stderr
     assert done.stderr.strip().count("\n") == 0
 
 

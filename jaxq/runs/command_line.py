@@ -106,7 +106,10 @@ def _tyro(config_class: type[ConfigT], default: ConfigT, args: list[str], prog: 
             raise
         raise InputError(_in_our_words(err.getvalue() or out.getvalue(), args)) from None
     if unknown and not unknown[0].startswith("-"):
-        before = args[: args.index(unknown[0])] if unknown[0] in args else []
+        places = [i for i, word in enumerate(args) if word == unknown[0]]
+        # The same word may stand where it belongs, right after another flag.
+        extra = [i for i in places if i > 0 and not args[i - 1].startswith("--")] or places
+        before = args[: extra[0]] if extra else []
         flag = next((word.split("=")[0] for word in reversed(before) if word.startswith("--")), None)
         if flag is not None:
             hint = "; several seeds are --num-seeds" if flag == "--seed" else ""
