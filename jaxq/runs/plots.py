@@ -68,8 +68,9 @@ def curves_of(run: Result, metric: str = "eval_return") -> list[Curve]:
     evaluations = [row for row in evaluated if set(row or [None]) != {None}]
     if not evaluations:
         return []
-    told = (item for item in config.items() if item[1] is not None)  # an earlier run has not yet what it would not say
-    shared = {k: v for k, v in told if k not in OF_A_SESSION and k not in ("env", "experiment")}
+    # None as what is absent: a run of an earlier version lacks the fields that have come since.
+    said = {k: v for k, v in config.items() if v is not None}
+    shared = {k: v for k, v in said.items() if k not in OF_A_SESSION and k not in ("env", "experiment")}
     members = config.get("population") or [{"seed": config["seed"] + i} for i in range(config["num_seeds"])]
     controlled = config.get("controller", "none") != "none"
     if controlled:  # members change their numbers: all are one setting, whoever begins with which seed
