@@ -30,16 +30,17 @@ benchmarks.reproduce`. An empty cell is a number that the script does not have.
 
 ## What was tuned
 
-Numbers are those of the papers and of their authors' code, each named in its script, unless they are listed here. On
+Numbers are those of the papers and of their authors' code, each named in its script, unless they are listed here or in
+the flags of a suite: those of a quadruped and of a pole (`robots`, `small-control`) are small networks for one core. On
 MinAtar some are neither: Adam's own ε of 1e-8 (MinAtar's authors have RMSProp; *Revisiting Rainbow*, whose settings of
 C51, IQN and QR-DQN on MinAtar are the only published ones known here, has Adam with 3.1e-4), exploration that falls to
 0.02 in 200,000 steps (0.1 in 100,000; 0.01 in 250,000), a support of -20 to 20 with 101 atoms (-100 to 100 with 51),
 IQN's 8 fractions (32), and a dense layer of 128 under every head (MinAtar's authors have it, the others do not).
-Nothing else was chosen by looking at results: on MinAtar, on Atari and in continuous control agents run in their own
-defaults, but for PQN's exploration, which is made for longer runs, QR-DQN's 51 quantiles, for time, and CrossQ's
-widths, which are SAC's here. What learns from replay on MinAtar makes an update for 16 steps, for the speed of parallel
-environments, where MinAtar's authors make one for each; the target network is copied every 500 updates, or 8,000 steps,
-where theirs is every 1,000 of both. C51's is copied as theirs is by steps.
+In the suites below nothing else was chosen by looking at results: on MinAtar, on Atari and in `control` agents run in
+their own defaults, but for PQN's exploration, which is made for longer runs, QR-DQN's 51 quantiles, for time, and
+CrossQ's widths, which are SAC's here. What learns from replay on MinAtar makes an update for 16 steps, for the speed of
+parallel environments, where MinAtar's authors make one for each; the target network is copied every 500 updates, or
+8,000 steps, where theirs is every 1,000 of both. C51's is copied as theirs is by steps.
 """
 
 # (where, what, on which task and seeds, which seeds the results are of)
@@ -79,6 +80,12 @@ TUNED = (
         "environments, updates, batch, widths, atoms, step size, target rate and target entropy",
         "HalfCheetah-v4, seed 0",
         "0, on which it was tuned; no others were run",
+    ),
+    (
+        "a quadruped that walks",
+        "environments, widths, updates, batch, step sizes, target rate, and what costs weigh at first and for how long",
+        "Go1JoystickFlatTerrain-v1, one seed at a time, of those of the results",
+        "0 to 2",
     ),
 )
 

@@ -34,7 +34,7 @@ def main() -> None:
         hyper=QLearningHyperparameters(
             learning_rate=LinearSchedule.constant(3e-3),
             exploration=EpsilonGreedy.decaying(1.0, 0.1, 2000),
-            target=HardUpdate.every(50),
+            target=HardUpdate(50),
             discount=0.9,
         ),
         representation=Scalar(),

@@ -41,12 +41,10 @@ class Corridor:
 def main() -> None:
     """Train, load, walk."""
     envs.register("Corridor", Corridor)
-    dqn = jaxq.experiment("dqn")
     with tempfile.TemporaryDirectory() as directory:
         run_dir = Path(directory) / "corridor"
         flags = ["--env", "own/Corridor", "--total-steps", "6000", "--epsilon-steps", "3000", "--eval-max-steps", "50"]
-        config = jaxq.parse(dqn.Config, dqn.PRESETS, [*flags, "--num-evaluations", "2", "--run-dir", str(run_dir)])
-        jaxq.run(dqn.build, config)
+        jaxq.train("dqn", [*flags, "--num-evaluations", "2", "--run-dir", str(run_dir)])
         policy = jaxq.load(run_dir)
     corridor, key = Corridor(), jax.random.key(0)
     observation, state = corridor.reset_env(key, None)

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 import jaxq
-from experiments.discrete import dqn
 from jaxq.runs.plots import load_curves, merge, plot_curves
 
 FLAGS = "--env tabular/Chain --num-seeds 2 --total-steps 6000 --epsilon-steps 0.5 --num-evaluations 3"
@@ -20,7 +19,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         run_dir = Path(directory) / "sweep"
         flags = [*FLAGS.split(), "--learning-rate", *STEP_SIZES, "--run-dir", str(run_dir)]
-        summary = jaxq.run(dqn.build, jaxq.parse(dqn.Config, dqn.PRESETS, flags))
+        summary = jaxq.train("dqn", flags)
         curves = merge(load_curves(run_dir))
         plot_curves(curves, Path(directory) / "curves.png")  # as `jaxq plot` does
     print("curves:", "; ".join(curve.label for curve in curves))

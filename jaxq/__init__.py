@@ -9,7 +9,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "jaxq.runs": ("experiment", "load", "main", "parse", "run"),
+    "jaxq.runs": ("experiment", "load", "main", "parse", "run", "train"),
     "jaxq.training": ("Evaluation", "OffPolicy", "OnPolicy"),
     "jaxq.agents": ("EnsembleQLearning", "EpsilonGreedy", "HardUpdate", "IteratedQLearning", "LambdaQLearning"),
     "jaxq.agents.q_learning": ("QLearning", "QLearningHyperparameters"),

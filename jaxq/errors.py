@@ -4,11 +4,20 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used. Its message is one line fit to be shown as it is."""
+    """Something the user gave cannot be used. Its message is one line fit to be shown as it is.
+
+    Attributes:
+      field: with which it begins, where it is about one.
+    """
+
+    def __init__(self, message: str, field: str | None = None):
+        super().__init__(message)
+        self.field = field
 
 
 class DivergedError(RuntimeError):
@@ -39,7 +48,36 @@ def warn(message: str) -> None:
 def require(condition: bool, field: str, value: Any, allowed: str) -> None:
     """Raise `InputError` naming the field, its value and what is allowed, unless the condition holds."""
     if not condition:
-        raise InputError(f"{field} is {value!r}, but must be {allowed}")
+        raise InputError(f"{field} is {value!r}, but must be {allowed}", field)
+
+
+@contextlib.contextmanager
+def named(**flags: str) -> Iterator[None]:
+    """Errors about these fields of an object tell the flags that their values come from, theirs and their schedules'.
+
+    Args:
+      flags: the flag of each field.
+    """
+    names = {**flags, **{f"{field}_final": f"{flag}_final" for field, flag in flags.items()}}
+    try:
+        yield
+    except InputError as error:
+        if error.field not in names:
+            raise
+        flag = names[error.field]
+        raise InputError(str(error).replace(error.field, flag, 1), flag) from None
+
+
+def require_writable(out: Path, *suffixes: str) -> None:
+    """Raise `InputError` unless a file of this name can be written: before there is anything to write.
+
+    Args:
+      out: the file.
+      suffixes: with which its name may end.
+    """
+    names = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}" if suffixes[1:] else suffixes[0]
+    require(out.suffix in suffixes, "out", str(out), f"a name ending in {names}")
+    require(out.absolute().parent.is_dir(), "out", str(out), "in a directory that exists")
 
 
 def missing_extra(backend: str, extra: str, cause: ImportError) -> InputError:

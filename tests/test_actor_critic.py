@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import math
 from types import SimpleNamespace
 
 import chex
@@ -19,12 +20,15 @@ from jaxq.agents import (
     ActorCritic,
     ActorCriticHyperparameters,
     BellmanRank,
+    CausalActorCritic,
+    CuriousActorCritic,
     DelayedPolyakUpdate,
     Deterministic,
     EpsilonGreedy,
     FixedTemperature,
     FlowPolicy,
     GaussianNoise,
+    InformationGain,
     IteratedActorCritic,
     LambdaQHyperparameters,
     LambdaQLearning,
@@ -39,6 +43,7 @@ from jaxq.agents import (
     SoftWindow,
     SquashedGaussian,
     TunedTemperature,
+    WeightedTemperature,
     flatten_small,
 )
 from jaxq.agents.policies import unsquashed
@@ -73,11 +78,13 @@ from jaxq.networks import (
     BatchNormalizedMLP,
     ConditionalFlow,
     DropoutMLP,
+    DynamicsModel,
     Ensemble,
     FlowPolicyNetwork,
     GaussianCritic,
     GaussianPolicyNetwork,
     ImplicitQuantileCritics,
+    LowPass,
     PolicyNetwork,
 )
 from jaxq.networks.normalization import BatchRenorm
@@ -223,17 +230,18 @@ def test_reductions_by_hand():
     np.testing.assert_allclose(value(Truncated()), smallest.mean(axis=1), rtol=1e-5)
 
 
-def test_a_random_subset_is_as_likely_as_any_other_and_one_for_the_batch():
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_random_subset_is_as_likely_as_any_other_and_one_for_the_batch(size):
     predictions = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 1)), jnp.float32)
     counts = {}
     for key in jax.random.split(jax.random.key(0), 600):
-        subset, weights = RandomSubset()(Scalar(), predictions, key)
+        subset, weights = RandomSubset(size)(Scalar(), predictions, key)
         values = np.asarray(predictions)[..., 0]
-        pair = tuple(sorted(int(np.argmin(np.abs(values[0] - x))) for x in np.asarray(subset)[0, :, 0]))
-        counts[pair] = counts.get(pair, 0) + 1
+        drawn = tuple(sorted(int(np.argmin(np.abs(values[0] - x))) for x in np.asarray(subset)[0, :, 0]))
+        counts[drawn] = counts.get(drawn, 0) + 1
         found = np.asarray((weights * subset[..., 0]).sum(axis=1))
-        np.testing.assert_allclose(found, values[:, list(pair)].min(axis=1), rtol=1e-6)
-    assert len(counts) == 6
+        np.testing.assert_allclose(found, values[:, list(drawn)].min(axis=1), rtol=1e-6)
+    assert len(counts) == math.comb(4, size)
     assert scipy.stats.chisquare(list(counts.values())).pvalue > 1e-3
 
 
@@ -421,7 +429,7 @@ def test_in_a_joint_pass_what_is_and_what_follows_are_normalized_together(target
 
 
 def test_td3_moves_actor_and_targets_once_in_two_updates():
-    targets = DelayedPolyakUpdate.at_rate(0.5, 2)
+    targets = DelayedPolyakUpdate(0.5, 2)
     hyper = {"target": targets, "actor_target": targets, "smoothing": Smoothing(0.2, 0.5)}
     agent = agent_of(deterministic=True, hyper=hyper, actor_reduction=First(), actor_period=2)
     states, told = [jax.jit(agent.init)(jax.random.key(0))], []
@@ -665,7 +673,7 @@ def test_a_chain_without_a_window_is_refused():
 
 def test_a_soft_window_by_hand():
     target, online = {"w": jnp.array([4.0, 10.0, 20.0])}, {"w": jnp.array([1.0, 2.0, 3.0])}
-    window = SoftWindow.at_rate(0.25, 2)
+    window = SoftWindow(0.25, 2)
     np.testing.assert_allclose(window.step(target, online, jnp.int32(1))["w"], [3.25, 10.0, 20.0])
     np.testing.assert_allclose(window.step(target, online, jnp.int32(2))["w"], [3.25, 1.0, 2.0])
 
@@ -698,9 +706,9 @@ COST = scipy.linalg.solve_discrete_are(np.sqrt(GAMMA) * A, np.sqrt(GAMMA) * B, Q
 GAIN = np.linalg.solve(R + GAMMA * B.T @ COST @ B, GAMMA * B.T @ COST @ A)
 
 
-def quadratic_batch(key, size=256):
+def quadratic_batch(key, size=256, actions=Continuous(1)):  # noqa: B008
     x = jax.random.uniform(key, (size, 2), minval=-1.0, maxval=1.0)
-    u = jax.random.uniform(jax.random.fold_in(key, 1), (size, 1), minval=-1.0, maxval=1.0)
+    u = actions.sample(jax.random.fold_in(key, 1), size)
     return Transition(
         observation=x,
         action=u,
@@ -745,14 +753,34 @@ SOLVERS = {
     "redq": dict(critics=4, target_reduction=RandomSubset(2), actor_reduction=Mean()),
     "crossq": dict(layers=lambda mode: BatchNormalizedMLP(mode, (64,)), target=None, joint=True),
     "i_sac": dict(kind=IteratedActorCritic, links=2, target=SoftWindow(0.02, 1)),
+    "i_td3": dict(
+        kind=IteratedActorCritic, links=2, target=SoftWindow(0.02, 1), deterministic=True, actor_reduction=First(),
+        actor_period=2, hyper={"actor_target": DELAYED, "smoothing": Smoothing(0.1, 0.2)},
+    ),
+    "one_at_random": dict(critics=3, target_reduction=RandomSubset(1), actor_reduction=RandomSubset(1)),
+    "beer": dict(
+        deterministic=True, critics=1, actor_reduction=First(), regularizer=BellmanRank(),
+        hyper={"actor_target": TARGET},
+    ),
+    "bandlimited": dict(critic=Ensemble(lambda: LowPass(ActionCritic(lambda mode: MLP((64, 64)))), 2)),
+    # Where nothing is left to chance there is nothing to fear.
+    "risk_averse": dict(representation=Quantile(16), actor_value=RiskSensitive(Quantile(16), CVaR(0.5))),
+    "ace": dict(kind=CausalActorCritic, samples=1000, period=500, entropy=lambda price: WeightedTemperature(price, 1)),
+    # For next to nothing: what is worth more is another problem.
+    "maxinforl": dict(
+        kind=CuriousActorCritic, model=Ensemble(lambda: DynamicsModel((16,), 3), 3),
+        information=InformationGain(learning_rate=LinearSchedule.constant(0.0), initial_price=3e-3),
+    ),
 }  # fmt: skip
 
 
-def solver(name, batch_of, **numbers):
-    """An agent of these choices, with what it learned of a problem."""
+def solver(name, batch_of, price):
+    """An agent of these choices to whom entropy has a price, with what it learned of a problem."""
     choices = dict(SOLVERS[name])
+    entropy = choices.pop("entropy", lambda price: price)(FixedTemperature(price))
     rates = dict.fromkeys(("actor_learning_rate", "critic_learning_rate"), LinearSchedule(3e-3, 1e-4, 2500.0))
-    hyper = {"target": choices.pop("target", TARGET), "discount": GAMMA, **rates, **choices.pop("hyper", {}), **numbers}
+    hyper = {"target": choices.pop("target", TARGET), "discount": GAMMA, **rates, **choices.pop("hyper", {})}
+    hyper["entropy"] = entropy
     choices.setdefault("layers", lambda mode: MLP((64, 64)))
     agent = agent_of(hyper=hyper, **choices)
     return agent, learned(agent, batch_of, 2500)[0]
@@ -770,8 +798,8 @@ def values_of(agent, state, observation, action):
 
 
 # The dearest to compute: fractions, dropout, atoms, many critics; and those of which the soft problem asks the same.
-DEAR = ("dsac", "droq", "tqc", "c51", "redq")
-SOFT = ("sac", "flow", "hl_gauss", "dsac_t", "crossq", "i_sac")
+DEAR = ("dsac", "droq", "tqc", "c51", "redq", "i_td3", "one_at_random", "bandlimited", "risk_averse", "maxinforl")
+SOFT = ("sac", "flow", "hl_gauss", "dsac_t", "crossq", "i_sac", "ace")
 
 
 @pytest.mark.learns
@@ -781,7 +809,7 @@ SOFT = ("sac", "flow", "hl_gauss", "dsac_t", "crossq", "i_sac")
 )
 def test_a_linear_quadratic_problem_is_solved(name):
     """Value and policy of every representation and reduction against Riccati's."""
-    agent, state = solver(name, quadratic_batch, entropy=FixedTemperature(0.0))
+    agent, state = solver(name, quadratic_batch, 0.0)
     x = jnp.asarray(np.random.default_rng(0).uniform(-0.9, 0.9, (200, 2)), jnp.float32)
     timestep = TimeStep(x, *(jnp.zeros(200),) * 4)
     action = np.asarray(jax.jit(agent.exploit)(state, (), timestep, jax.random.key(0))[0])
@@ -823,7 +851,7 @@ def test_a_soft_control_problem_is_solved(name):
             next_observation=jnp.repeat(jnp.clip(x + 0.5 * a, -1.0, 1.0), 2, axis=1),
         )
 
-    agent, state = solver(name, batch_of, entropy=FixedTemperature(alpha))
+    agent, state = solver(name, batch_of, alpha)
     grid, q = soft_control(alpha)
     x = np.linspace(-0.9, 0.9, 61)
     density = np.exp((q - q.max(axis=1, keepdims=True)) / alpha)
@@ -872,11 +900,11 @@ def test_an_actor_may_fear_what_its_critics_do_not():
     [
         (lambda: agent_of(hyper={"discount": 1.5}), "discount is 1.5"),
         (lambda: agent_of(actor_period=0), "actor_period is 0"),
-        (lambda: agent_of(kind=IteratedActorCritic, links=0), "links is 0"),
+        (lambda: agent_of(kind=IteratedActorCritic, links=0, hyper={"target": SoftWindow(0.1, 1)}), "links is 0"),
         (lambda: GaussianNoise(-0.1), "std is -0.1"),
         (lambda: TunedTemperature(-1.0, initial=0.0), "initial is 0.0"),
-        (lambda: SoftWindow.at_rate(0.0, 1), "target_rate is 0.0"),
-        (lambda: DelayedPolyakUpdate.at_rate(0.1, 0), "target_period is 0"),
+        (lambda: SoftWindow(0.0, 1), r"^rate is 0.0, but must be in \(0, 1\]"),
+        (lambda: DelayedPolyakUpdate(0.1, 0), "^period is 0"),
     ],
 )
 def test_numbers_that_cannot_be_are_named(make, named):

@@ -9,31 +9,65 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from test_actor_critic import GAIN, GAMMA, agent_of, exact_q, learned, quadratic_batch
+from test_actor_critic import COST, GAIN, GAMMA, A, B, Q, R, agent_of, exact_q, learned, plain, quadratic_batch
 
+from jaxq import envs
 from jaxq.agents import (
+    AVG,
+    PPO,
+    AutoRegressiveHyperparameters,
+    AutoRegressiveSoftQLearning,
+    AVGHyperparameters,
+    ClippedGaussian,
+    CoarseToFineQLearning,
     EnergyFlowHyperparameters,
     EnergyFlowLearning,
+    EpsilonGreedy,
     FixedTemperature,
     GaussianNoise,
     HardUpdate,
+    KLBound,
+    LambdaActorCritic,
+    LambdaActorCriticHyperparameters,
     LinearSchedule,
+    MeanOfParts,
+    MeanTargetQLearning,
     ModelBasedActorCritic,
     ModelBasedHyperparameters,
     OptimisticActorCritic,
     PolyakUpdate,
+    PPOHyperparameters,
+    QLearning,
+    QLearningHyperparameters,
+    REValueD,
+    SelfPrediction,
     Smoothing,
 )
-from jaxq.bellman import Categorical, Pessimistic, Quantile, Scalar, Support, SymexpSupport, TwoHot
-from jaxq.envs import ArraySpec, Continuous
+from jaxq.bellman import (
+    Categorical,
+    EachPart,
+    HLGauss,
+    Pessimistic,
+    Quantile,
+    Scalar,
+    Support,
+    SymexpSupport,
+    TwoHot,
+    operators,
+)
+from jaxq.envs import ArraySpec, Bins, Cells, Continuous
 from jaxq.networks import (
     MLP,
     ActionCritic,
+    ActionValueHead,
+    ActionValueNetwork,
     AdditiveCoupling,
     BroNet,
+    CoarseToFineNetwork,
     ConditionalFlow,
     EnergyFlow,
     Ensemble,
+    FactoredHead,
     FlashNet,
     GaussianPolicyNetwork,
     HyperCritic,
@@ -41,12 +75,18 @@ from jaxq.networks import (
     ModelBasedEncoder,
     NormalizedLayers,
     OptimisticPolicyNetwork,
+    PolicyAndValueNetwork,
+    SelfPredictiveCritic,
+    SharedStdPolicyNetwork,
     SimBaNet,
     SimBaV2Net,
+    UnitFeatures,
     UnitHead,
+    UtilityNetwork,
     by_tanh,
     on_spheres,
 )
+from jaxq.training import Evaluation, OnPolicy
 from jaxq.types import Segment, TimeStep
 
 pytestmark = pytest.mark.learns
@@ -60,15 +100,24 @@ def timesteps(observation):
 
 def assert_near_riccati(agent, state, values):
     """The agent's actions, and `values` [M, B] of states and actions, against the exact solution."""
+    assert_acts_well(agent, state)
+    x = jnp.asarray(np.random.default_rng(0).uniform(-0.9, 0.9, (200, 2)), jnp.float32)
+    u = jnp.asarray(np.random.default_rng(1).uniform(-0.8, 0.8, (200, 1)), jnp.float32)
+    assert_near(values(x, u).mean(axis=0), exact_q(x, u))
+
+
+def assert_near(values, exact):
+    """Values [B] are off by a quarter of their deviation, by the root of the mean of squares."""
+    assert np.sqrt(((np.asarray(values) - exact) ** 2).mean()) < 0.25 * np.std(exact)
+
+
+def assert_acts_well(agent, state):
     x = jnp.asarray(np.random.default_rng(0).uniform(-0.9, 0.9, (200, 2)), jnp.float32)
     action = np.asarray(agent.exploit(state, (), timesteps(x), jax.random.key(0))[0])
     best = -np.asarray(x) @ GAIN.T
     # What the policy's actions lose against the best ones, as a share of what doing nothing loses.
     regret, idle = (exact_q(x, best) - exact_q(x, tried) for tried in (action, np.zeros_like(best)))
     assert regret.mean() < 0.15 * idle.mean()
-    u = jnp.asarray(np.random.default_rng(1).uniform(-0.8, 0.8, (200, 1)), jnp.float32)
-    error = np.asarray(values(x, u).mean(axis=0)) - exact_q(x, u)
-    assert np.sqrt((error**2).mean()) < 0.25 * np.std(exact_q(x, u))
 
 
 SUPPORT = Support(-3.5, 0.5, 21)
@@ -124,6 +173,160 @@ def test_a_linear_quadratic_problem_is_solved(name):
         return agent.representation.value(agent.critic.apply(state.critic.variables, x, u, "act"))
 
     assert_near_riccati(agent, state, values)
+
+
+class Quadratic:
+    """The same problem as an environment: episodes of eight steps, cut off."""
+
+    name, observation_spec, action_spec, max_episode_steps = "Quadratic", ArraySpec((2,)), Continuous(1), 8
+
+    def reset(self, key):
+        x = jax.random.uniform(key, (2,), minval=-1.0, maxval=1.0)
+        return x, x
+
+    def step(self, state, action, key):
+        del key
+        x = state @ A.T + action @ B.T
+        return x, x, -(state @ Q @ state) - action @ R @ action, False, False
+
+
+FINE, CELLS = Bins(1, 17), Cells(1, 2, 4)
+LAYERS = (64, 64)
+NO_NOISE = EpsilonGreedy(LinearSchedule.constant(0.0))
+GREEDY = QLearningHyperparameters(FALLING, NO_NOISE, HardUpdate(50), discount=GAMMA)
+ZOOMING = GREEDY.replace(operator=operators.Double(), exploration=GaussianNoise(0.0))
+
+
+def decomposed(representation, kind=QLearning, members=0):
+    def network():
+        head = ActionValueHead(FINE.bins, representation.width)
+        return ActionValueNetwork(MLP(LAYERS), FactoredHead(head, 1))
+
+    values = Ensemble(network, members) if members else network()
+    adam, parts = optax.scale_by_adam(), MeanOfParts(FINE)
+    return kind(values, ArraySpec((2,)), adam, GREEDY, representation, actions=parts)
+
+
+def of_parts(agent, params, x, u):
+    predictions = agent.predict(params, x, "exploit", jax.random.key(0))
+    members = predictions.reshape(-1, *predictions.shape[-4:])
+    taken = jax.vmap(lambda one: agent.actions.taken(agent.representation, one, FINE.choice(u)))(members)
+    return agent.representation.value(taken)
+
+
+def of_the_finest_level(agent, params, x, u):
+    batch = quadratic_batch(jax.random.key(0), len(x)).replace(observation=x, action=u)
+    return agent.representation.value(agent.taken(params, batch, "exploit", jax.random.key(0)))[None, :, -1]
+
+
+def of_whole_actions(agent, params, x, u):
+    return agent.action_values(params, x, u, agent.hyper.temperature)
+
+
+DISCRETIZED = {
+    "decqn": (decomposed(Scalar(), MeanTargetQLearning, 2), FINE, of_parts),
+    "qr_decqn": (decomposed(Quantile(8)), FINE, of_parts),
+    "revalued": (decomposed(Scalar(), REValueD, 3), FINE, of_parts),
+    "cqn": (
+        CoarseToFineQLearning(
+            CoarseToFineNetwork(MLP(LAYERS), CELLS.levels, CELLS.bins), ArraySpec((2,)), optax.scale_by_adam(),
+            ZOOMING, EachPart(Scalar()), cells=CELLS,
+        ), CELLS, of_the_finest_level,
+    ),
+    "arsq": (
+        AutoRegressiveSoftQLearning(
+            Ensemble(lambda: ActionValueNetwork(MLP(LAYERS), ActionValueHead(1)), 2),
+            Ensemble(lambda: UtilityNetwork(MLP(LAYERS), CELLS.levels, CELLS.bins), 2),
+            ArraySpec((2,)), optax.scale_by_adam(),
+            AutoRegressiveHyperparameters(FALLING, PolyakUpdate(0.02), 0.01, GAMMA), CELLS,
+        ), CELLS, of_whole_actions,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DISCRETIZED)
+def test_a_linear_quadratic_problem_is_solved_by_some_actions_of_many(name):
+    """Of 16 or 17: the best of them is worth next to what the best of all is."""
+    agent, actions, values = DISCRETIZED[name]
+    state, _ = learned(agent, functools.partial(quadratic_batch, actions=actions), 2500)
+    assert_acts_well(agent, state)
+    x = jnp.asarray(np.random.default_rng(0).uniform(-0.9, 0.9, (200, 2)), jnp.float32)
+    u = actions.sample(jax.random.key(0), 200)
+    assert_near(values(agent, state.params, x, u).mean(axis=0), exact_q(x, np.asarray(u)))
+
+
+ITERATIONS = 300
+UPDATES = LinearSchedule(3e-3, 1e-4, 16.0 * ITERATIONS)
+LAMBDA = LambdaActorCriticHyperparameters(UPDATES, target_entropy=-0.5, temperature=0.01, discount=GAMMA, trace=0.65)
+HISTOGRAM = HLGauss(Support(-4.0, 1.0, 51))
+
+
+def from_rollouts(critic, representation, **numbers):
+    hyper = LAMBDA.replace(**numbers)
+    return LambdaActorCritic(
+        GaussianPolicyNetwork(plain, 1), critic, ArraySpec((2,)), Continuous(1), optax.scale_by_adam(),
+        hyper, representation, minibatches=4, epochs=4,
+    )  # fmt: skip
+
+
+ON_POLICY = {
+    "reppo": from_rollouts(
+        SelfPredictiveCritic(51, 64, prior=lambda: HISTOGRAM.encode(jnp.zeros(1))[0]),
+        HISTOGRAM,
+        constraint=KLBound(),
+        auxiliary=SelfPrediction(),
+    ),
+    "pqn_continuous": from_rollouts(ActionCritic(lambda mode: MLP((64, 64), layer_norm=True)), Scalar()),
+    "ppo": PPO(
+        PolicyAndValueNetwork(SharedStdPolicyNetwork(plain, 1), plain), ArraySpec((2,)), optax.scale_by_adam(),
+        policy=ClippedGaussian(), minibatches=4, epochs=4,
+        hyper=PPOHyperparameters(UPDATES, discount=GAMMA, trace=0.9, clip=0.2, entropy_weight=0.0),
+    ),
+}  # fmt: skip
+
+
+def trained(agent, rollout_steps, iterations, num_envs=64):
+    """The agent's state after so many rollouts of the quadratic problem."""
+    environments = (envs.from_object(Quadratic(), count) for count in (num_envs, 1))
+    training = OnPolicy(
+        environment=next(environments),
+        evaluation=Evaluation(next(environments)),
+        agent=agent,
+        rollout_steps=rollout_steps,
+    )
+    begun = jax.jit(training.init)(jax.random.key(0)[None])
+    state, _ = jax.jit(training.train_chunk, static_argnums=1)(begun, iterations)
+    return jax.tree.map(lambda leaf: leaf[0], state.agent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_POLICY)
+def test_a_linear_quadratic_problem_is_solved_from_rollouts(name):
+    agent = ON_POLICY[name]
+    state = trained(agent, 16, ITERATIONS)
+    if name != "ppo":
+        values = lambda x, u: agent.representation.value(agent.critic.apply(state.critic.variables, x, u))  # noqa: E731
+        assert_near_riccati(agent, state, lambda x, u: values(x, u)[None])
+        return
+    assert_acts_well(agent, state)
+    x = jnp.asarray(np.random.default_rng(0).uniform(-0.9, 0.9, (200, 2)), jnp.float32)
+    values = agent.network.apply(state.params, x)[1]
+    assert_near(jnp.ravel(values), -np.einsum("bi,ij,bj->b", x, COST, x))
+
+
+@pytest.mark.slow
+def test_a_linear_quadratic_problem_is_solved_step_by_step():
+    """AVG, of which all environments are one batch."""
+    layers = lambda mode: UnitFeatures(MLP((32, 32), nn.leaky_relu))  # noqa: E731
+    steps = 4_000
+    rates = LinearSchedule(1e-3, 1e-5, steps), LinearSchedule(3e-3, 1e-5, steps)
+    agent = AVG(
+        GaussianPolicyNetwork(layers, 1), ActionCritic(layers), ArraySpec((2,)), Continuous(1),
+        optax.scale_by_adam(b1=0.0), AVGHyperparameters(*rates, temperature=0.01, discount=GAMMA),
+    )  # fmt: skip
+    state = trained(agent, 1, steps)
+    assert_near_riccati(agent, state, lambda x, u: agent.critic.apply(state.critic.variables, x, u)[None, :, 0])
 
 
 def test_learned_embeddings_solve_a_linear_quadratic_problem():

@@ -328,6 +328,17 @@ def test_every_measure_of_risk_has_a_number_of_its_own_which_is_averse():
         ("sac", "target_entropy_per_dimension", "0.5"),
         ("reppo", "target_entropy_per_dimension", "0.5"),
         ("bang_bang", "target_entropy_per_dimension", "-1"),
+        ("td3", "learning_rate", "-1"),
+        ("sac", "learning_rate_final", "-1"),
+        ("hyper_critic", "critic_learning_rate", "-1"),
+        ("reppo", "initial_temperature", "0"),
+        ("off_policy_dae", "policy_temperature", "0"),
+        ("ppo", "observation_clip", "-1"),
+        ("log_dqn", "log_scale", "0"),
+        ("log_dqn", "discount", "0"),
+        ("orchestrated_dqn", "log_offset", "0"),
+        ("mrq", "adam_epsilon", "-1"),
+        ("bro", "adam_epsilon", "-1"),
     ],
 )
 def test_sizes_and_numbers_that_cannot_be_are_named_before_anything_starts(name, field, value):
@@ -344,7 +355,7 @@ def test_every_agent_checks_its_discount_its_step_size_and_its_bound_on_rewards(
     fields = {field.name for field in dataclasses.fields(module.Config)}
     for field, value in (("discount", "1.5"), ("learning_rate", "-1.0"), ("reward_clip", "0.0")):
         if field in fields:
-            with pytest.raises(InputError, match=rf"(?s){field} is .*{value.rstrip('0').rstrip('.')}"):
+            with pytest.raises(InputError, match=rf"(?s)^{field} is .*{value.rstrip('0').rstrip('.')}"):
                 module.build(parse(module.Config, presets, ["--env", env, f"--{field.replace('_', '-')}", value]))
 
 

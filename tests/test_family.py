@@ -33,7 +33,7 @@ from jaxq.agents import (
     QLearningHyperparameters,
     RecurrentLambdaQLearning,
     RecurrentQLearning,
-    Resets,
+    ResetSchedule,
     RetraceHyperparameters,
     RetraceQLearning,
     REValueD,
@@ -541,7 +541,7 @@ def recurrent_agent(**changes):
         network=RecurrentActionValueNetwork(MLP((16,)), ActionValueHead(2), GRU(16)),
         observation_spec=ArraySpec((2,)),
         optimizer=optax.scale_by_adam(),
-        hyper=QLearningHyperparameters(LinearSchedule.constant(3e-3), GREEDY, HardUpdate.every(20), discount=0.9),
+        hyper=QLearningHyperparameters(LinearSchedule.constant(3e-3), GREEDY, HardUpdate(20), discount=0.9),
         representation=Scalar(),
         **{"burn_in": 2, "n_step": 2, **changes},
     )
@@ -579,7 +579,7 @@ def test_a_recurrent_update_step_by_step():
     network = RecurrentActionValueNetwork(MLP((8,)), ActionValueHead(3), GRU(6), num_actions=3)
     agent = recurrent_agent(burn_in=burn, n_step=n_step)
     hyper = agent.hyper.replace(
-        operator=Everything(0.5, 0.7, -0.4), learning_rate=LinearSchedule.constant(rate), target=HardUpdate.every(5)
+        operator=Everything(0.5, 0.7, -0.4), learning_rate=LinearSchedule.constant(rate), target=HardUpdate(5)
     )
     agent = dataclasses.replace(agent, network=network, optimizer=optax.identity(), hyper=hyper)
     batch, rng = made_up_segment(0, length, size, 2, 3), np.random.default_rng(1)
@@ -1157,7 +1157,7 @@ class TinyEncoder(nn.Module):
         return nn.relu(nn.Dense(8)(x)).reshape(x.shape[0], 2, 2, 2)
 
 
-NEVER = Resets(1, 1, 0)
+NEVER = ResetSchedule(1, 1, 0)
 
 
 def self_predictive(mdp, reset_period=1000):
@@ -1168,12 +1168,12 @@ def self_predictive(mdp, reset_period=1000):
         network=network,
         hyper=base.hyper.replace(target=PolyakUpdate(0.05), learning_rate=LinearSchedule.constant(1e-3)),
     )
-    resets = Resets(reset_period, reset_period, 10 * reset_period)
+    resets = ResetSchedule(reset_period, reset_period, 10 * reset_period)
     return SelfPredictiveQLearning(base, AnnealedHorizon(4.0, 2.0, 0.5, 0.9, 10.0), resets, jumps=3)
 
 
 def test_horizons_are_annealed_between_their_ends_and_again_after_a_reset():
-    horizon, resets = AnnealedHorizon(10.0, 3.0, 0.97, 0.997, 100.0), Resets(400, 400, 800)
+    horizon, resets = AnnealedHorizon(10.0, 3.0, 0.97, 0.997, 100.0), ResetSchedule(400, 400, 800)
     for count, steps, discount in ((0, 10, 0.97), (100, 3, 0.997), (399, 3, 0.997), (400, 10, 0.97), (800, 10, 0.97),
                                    (1200, 3, 0.997)):  # fmt: skip
         found = horizon.at(resets.since(jnp.int32(count)))
@@ -1236,7 +1236,7 @@ def test_one_step_of_a_self_predictive_agent_by_hand():
     )
     base = QLearning(Straight(), ArraySpec((4,)), optax.identity(), hyper, Scalar())
     agent = SelfPredictiveQLearning(
-        base, AnnealedHorizon(4.0, 2.0, 0.5, 0.9, 10.0), Resets(100, 100, 200), jumps=3, prediction_weight=2.5,
+        base, AnnealedHorizon(4.0, 2.0, 0.5, 0.9, 10.0), ResetSchedule(100, 100, 200), jumps=3, prediction_weight=2.5,
         augmentation=lambda seen, key: seen * jax.random.uniform(key, (len(seen), 1), minval=0.5, maxval=1.5),
     )  # fmt: skip
     rng, key = np.random.default_rng(0), jax.random.key(1)
@@ -1343,14 +1343,14 @@ def test_an_augmentation_shifts_by_four_pixels_unless_told_otherwise():
 def test_resets_come_only_where_another_whole_period_fits():
     """100,000 steps, 2,000 of warm-up and two updates a step: at 20, 40, 60 and 80 thousand steps, as the authors'."""
     for total in (100_000, 102_000, 119_999):
-        resets = Resets.every(20_000, 2_000, total, 2.0)
+        resets = ResetSchedule.every(20_000, 2_000, total, 2.0)
         due = np.flatnonzero(np.asarray(jax.vmap(resets.due)(jnp.arange(240_000))))
         np.testing.assert_array_equal(due, [36_000, 76_000, 116_000, 156_000])
-    resets = Resets.every(20_000, 2_000, 39_000, 2.0)
+    resets = ResetSchedule.every(20_000, 2_000, 39_000, 2.0)
     assert not np.asarray(jax.vmap(resets.due)(jnp.arange(240_000))).any()
     assert int(resets.since(jnp.int32(70_000))) == 70_000
-    assert Resets.every(2, 0, 20, 0.25).period == 1, "with fewer updates than that they come with each"
-    assert int(Resets.every(20_000, 2_000, 100_000, 2.0).since(jnp.int32(200_000))) == 44_000
+    assert ResetSchedule.every(2, 0, 20, 0.25).period == 1, "with fewer updates than that they come with each"
+    assert int(ResetSchedule.every(20_000, 2_000, 100_000, 2.0).since(jnp.int32(200_000))) == 44_000
 
 
 def test_foresight_improves():
@@ -1487,11 +1487,11 @@ def test_stock_augmented_agents_choose_as_exact_dynamic_programming_does(initial
 
 def test_attention_is_a_distribution_over_cells_for_each_action():
     network = ActionQTransformer(3, channels=(4,), features=8, heads=2, layers=2)
-    image = jax.random.bernoulli(jax.random.key(0), 0.3, (2, 6, 6, 3))
+    image = jax.random.bernoulli(jax.random.key(0), 0.3, (2, 6, 8, 3))
     params = jax.jit(network.init)(jax.random.key(1), image)
     maps = jax.jit(lambda params: attention_maps(network, params, image))(params)
-    assert maps.shape == (2, 3, 16)
-    np.testing.assert_allclose(maps.sum(axis=-1), 1.0, rtol=1e-5)
+    assert maps.shape == (2, 3, 4, 6)
+    np.testing.assert_allclose(maps.sum(axis=(2, 3)), 1.0, rtol=1e-5)
     # Q is V and centred advantages: their mean over the actions is V, whatever the queries.
     moved = jax.tree_util.tree_map_with_path(
         lambda path, leaf: jnp.flip(leaf) if path[-1].key == "queries" else leaf, params

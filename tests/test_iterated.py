@@ -169,8 +169,8 @@ def test_behaviour_follows_any_of_the_links_and_never_a_target():
     ("make", "named"),
     [
         (lambda: IteratedQLearning(tabular_agent(), 0, WindowShift(1, 1)), "links"),
-        (lambda: WindowShift.every(0, 1), "target_period"),
-        (lambda: WindowShift.every(5, 6), "sync_period"),
+        (lambda: WindowShift(0, 1), "period is 0"),
+        (lambda: WindowShift(5, 6), "sync_period"),
     ],
 )
 def test_impossible_chains_are_named(make, named):

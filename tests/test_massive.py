@@ -443,7 +443,7 @@ def learner(environment, on_policy, members=1):
     if on_policy:
         hyper = LambdaQHyperparameters(LinearSchedule.constant(1e-3), greedy)
         return OnPolicy(**loop, agent=LambdaQLearning(**shared, optimizer=adam, hyper=hyper), rollout_steps=16)
-    hyper = QLearningHyperparameters(LinearSchedule.constant(1e-3), greedy, HardUpdate.every(10))
+    hyper = QLearningHyperparameters(LinearSchedule.constant(1e-3), greedy, HardUpdate(10))
     agent = QLearning(**shared, optimizer=adam, hyper=hyper)
     replay = UniformReplay.for_environment(environment, members, capacity=400, batch_size=32)
     return OffPolicy(**loop, agent=agent, replay=replay, warmup_steps=80)

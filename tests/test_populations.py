@@ -24,6 +24,7 @@ from jaxq.runs.plots import load_curves, merge
 from jaxq.runs.population import assemble, member_keys, programs
 from jaxq.runs.programs import compiled
 from jaxq.runs.restore import load_experiment
+from jaxq.runs.session import scored
 from jaxq.runs.several import train
 from jaxq.training.numbers import differences, numbers_of, with_numbers
 
@@ -271,6 +272,19 @@ def test_a_run_s_results_are_by_member(swept):
         assert line["setting/learning_rate"] == [1e-3, 1e-3, 1e30, 1e30, 2e-3, 2e-3]
         assert [value is None for value in line["loss"]] == [False, False, True, True, False, False]
     assert from_json(dqn.Config, {k: v for k, v in load_config(run_dir).items() if k != "experiment"}) == config
+
+
+def test_the_best_settings_are_told_in_the_end():
+    """A mean over all of them would say nothing of any; those that have diverged do not count."""
+    several = grid({"learning_rate": [0.1, 0.2, 0.3], "discount": [0.9, 0.8]}, range(2))
+    returns = {i: float(i % 7) for i in range(12) if i not in (3, 5)}
+    lines = [line.strip() for line in scored(several, returns).splitlines()]
+    assert lines[0] == "4 (mean return of the last evaluation), learning_rate 0.2, discount 0.9"
+    assert lines[1] == "3.5 (mean return of the last evaluation over 2 seeds), learning_rate 0.3, discount 0.8"
+    assert len(lines) == 6
+    assert lines[-1] == "and 1 more, in summary.json"
+    assert scored(several[:2], {0: 1.0, 1: 2.0}) == "1.5 (mean return of the last evaluation over 2 seeds)"
+    assert scored(several[:1], {0: 1.0}) == "1 (mean return of the last evaluation)"
 
 
 def test_curves_are_of_settings(swept):

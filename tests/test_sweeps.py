@@ -84,6 +84,8 @@ def in_process(monkeypatch, args):
         ("operator: {low: 1, high: 2}", "operator.*not one number"),
         ("learning_rate: {low: 1e-4, high: 1.0e-2}", "learning_rate, low is '1e-4', but must be a number"),
         ("n_step: {low: 1.5, high: 3}", "n_step, low is 1.5, but must be a whole number"),
+        ("n_step: {low: 1, high: 3, count: 0}", "n_step, count is 0, but must be a whole number of at least 1"),
+        ("n_step: {low: 1, high: 5, step: 2, count: 2}", "n_step, count is 2, but must be left out beside a step"),
         ("learning_rate: {low: 0.0, high: 1.0, log: true}", "learning_rate"),
         ("learning_rate: {low: 2.0, high: 1.0}", "learning_rate"),
         ("learning_rate: [1, 2]", "low: ..., high: ..."),
@@ -101,13 +103,14 @@ def test_a_space_that_cannot_be_is_named(text, said, tmp_path):
 def test_a_grid_is_every_combination_of_the_points(tmp_path):
     text = (
         "learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true, count: 3}\nn_step: {low: 1, high: 5, step: 2}\n"
-        "hidden_widths: {choices: [[16, 16], [64]]}\n"
+        "hidden_widths: {choices: [[16, 16], [64]]}\ndiscount: {low: 0.9, high: 0.975, step: 0.025}\n"
     )
     space = read_space(spaced(tmp_path, text), dqn.Config)
     points = list(grid(space))
-    assert len(points) == 3 * 3 * 2
+    assert len(points) == 3 * 3 * 2 * 4
     np.testing.assert_allclose(sorted({point["learning_rate"] for point in points}), [1e-4, 1e-3, 1e-2])
     assert sorted({point["n_step"] for point in points}) == [1, 3, 5]
+    np.testing.assert_allclose(sorted({point["discount"] for point in points}), [0.9, 0.925, 0.95, 0.975])
     assert {space[2].value(point["hidden_widths"]) for point in points} == {(16, 16), (64,)}
 
 

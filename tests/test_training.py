@@ -42,7 +42,7 @@ def cart_pole(members=1, num_envs=2, updates=1, collect_steps=2, **changes):
         observation_spec=environment.observation_spec,
         optimizer=flatten_small(optax.scale_by_adam()),
         hyper=QLearningHyperparameters(
-            LinearSchedule.constant(1e-3), EpsilonGreedy.decaying(1.0, 0.1, 500), HardUpdate.every(10)
+            LinearSchedule.constant(1e-3), EpsilonGreedy.decaying(1.0, 0.1, 500), HardUpdate(10)
         ),
         representation=Scalar(1.0),
     )
@@ -440,7 +440,7 @@ def test_agents_learn_from_all_parts_of_a_tree(on_policy):
         agent = LambdaQLearning(**shared, optimizer=adam, hyper=hyper, epochs=2, minibatches=4)
         training = OnPolicy(**loop, agent=agent, rollout_steps=16)
     else:
-        hyper = QLearningHyperparameters(LinearSchedule.constant(3e-3), greedy, HardUpdate.every(20))
+        hyper = QLearningHyperparameters(LinearSchedule.constant(3e-3), greedy, HardUpdate(20))
         replay = UniformReplay.for_environment(environment, capacity=1000, batch_size=64)
         agent = QLearning(**shared, optimizer=adam, hyper=hyper)
         training = OffPolicy(**loop, agent=agent, replay=replay, updates=2, warmup_steps=80)

@@ -1,7 +1,8 @@
 """BRO (Nauman et al., Bigger, Regularized, Optimistic: Scaling for Compute and Sample-Efficient Control, 2024).
 
 Residual, normalized, decayed critics of quantiles whose plain mean makes targets, ten updates a step, resets of all
-that learns, and a second, optimistic actor that explores. Resets are at the authors' numbers of environment steps.
+that learns, and a second, optimistic actor that explores. Resets are at the authors' numbers of environment steps. The
+temperature moves down the slope by its logarithm, theirs by itself, which falls more slowly where it is small.
 BRO-fast is `--updates 2 --reset-steps 15001`.
 """
 
@@ -9,7 +10,6 @@ import dataclasses
 import functools
 
 import flax.linen as nn
-import optax
 
 from jaxq.agents import FullResets, OptimisticActorCritic
 from jaxq.bellman import Pessimistic, Quantile
@@ -90,7 +90,7 @@ def build(config: Config) -> OffPolicy:
     )
     after_warmup = (step - config.warmup_steps for step in config.reset_steps)
     reset_updates = tuple(round(steps * config.updates_per_step) for steps in after_warmup if steps > 0)
-    tuning = config.clipped(optax.scale_by_adam(b1=0.5, eps=config.adam_epsilon))
+    tuning = config.clipped(config.make_adam(b1=0.5))
     agent = config.make_actor_critic(
         training,
         actor,

@@ -1,7 +1,8 @@
 """CQN-AS (Seo and Abbeel, Coarse-to-fine Q-Network with Action Sequence, 2024).
 
 CQN with values of sequences of four actions, a recurrent core along them, and a temporal ensemble of what past plans
-have for now. Numbers are those of the authors' code for HumanoidBench's states, but for a replay of a tenth of theirs.
+have for now. Numbers are those of the authors' code for HumanoidBench's states, but for a tenth of their steps, 10
+million frames, and of their replay. Random actions are cells' centres, theirs any, and are part of no plan.
 Layers before the core have biases here, and the core begins as other recurrent networks of this library do. Drawn are
 steps, those of the episode under way and the last of each too; theirs are of whole episodes, each as likely as any
 other, so that in a short one a step counts for more.

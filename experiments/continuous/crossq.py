@@ -9,8 +9,6 @@ code its ε comes after the statistics were moved, which tells where a feature h
 
 import dataclasses
 
-import optax
-
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Temperature, action_size, presets
 from jaxq.errors import require
@@ -52,7 +50,7 @@ def build(config: Config) -> OffPolicy:
         actor,
         critics,
         representation,
-        optimizer=config.clipped(optax.scale_by_adam(b1=config.adam_momentum, eps=config.adam_epsilon)),
+        optimizer=config.clipped(config.make_adam(b1=config.adam_momentum)),
         hyper={"target": None},
         target_reduction=Minimum(),
         actor_reduction=Minimum(),

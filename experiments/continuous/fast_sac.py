@@ -5,20 +5,20 @@ own targets and whose mean the actor climbs, a temperature that is tuned with ev
 observations, critics that see what is privileged. Numbers are those of the authors' code for locomotion (holosoma),
 where the target entropy is zero and a step is worth up to 0.4. For MuJoCo Playground's Go1, whose steps are worth a
 tenth of that, its first author takes a narrower support and four times the updates: `--num-envs 1024 --batch-size 32768
---warmup-steps 32768 --v-min -10 --v-max 10`, and for its humanoids `--updates 2` besides (FastTD3's code and its branch
-of FastSAC, which has scalar critics, their minimum, a target entropy of -1 a dimension, targets that follow by 0.1, a
-decay of 0.1, an actor learned with every second update, a replay of 10,240 steps of each environment, whose warm-up is
-of fewer steps than a batch, and whose networks, noise and optimizers differ: ReLUs without layer normalization,
-log-deviations up to 2, a drawn head for the mean, Adam's usual β₂, and a temperature that is tuned on fresh actions of
-the actor just moved).
+--warmup-steps 32768 --v-min -10 --v-max 10 --actor-period 2 --target-rate 0.1 --weight-decay 0.1
+--target-entropy-per-dimension -1 --replay-capacity 10485760 --total-steps 51200000`, and for its humanoids `--updates 2
+--total-steps 102400000` in their places (FastTD3's code and its branch of FastSAC, which has scalar critics, their
+minimum, a warm-up of fewer steps than a batch, and other networks, noise and optimizers: critics of 1024, 512 and 256
+units, ReLUs without layer normalization, log-deviations up to 2, a drawn head for the mean, Adam's usual β₂, and a
+temperature that is tuned on fresh actions of the actor just moved).
 
 Their actions are scaled to the joints' limits, of which their log-density and first noise know; here those of the
 environment stand, so that a policy begins with less noise in the joints. The warm-up is the policy's own and of as many
 steps as theirs: the first update comes after twelve of all environments. Batches are not doubled by symmetry; they are
 drawn uniformly and not by environment; running statistics are of every step once, where theirs are of what is replayed,
-and observations are divided by √(variance + 1e-4), theirs by the deviation and 0.01; layers of the critics begin as all
-of ours do, heads too, and not as PyTorch's; the actor is learned with the last of every four updates, theirs with the
-second.
+and observations are divided by √(variance + 1e-4), theirs by the deviation and 0.01; layers begin as all of ours do,
+the critics' heads too, and not as PyTorch's; the temperature moves down the slope by its logarithm, theirs by itself;
+the actor is learned with the last of every four updates, theirs with the second.
 """
 
 import dataclasses
@@ -104,7 +104,7 @@ def build(config: Config) -> OffPolicy:
     require(0 <= config.second_momentum < 1, "second_momentum", config.second_momentum, "in [0, 1)")
     optimizer = config.make_adamw(b2=config.second_momentum)
     # Of the temperature they say nothing of decay, and PyTorch's own is in force.
-    adam = optax.scale_by_adam(b2=config.second_momentum, eps=config.adam_epsilon)
+    adam = config.make_adam(b2=config.second_momentum)
     tuning = config.clipped(optax.chain(adam, optax.add_decayed_weights(1e-2)))
     entropy = config.make_entropy(actions).replace(optimizer=tuning)
     base = config.make_actor_critic(

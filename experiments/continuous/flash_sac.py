@@ -4,11 +4,13 @@ SAC for a thousand environments with few updates: residual networks of unit weig
 and what follows together, critics over atoms on one support, to which rewards are scaled by the returns seen, a target
 entropy that is that of a small Gaussian, and noise that is held for some steps. Numbers are those for MuJoCo
 Playground; for one environment on a CPU they take `--num-envs 1 --updates 1 --batch-size 512 --discount 0.99
---replay-capacity 1000000 --warmup-steps 10000 --total-steps 1000000`. The target entropy is `½ log 2πe σ²` a dimension
-with σ = 0.15. Actor and temperature are learned with the last of every two updates of the critics, theirs with the
-first; a loss is the sum over the critics, theirs the mean; on a GPU products are of bfloat16 numbers, in acting too,
-where theirs are of float16 and in learning alone; and their humanoids are not pushed, Playground's are. A later version
-of theirs, which is not followed here, begins at the robot's own pose.
+--replay-capacity 1000000 --warmup-steps 10000 --total-steps 1000000` and no mixed precision. The target entropy is `½
+log 2πe σ²` a dimension with σ = 0.15. Actor and temperature are learned with the last of every two updates of the
+critics, theirs with the first; a loss is the sum over the critics, theirs the mean; the temperature moves down the
+slope by its logarithm, theirs by itself, which falls more slowly; a window that a time limit cuts short is discounted
+by the steps it has, theirs by all that it should have; on a GPU products are of bfloat16 numbers, in acting too, where
+theirs are of float16 and in learning alone; and their humanoids are not pushed, Playground's are. A later version of
+theirs, which is not followed here, begins at the robot's own pose.
 
 On one core, with small networks, a Go1 walks by `--env envpool/Go1JoystickFlatTerrain-v1 --num-envs 64 --batch-size 256
 --updates 2 --n-step 3 --learning-rate 1e-3 --learning-rate-final 1e-4 --target-rate 0.02 --warmup-steps 12800

@@ -1,6 +1,7 @@
 """i-SAC (Vincent et al., Iterated Q-Network: Beyond One-Step Bellman Updates in Deep Reinforcement Learning, 2024).
 
-SAC with a chain of K pairs of critics. With one link it is SAC.
+SAC with a chain of K pairs of critics. With one link it is SAC. How many links, how their targets follow and which one
+the actor climbs are choices of ours (`SoftWindow`, `IteratedActorCritic`): the authors' code has discrete agents alone.
 """
 
 import dataclasses

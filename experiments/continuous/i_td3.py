@@ -6,7 +6,7 @@ actor's period is.
 
 import dataclasses
 
-from jaxq.agents import Deterministic, IteratedActorCritic, PolyakUpdate
+from jaxq.agents import Deterministic, IteratedActorCritic
 from jaxq.bellman import First, Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Noise, SoftChain, TargetNoise, presets
 from jaxq.runs import main
@@ -36,7 +36,7 @@ def build(config: Config) -> OffPolicy:
         representation,
         policy=Deterministic(),
         hyper={
-            "actor_target": PolyakUpdate.at_rate(config.target_rate),
+            "actor_target": config.make_average(),
         },
         target_reduction=Minimum(),
         actor_reduction=First(),

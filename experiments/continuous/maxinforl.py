@@ -11,7 +11,7 @@ import functools
 
 import flax.linen as nn
 
-from jaxq.agents import CuriousActorCritic, InformationGain, PolyakUpdate
+from jaxq.agents import CuriousActorCritic, InformationGain
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, action_size, presets
 from jaxq.errors import require
@@ -65,7 +65,7 @@ def build(config: Config) -> OffPolicy:
         information=InformationGain(
             noise=config.model_noise,
             learning_rate=config.make_step_sizes(config.total_updates),
-            target=PolyakUpdate.at_rate(config.target_rate),
+            target=config.make_average(),
         ),
         target_reduction=Minimum(),
         actor_reduction=Minimum(),

@@ -2,19 +2,21 @@
 
 Embeddings learned by foreseeing rewards, the next embedding and the episode's end five steps ahead; critics and actor
 on top of them; returns of three steps, in units of the rewards' mean magnitude; priorities by LAP. Numbers are those
-of the authors' code. Updates are two to a step, 250 of the encoder and 250 of the others in turn. Images go through the
-convolutions of their size here, and are not shifted at random, as theirs are.
+of the authors' code, where a step of the control suite is two frames, and one here. Updates are two to a step, 250 of
+the encoder and 250 of the others in turn: theirs makes the first 250 between two steps, here the 125 steps that they
+take are acted by an encoder that moves and an actor that does not. Draws are one from each of as many equal shares of
+the priorities as there are samples, theirs from the whole. Images go through the convolutions of their size here, from
+0 to 1 and not from -1/2 to 1/2, and are not shifted at random, as theirs are.
 """
 
 import dataclasses
 
 import flax.linen as nn
-import optax
 
 from jaxq.agents import HardUpdate, LinearSchedule, ModelBasedActorCritic, ModelBasedHyperparameters
 from jaxq.bellman import Scalar, SymexpSupport, TwoHot
 from jaxq.configs import CONTROL, ActorCriticLearner, Noise, TargetNoise, WeightDecay, action_size, presets
-from jaxq.errors import require
+from jaxq.errors import named, require
 from jaxq.networks import Ensemble, LatentCritic, ModelBasedEncoder, NormalizedLayers, split_torso, torso_for
 from jaxq.networks.observations import has_images
 from jaxq.runs import main
@@ -71,7 +73,9 @@ def build(config: Config) -> OffPolicy:
     representation, reward = Scalar(huber_threshold=1.0), TwoHot(SymexpSupport(-10.0, 10.0, config.num_bins))
     torso = (lambda: split_torso(torso_for(spec))[0]) if has_images(spec) else None
     encoder = ModelBasedEncoder(reward.width, units, config.action_latent_size, (units, units), torso)
-    adam = optax.scale_by_adam(eps=config.adam_epsilon)
+    adam = config.make_adam()
+    with named(period="target_period"):
+        copies = HardUpdate(2 * config.target_period)
     agent = ModelBasedActorCritic(
         encoder,
         Ensemble(lambda: LatentCritic(representation.width, units), config.num_critics),
@@ -83,7 +87,7 @@ def build(config: Config) -> OffPolicy:
         hyper=ModelBasedHyperparameters(
             encoder_learning_rate=LinearSchedule.constant(config.encoder_learning_rate),
             learning_rate=config.make_step_sizes(config.total_updates),
-            target=HardUpdate.every(2 * config.target_period),
+            target=copies,
             exploration=config.make_noise(),
             smoothing=config.make_smoothing(),
             discount=config.discount,

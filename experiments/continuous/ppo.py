@@ -16,6 +16,7 @@ import flax.linen as nn
 
 from jaxq.agents import ClippedGaussian, Normalized, ScaledRewards, clipped_squared
 from jaxq.configs import ContinuousEnvironments, PPOLearner, RewardClip, action_size, presets
+from jaxq.errors import named
 from jaxq.networks import Dense, Mode, PolicyAndValueNetwork, SharedStdPolicyNetwork, Torso, torso_for
 from jaxq.networks.observations import has_images
 from jaxq.runs import main
@@ -74,7 +75,8 @@ def build(config: Config) -> OnPolicy:
         policy=ClippedGaussian(),
         value_loss=clipped_squared(config.value_clip),
     )
-    agent = Normalized(ScaledRewards(ppo, config.discount), largest=config.observation_clip)
+    with named(largest="observation_clip"):
+        agent = Normalized(ScaledRewards(ppo, config.discount), largest=config.observation_clip)
     return config.make_training(agent, training, evaluation)
 
 

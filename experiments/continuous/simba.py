@@ -1,8 +1,8 @@
 """SimBa (Lee et al., SimBa: Simplicity Bias for Scaling Up Parameters in Deep Reinforcement Learning, 2025), on SAC.
 
 Normalized observations and residual networks with layer normalization; the actor goes before the critic. One critic, as
-the authors take for tasks without an end of their own; where episodes end (Gymnasium's Hopper, Walker2d, Ant, Humanoid)
-they take two, of which the smaller makes targets: `--num-critics 2`. Their updates are one to a frame, two to a step of
+the authors take for tasks without an end of their own; on Gymnasium's MuJoCo, where most have one, they take two, of
+which the smaller makes targets: `--num-critics 2`. Their updates are one to a frame, two to a step of
 two frames, and their discount follows from an episode's length: 0.99 for 1,000 steps of two frames, 0.995 of one. Their
 statistics count what an episode begins with, ours what it ends with too.
 """

@@ -1,11 +1,12 @@
 """SimBaV2 (Lee et al., Hyperspherical Normalization for Scalable Deep Reinforcement Learning, 2025), on SAC.
 
 Weights and features of length one, normalized observations, rewards scaled by the returns seen so that they fit one
-support, critics over atoms. One critic, as the authors take for tasks without an end of their own; where episodes end
-(Gymnasium's Hopper, Walker2d, Ant, Humanoid) they take two, of which that with the smaller value makes targets:
-`--num-critics 2`. Step sizes halve over the updates of a run, theirs over its steps. The authors' discount follows from
-an episode's length: 0.99 for 1,000 steps of two frames, 0.995 of one. Their statistics count what an episode begins
-with, ours what it ends with too.
+support, critics over atoms. One critic and a discount of 0.99, as the authors take for the DeepMind Control Suite and
+MyoSuite, whose tasks have no end of their own and steps of two frames; on Gymnasium's MuJoCo, HalfCheetah too, they
+take two, of which that with the smaller value makes targets, and 0.995: `--num-critics 2 --discount 0.995`. Step sizes
+halve over the updates of a run, theirs over its steps; the temperature moves down the slope by its logarithm, theirs by
+itself, which is slower where it is small and falls. Their statistics count what an episode begins with, ours what it
+ends with too.
 """
 
 import dataclasses

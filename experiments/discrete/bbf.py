@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import jax
 
-from jaxq.agents import AnnealedHorizon, ImageAugmentation, Resets, SelfPredictiveQLearning
+from jaxq.agents import AnnealedHorizon, ImageAugmentation, ResetSchedule, SelfPredictiveQLearning
 from jaxq.bellman import Categorical
 from jaxq.configs import ATOMS, Q_LEARNING, Atoms, Averaging, Exploration, Operator, QLearner, WeightDecay, presets
 from jaxq.envs import single_spec
@@ -106,7 +106,7 @@ def build(config: Config) -> OffPolicy:
         config.anneal_updates,
     )
     period = max(round(config.reset_period / config.updates_per_step), 1)
-    resets = Resets.every(period, config.warmup_steps, config.total_steps, config.updates_per_step)
+    resets = ResetSchedule.every(period, config.warmup_steps, config.total_steps, config.updates_per_step)
     augmentation = ImageAugmentation(config.shift, config.intensity)
     agent = SelfPredictiveQLearning(
         base, horizon, resets, config.jumps, config.prediction_weight, augmentation=augmentation

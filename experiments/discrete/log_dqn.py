@@ -11,7 +11,7 @@ import math
 
 from jaxq.bellman import Decomposed, Logarithmic, Mapped, Scalar, by_sign
 from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, PlainOperator, QLearner, Targets, presets
-from jaxq.errors import require
+from jaxq.errors import named, require
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -36,9 +36,13 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
     require(config.reward_clip > 0, "reward_clip", config.reward_clip, "positive")
-    largest = config.reward_clip / (1.0 - config.discount) if config.discount < 1 else math.inf
+    require(config.discount > 0, "discount", config.discount, "positive")
+    largest_reward = config.reward_clip + abs(config.reward_shift)  # which is added to what is clipped
+    largest = largest_reward / (1.0 - config.discount) if config.discount < 1 else math.inf
     offset = config.discount**config.log_horizon
-    mappings = [Logarithmic(config.log_scale, offset, min(begun, 0.5 * largest), largest) for begun in (1.0, 0.0)]
+    require(offset > 0, "log_horizon", config.log_horizon, f"less: {config.discount:g} to the power of it is zero")
+    with named(scale="log_scale"):
+        mappings = [Logarithmic(config.log_scale, offset, min(begun, 0.5 * largest), largest) for begun in (1.0, 0.0)]
     channels = tuple(Mapped(Scalar(1.0), mapping, config.averaging_rate) for mapping in mappings)
     representation = Decomposed(channels, (1.0, -1.0))
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))

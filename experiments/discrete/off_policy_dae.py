@@ -18,6 +18,7 @@ from jaxq.configs import (
     presets,
 )
 from jaxq.envs import single_spec
+from jaxq.errors import named
 from jaxq.networks import SkillLuckNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -41,18 +42,20 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, num_actions = config.make_environments()
     size = prod(single_spec(training.observation_spec, "off_policy_dae").shape)
     network = SkillLuckNetwork(config.make_torso(training), num_actions, config.num_latents, decoded_size=size)
-    agent = DirectAdvantage(
-        network=network,
-        observation_spec=training.observation_spec,
-        optimizer=config.make_optimizer(),
-        hyper=DirectAdvantageHyperparameters(
+    with named(temperature="policy_temperature"):
+        hyper = DirectAdvantageHyperparameters(
             learning_rate=config.make_step_sizes(config.total_updates),
             exploration=config.make_exploration(),
             target=config.make_targets(),
             discount=config.discount,
             temperature=config.policy_temperature,
             reward_clip=config.reward_clip,
-        ),
+        )
+    agent = DirectAdvantage(
+        network=network,
+        observation_spec=training.observation_spec,
+        optimizer=config.make_optimizer(),
+        hyper=hyper,
     )
     return config.make_training(agent, training, evaluation, sequence_length=config.sequence_length)
 

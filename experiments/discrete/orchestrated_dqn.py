@@ -10,6 +10,7 @@ import dataclasses
 
 from jaxq.bellman import Decomposed, Identity, Logarithmic, Mapped, Scalar, by_sign_and_size
 from jaxq.configs import Q_LEARNING, Discount, Exploration, Layers, NStep, PlainOperator, QLearner, Targets, presets
+from jaxq.errors import named
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -35,7 +36,8 @@ PRESETS = presets(Config, Q_LEARNING, everywhere={"discount": 0.96, "reward_clip
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, num_actions = config.make_environments()
-    logarithm = Mapped(Scalar(1.0), Logarithmic(config.log_scale, config.log_offset), config.averaging_rate)
+    with named(scale="log_scale", offset="log_offset"):
+        logarithm = Mapped(Scalar(1.0), Logarithmic(config.log_scale, config.log_offset), config.averaging_rate)
     channels = by_sign_and_size(config.large_reward)
     representation = Decomposed((logarithm, Mapped(Scalar(1.0), Identity()), logarithm), (1.0, 1.0, -1.0))
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))

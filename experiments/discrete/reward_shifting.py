@@ -8,6 +8,7 @@ import dataclasses
 
 from jaxq.agents import EnsembleQLearning
 from jaxq.configs import Q_LEARNING, Discount, Exploration, Huber, Layers, NStep, Operator, QLearner, Targets, presets
+from jaxq.errors import require
 from jaxq.networks import ActionValueHead, ActionValueNetwork
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -32,6 +33,7 @@ def build(config: Config) -> OffPolicy:
     representation = config.make_scalar()
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
     base = config.make_q_learner(training, network, representation)
+    require(bool(config.shifts), "shifts", config.shifts, "one or more numbers")
     agent = EnsembleQLearning(base, len(config.shifts), config.mask_probability, config.shifts)
     return config.make_training(agent, training, evaluation, n_step=config.n_step)
 

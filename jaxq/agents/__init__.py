@@ -25,7 +25,7 @@ from jaxq.agents.exploration import (
 )
 from jaxq.agents.information_gain import CuriousActorCritic, InformationGain
 from jaxq.agents.iterated import IteratedQLearning, WindowShift
-from jaxq.agents.iterated_actor_critic import IteratedActorCritic, SoftWindow
+from jaxq.agents.iterated_actor_critic import IteratedActorCritic
 from jaxq.agents.lambda_actor_critic import (
     KLBound,
     LambdaActorCritic,
@@ -62,8 +62,8 @@ from jaxq.agents.resets import DormancyResets, FullResets
 from jaxq.agents.retrace import RetraceHyperparameters, RetraceQLearning
 from jaxq.agents.rising_costs import RisingCosts
 from jaxq.agents.saddle_point import SaddlePointQLearning
-from jaxq.agents.self_predictive import AnnealedHorizon, Resets, SelfPredictiveQLearning
-from jaxq.agents.targets import DelayedPolyakUpdate, HardUpdate, PolyakUpdate
+from jaxq.agents.self_predictive import AnnealedHorizon, ResetSchedule, SelfPredictiveQLearning
+from jaxq.agents.targets import DelayedPolyakUpdate, HardUpdate, PolyakUpdate, SoftWindow
 from jaxq.agents.variance_weighted import VarianceWeightedQLearning
 from jaxq.schedules import LinearSchedule
 
@@ -140,7 +140,7 @@ __all__ = [
     "RecurrentLambdaQLearning",
     "RecurrentQLearning",
     "RepeatedNoise",
-    "Resets",
+    "ResetSchedule",
     "RetraceHyperparameters",
     "RetraceQLearning",
     "RisingCosts",

@@ -7,7 +7,7 @@ reduction of several critics, target schedule, entropy, exploration. SAC (Haarno
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Protocol, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from jaxq.agents.entropy import Entropy, FixedTemperature
 from jaxq.agents.hyperparameters import FINITE, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.noise import ActionNoise, PolicySample, Smoothing
 from jaxq.agents.policies import Policy, SquashedGaussian
-from jaxq.agents.targets import PolyakUpdate
+from jaxq.agents.targets import PolyakUpdate, SoftWindow
 from jaxq.bellman import Representation, n_step_return
 from jaxq.bellman.reductions import Minimum, Reduction, reduced_value
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
@@ -29,6 +29,8 @@ from jaxq.lanes import where_due
 from jaxq.networks import SAMPLES, Mode
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
+
+StateT = TypeVar("StateT", bound="ActorCriticState")
 
 
 class ActorCriticHyperparameters(Hyperparameters):
@@ -90,6 +92,11 @@ class ActorCriticState(struct.PyTreeNode):
     updates: jax.Array
     hyper: ActorCriticHyperparameters
 
+    def extended(self, kind: type[StateT], **more: Any) -> StateT:
+        """The same as a state of this kind, which has these fields more."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return kind(**own, **more)
+
 
 @dataclasses.dataclass(frozen=True)
 class ActorCritic(RecordsNothing):
@@ -120,7 +127,7 @@ class ActorCritic(RecordsNothing):
         and not with those of the actor by its own.
     """
 
-    has_a_chain: ClassVar[bool] = False  # of critics, whose targets may be those of a chain
+    has_a_chain: ClassVar[bool] = False  # of critics, whose targets are those of a chain
 
     actor: Network
     critic: Network
@@ -145,9 +152,10 @@ class ActorCritic(RecordsNothing):
 
     def __post_init__(self) -> None:
         require(self.actor_period >= 1, "actor_period", self.actor_period, "at least 1")
-        # Those of a chain would shift the critics of an ensemble into each other.
-        fits = self.has_a_chain or not getattr(self.hyper.target, "of_a_chain", False)
-        require(fits, "target", type(self.hyper.target).__name__, "that of an IteratedActorCritic alone")
+        # A chain's targets would shift the critics of an ensemble into each other, and no others make a chain.
+        fits = isinstance(self.hyper.target, SoftWindow) == self.has_a_chain
+        chain, no_chain = "SoftWindow, which makes a chain of critics", "that of an IteratedActorCritic alone"
+        require(fits, "target", type(self.hyper.target).__name__, chain if self.has_a_chain else no_chain)
         size = getattr(self.critic, "size", 1)
         for reduction in (self.target_reduction, self.actor_reduction):
             reduction.check(self.representation, size)

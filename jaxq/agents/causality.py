@@ -10,7 +10,7 @@ from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.agents.entropy import WeightedTemperature
 from jaxq.errors import require
 from jaxq.lanes import where_due
-from jaxq.networks.observations import flattened
+from jaxq.networks.observations import flattened, size_of
 from jaxq.types import Metrics, Transition
 
 _SMALL = 1e-8
@@ -39,7 +39,7 @@ class CausalActorCritic(ActorCritic):
     `hyper.entropy` is a `WeightedTemperature`. An estimate takes about `D³ N` operations on D = O + size + 1 variables.
 
     Attributes:
-      samples: N.
+      samples: N, more than D.
       period: updates between two estimates.
     """
 
@@ -48,29 +48,31 @@ class CausalActorCritic(ActorCritic):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.samples >= 1, "causal_samples", self.samples, "at least 1")
+        variables = self._variables
+        allowed = f"more than {variables}, the numbers of an observation, an action and a reward"
+        require(self.samples > variables, "causal_samples", self.samples, allowed)
         require(self.period >= 1, "causal_period", self.period, "at least 1")
         kind = type(self.hyper.entropy).__name__
         require(isinstance(self.hyper.entropy, WeightedTemperature), "entropy", kind, "WeightedTemperature")
 
+    @property
+    def _variables(self) -> int:
+        """D."""
+        return size_of(self.observation_spec) + self.action_spec.size + 1
+
     def init(self, key: jax.Array) -> CausalState:
         """See `Agent.init`."""
         state = super().init(key)
-        size = sum(spec.size for spec in jax.tree.leaves(jax.tree.map(_zeros, self.observation_spec)))
-        return CausalState(
-            **{field.name: getattr(state, field.name) for field in dataclasses.fields(state)},
-            rows=jnp.zeros((self.samples, size + self.action_spec.size + 1)),
-            written=jnp.int32(0),
-        )
+        return state.extended(CausalState, rows=jnp.zeros((self.samples, self._variables)), written=jnp.int32(0))
 
     def update(self, state: Any, batch: Transition, key: jax.Array) -> tuple[ActorCriticState, Metrics, jax.Array]:
         """See `Agent.update`: as an actor-critic's, and now and then new weights."""
         state, metrics, priority = super().update(state, batch, key)
         new = jnp.concatenate([flattened(batch.observation), batch.action, batch.rewards[:, :1]], axis=-1)
-        new = new[-self.samples :]
-        where = (state.written + jnp.arange(new.shape[0])) % self.samples
-        rows = state.rows.at[where].set(new, unique_indices=True)
-        written = state.written + new.shape[0]
+        new, counts = new[-self.samples :], batch.weight[-self.samples :] > 0
+        place = (state.written + jnp.cumsum(counts) - 1) % self.samples
+        rows = state.rows.at[jnp.where(counts, place, self.samples)].set(new, mode="drop")
+        written = state.written + jnp.sum(counts)
         state = state.replace(rows=rows, written=jnp.where(written < 2 * self.samples, written, written - self.samples))
 
         def estimate() -> jax.Array:
@@ -80,10 +82,6 @@ class CausalActorCritic(ActorCritic):
         due = (state.updates % self.period == 0) & (state.written >= self.samples)
         weights = where_due(due, estimate, state.entropy.weights)
         return state.replace(entropy=state.entropy.replace(weights=weights)), metrics, priority
-
-
-def _zeros(spec: Any) -> jax.Array:
-    return jnp.zeros(spec.shape)
 
 
 def _standardized(x: jax.Array) -> jax.Array:

@@ -62,7 +62,7 @@ def require_in(low: float, high: float, **fields: Any) -> None:
       InputError: naming the first that is outside, or NaN.
     """
     for name, value in fields.items():
-        allowed = f"in [{low:g}, {high:g}]"
+        allowed = f"in (0, {high:g}]" if low == POSITIVE else f"in [{low:g}, {high:g}]"
         if high >= FINITE:
             bounds = {POSITIVE: ["positive"], -FINITE: []}.get(low, [f"{low:g} or more"])
             allowed = " and ".join([*bounds, *(["finite"] if high == FINITE else [])])

@@ -112,9 +112,7 @@ class CuriousActorCritic(ActorCritic):
             actor=jax.tree.map(jnp.copy, state.actor.variables),
             numbers=numbers,
         )
-        return CuriousState(
-            **{field.name: getattr(state, field.name) for field in dataclasses.fields(state)}, curiosity=curiosity
-        )
+        return state.extended(CuriousState, curiosity=curiosity)
 
     def like(self, state: Any) -> Self:
         """See `ActorCritic.like`."""
@@ -164,9 +162,10 @@ class CuriousActorCritic(ActorCritic):
         seen = jnp.concatenate([before, batch.action], axis=-1)
         change = after - before  # of bytes too
         came = jnp.concatenate([change, batch.rewards[:, :1]], axis=-1)
+        counts = batch.weight > 0
         curiosity = curiosity.replace(
-            inputs=curiosity.inputs.after(seen, largest_count=_LARGEST_COUNT),
-            outputs=curiosity.outputs.after(came, largest_count=_LARGEST_COUNT),
+            inputs=curiosity.inputs.after(seen, counts, _LARGEST_COUNT),
+            outputs=curiosity.outputs.after(came, counts, _LARGEST_COUNT),
         )
         inputs, outputs = _normal(curiosity.inputs, seen), _normal(curiosity.outputs, came)
 

@@ -6,7 +6,7 @@ wraps any `QLearning` agent: i-DQN, i-IQN and i-(anything) differ in what is wra
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,9 @@ from flax import struct
 
 from jaxq import platforms
 from jaxq.agents.base import LearnerState
+from jaxq.agents.hyperparameters import Hyperparameters
 from jaxq.agents.q_learning import ActsByQLearning
-from jaxq.agents.targets import where_new
+from jaxq.agents.targets import PERIOD, where_new
 from jaxq.errors import require
 from jaxq.keys import stream
 from jaxq.types import Metrics, PyTree, Transition
@@ -60,7 +61,7 @@ class ChainTargets(struct.PyTreeNode):
         return jax.tree.map(jnp.copy, cls(chain.shared, chain.shared, chain.chained))
 
 
-class WindowShift(struct.PyTreeNode):
+class WindowShift(Hyperparameters):
     """How the targets `θ̄_0 .. θ̄_{K-1}` follow the learners `θ_1 .. θ_K` (Vincent et al., 2024, algorithm 1).
 
     Every D updates `θ̄_k <- θ_k` for k = 1 .. K - 1; every T updates the window moves on, `θ̄_k <- θ_{k+1}` and
@@ -73,19 +74,14 @@ class WindowShift(struct.PyTreeNode):
       sync_period: D.
     """
 
-    period: Any
-    sync_period: Any
+    period: Annotated[Any, PERIOD]
+    sync_period: Annotated[Any, PERIOD]
 
-    @classmethod
-    def every(cls, period: int, sync_period: int) -> "WindowShift":
-        """A window that moves every `period` updates, its targets renewed every `sync_period`.
-
-        Raises:
-          InputError: unless 1 <= sync_period <= period.
-        """
-        require(period >= 1, "target_period", period, "at least 1")
-        require(1 <= sync_period <= period, "sync_period", sync_period, f"in 1 .. target_period, which is {period}")
-        return cls(period, sync_period)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.period, int) and isinstance(self.sync_period, int):
+            allowed = f"in 1 .. the period of {self.period}, in which it comes round"
+            require(self.sync_period <= self.period, "sync_period", self.sync_period, allowed)
 
     def step(self, target: ChainTargets, online: ChainParams, updates: jax.Array) -> tuple[ChainTargets, ChainParams]:
         """Targets and learners after this many updates. Learner k + 1 and target k have index k."""

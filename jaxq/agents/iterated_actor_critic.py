@@ -1,6 +1,6 @@
 """Iterated actor-critics: a chain of critics, each learning the backup of the one before it (i-SAC, i-TD3).
 
-Vincent et al., Iterated Q-Network, 2024, section 5.2 and appendix.
+Vincent et al., Iterated Q-Network, 2024.
 """
 
 import dataclasses
@@ -8,49 +8,11 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.agents.iterated import drawn_link, keys_of_links, over_links
 from jaxq.errors import require
 from jaxq.types import PyTree, Transition
-
-
-class SoftWindow(struct.PyTreeNode):
-    """How the targets `θ̄_0 .. θ̄_{K-1}` of a chain follow its learners `θ_1 .. θ_K` without jumps.
-
-    The first is an exponential average of the learner that learns from it, `θ̄_0 <- θ̄_0 + τ (θ_1 - θ̄_0)`, as SAC's
-    target is; each other is a copy of the learner it stands for, `θ̄_k <- θ_k`, renewed every D updates.
-
-    Attributes:
-      rate: τ.
-      sync_period: D.
-    """
-
-    of_a_chain: ClassVar[bool] = True
-    rate: Any
-    sync_period: Any
-
-    @classmethod
-    def at_rate(cls, rate: float, sync_period: int) -> "SoftWindow":
-        """A window whose first target follows by this share, and whose others are renewed every so many updates.
-
-        Raises:
-          InputError: for a share outside (0, 1], or a period below one.
-        """
-        require(0 < rate <= 1, "target_rate", rate, "in (0, 1]")
-        require(sync_period >= 1, "sync_period", sync_period, "at least 1")
-        return cls(rate, sync_period)
-
-    def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
-        """The targets after so many updates of the learners, both [K, ...]; index k is learner k + 1 and target k."""
-        sync = updates % jnp.int32(self.sync_period) == 0
-
-        def follow(t: jax.Array, o: jax.Array) -> jax.Array:
-            first = t[:1] + self.rate * (o[:1] - t[:1])
-            return jnp.concatenate([first, jnp.where(sync, o[:-1], t[1:])])
-
-        return jax.tree.map(follow, target, online)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,8 +33,6 @@ class IteratedActorCritic(ActorCritic):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.links >= 1, "links", self.links, "at least 1")
-        kind = type(self.hyper.target).__name__
-        require(isinstance(self.hyper.target, SoftWindow), "target", kind, "SoftWindow, which makes a chain of critics")
 
     def init(self, key: jax.Array) -> ActorCriticState:
         """See `Agent.init`."""

@@ -15,7 +15,7 @@ import optax
 from jaxq.agents.base import LearnerState, in_epochs, init_params
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within, require_in
-from jaxq.bellman import ScalarTarget, lambda_return, operators, peng_cut
+from jaxq.bellman import ScalarTarget, lambda_return, peng_cut
 from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.keys import streams
@@ -31,7 +31,6 @@ class LambdaQHyperparameters(Hyperparameters):
     Attributes:
       learning_rate: step size of the optimizer, by updates.
       exploration: the behaviour's strategy.
-      operator: the Bellman operator; online and target values are the same ones.
       discount: γ in [0, 1].
       trace: λ in [0, 1].
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
@@ -39,7 +38,6 @@ class LambdaQHyperparameters(Hyperparameters):
 
     learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
     exploration: Exploration
-    operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
     discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
     trace: Annotated[Any, Within(0.0, 1.0)] = 0.65
     reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
@@ -111,12 +109,9 @@ class LambdaQLearning:
         """The λ-return of each step of a rollout, [T, E]."""
         hyper = state.hyper
         values = self.values(state, rollout, key)
-        q, next_q = values[:-1], values[1:]
-        weights = hyper.operator.weights(next_q, next_q)
-        next_values = jnp.sum(weights * next_q, axis=-1)
+        q, next_values = values[:-1], jnp.max(values[1:], axis=-1)
         reward = jnp.clip(rollout.arrived("reward"), -hyper.reward_clip, hyper.reward_clip)
         discount = hyper.discount * (1.0 - rollout.arrived("terminated"))
-        reward += hyper.operator.bonus(q, rollout.action, discount, next_q)
         # Where an episode was cut off, its return ends in the value of its true final observation. After the last step
         # nothing is known, so whatever its trace the return ends there too.
         passes = self.cut(q, rollout.action)

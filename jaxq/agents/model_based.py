@@ -14,7 +14,7 @@ from jaxq.agents.noise import ActionNoise, GaussianNoise, Smoothing
 from jaxq.agents.policies import Deterministic, Policy
 from jaxq.agents.self_predictive import first_transition
 from jaxq.agents.targets import HardUpdate
-from jaxq.bellman import Representation, n_step_return
+from jaxq.bellman import Representation, before_end, n_step_return
 from jaxq.bellman.base import ScalarTarget
 from jaxq.bellman.reductions import Mean, Minimum, Reduction, reduced_value
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
@@ -255,7 +255,7 @@ class ModelBasedActorCritic(RecordsNothing):
         terminated = batch.terminated[:steps].astype(jnp.float32)
         ended = (batch.terminated | batch.truncated)[:steps]
         # What lies beyond an episode's end is not of this story.
-        counts = batch.weight * (jnp.cumsum(ended, axis=0) - ended == 0)
+        counts = batch.weight * before_end(ended, axis=0)
         latent = self._embed(params, jax.tree.map(lambda x: x[0], batch.observation))
         wrong = jnp.zeros(3)
         for step in range(steps):

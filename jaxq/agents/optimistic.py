@@ -101,8 +101,8 @@ class OptimisticActorCritic(ActorCritic):
         observation = example_observation(self.observation_spec)
         mean = self.actor.apply(state.actor.variables, observation)[0]
         optimist = self.optimist.init(stream(key, "optimist"), observation, mean)
-        return OptimisticState(
-            **{field.name: getattr(state, field.name) for field in dataclasses.fields(state)},
+        return state.extended(
+            OptimisticState,
             optimist=self._start(optimist, self.optimizer, None),
             optimism=Tuned.start(self.optimism.initial_optimism, self.scalars),
             price=Tuned.start(self.optimism.initial_price, self.scalars),

@@ -16,7 +16,7 @@ from flax import struct
 from jaxq.agents.base import LearnerState, init_params
 from jaxq.agents.hyperparameters import as_leaves
 from jaxq.agents.q_learning import ActsByQLearning
-from jaxq.bellman import cut_at_end
+from jaxq.bellman import before_end, cut_at_end
 from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import example_observation
 from jaxq.errors import require
@@ -50,7 +50,7 @@ class AnnealedHorizon(struct.PyTreeNode):
         return jnp.round(steps), 1.0 - gap
 
 
-class Resets(struct.PyTreeNode):
+class ResetSchedule(struct.PyTreeNode):
     """When a network is reset, in updates: at `first`, and every `period` after it up to `last`.
 
     Attributes:
@@ -62,7 +62,7 @@ class Resets(struct.PyTreeNode):
     last: Any
 
     @classmethod
-    def every(cls, period: int, warmup: int, total_steps: int, updates_per_step: float) -> "Resets":
+    def every(cls, period: int, warmup: int, total_steps: int, updates_per_step: float) -> "ResetSchedule":
         """Resets every so many environment steps, counted from the run's first, warm-up included.
 
         There is none unless another whole period fits into the run after it, so that what is evaluated in the end has
@@ -137,7 +137,7 @@ class SelfPredictiveState(struct.PyTreeNode):
 
     values: LearnerState
     horizon: AnnealedHorizon
-    resets: Resets
+    resets: ResetSchedule
     key: jax.Array
 
 
@@ -160,7 +160,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
     """
 
     horizon: AnnealedHorizon
-    resets: Resets
+    resets: ResetSchedule
     jumps: int = 5
     prediction_weight: float = 5.0
     kept: float = 0.5
@@ -216,7 +216,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
         seen = network.apply(values.target_params, later, method="seen").reshape(self.jumps, size, -1)
         # What lies beyond the episode's end is another story.
         ended = (batch.terminated | batch.truncated)[: self.jumps]
-        counts = jnp.cumsum(ended, axis=0) - ended == 0
+        counts = before_end(ended, axis=0)
 
         def objective(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
             predictions, foreseen = network.apply(

@@ -1,15 +1,16 @@
 """Target schedules: how the parameters that targets are computed with follow those that learn."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from jaxq import platforms
-from jaxq.errors import require
+from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.types import PyTree
+
+SHARE, PERIOD = Within(POSITIVE, 1.0), Within(1, INFINITY)
 
 # Numbers of parameters from which on passing over them costs a CPU more than a branch.
 LARGE = 2**15
@@ -32,40 +33,28 @@ def where_new(due: jax.Array, function: Callable[[], PyTree], otherwise: PyTree)
     return jax.tree.map(lambda new, old: jnp.where(due, new, old), function(), otherwise)
 
 
-class HardUpdate(struct.PyTreeNode):
-    """A copy every `period` updates (Mnih et al., 2015)."""
+class HardUpdate(Hyperparameters):
+    """A copy every so many updates (Mnih et al., 2015).
 
-    period: Any
+    Attributes:
+      period: updates from one copy to the next.
+    """
 
-    @classmethod
-    def every(cls, period: int) -> "HardUpdate":
-        """A copy every so many updates.
-
-        Raises:
-          InputError: if that is less than one.
-        """
-        require(period >= 1, "target_period", period, "at least 1")
-        return cls(period)
+    period: Annotated[Any, PERIOD]
 
     def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
         """The target after this many updates of the online parameters."""
         return where_new(updates % jnp.int32(self.period) == 0, lambda: online, target)
 
 
-class PolyakUpdate(struct.PyTreeNode):
-    """An exponential average, `θ̄ <- θ̄ + τ (θ - θ̄)` after every update (Lillicrap et al., 2016)."""
+class PolyakUpdate(Hyperparameters):
+    """An exponential average, `θ̄ <- θ̄ + τ (θ - θ̄)` after every update (Lillicrap et al., 2016).
 
-    rate: Any
+    Attributes:
+      rate: τ.
+    """
 
-    @classmethod
-    def at_rate(cls, rate: float) -> "PolyakUpdate":
-        """An average that follows by this share.
-
-        Raises:
-          InputError: if it is outside (0, 1].
-        """
-        require(0 < rate <= 1, "target_rate", rate, "in (0, 1]")
-        return cls(rate)
+    rate: Annotated[Any, SHARE]
 
     def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
         """The target after this many updates of the online parameters."""
@@ -73,24 +62,43 @@ class PolyakUpdate(struct.PyTreeNode):
         return jax.tree.map(lambda t, o: t + self.rate * (o - t), target, online)
 
 
-class DelayedPolyakUpdate(struct.PyTreeNode):
-    """An exponential average that follows once in `period` updates, with the actor (Fujimoto et al., 2018)."""
+class DelayedPolyakUpdate(Hyperparameters):
+    """An exponential average that follows once in so many updates, with the actor (Fujimoto et al., 2018).
 
-    rate: Any
-    period: Any
+    Attributes:
+      rate: τ.
+      period: updates from one step of it to the next.
+    """
 
-    @classmethod
-    def at_rate(cls, rate: float, period: int) -> "DelayedPolyakUpdate":
-        """An average that follows by this share, every so many updates.
-
-        Raises:
-          InputError: if the share is outside (0, 1], or the period is less than one.
-        """
-        require(0 < rate <= 1, "target_rate", rate, "in (0, 1]")
-        require(period >= 1, "target_period", period, "at least 1")
-        return cls(rate, period)
+    rate: Annotated[Any, SHARE]
+    period: Annotated[Any, PERIOD]
 
     def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
         """The target after this many updates of the online parameters."""
         due = updates % jnp.int32(self.period) == 0
         return where_new(due, lambda: jax.tree.map(lambda t, o: t + self.rate * (o - t), target, online), target)
+
+
+class SoftWindow(Hyperparameters):
+    """How the targets `θ̄_0 .. θ̄_{K-1}` of a chain follow its learners `θ_1 .. θ_K` without jumps.
+
+    The first is an exponential average of the learner that learns from it, `θ̄_0 <- θ̄_0 + τ (θ_1 - θ̄_0)`, as SAC's
+    target is; each other is a copy of the learner it stands for, `θ̄_k <- θ_k`, renewed every D updates.
+
+    Attributes:
+      rate: τ.
+      sync_period: D.
+    """
+
+    rate: Annotated[Any, SHARE]
+    sync_period: Annotated[Any, PERIOD]
+
+    def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
+        """The targets after so many updates of the learners, both [K, ...]; index k is learner k + 1 and target k."""
+        sync = updates % jnp.int32(self.sync_period) == 0
+
+        def follow(t: jax.Array, o: jax.Array) -> jax.Array:
+            first = t[:1] + self.rate * (o[:1] - t[:1])
+            return jnp.concatenate([first, jnp.where(sync, o[:-1], t[1:])])
+
+        return jax.tree.map(follow, target, online)

@@ -21,6 +21,7 @@ from jaxq.bellman.particles import Particles
 from jaxq.bellman.quantile import Expectile, FullyParameterizedQuantile, ImplicitQuantile, IntervalQuantile, Quantile
 from jaxq.bellman.reductions import First, Mean, Minimum, Own, Pessimistic, RandomSubset, Reduction, Truncated
 from jaxq.bellman.returns import (
+    before_end,
     cut_at_end,
     lambda_return,
     n_step_return,
@@ -74,6 +75,7 @@ __all__ = [
     "TwoHot",
     "as_given",
     "backup",
+    "before_end",
     "by_sign",
     "by_sign_and_size",
     "cut_at_end",

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxq.bellman.arithmetic import mixture
 from jaxq.bellman.base import Distributional
 from jaxq.bellman.quantile import midpoints
+from jaxq.bellman.scalar import huber
 from jaxq.errors import require
 
 
@@ -129,12 +130,9 @@ class ScaledGaussian(Distributional):
         scale = jnp.clip(running**2 / (fixed_std**2 + self.epsilon), 0.1, 10.0)
         reach = self.largest * running
         sampled = jnp.clip(target[..., 1] - fixed_mean, -reach, reach)
-        of_std = std * (fixed_std**2 - 2.0 * self._huber(sampled)) / (fixed_std + self.epsilon)
-        return scale * (self._huber(target[..., 0] - mean) + of_std)
-
-    def _huber(self, error: jax.Array) -> jax.Array:
-        clipped = jnp.clip(error, -self.huber_threshold, self.huber_threshold)
-        return clipped * (error - 0.5 * clipped)
+        of_sample = huber(sampled, self.huber_threshold)
+        of_std = std * (fixed_std**2 - 2.0 * of_sample) / (fixed_std + self.epsilon)
+        return scale * (huber(target[..., 0] - mean, self.huber_threshold) + of_std)
 
     def priority(self, prediction: jax.Array, target: jax.Array) -> jax.Array:
         """See `Representation.priority`: the absolute error of the mean; the loss is none to go by."""

@@ -29,6 +29,16 @@ def n_step_return(
     )
 
 
+def before_end(ended: jax.Array, axis: int) -> jax.Array:
+    """Whether a step belongs to the episode that the first one is of: no step before it ended that.
+
+    Args:
+      ended: bool, whether each step ended its episode, for whichever reason.
+      axis: of time.
+    """
+    return jnp.cumsum(ended, axis=axis) - ended == 0
+
+
 def cut_at_end(
     rewards: jax.Array, terminated: jax.Array, ended: jax.Array, n_step: jax.Array | int | None = None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -42,8 +52,7 @@ def cut_at_end(
     Returns:
       The rewards, zero beyond the end; [B] int32 in 1 .. n, how many count; [B] whether the window ends terminated.
     """
-    # A step counts if no step before it ended the episode.
-    counts = jnp.cumsum(ended, axis=1) - ended == 0
+    counts = before_end(ended, axis=1)
     if n_step is not None:
         counts &= jnp.arange(counts.shape[1]) < n_step
     kept = counts.reshape(*counts.shape, *(1,) * (rewards.ndim - 2))

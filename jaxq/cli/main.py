@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxq.cli import sweep
-from jaxq.errors import InputError, clean_errors, require
+from jaxq.errors import InputError, clean_errors, require, require_writable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,13 +88,10 @@ class Plot:
 
     def __call__(self) -> None:
         """Write the picture."""
-        from jaxq.runs.plots import load_curves, merge, plot_curves
+        from jaxq.runs.plots import PICTURES, load_curves, merge, plot_curves
 
         require(bool(self.run_dirs), "run_dirs", [], "one or more run directories")
-        require(
-            self.out.suffix in (".png", ".pdf", ".svg"), "out", str(self.out), "a name ending in .png, .pdf or .svg"
-        )
-        require(self.out.absolute().parent.is_dir(), "out", str(self.out), "in a directory that exists")
+        require_writable(self.out, *PICTURES)
         loaded = {run_dir: load_curves(run_dir) for run_dir in self.run_dirs}
         for run_dir, curves in loaded.items():
             require(bool(curves), "run_dirs", str(run_dir), "runs with at least one evaluation in metrics.jsonl")
@@ -127,52 +124,53 @@ class Report:
         print(write_report(self.runs, self.out, title=self.title, by=self.by))
 
 
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """Play the trained policy of a run and write it as a film."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OfARun:
+    """Base of the commands in which the trained policy of a run plays."""
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The run directory."""
-    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """The film to write, .mp4 or .gif; RUN_DIR/video.mp4 unless given, or .gif where the extra `video` is missing."""
     member: int = 0
     """Which of the run's members plays, counted from 0."""
     seed: int = 0
-    """Seed of the episode."""
-    max_steps: int = 1_000
-    """The film ends here, or with the episode."""
+    """Seed of what is played."""
     run_code: bool = True
     """Whether the run's own experiment.py may be executed, where it is not the installed script."""
+
+    @property
+    def playing(self) -> dict[str, Any]:
+        """Who plays, and by what."""
+        return {"member": self.member, "seed": self.seed, "run_code": self.run_code}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Video(OfARun):
+    """Play the trained policy of a run and write it as a film."""
+
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The film to write, .mp4 or .gif; RUN_DIR/video.mp4 unless given, or .gif where the extra `video` is missing."""
+    max_steps: int = 1_000
+    """The film ends here, or with the episode."""
 
     def __call__(self) -> None:
         """Write the film."""
         from jaxq.runs.video import record
 
-        settings = {"member": self.member, "seed": self.seed, "max_steps": self.max_steps}
-        print(record(self.run_dir, self.out, **settings, run_code=self.run_code))
+        print(record(self.run_dir, self.out, max_steps=self.max_steps, **self.playing))
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate(OfARun):
     """Play many episodes with the trained policy of a run, and tell what they come to."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """The run directory."""
     episodes: int = 100
     """How many, played at once."""
-    member: int = 0
-    """Which of the run's members plays, counted from 0."""
-    seed: int = 0
-    """Seed of the episodes."""
-    run_code: bool = True
-    """Whether the run's own experiment.py may be executed, where it is not the installed script."""
 
     def __call__(self) -> None:
         """Print the mean return, its standard error, and quartiles."""
         from jaxq.runs.evaluate import returns_of
 
-        settings = {"episodes": self.episodes, "member": self.member, "seed": self.seed}
-        returns = returns_of(self.run_dir, **settings, run_code=self.run_code)
+        returns = returns_of(self.run_dir, episodes=self.episodes, **self.playing)
         lowest, low, median, high, highest = np.quantile(returns, (0.0, 0.25, 0.5, 0.75, 1.0))
         error = returns.std(ddof=1) / len(returns) ** 0.5 if len(returns) > 1 else float("nan")
         print(f"mean return {returns.mean():.4g} ± {error:.2g} (standard error of {len(returns)} episodes)")
@@ -211,31 +209,22 @@ class Agents:
             console.print(f"    {choices}", markup=False, highlight=False, soft_wrap=True)
 
 
-@dataclasses.dataclass(frozen=True)
-class Attention:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attention(OfARun):
     """Draw where the Action Q-Transformer of a run looks for each action."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """The run directory."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """The picture to write: png, pdf or svg; RUN_DIR/attention.png unless given."""
-    member: int = 0
-    """Which of the run's members plays, counted from 0."""
-    seed: int = 0
-    """Seed of the episode."""
     frames: int = 4
     """Rows of the picture."""
     every: int = 10
     """Steps between them."""
-    run_code: bool = True
-    """Whether the run's own experiment.py may be executed, where it is not the installed script."""
 
     def __call__(self) -> None:
         """Write the picture."""
         from jaxq.runs.attention import draw_attention
 
-        settings = {"member": self.member, "seed": self.seed, "frames": self.frames, "every": self.every}
-        print(draw_attention(self.run_dir, self.out, **settings, run_code=self.run_code))
+        print(draw_attention(self.run_dir, self.out, frames=self.frames, every=self.every, **self.playing))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from jaxq.errors import missing_extra, require
+from jaxq.errors import missing_extra, require, require_writable
 from jaxq.runs.scripts import find_script
 from jaxq.sweeps.plans import Plan, Pruner, Sampler, default_storage
 
@@ -18,9 +18,9 @@ from jaxq.sweeps.plans import Plan, Pruner, Sampler, default_storage
 class Sweep:
     """Look for good settings of an experiment: trials are asked of an Optuna study, trained and told.
 
-    All other flags are the experiment's, but for --run-dir and --init-from. Many of these commands, on one host or on
-    many, can work on one study. Of a study that there is: `jaxq sweep status STUDY` lists its trials, `jaxq sweep plot
-    STUDY` draws them, `jaxq sweep best STUDY` prints the command that trains the best setting.
+    All other flags are the experiment's, but for --run-dir, --init-from, --controller. Many of these commands, on one
+    host or on many, can work on one study. Of a study that there is: `jaxq sweep status STUDY` lists its trials, `jaxq
+    sweep plot STUDY` draws them, `jaxq sweep best STUDY` prints the command that trains the best setting.
     """
 
     experiment: Annotated[str, tyro.conf.Positional]
@@ -38,7 +38,7 @@ class Sweep:
     storage: str | None = None
     """URL of the study's database, as postgresql://user@host/name; a file DIRECTORY/STUDY/study.db unless given."""
     sampler: Sampler = "tpe"
-    """How settings are chosen; grid takes `count` points of each range."""
+    """How settings are chosen; grid takes every `step` of a range, or `count` points of it."""
     pruner: Pruner = "none"
     """Which trials are not worth going on with; a population ends when all of its trials are such."""
     directory: Path = Path("sweeps")
@@ -126,13 +126,14 @@ def main(args: Sequence[str]) -> None:
 
 
 def _about(command: Any) -> None:
+    from jaxq.runs.plots import PICTURES
     from jaxq.sweeps.report import best_of, plot_study
 
     study = command.open()
     if isinstance(command, Status):
         _print_status(study, None)
     elif isinstance(command, Picture):
-        require(command.out.parent.is_dir(), "out", str(command.out), "in a directory that exists")
+        require_writable(command.out, *PICTURES)
         plot_study(study, command.out)
         print(command.out)
     else:

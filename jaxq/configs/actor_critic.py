@@ -28,7 +28,7 @@ from jaxq.configs.replay import NStep
 from jaxq.configs.rewards import Discount
 from jaxq.configs.targets import Averaging
 from jaxq.envs import Continuous, Environment
-from jaxq.errors import require
+from jaxq.errors import named, require
 from jaxq.networks import (
     ActionCritic,
     Dense,
@@ -95,9 +95,9 @@ class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironmen
                 given[name] = getattr(own, maker)()
         if "entropy" not in given and hasattr(own, "make_entropy"):
             given["entropy"] = own.make_entropy(environment.action_spec)
-        numbers = ActorCriticHyperparameters(
-            **{"actor_learning_rate": rate, "critic_learning_rate": rate, "discount": self.discount, **given}
-        )
+        rates = {"actor_learning_rate": rate, "critic_learning_rate": rate}
+        with named(**{name: "learning_rate" for name in rates if not hasattr(own, name)}):
+            numbers = ActorCriticHyperparameters(**{**rates, "discount": self.discount, **given})
         return kind(
             actor=actor,
             critic=critic,
@@ -228,7 +228,8 @@ class DelayedActor(Averaging):
         Raises:
           InputError: for numbers that it does not allow.
         """
-        return DelayedPolyakUpdate.at_rate(self.target_rate, self.actor_period)
+        with named(rate="target_rate", period="actor_period"):
+            return DelayedPolyakUpdate(self.target_rate, self.actor_period)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from jaxq.configs.environments import ContinuousEnvironments
 from jaxq.configs.loops import FromRollouts
 from jaxq.configs.rewards import Discount
 from jaxq.envs import Environment
+from jaxq.errors import named
 from jaxq.types import Network
 
 
@@ -43,13 +44,8 @@ class LambdaActorCriticLearner(Discount, FromRollouts, ContinuousEnvironments):
         """
         own: Any = self
         require_target_entropy(self.target_entropy_per_dimension)
-        return LambdaActorCritic(
-            actor=actor,
-            critic=critic,
-            observation_spec=environment.observation_spec,
-            action_spec=environment.action_spec,  # type: ignore[arg-type]
-            optimizer=own.make_optimizer(),
-            hyper=LambdaActorCriticHyperparameters(
+        with named(temperature="initial_temperature"):
+            hyper = LambdaActorCriticHyperparameters(
                 learning_rate=own.make_step_sizes(self.total_updates),
                 target_entropy=self.target_entropy_per_dimension * action_size(environment),
                 temperature=self.initial_temperature,
@@ -57,7 +53,14 @@ class LambdaActorCriticLearner(Discount, FromRollouts, ContinuousEnvironments):
                 trace=self.trace,
                 reward_scale=self.reward_scale,
                 **numbers,
-            ),
+            )
+        return LambdaActorCritic(
+            actor=actor,
+            critic=critic,
+            observation_spec=environment.observation_spec,
+            action_spec=environment.action_spec,  # type: ignore[arg-type]
+            optimizer=own.make_optimizer(),
+            hyper=hyper,
             representation=representation,
             minibatches=self.minibatches,
             epochs=self.epochs,

@@ -13,6 +13,11 @@ GREEDY: dict[str, type[operators.Maximum] | type[operators.Double]] = {
 }
 
 
+def _expected(epsilon: float) -> operators.Expected:
+    require(0 <= epsilon <= 1, "policy_epsilon", epsilon, "in [0, 1]")
+    return operators.Expected(epsilon)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GreedyOperator(Axis):
     """A choice of Bellman operators that back up one action, for returns of which those of several have no mean."""
@@ -40,11 +45,7 @@ class PlainOperator(Axis):
         Raises:
           InputError: for numbers that it does not allow.
         """
-        if self.operator == "expected":
-            epsilon = self.policy_epsilon
-            require(0 <= epsilon <= 1, "policy_epsilon", epsilon, "in [0, 1]")
-            return operators.Expected(epsilon)
-        return GREEDY[self.operator]()
+        return _expected(self.policy_epsilon) if self.operator == "expected" else GREEDY[self.operator]()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,10 @@ class Operator(Axis):
 
     operator: Literal["max", "double", "expected", "soft", "munchausen", "advantage", "mellowmax"] = "max"
     """What of the next state's actions is backed up; double takes the learner's action and the target's value."""
+    policy_epsilon: float = 0.05
+    """ε of the expected operator, whose policy is ε-greedy."""
     temperature: float = 0.03
-    """τ of the soft and munchausen operators, 1/ω of mellowmax, ε of expected."""
+    """τ of the soft and munchausen operators, 1/ω of mellowmax."""
     bonus_scale: float = 0.9
     """α of the munchausen and advantage operators."""
     bonus_floor: float = -1.0
@@ -70,9 +73,7 @@ class Operator(Axis):
             case "max" | "double":
                 return GREEDY[self.operator]()
             case "expected":
-                epsilon = self.temperature
-                require(0 <= epsilon <= 1, "temperature", epsilon, "in [0, 1], being the ε of the expected operator")
-                return operators.Expected(epsilon)
+                return _expected(self.policy_epsilon)
             case "soft":
                 return operators.Soft(self._positive_temperature)
             case "munchausen":

@@ -58,14 +58,25 @@ class Adam(GradientClip, StepSize):
     adam_epsilon: float = 1e-8
     """Added to the root of Adam's second moment."""
 
+    def make_adam(self, b1: float = 0.9, b2: float = 0.999) -> optax.GradientTransformation:
+        """Adam itself, with no bound on its gradients.
+
+        Args:
+          b1, b2: what is kept of the moments at every step.
+
+        Raises:
+          InputError: for an ε that it does not allow.
+        """
+        require(self.adam_epsilon > 0, "adam_epsilon", self.adam_epsilon, "positive")
+        return optax.scale_by_adam(b1, b2, eps=self.adam_epsilon)
+
     def make_optimizer(self) -> optax.GradientTransformation:
         """The optimizer.
 
         Raises:
           InputError: for numbers that it does not allow.
         """
-        require(self.adam_epsilon > 0, "adam_epsilon", self.adam_epsilon, "positive")
-        return flatten_small(self.clipped(optax.scale_by_adam(eps=self.adam_epsilon)))
+        return flatten_small(self.clipped(self.make_adam()))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,18 +86,17 @@ class WeightDecay(Axis):
     weight_decay: float = 1e-2
     """Decay of all parameters, as a share of the step size."""
 
-    def make_adamw(self, b1: float = 0.9, b2: float = 0.999) -> optax.GradientTransformation:
+    def make_adamw(self, b2: float = 0.999) -> optax.GradientTransformation:
         """The optimizer, of a Config that has the axis `Adam` too.
 
         Args:
-          b1, b2: what is kept of the moments at every step.
+          b2: what is kept of the second moment at every step.
 
         Raises:
           InputError: for numbers that it does not allow.
         """
         own: Any = self
-        require(own.adam_epsilon > 0, "adam_epsilon", own.adam_epsilon, "positive")
-        return self.decayed(own.clipped(optax.scale_by_adam(b1, b2, eps=own.adam_epsilon)))
+        return self.decayed(own.clipped(own.make_adam(b2=b2)))
 
     def decayed(
         self, optimizer: optax.GradientTransformation, which: Callable[[PyTree], PyTree] | None = None

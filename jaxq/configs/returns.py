@@ -127,4 +127,4 @@ class Risk(Axis):
         try:
             return kind(usual if self.risk_level is None else self.risk_level)
         except InputError as error:
-            raise InputError(f"risk_level, for the measure {self.risk}: {error}") from None
+            raise InputError(f"risk_level, for the measure {self.risk}: {error}", "risk_level") from None

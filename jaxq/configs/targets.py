@@ -4,6 +4,7 @@ import dataclasses
 
 from jaxq.agents import HardUpdate, IteratedQLearning, PolyakUpdate, QLearning, SoftWindow, WindowShift
 from jaxq.configs.axis import Axis
+from jaxq.errors import named
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,9 +22,8 @@ class Targets(Axis):
         Raises:
           InputError: for numbers that it does not allow.
         """
-        if self.target_rate is not None:
-            return PolyakUpdate.at_rate(self.target_rate)
-        return HardUpdate.every(self.target_period)
+        with named(rate="target_rate", period="target_period"):
+            return HardUpdate(self.target_period) if self.target_rate is None else PolyakUpdate(self.target_rate)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,22 @@ class Averaging(Axis):
     target_rate: float = 0.005
     """τ, the share by which the target follows whenever it moves: in each update unless the method has it otherwise."""
 
-    def make_targets(self) -> PolyakUpdate:
-        """The schedule.
+    def make_average(self) -> PolyakUpdate:
+        """The average of one network.
 
         Raises:
           InputError: for a share that it does not allow.
         """
-        return PolyakUpdate.at_rate(self.target_rate)
+        with named(rate="target_rate"):
+            return PolyakUpdate(self.target_rate)
+
+    def make_targets(self) -> PolyakUpdate:
+        """The schedule of the critics.
+
+        Raises:
+          InputError: for a share that it does not allow.
+        """
+        return self.make_average()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +70,8 @@ class Chain(Axis):
         Raises:
           InputError: for numbers that it does not allow.
         """
-        return WindowShift.every(self.target_period, self.sync_period)
+        with named(period="target_period"):
+            return WindowShift(self.target_period, self.sync_period)
 
     def make_chain(self, base: QLearning) -> IteratedQLearning:
         """The chain whose links learn as `base` does.
@@ -87,4 +97,5 @@ class SoftChain(Averaging):
         Raises:
           InputError: for numbers that it does not allow.
         """
-        return SoftWindow.at_rate(self.target_rate, self.sync_period)
+        with named(rate="target_rate"):
+            return SoftWindow(self.target_rate, self.sync_period)

@@ -9,6 +9,7 @@ from jaxq.envs.base import (
     ObservationSpec,
     Once,
     Pooled,
+    Wrapper,
     single_spec,
 )
 from jaxq.envs.discretized import Bins, Cells, with_actions
@@ -43,6 +44,7 @@ __all__ = [
     "Once",
     "Pooled",
     "WithStock",
+    "Wrapper",
     "domain",
     "environment_seeds",
     "from_object",

@@ -124,19 +124,18 @@ class Environment(abc.ABC):
     @property
     def host_bytes(self) -> int:
         """What it has of the host's memory beside its state, as far as it is known."""
-        return self.environment.host_bytes if hasattr(self, "environment") else 0
+        return 0
 
     def remade(self, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> "Environment":
-        """So many environments, made and wrapped as these were: for an agent that knows no others.
+        """So many environments, made as these were: for an agent that knows no others.
 
         Args:
           num_envs: how many.
           seed, options: as of `make`, of pools, which are made anew; these options go before those of these.
         """
+        del seed, options
         remade = copy.copy(self)
         remade.num_envs = num_envs
-        if hasattr(self, "environment"):  # it is around another
-            remade.environment = self.environment.remade(num_envs, seed, **options)  # type: ignore[attr-defined]
         return remade
 
     def share(self, parts: int) -> "Environment":
@@ -147,8 +146,6 @@ class Environment(abc.ABC):
         """
         share = copy.copy(self)
         share.num_envs = self.num_envs // parts
-        if hasattr(self, "environment"):  # it is around another
-            share.environment = self.environment.share(parts)  # type: ignore[attr-defined]
         return share
 
     def once(self) -> "Environment":
@@ -156,11 +153,7 @@ class Environment(abc.ABC):
 
         What follows it may be anything; where resets are computed here, none is (`Once`).
         """
-        if not hasattr(self, "environment"):
-            return self
-        around = copy.copy(self)
-        around.environment = self.environment.once()
-        return around
+        return self
 
     def over(self, state: PyTree, timestep: TimeStep) -> jax.Array:
         """[B] bool: of the episodes that `timestep` ends, which are whole: all, but where they are lives of a game.
@@ -178,6 +171,44 @@ class Environment(abc.ABC):
     @abc.abstractmethod
     def step(self, state: PyTree, action: jax.Array) -> tuple[PyTree, TimeStep]:
         """Advance every environment by one action, [B] or [B, size]; those that had ended are reset instead."""
+
+
+class Wrapper(Environment):
+    """An environment around another, of which it has all that it does not say itself; `over` it has to.
+
+    Attributes:
+      environment: the other.
+    """
+
+    def __init__(self, environment: Environment):
+        self.environment = environment
+        self.name, self.num_envs = environment.name, environment.num_envs
+        self.observation_spec, self.action_spec = environment.observation_spec, environment.action_spec
+        self.max_episode_steps, self.reward_shape = environment.max_episode_steps, environment.reward_shape
+        self.resumable = environment.resumable
+
+    def _around(self, environment: Environment) -> "Environment":
+        """The same around another."""
+        around = copy.copy(self)
+        around.environment, around.num_envs = environment, environment.num_envs
+        return around
+
+    @property
+    def host_bytes(self) -> int:
+        """See `Environment.host_bytes`."""
+        return self.environment.host_bytes
+
+    def remade(self, num_envs: int, seed: int | Sequence[int] = 0, **options: Any) -> Environment:
+        """See `Environment.remade`."""
+        return self._around(self.environment.remade(num_envs, seed, **options))
+
+    def share(self, parts: int) -> Environment:
+        """See `Environment.share`."""
+        return self._around(self.environment.share(parts))
+
+    def once(self) -> Environment:
+        """See `Environment.once`."""
+        return self._around(self.environment.once())
 
 
 class SingleEnvironment(Protocol):

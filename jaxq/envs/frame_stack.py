@@ -3,24 +3,19 @@
 import jax
 import jax.numpy as jnp
 
-from jaxq.envs.base import ArraySpec, Environment, select
+from jaxq.envs.base import ArraySpec, Environment, Wrapper, select
 from jaxq.types import PyTree, TimeStep
 
 
-class FrameStack(Environment):
+class FrameStack(Wrapper):
     """Observations become the last `frames` of the episode on a new last axis, oldest first, zero before its start.
 
     The spec says so (`ArraySpec.frames`), and replay then stores each frame once and stacks when it samples.
     """
 
     def __init__(self, environment: Environment, frames: int):
-        self.environment = environment
+        super().__init__(environment)
         self.frames = frames
-        self.name = environment.name
-        self.num_envs = environment.num_envs
-        self.action_spec = environment.action_spec
-        self.max_episode_steps = environment.max_episode_steps
-        self.resumable = environment.resumable
         self.observation_spec = jax.tree.map(
             lambda spec: ArraySpec((*spec.shape, frames), spec.dtype, frames), environment.observation_spec
         )

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.envs.base import ArraySpec, Environment, single_spec
+from jaxq.envs.base import ArraySpec, Environment, Wrapper, single_spec
 from jaxq.errors import require
 from jaxq.types import PyTree, TimeStep
 
@@ -26,7 +26,7 @@ class StockState(struct.PyTreeNode):
     stock: jax.Array
 
 
-class WithStock(Environment):
+class WithStock(Wrapper):
     """Appends to each observation its stock, `c_{t+1} = (c_t + r_{t+1}) / γ`.
 
     The stock is the discounted reward so far, in units of the present (Pires et al., Optimizing Return Distributions
@@ -51,11 +51,9 @@ class WithStock(Environment):
         spec = single_spec(environment.observation_spec, "a stock beside it")
         require(not spec.frames, "env", environment.name, "one without frame stacks, which leave a stock no room")
         require(not environment.reward_shape, "env", environment.name, "one with scalar rewards")
-        self.environment, self.discount, self.initial = environment, discount, initial
+        super().__init__(environment)
+        self.discount, self.initial = discount, initial
         self.reward_clip, self.reward_shift = reward_clip, reward_shift
-        self.name, self.num_envs = environment.name, environment.num_envs
-        self.action_spec, self.max_episode_steps = environment.action_spec, environment.max_episode_steps
-        self.resumable = environment.resumable
         self.observation_spec = ArraySpec((*spec.shape[:-1], spec.shape[-1] + 1))
 
     def reset(self, keys: jax.Array) -> tuple[StockState, TimeStep]:

@@ -38,6 +38,7 @@ class TabularEnvironment:
         return following, jax.nn.one_hot(following, self.mdp.num_states), reward, terminated, False
 
 
-def make_single(name: str) -> TabularEnvironment:
-    """The environment of an MDP in `jaxq.tabular.MDPS`."""
+def make_single(name: str, whole: bool = False) -> TabularEnvironment:
+    """The environment of an MDP in `jaxq.tabular.MDPS`, whose observation is always the `whole` of it."""
+    del whole
     return TabularEnvironment(f"tabular/{name}", MDPS[name]())

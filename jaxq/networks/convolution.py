@@ -91,6 +91,7 @@ class Conv(nn.Module):
       spectral_norm: whether the kernel is divided by its largest singular value, seen as a matrix from patches to
         channels (Miyato et al., Spectral Normalization for GANs, 2018). Its vectors are found anew by some steps of
         the power method, rather than kept from update to update, so that the network stays a function.
+      kernel_init: of the kernel.
     """
 
     features: int

@@ -110,7 +110,6 @@ class NatureCNN(nn.Module):
     """
 
     width: int = 512
-    convolution: Implementation = "auto"
     layer_norm: bool = False
 
     @nn.compact
@@ -118,7 +117,7 @@ class NatureCNN(nn.Module):
         """See the class."""
         x = unit_range(x)
         for channels, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
-            x = _activate(Conv(channels, kernel, stride, implementation=self.convolution)(x), self.layer_norm)
+            x = _activate(Conv(channels, kernel, stride)(x), self.layer_norm)
         x = x.reshape(x.shape[0], -1)
         return _activate(Dense(self.width)(x), self.layer_norm) if self.width else x
 
@@ -128,21 +127,13 @@ def _max_pool(x: jax.Array, window: int, stride: int) -> jax.Array:
 
 
 class _Residual(nn.Module):
-    convolution: Implementation
     spectral_norm: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         y = x
         for _ in range(2):
-            convolution = Conv(
-                x.shape[-1],
-                3,
-                padding="SAME",
-                implementation=self.convolution,
-                spectral_norm=self.spectral_norm,
-            )
-            y = convolution(nn.relu(y))
+            y = Conv(x.shape[-1], 3, padding="SAME", spectral_norm=self.spectral_norm)(nn.relu(y))
         return x + y
 
 
@@ -161,17 +152,16 @@ class ImpalaEncoder(nn.Module):
     channels: Sequence[int] = (16, 32, 32)
     scale: int = 1
     spectral_norm: bool = False
-    convolution: Implementation = "auto"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """See the class."""
         x = unit_range(x)
         for channels in self.channels:
-            x = Conv(channels * self.scale, 3, padding="SAME", implementation=self.convolution)(x)
+            x = Conv(channels * self.scale, 3, padding="SAME")(x)
             x = _max_pool(x, 3, 2)
             for _ in range(2):
-                x = _Residual(self.convolution, self.spectral_norm)(x)
+                x = _Residual(self.spectral_norm)(x)
         return nn.relu(x)
 
 
@@ -189,17 +179,15 @@ class ImpalaCNN(nn.Module):
     width: int = 256
     pooled: int = 0
     spectral_norm: bool = False
-    convolution: Implementation = "auto"
-    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """See the class."""
-        x = ImpalaEncoder(self.channels, self.scale, self.spectral_norm, self.convolution)(x)
+        x = ImpalaEncoder(self.channels, self.scale, self.spectral_norm)(x)
         if self.pooled:
             x = adaptive_max_pool(x, self.pooled)
         x = x.reshape(x.shape[0], -1)
-        return _activate(Dense(self.width)(x), self.layer_norm) if self.width else x
+        return nn.relu(Dense(self.width)(x)) if self.width else x
 
 
 def adaptive_max_pool(x: jax.Array, side: int) -> jax.Array:

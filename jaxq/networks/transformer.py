@@ -4,13 +4,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxq.networks.convolution import Conv, Implementation
+from jaxq.networks.convolution import Conv
 from jaxq.networks.linear import Dense
 from jaxq.networks.modes import Mode
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.torsos import unit_range
 
-ATTENTION = "attention"  # the collection's name of what `Attention` remembers: [B, heads, queries, keys]
+ATTENTION = "attention"  # what `Attention` remembers is called so: [B, heads, queries, keys]
+CELLS = "cells"  # and what `ActionQTransformer` does: [B, height, width, channels]
 
 
 class Attention(nn.Module):
@@ -57,7 +58,7 @@ class ActionQTransformer(nn.Module):
 
     Attributes:
       num_actions, width: A and the outputs for one return.
-      channels: of the convolution that makes the cells.
+      channels, kernels, strides: of the convolutions that make the cells.
       features: D of the tokens.
       heads: of the attention.
       layers: of encoder and of decoder.
@@ -71,7 +72,6 @@ class ActionQTransformer(nn.Module):
     features: int = 64
     heads: int = 4
     layers: int = 1
-    convolution: Implementation = "auto"
 
     @nn.compact
     def __call__(self, observation: jax.Array, mode: Mode = "learn") -> jax.Array:
@@ -79,7 +79,8 @@ class ActionQTransformer(nn.Module):
         del mode
         x = unit_range(observation)
         for channels, kernel, stride in zip(self.channels, self.kernels, self.strides, strict=True):
-            x = nn.relu(Conv(channels, kernel, stride, implementation=self.convolution)(x))
+            x = nn.relu(Conv(channels, kernel, stride)(x))
+        self.sow("intermediates", CELLS, x)
         batch, height, width, _ = x.shape
         tokens = Dense(self.features)(x.reshape(batch, height * width, -1))
         tokens += self.param("position", nn.initializers.normal(0.02), (height * width, self.features))
@@ -96,7 +97,7 @@ class ActionQTransformer(nn.Module):
 
 
 def attention_maps(network: ActionQTransformer, params: object, observation: jax.Array) -> jax.Array:
-    """Where the last decoder layer looks for each action, averaged over its heads: [B, A, cells].
+    """Where the last decoder layer looks for each action, averaged over its heads: [B, A, height, width] of the cells.
 
     Args:
       network: the transformer.
@@ -104,5 +105,6 @@ def attention_maps(network: ActionQTransformer, params: object, observation: jax
       observation: [B, H, W, C].
     """
     _, kept = network.apply(params, observation, mutable=["intermediates"])  # type: ignore[arg-type]
-    weights = kept["intermediates"][f"decoder_{network.layers - 1}"]["Attention_0"][ATTENTION][0]
-    return weights.mean(axis=1)
+    found = kept["intermediates"]
+    weights = found[f"decoder_{network.layers - 1}"]["Attention_0"][ATTENTION][0].mean(axis=1)
+    return weights.reshape(*weights.shape[:2], *found[CELLS][0].shape[1:3])

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.envs.base import Environment
+from jaxq.keys import streams
 from jaxq.profiling.programs import Product
 
 Segment = Callable[[], int]  # runs, waits, and returns how much was done
@@ -68,8 +69,9 @@ def environment_alone(environment: Environment, steps: int) -> Segment:
     Returns:
       The segment, which returns the steps of all environments.
     """
-    batch, key = environment.num_envs, jax.random.key(0)
-    actions = jax.vmap(lambda k: environment.action_spec.sample(k, batch))(jax.random.split(key, 64))
+    batch = environment.num_envs
+    action_key, reset_key = streams(jax.random.key(0), "actions", "reset")
+    actions = jax.vmap(lambda k: environment.action_spec.sample(k, batch))(jax.random.split(action_key, 64))
 
     def scan(state: Any) -> Any:
         def step(state: Any, t: jax.Array) -> tuple[Any, jax.Array]:
@@ -79,7 +81,7 @@ def environment_alone(environment: Environment, steps: int) -> Segment:
 
         return jax.lax.scan(step, state, jnp.arange(steps))
 
-    state, _ = jax.jit(environment.reset)(jax.random.split(key, batch))
+    state, _ = jax.jit(environment.reset)(jax.random.split(reset_key, batch))
     compiled = jax.jit(scan, donate_argnums=0).lower(state).compile()
 
     def segment() -> int:

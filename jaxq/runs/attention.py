@@ -1,13 +1,16 @@
 """Pictures of where an Action Q-Transformer looks: `jaxq attention`."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxq.errors import require
+from jaxq.errors import require, require_writable
 from jaxq.networks import ActionQTransformer, attention_maps
+from jaxq.runs.playing import played
+from jaxq.runs.plots import PICTURES
 from jaxq.runs.restore import environment_to_watch, restore_member
 
 
@@ -41,23 +44,16 @@ def draw_attention(
     for name, value in (("frames", frames), ("every", every)):
         require(value >= 1, name, value, "at least 1")
     out = out or run_dir / "attention.png"
-    require(out.suffix in (".png", ".pdf", ".svg"), "out", str(out), "a name ending in .png, .pdf or .svg")
+    require_writable(out, *PICTURES)
     config, training, state = restore_member(run_dir, member, run_code=run_code)
     agent: Any = training.agent
     network: Any = getattr(agent, "network", None)
     attends = isinstance(network, ActionQTransformer)
     require(attends, "run_dir", str(run_dir), "a run of action_q_transformer, whose network has attention")
     environment = environment_to_watch(config, training, seed)
-    key = jax.random.key(seed)
-    env_state, timestep = environment.reset(jax.random.split(key, 1))
-    memory, step = agent.init_memory(1), jax.jit(environment.step)
-    exploit, look = jax.jit(agent.exploit), jax.jit(lambda seen: attention_maps(network, state.params, seen))
-    rows = []
-    for t in range(frames * every):
-        if t % every == 0:
-            rows.append((np.asarray(timestep.observation[0]), np.asarray(look(timestep.observation)[0])))
-        action, memory = exploit(state, memory, timestep, jax.random.fold_in(key, t))
-        env_state, timestep = step(env_state, action)
+    look = jax.jit(lambda seen: attention_maps(network, state.params, seen))
+    watched = itertools.islice(played(environment, agent, state, seed), 0, frames * every, every)
+    rows = [(np.asarray(seen[0]), np.asarray(look(seen)[0])) for seen in (t.observation for _, t in watched)]
     _draw(rows, environment.observation_spec.frames, out)
     return out
 
@@ -83,9 +79,8 @@ def _draw(rows: list[tuple[np.ndarray, np.ndarray]], frames: int, out: Path) -> 
     for row, (seen, maps) in zip(axes, rows, strict=True):
         row[0].imshow(grey_picture(seen, frames), cmap="gray")
         row[0].set_title("observation", fontsize=8)
-        side = round(maps.shape[1] ** 0.5)
         for action in range(num_actions):
-            row[action + 1].imshow(maps[action].reshape(side, -1), cmap="inferno")
+            row[action + 1].imshow(maps[action], cmap="inferno")
             row[action + 1].set_title(f"action {action}", fontsize=8)
         for axis in row:
             axis.set_axis_off()

@@ -32,7 +32,8 @@ from jaxq.runs.devices import divide_processors, keep_small_loops_whole
 from jaxq.runs.directory import from_json, load_config, require_same
 from jaxq.runs.fields import fields_by_member, kinds_of
 from jaxq.runs.hosts import connect, leaving_lost_hosts
-from jaxq.runs.several import train
+from jaxq.runs.scripts import experiment
+from jaxq.runs.several import train as train_all
 from jaxq.training import Training
 
 ConfigT = TypeVar("ConfigT", bound=Run)
@@ -299,13 +300,39 @@ def main(
       build: as of `run`.
     """
     with clean_errors(), leaving_lost_hosts():
-        args = list(sys.argv[1:] if args is None else args)
-        keep_small_loops_whole()
-        _connect(args)
-        if _may_be_several(config_class, args):
-            divide_processors()
-        config = parse(config_class, presets, args, build, prog)
-        train(obeying(build, config, presets), config)
+        _train(config_class, presets, build, list(sys.argv[1:] if args is None else args), prog)
+
+
+def train(name: str, args: Sequence[str] = ()) -> dict[str, Any]:
+    """`jaxq train NAME ARGS` from Python: `jaxq.train("dqn", ["--env", "gymnax/CartPole-v1", "--num-seeds", "3"])`.
+
+    Args:
+      name: of an experiment, or the path of a script.
+      args: its flags.
+
+    Returns:
+      The values of summary.json.
+
+    Raises:
+      InputError, DivergedError, HostLostError, SystemExit: as of `run`.
+    """
+    script = experiment(name)
+    return _train(script.Config, script.PRESETS, script.build, list(args), f"jaxq train {name}")
+
+
+def _train(
+    config_class: type[ConfigT],
+    presets: Mapping[str, Mapping[str, Any]],
+    build: Callable[[ConfigT], Training],
+    args: list[str],
+    prog: str | None,
+) -> dict[str, Any]:
+    keep_small_loops_whole()
+    _connect(args)
+    if _may_be_several(config_class, args):
+        divide_processors()
+    config = parse(config_class, presets, args, build, prog)
+    return train_all(obeying(build, config, presets), config)
 
 
 def _may_be_several(config_class: type[Run], args: Sequence[str]) -> bool:

@@ -15,9 +15,9 @@ from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interva
 from jaxq.runs.directory import load_config
 from jaxq.runs.results import Result, read
 
-# Sizes, grid and colours (Okabe and Ito's, told apart by the colour-blind) of every picture.
+PICTURES = (".png", ".pdf", ".svg")  # how the files of pictures end
+# Of every picture: Okabe and Ito's, told apart by the colour-blind.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
 
 # What may differ between runs that are seeds of one setting: whose seeds they are, and how a run is driven.
 OF_A_SESSION = {*SESSION_FIELDS, "seed", "num_seeds", "population"}

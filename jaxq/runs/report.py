@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxq.errors import require, warn
+from jaxq.errors import require, require_writable, warn
 from jaxq.runs.aggregate import (
     interquartile_mean,
     performance_profile,
@@ -50,8 +50,7 @@ def write_report(paths: Sequence[Path], out: Path, *, title: str = "Runs", by: s
       InputError: if something is none of them, or no run has an evaluation yet.
     """
     require(bool(paths), "runs", [], "run directories, kept runs or folders of them")
-    require(out.suffix == ".html", "out", str(out), "a name ending in .html")
-    require(out.absolute().parent.is_dir(), "out", str(out), "in a directory that exists")
+    require_writable(out, ".html")
     runs = [run for path in paths for run in read(path)]
     out.write_text(page(contents(runs, by), title))
     return out

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import jaxq
-from jaxq.errors import InputError, require
+from jaxq.errors import InputError, require, require_writable
 
 PACKAGE = Path(jaxq.__file__).parent
 LAUNCHERS = "launch"  # the folder of what starts experiments on clusters
@@ -97,8 +97,7 @@ def copy_script(name: str, out: Path) -> Path:
     """
     script = find_script(name)
     out = out / script.name if out.is_dir() else out
-    require(out.suffix == ".py", "out", str(out), "a name ending in .py")
-    require(out.absolute().parent.is_dir(), "out", str(out), "in a directory that exists")
+    require_writable(out, ".py")
     require(not out.exists(), "out", str(out), "a name that is not taken")
     shutil.copyfile(script, out)
     return out

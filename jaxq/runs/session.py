@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from jaxq.types import Metrics, PyTree
 
 # Metrics that are NaN where nothing was there to average; any other NaN means that learning has diverged.
 MAY_BE_MISSING = ("episode_return", "episode_length", "eval_return", "eval_length")
+BEST_TOLD = 5  # settings of a population, in the end
 
 Values = dict[str, list[float]]  # a metric of each member
 
@@ -71,6 +73,30 @@ class Progress:
 def _first_of(values: jax.Array) -> int:
     """A member's, of those that are on this host."""
     return int(values.addressable_shards[0].data[0])
+
+
+def scored(members: Sequence[Member], returns: Mapping[int, float]) -> str:
+    """The mean return, or that of each setting where members have several, the best of them first; in words.
+
+    Args:
+      members: of the run.
+      returns: of the last evaluation, by the numbers of the members that count.
+    """
+    of_settings: dict[str, list[float]] = {}
+    for number, score in returns.items():
+        setting = ", ".join(f"{name} {value}" for name, value in members[number].setting.items())
+        of_settings.setdefault(setting, []).append(score)
+
+    def told(scores: list[float]) -> str:
+        over = f" over {len(scores)} seeds" if len(scores) > 1 else ""
+        return f"{np.mean(scores):.4g} (mean return of the last evaluation{over})"
+
+    if len(of_settings) == 1:
+        return told(list(returns.values()))
+    best = sorted(of_settings.items(), key=lambda item: -np.mean(item[1]))
+    rows = [f"{told(scores)}, {setting or 'as configured'}" for setting, scores in best[:BEST_TOLD]]
+    left = len(best) - len(rows)
+    return "\n       ".join([*rows, *([f"and {left} more, in summary.json"] if left else [])])
 
 
 class Session:
@@ -475,8 +501,8 @@ class Session:
         # The last evaluation and no earlier one, though it may not be finite.
         returns = read_metrics(self.directory.path)[-1]["eval_return"]
         lost = sum(step is not None for step in self.diverged)
-        counted = [score for score, step in zip(returns, self.diverged, strict=True) if step is None]
-        finite = None not in counted
+        counted = {i: score for i, score in enumerate(returns) if self.diverged[i] is None}
+        finite = None not in counted.values()
         speed = self._steps_per_second()
         device = platforms.device()
         summary = {
@@ -504,10 +530,7 @@ class Session:
         curves = load_curves(self.directory.path)
         if curves:
             plot_curves(merge(curves), picture)
-        kind = "members" if self.config.population else "seeds"
-        over = f" over {len(counted)} {kind}" if len(returns) > 1 else ""
-        mean = f"{np.mean(counted):.4g} (mean return of the last evaluation{over})" if finite else ""
-        score = mean or "- (the last evaluation is not finite)"
+        score = scored(self.members, counted) if finite else "- (the last evaluation is not finite)"
         if lost:
             rows = "; ".join(self._row(i) for i, step in enumerate(self.diverged) if step is not None)
             warn(f"{lost} of {len(returns)} members diverged and were frozen: {rows}")
@@ -519,7 +542,7 @@ class Session:
         return self.plan.steps_per_chunk * self.config.num_members
 
     def _steps_per_second(self) -> float | None:
-        """Steps of all members a second: the median over this session's chunks, those with an evaluation left out."""
+        """Steps of all members a second: the median over this session's chunks, without what evaluations take."""
         return self._chunk_steps() / float(np.median(self.chunk_seconds)) if self.chunk_seconds else None
 
     def _wall_seconds(self, now: float) -> float:

@@ -1,15 +1,16 @@
 """Films of trained policies: `jaxq video`."""
 
 import importlib.util
+import itertools
 import warnings
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxq.configs import Run
-from jaxq.errors import InputError, require
+from jaxq.errors import InputError, require, require_writable
+from jaxq.runs.playing import played
 from jaxq.runs.rendering import graphics, renderer_for
 from jaxq.runs.restore import environment_to_watch, restore_member
 from jaxq.training import Training
@@ -37,7 +38,7 @@ def record(
     graphics()
     require(max_steps >= 1, "max_steps", max_steps, "at least 1")
     out = out or run_dir / ("video.mp4" if importlib.util.find_spec("imageio_ffmpeg") else "video.gif")
-    require(out.suffix in (".mp4", ".gif"), "out", str(out), "a name ending in .mp4 or .gif")
+    require_writable(out, ".mp4", ".gif")
     config, training, state = restore_member(run_dir, member, run_code=run_code)
     frames, rate = _play(config, training, state, seed, max_steps)
     _write(out, frames, rate)
@@ -46,21 +47,10 @@ def record(
 
 def _play(config: Run, training: Training, state: Any, seed: int, max_steps: int) -> tuple[list[np.ndarray], float]:
     environment = environment_to_watch(config, training, seed, render_mode="rgb_array")
-    agent: Any = training.agent
     draw, rate = renderer_for(environment)
-
-    @jax.jit
-    def step(env_state: Any, timestep: Any, memory: Any, key: jax.Array) -> Any:
-        action, memory = agent.exploit(state, memory, timestep, key)
-        return *environment.step(env_state, action), memory
-
-    key = jax.random.key(seed)
-    env_state, timestep = jax.jit(environment.reset)(jax.random.split(key, 1))
-    memory = agent.init_memory(1)
-    frames = [draw(env_state, timestep)]
-    for t in range(max_steps):
-        env_state, timestep, memory = step(env_state, timestep, memory, jax.random.fold_in(key, t))
-        if bool(timestep.first[0]):  # it was broken off
+    frames: list[np.ndarray] = []
+    for env_state, timestep in itertools.islice(played(environment, training.agent, state, seed), max_steps + 1):
+        if frames and bool(timestep.first[0]):  # the episode was broken off
             break
         frames.append(draw(env_state, timestep))
         if bool(timestep.last[0]):

@@ -4,7 +4,7 @@
     n_step: {choices: [1, 3, 5]}
 
 A range of numbers has a `low` and a `high`, and may be looked through by its logarithm (`log`) or in steps (`step`); a
-grid takes `count` points of it. Everything else is a list of `choices`.
+grid takes every step, or where there are none `count` points of it. Everything else is a list of `choices`.
 """
 
 import dataclasses
@@ -43,12 +43,12 @@ class Dimension:
     Attributes:
       name: of the field.
       distribution: as Optuna sees it; choices that are lists are JSON there.
-      count: points of it in a grid.
+      count: points of it in a grid; None for all its steps.
     """
 
     name: str
     distribution: BaseDistribution
-    count: int
+    count: int | None
 
     @property
     def is_range(self) -> bool:
@@ -65,8 +65,9 @@ class Dimension:
         own: Any = self.distribution
         if not self.is_range:
             return list(own.choices)
-        if own.step is not None and not own.log and not isinstance(own, FloatDistribution) and own.step > 1:
-            return list(range(own.low, own.high + 1, own.step))
+        if self.count is None:
+            steps = round((own.high - own.low) / own.step)  # Optuna has moved the end to one of them
+            return [own.low + i * own.step for i in range(steps)] + [own.high]
         between = np.geomspace if own.log else np.linspace
         found = between(own.low, own.high, self.count).tolist()
         whole = isinstance(own, IntDistribution)
@@ -111,7 +112,12 @@ def _dimension(name: str, values: Any, config_class: type[Run]) -> Dimension:
     shaped = isinstance(values, dict) and {"low", "high"} <= set(values) <= RANGE
     require(shaped, f"space: {name}", values, "{low: ..., high: ...}, with log or step if wanted, or {choices: [...]}")
     require(numeric, f"space: {name}", values, "{choices: [...]}: the field is not one number")
-    return Dimension(name, _range(name, values, float in kinds), int(values.get("count", GRID_COUNT)))
+    count = values.get("count", GRID_COUNT)
+    several = isinstance(count, int) and not isinstance(count, bool) and count >= 1
+    require(several, f"space: {name}, count", count, "a whole number of at least 1")
+    stepped = values.get("step") is not None
+    require(not stepped or "count" not in values, f"space: {name}, count", count, "left out beside a step")
+    return Dimension(name, _range(name, values, float in kinds), None if stepped else count)
 
 
 def _told(choice: Any) -> Any:

@@ -97,7 +97,7 @@ def make_study(storage: RDBStorage, name: str, facts: Mapping[str, Any], resume:
     Args:
       storage: where it lies.
       name: of it.
-      facts: what it is of (experiment, environment, configuration, space, sampler, pruner), which stay as they are.
+      facts: what it is of (experiment, environment, configuration, space), which stay as they are.
       resume: whether it may be there.
 
     Raises:

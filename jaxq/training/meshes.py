@@ -19,7 +19,7 @@ from jaxq.training.off_policy import OffPolicy
 from jaxq.training.on_policy import OnPolicy
 from jaxq.types import Metrics, PyTree
 
-Loop = OffPolicy | OnPolicy
+AnyLoop = OffPolicy | OnPolicy
 
 
 def most_devices(num_members: int, available: int) -> int:
@@ -61,7 +61,7 @@ class Spread:
       mesh: of the axes `population` and `data`.
     """
 
-    whole: Loop
+    whole: AnyLoop
     mesh: Mesh
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class Spread:
     def train_chunk(self, state: TrainState, iterations: int) -> tuple[TrainState, Metrics]:
         """See `Training.train_chunk`."""
 
-        def chunk(local: Loop) -> Callable[..., Any]:
+        def chunk(local: AnyLoop) -> Callable[..., Any]:
             return lambda state: local.train_chunk(state, iterations)
 
         state, metrics = self._over_members(chunk, (self._state,), (self._state, _MEMBERS))(state)
@@ -120,7 +120,7 @@ class Spread:
     def begin_chunk(self, state: TrainState, iterations: int) -> ChunkState:
         """See `Training.begin_chunk`."""
 
-        def begin(local: Loop) -> Callable[..., Any]:
+        def begin(local: AnyLoop) -> Callable[..., Any]:
             return lambda state: local.begin_chunk(state, iterations)
 
         return self._over_members(begin, (self._state,), _CHUNK)(state)
@@ -145,7 +145,7 @@ class Spread:
     ) -> tuple[EvaluationState, jax.Array]:
         """See `Training.evaluate`."""
 
-        def part(local: Loop) -> Callable[..., Any]:
+        def part(local: AnyLoop) -> Callable[..., Any]:
             def run(state: TrainState, evaluation: EvaluationState, steps: jax.Array) -> tuple[EvaluationState, Any]:
                 evaluation, more = local.evaluate(state, evaluation, steps)
                 return evaluation, more[None]
@@ -190,7 +190,7 @@ class Spread:
         return jax.tree.map(lambda spec: NamedSharding(self.mesh, spec), specs, is_leaf=_is_spec)
 
     @functools.cached_property
-    def _local(self) -> Loop:
+    def _local(self) -> AnyLoop:
         """What each device of `population` runs."""
         return self.whole.share(self.mesh.shape[POPULATION])
 
@@ -206,7 +206,7 @@ class Spread:
         return jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, PartitionSpec()))
 
     def _over_members(
-        self, function: Callable[[Loop], Callable[..., Any]], takes: Any, gives: Any
+        self, function: Callable[[AnyLoop], Callable[..., Any]], takes: Any, gives: Any
     ) -> Callable[..., Any]:
         # The compiler cuts up the axis of data if it has several devices. Calls to the host, as EnvPool's, allow no
         # axis that it may cut. What members share each computes, and all the same: nothing is exchanged to check it.
