@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks.baselines.protocol import Segment, serve
+from benchmarks.timing import warmed_up
 from experiments.continuous import crossq, sac, td3, tqc
 from experiments.discrete import dqn, pqn, qr_dqn
 from jaxq import envs
@@ -22,7 +23,7 @@ from jaxq.networks.convolution import Implementation
 from jaxq.profiling import environment_alone
 from jaxq.runs import parse
 from jaxq.runs.devices import divide_processors, keep_small_loops_whole, spread
-from jaxq.runs.population import assemble, member_keys
+from jaxq.runs.population import assemble
 from jaxq.training import Training
 
 
@@ -31,7 +32,7 @@ def _training_segment(training: Training, config: Any, iterations: int) -> Segme
     plan = training.plan(config.total_steps, 1, 1)
     steps = plan.steps_per_chunk // plan.iterations * iterations * config.num_members
     plan = dataclasses.replace(plan, chunks=1_000_000, iterations=iterations, chunks_per_evaluation=1_000_000)
-    state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config)))
+    state = warmed_up(training, config)
     chunk = jax.jit(lambda s: training.train_chunk(s, plan.iterations), donate_argnums=0).lower(state).compile()
 
     def segment() -> int:

@@ -28,13 +28,13 @@ import numpy as np
 
 from benchmarks.launching import ROOT, UNDER_WAY, as_typed, cleared, finish, script, start
 from benchmarks.members import arrays_of, compared, metrics_of, summed
-from benchmarks.timing import RESULTS, arguments, measure
+from benchmarks.timing import RESULTS, arguments, measure, warmed_up
 from experiments.discrete import dqn
 from jaxq.configs import grid
 from jaxq.runs.checkpoints import Checkpoints
 from jaxq.runs.devices import spread, state_shape, use_device
 from jaxq.runs.directory import provenance, read_json, read_metrics, write_json
-from jaxq.runs.population import assemble, member_keys
+from jaxq.runs.population import assemble
 from jaxq.runs.restore import load_experiment
 from jaxq.training import TrainState
 
@@ -68,8 +68,7 @@ def trained(setting: str, devices: int, iterations: int) -> tuple[Callable[[], f
     assembly = spread(one, config)
     training: Any = assembly.training
     places = jax.tree.map(lambda leaf: leaf.sharding, state_shape(assembly, config))
-    begun = jax.jit(training.init, out_shardings=places)(member_keys(config), assembly.numbers)
-    begun = jax.jit(training.warm_up, donate_argnums=0, out_shardings=places)(begun)
+    begun = warmed_up(training, config, assembly.numbers, places)
 
     def chunk(state: TrainState) -> TrainState:
         return training.train_chunk(state, iterations)[0]

@@ -316,10 +316,10 @@ def serve(loop: Loop, tiny: bool) -> None:
     """
     import jax
 
+    from benchmarks.timing import warmed_up
     from jaxq import platforms
     from jaxq.runs import parse
     from jaxq.runs.devices import use_device
-    from jaxq.runs.population import member_keys
     from jaxq.runs.scripts import experiment
 
     use_device("auto")
@@ -335,8 +335,7 @@ def serve(loop: Loop, tiny: bool) -> None:
         plan = training.plan(config.total_steps, 1, 1)
         steps = plan.steps_per_chunk // plan.iterations * iterations * training.num_members
         begun = time.perf_counter()
-        state = jax.jit(training.warm_up, donate_argnums=0)(jax.jit(training.init)(member_keys(config)))
-        jax.block_until_ready(state)
+        state = jax.block_until_ready(warmed_up(training, config))
         warmed = time.perf_counter()
         chunk = jax.jit(lambda s: training.train_chunk(s, iterations), donate_argnums=0).lower(state).compile()
         compiled = time.perf_counter()

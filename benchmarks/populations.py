@@ -27,12 +27,13 @@ from jaxq.lanes import over_lanes
 from jaxq.meshes import POPULATION
 from jaxq.runs.devices import divide_processors, keep_small_loops_whole, spread, state_shape, use_device
 from jaxq.runs.directory import provenance, read_json, write_json
-from jaxq.runs.population import assemble, member_keys
+from jaxq.runs.population import assemble
 from jaxq.runs.programs import compilers
 from jaxq.training import Spread
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+from benchmarks.timing import warmed_up  # noqa: E402
 from experiments.discrete import dqn  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
@@ -69,8 +70,7 @@ def population(size: int, iterations: int) -> Segment:
     assembly = spread(assemble(dqn.build, config), config)
     training: Any = assembly.training
     places = jax.tree.map(lambda leaf: leaf.sharding, state_shape(assembly, config))
-    begun = jax.jit(training.init, out_shardings=places)(member_keys(config), assembly.numbers)
-    state = jax.jit(training.warm_up, donate_argnums=0, out_shardings=places)(begun)
+    state = warmed_up(training, config, assembly.numbers, places)
     return _timed(lambda state: training.train_chunk(state, iterations)[0], state, iterations)
 
 

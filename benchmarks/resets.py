@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.timing import RESULTS, SECONDS, arguments, measure
+from benchmarks.timing import RESULTS, SECONDS, arguments, measure, warmed_up
 from jaxq import envs
 from jaxq.envs import Batched, Pooled
 from jaxq.envs.base import PooledState
@@ -97,7 +97,6 @@ def speeds(only: list[str] | None, rounds: int) -> None:
 def returns(name: str, total_steps: int, num_envs: int, updates: int, seeds: int) -> None:
     """Train SAC with resets of each kind, so many updates for each step of the batch, and write what came of it."""
     from experiments.continuous import sac
-    from jaxq.runs.population import member_keys
 
     asked: dict[str, Any] = {"env": name, "total_steps": total_steps, "num_envs": num_envs, "updates": updates}
     config = sac.Config(**asked, num_seeds=seeds, eval_episodes=32)
@@ -107,8 +106,7 @@ def returns(name: str, total_steps: int, num_envs: int, updates: int, seeds: int
         environment = made(kind, name, num_envs * seeds)
         training = dataclasses.replace(training, environment=environment)
         plan = training.plan(total_steps, 10, 1)
-        state = jax.jit(training.init)(member_keys(config))
-        state = jax.jit(training.warm_up)(state)
+        state = warmed_up(training, config)
         program = jax.jit(lambda s, t=training, n=plan.iterations: t.train_chunk(s, n), donate_argnums=0)
         chunk = program.lower(state).compile()
         begun = time.perf_counter()

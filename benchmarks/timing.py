@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxq.configs import Run
 from jaxq.runs.directory import provenance, read_json, write_json
+from jaxq.runs.population import member_keys
+from jaxq.types import PyTree
 
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 0.4  # about how long a timed segment is
@@ -40,6 +43,21 @@ def segment(step: Callable[..., tuple[Any, ...]], *carry: Any) -> Callable[[], f
 
     once = min(compiled(2)() for _ in range(2))
     return compiled(int(np.clip(SECONDS / once, 2, 20_000)))
+
+
+def warmed_up(
+    training: Any, config: Run, numbers: Mapping[str, Any] | None = None, places: PyTree | None = None
+) -> PyTree:
+    """The state of a run that is about to learn.
+
+    Args:
+      training: what it does.
+      config: whose members it has.
+      numbers: of members, as of `Training.init`.
+      places: of the state's leaves; wherever JAX puts them unless given.
+    """
+    begun = jax.jit(training.init, out_shardings=places)(member_keys(config), numbers or {})
+    return jax.jit(training.warm_up, donate_argnums=0, out_shardings=places)(begun)
 
 
 def passes(layer: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array, kernel: jax.Array) -> Callable[[], float]:

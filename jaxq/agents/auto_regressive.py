@@ -13,6 +13,7 @@ import optax
 from jaxq.agents.base import LearnerState, RecordsNothing, init_params
 from jaxq.agents.hyperparameters import FINITE, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import n_step_return
+from jaxq.bellman.arithmetic import value_of
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.envs.discretized import Cells
 from jaxq.keys import streams
@@ -115,15 +116,14 @@ class AutoRegressiveSoftQLearning(RecordsNothing):
         """Q of actions [B, D] by each critic, [M, B]."""
         told, choices = self.on_path(action)
         advantages = self.advantages(params, observation, told, jnp.arange(self.places), temperature)
-        taken = jnp.sum(advantages * jax.nn.one_hot(choices, self.cells.bins), axis=-1)
-        return self.values(params, observation) + jnp.sum(taken, axis=-1)
+        return self.values(params, observation) + jnp.sum(value_of(advantages, choices), axis=-1)
 
     def log_policy(self, params: PyTree, observation: PyTree, action: jax.Array, temperature: Any) -> jax.Array:
         """The log-probabilities of actions [B, D], [B]."""
         told, choices = self.on_path(action)
         advantages = self.advantages(params, observation, told, jnp.arange(self.places), temperature).min(axis=0)
         log_policy = jax.nn.log_softmax(advantages / temperature, axis=-1)
-        return jnp.sum(log_policy * jax.nn.one_hot(choices, self.cells.bins), axis=(1, 2))
+        return jnp.sum(value_of(log_policy, choices), axis=1)
 
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array

@@ -16,6 +16,7 @@ from jaxq.agents.base import LearnerState, RecordsNothing
 from jaxq.agents.exploration import Exploration
 from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import lambda_return
+from jaxq.bellman.arithmetic import value_of
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
 from jaxq.lanes import flat
@@ -110,7 +111,7 @@ class DirectAdvantage(RecordsNothing):
             value, skill = self._outputs(params, flat(batch.observation[:-1]))
             value, skill = value.reshape(length, size), skill.reshape(length, size, -1)
             skill = skill - jnp.sum(policy[:-1] * skill, axis=-1, keepdims=True)
-            taken = jnp.sum(skill * jax.nn.one_hot(batch.action, skill.shape[-1]), axis=-1)
+            taken = value_of(skill, batch.action)
             luck, model = self._transition(
                 params, flat(batch.observation[:-1]), flat(batch.action), flat(batch.observation[1:])
             )

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
+from jaxq.bellman.arithmetic import value_of
 from jaxq.networks.flows import ConditionalFlow, FlowOutputs
 
 
@@ -70,18 +71,13 @@ class CategoricalPolicy:
 
     def log_probability(self, outputs: jax.Array, drawn: jax.Array) -> jax.Array:
         """See `StochasticPolicy.log_probability`."""
-        return _of(drawn, jax.nn.log_softmax(outputs))
+        return value_of(jax.nn.log_softmax(outputs), drawn)
 
     def weigh(self, outputs: jax.Array, drawn: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `StochasticPolicy.weigh`."""
         del key
         log_policy = jax.nn.log_softmax(outputs)
-        return _of(drawn, log_policy), -jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1)
-
-
-def _of(drawn: jax.Array, log_policy: jax.Array) -> jax.Array:
-    """Log probabilities of actions. The slope of a sum is a product, that of an index a scatter."""
-    return jnp.sum(log_policy * jax.nn.one_hot(drawn, log_policy.shape[-1]), axis=-1)
+        return value_of(log_policy, drawn), -jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jaxq.agents.exploration import Stochastic
 from jaxq.agents.hyperparameters import Within
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.bellman import ScalarTarget, retrace_return
-from jaxq.bellman.arithmetic import chosen
+from jaxq.bellman.arithmetic import chosen, value_of
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.types import Metrics, PyTree, Segment, TimeStep
@@ -62,7 +62,7 @@ class RetraceQLearning(QLearning):
         values = self.representation.value(self.predict(state.params, timestep.observation, "act", network_key))
         exploration: Stochastic = state.hyper.exploration
         action, after = exploration.select(memory, values, timestep, explore_key)
-        return action, after, _of(exploration.probabilities(memory, values), action)
+        return action, after, value_of(exploration.probabilities(memory, values), action)
 
     def watch(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, action: jax.Array, key: jax.Array
@@ -92,9 +92,9 @@ class RetraceQLearning(QLearning):
         next_action = jnp.concatenate([batch.action[1:], batch.action[-1:]])
         going_on = jnp.concatenate([~ended[:-1], jnp.zeros_like(ended[-1:])])
         likely = jnp.concatenate([batch.record[1:], batch.record[-1:]])
-        ratio = going_on * _of(policy, next_action) / jnp.maximum(likely, SMALLEST)
+        ratio = going_on * value_of(policy, next_action) / jnp.maximum(likely, SMALLEST)
         next_values = jnp.sum(policy * q[1:], axis=-1)
-        returns = retrace_return(reward, discount, _of(q[1:], next_action), next_values, ratio, hyper.trace)
+        returns = retrace_return(reward, discount, value_of(q[1:], next_action), next_values, ratio, hyper.trace)
         target = jax.lax.stop_gradient(self.representation.encode(returns.ravel()))
         counts = 1.0 - batch.final
 
@@ -116,8 +116,3 @@ class RetraceQLearning(QLearning):
         flat = jax.tree.map(lambda x: x.reshape(steps * size, *x.shape[2:]), observation)
         predictions = self.predict(params, flat, mode, key)
         return predictions.reshape(steps, size, *predictions.shape[1:])
-
-
-def _of(values: jax.Array, action: jax.Array) -> jax.Array:
-    """Values [..., A] of actions [...]."""
-    return jnp.take_along_axis(values, action[..., None], axis=-1)[..., 0]

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxq.agents.base import LearnerState, init_params
 from jaxq.agents.q_learning import ActsByQLearning
+from jaxq.bellman.arithmetic import value_of
 from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -34,7 +35,7 @@ class SaddlePointQLearning(ActsByQLearning):
     known to us: their conjugate form has c(h) for the first factor, and what is added here is what QRC adds.
 
     Attributes:
-      base: network with submodules `torso` and `head`, operator, optimizer and numbers, the target schedule None.
+      base: network with submodules `torso` and `head`, operator, optimizer and numbers, and no targets: `()`.
       num_actions: A.
       error: the Bellman error that is minimized; `squared` has no clipping.
       threshold: κ of `huber`.
@@ -106,7 +107,7 @@ class SaddlePointQLearning(ActsByQLearning):
             # With the learner's own values in the target's place, and a gradient through them.
             target = self.base.backup(hyper, values, values, outcome, backup_key)[:, 0]
             corrections = head.apply(params["correction"], stop(self._features(values, batch.observation)))[..., 0]
-            h = jnp.sum(corrections * jax.nn.one_hot(batch.action, self.num_actions), axis=1)
+            h = value_of(corrections, batch.action)
             error = stop(target - q)
             of_values = stop(self.clip(h)) * target - stop(self.clip(h) + self.slope(h) * (error - h)) * q
             of_correction = 0.5 * (error - h) ** 2

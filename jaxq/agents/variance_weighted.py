@@ -13,6 +13,7 @@ from flax import struct
 from jaxq.agents.base import LearnerState, descend, init_params
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import huber
+from jaxq.bellman.arithmetic import value_of
 from jaxq.envs.base import example_observation
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -78,8 +79,7 @@ class VarianceWeightedQLearning(ActsByQLearning):
     def variances(self, params: PyTree, batch: Transition) -> jax.Array:
         """Of the return after each transition's state and action, [B]."""
         predictions = self.variance_network.apply(params, batch.observation)[..., 0]
-        taken = jnp.sum(predictions * jax.nn.one_hot(batch.action, predictions.shape[1]), axis=1)
-        return jnp.exp(taken) + self.smallest
+        return jnp.exp(value_of(predictions, batch.action)) + self.smallest
 
     def update(
         self, state: VarianceWeightedState, batch: Transition, key: jax.Array

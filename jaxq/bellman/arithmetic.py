@@ -18,10 +18,18 @@ def mixture(weights: jax.Array, predictions: jax.Array) -> jax.Array:
     return exact_einsum("...a,...aw->...w", weights, predictions)
 
 
+def value_of(values: jax.Array, choice: jax.Array) -> jax.Array:
+    """The values of choices: finite [..., A], [...] int -> [...].
+
+    A sum with the one-hot choice: its gradient is a product, where that of a gather is a scatter.
+    """
+    return jnp.sum(values * jax.nn.one_hot(choice, values.shape[-1], dtype=values.dtype), axis=-1)
+
+
 def chosen(predictions: jax.Array, choice: jax.Array) -> jax.Array:
     """The predictions of choices: [..., A, W], [...] int -> [..., W].
 
-    A product with the one-hot choice: its gradient is a product too, where that of a gather is a scatter.
+    By a product as of `value_of`.
     """
     one_hot = jax.nn.one_hot(choice, predictions.shape[-2], dtype=predictions.dtype)
     return exact_einsum("...aw,...a->...w", predictions, one_hot)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxq.bellman.arithmetic import value_of
 from jaxq.bellman.games import solve_matrix_game
 
 
@@ -121,8 +122,7 @@ class Munchausen(Soft):
     def reward_bonus(self, q_target: jax.Array, action: jax.Array) -> jax.Array:
         """See `Operator.reward_bonus`."""
         log_policy = jax.nn.log_softmax(q_target / self.temperature, axis=-1)
-        taken = jnp.sum(log_policy * jax.nn.one_hot(action, q_target.shape[-1], dtype=q_target.dtype), axis=-1)
-        return self.scale * jnp.clip(self.temperature * taken, self.floor, 0.0)
+        return self.scale * jnp.clip(self.temperature * value_of(log_policy, action), self.floor, 0.0)
 
 
 class AdvantageLearning(Maximum):
@@ -136,8 +136,7 @@ class AdvantageLearning(Maximum):
 
     def reward_bonus(self, q_target: jax.Array, action: jax.Array) -> jax.Array:
         """See `Operator.reward_bonus`."""
-        taken = jnp.sum(q_target * jax.nn.one_hot(action, q_target.shape[-1], dtype=q_target.dtype), axis=-1)
-        return -self.scale * (jnp.max(q_target, axis=-1) - taken)
+        return -self.scale * (jnp.max(q_target, axis=-1) - value_of(q_target, action))
 
 
 class Mellowmax(Operator):

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxq.bellman.arithmetic import exact_einsum
+from jaxq.bellman.arithmetic import exact_einsum, value_of
 
 
 def n_step_return(
@@ -121,8 +121,7 @@ def lambda_return(
 
 def watkins_cut(q: jax.Array, action: jax.Array) -> jax.Array:
     """Where Watkins's Q(λ) (Watkins, 1989) goes on: 1 if the action was greedy, else 0. [..., A], [...] -> [...]."""
-    taken = jnp.take_along_axis(q, action[..., None], axis=-1)[..., 0]
-    return (taken >= jnp.max(q, axis=-1)).astype(q.dtype)
+    return (value_of(q, action) >= jnp.max(q, axis=-1)).astype(q.dtype)
 
 
 def peng_cut(q: jax.Array, action: jax.Array) -> jax.Array:
