@@ -4,15 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENV ?= gymnax/Breakout-MinAtar
 ARGS ?=
-RUN_DIR ?= runs/train-$(shell date +%Y%m%d-%H%M%S)
+ifndef RUN_DIR
+RUN_DIR := runs/train-$(shell date +%Y%m%d-%H%M%S)
+endif
 SUITE ?= minatar
 
 .PHONY: train test test-slow lint format bench bench-full bench-check bench-gpu reproduce docs dist test-dist clean
 
 train: $(VENV)/.train
 	$(BIN)/python experiments/discrete/pqn.py --env $(ENV) --total-steps 2500000 --epsilon-steps 250000 \
-	  --num-evaluations 5 --run-dir $(RUN_DIR) $(ARGS)
-	@printf 'film   ' && $(BIN)/jaxq video $(RUN_DIR)
+	  --num-evaluations 5 --run-dir "$(RUN_DIR)" $(ARGS)
+	@printf 'film   ' && $(BIN)/jaxq video "$(RUN_DIR)"
 	@echo "next   $(BIN)/python experiments/discrete/pqn.py --env gymnax/Asterix-MinAtar, or --help; $(BIN)/jaxq agents lists the others"
 
 test: $(VENV)/.dev

@@ -453,7 +453,8 @@ def everywhere_section() -> list[str]:
         cells = []
         for name in names:
             found = [runs.get(f"everywhere-{name}-{agent}-{seeds}") for seeds in (1, 2)]
-            cells.append("; ".join(", ".join(f"{x:,.1f}" for x in run.returns) for run in found if run is not None))
+            told = [["diverged" if x is None else f"{x:,.1f}" for x in run.returns] for run in found if run is not None]
+            cells.append("; ".join(", ".join(returns) for returns in told))
         lines.append(f"| {agent} | {' | '.join(cells)} |")
     environments = ", ".join(f"*{name}* `{env}`" for name, env in {**EVERYWHERE_TASKS, **EVERYWHERE_ROBOTS}.items())
     diverged = [run.name for run in runs.values() if any(m["diverged"] is not None for m in run.summary["members"])]

@@ -38,9 +38,11 @@ def ours(steps: int, seeds: int) -> dict[str, list[float]]:
         ]
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        returns = np.array([line["episode_return"] for line in lines], float)
+        last = lines[-max(len(lines) // 10, 1) :]
+        returns, episodes = (np.array([line[name] for line in last], float) for name in ("episode_return", "episodes"))
         greedy = json.loads((run / "summary.json").read_text())["returns"]
-    return {"exploring": np.nanmean(returns[-(len(returns) // 10) :], axis=0).tolist(), "greedy": greedy}
+    exploring = np.nansum(returns * episodes, axis=0) / episodes.sum(axis=0)
+    return {"exploring": exploring.tolist(), "greedy": greedy}
 
 
 def main() -> None:

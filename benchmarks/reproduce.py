@@ -97,17 +97,21 @@ def run(task: Task, leave: bool = False) -> bool:
     if kept(task, leave):  # a stop came between its end and this
         return True
     told: list[int] = []
-    # In a group of its own the run hears of a stop once, from here, however this process was told.
-    process = subprocess.Popen(task.line, cwd=ROOT, start_new_session=True)
+    running: list[subprocess.Popen[bytes]] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         del frame
         told.append(number)
-        process.send_signal(number)
+        for process in running:
+            process.send_signal(signal.SIGTERM)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        code = process.wait()
+        # In a group of its own the run hears of a stop once, from here, however this process was told.
+        running.append(subprocess.Popen(task.line, cwd=ROOT, start_new_session=True))
+        if told:  # while it was started
+            running[0].send_signal(signal.SIGTERM)
+        code = running[0].wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

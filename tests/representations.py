@@ -9,18 +9,24 @@ import jax.numpy as jnp
 
 from jaxq.bellman import (
     Categorical,
+    Decomposed,
+    EachPart,
     Expectile,
     FullyParameterizedQuantile,
     Gaussian,
     HLGauss,
+    HybridReward,
     ImplicitQuantile,
+    IntervalQuantile,
     ItakuraSaito,
     Mapped,
     Particles,
     Quantile,
     RiskSensitive,
     Scalar,
+    ScaledGaussian,
     SignedHyperbolic,
+    StockAugmented,
     Support,
     Symlog,
     TwoHot,
@@ -106,3 +112,5 @@ CASES = {
     "itakura-saito": Case(ItakuraSaito(0.5)),
     "risk-sensitive": Case(RiskSensitive(Quantile(7), risk.CPW()), backed_up=Quantile(7)),
 }
+# Those that are made of others, or whose critics are of motors: with tests of their own.
+ELSEWHERE = {Decomposed, EachPart, HybridReward, IntervalQuantile, ScaledGaussian, StockAugmented}

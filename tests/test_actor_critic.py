@@ -348,6 +348,22 @@ def after_other_targets(agent, seed=7):
     return state, batch.replace(observation=observation, next_observation=following), key
 
 
+def test_critics_learn_from_windows_that_weigh_unequally_in_units_of_their_own():
+    agent = agent_of(hyper={"entropy": FixedTemperature(0.3), "discount": 0.9, "reward_scale": 0.5})
+    state, batch, key = after_other_targets(agent)
+    rng = np.random.default_rng(0)
+    rewards, weight, ends = rng.normal(size=(8, 2)), rng.uniform(0.3, 1.7, 8), np.arange(8) % 3 == 0
+    batch = batch.replace(
+        rewards=jnp.float32(rewards), steps=jnp.full(8, 2), weight=jnp.float32(weight), terminated=jnp.asarray(ends)
+    )
+    action, density = agent._next_action(state, batch, key)
+    then = np.asarray(agent.critic.apply(state.critic.target, batch.next_observation, action))[..., 0].min(axis=0)
+    goal = 0.5 * (rewards @ [1.0, 0.9]) + 0.81 * ~ends * (then - 0.3 * np.asarray(density).sum(axis=1))
+    now = np.asarray(agent.critic.apply(state.critic.variables, batch.observation, batch.action))[..., 0]
+    _, metrics, _ = agent._improve_critic(state, batch, key)
+    np.testing.assert_allclose(metrics["loss"], (weight * (now - goal) ** 2).mean(axis=1).sum() / 2, rtol=1e-4)
+
+
 def test_truncated_targets_and_their_loss_by_brute_force():
     alpha, atoms = 0.3, 5
     reductions = {"target_reduction": Truncated(2), "actor_reduction": Mean()}

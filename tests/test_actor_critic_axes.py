@@ -228,9 +228,12 @@ def test_a_temperature_may_be_tuned_by_the_actions_of_targets(chain):
     state, batch = jax.jit(agent.init)(KEY), bandit_batch(jax.random.key(1), 8)
     update = jax.jit(agent.update)
     for count in (1, 2):
+        _, densities = agent._next_action(state, batch, jax.random.key(count))
+        expected = state.hyper.entropy.step(state.entropy, -densities.sum(axis=1).mean(), state.updates)
         before = state.entropy.log_temperature
         state, _, _ = update(state, batch, jax.random.key(count))
-        assert state.entropy.log_temperature != before
+        assert abs(float(state.entropy.log_temperature - before)) > 1e-4
+        np.testing.assert_allclose(state.entropy.log_temperature, expected.log_temperature, rtol=1e-4, atol=1e-6)
 
 
 # Critics
@@ -500,6 +503,12 @@ def test_everything_begins_anew_at_the_given_updates():
         assert int(state.updates) == count + 1
     assert moments == [1, 2, 1, 2]
     assert int(jax.tree.leaves(state.actor.optimizer_state)[0]) == 2
+    anew = FullResets((2,)).step(agent, state.replace(updates=jnp.int32(2)), batch, KEY)
+    fresh = agent.init(KEY)
+    for name in ("actor", "critic", "entropy"):
+        ours, theirs = getattr(anew, name), getattr(fresh, name)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ours, theirs)
+    assert int(anew.updates) == 2
 
 
 def test_dormant_units_are_those_with_small_gradients():

@@ -477,9 +477,13 @@ def test_a_chain_of_coarse_to_fine_links_has_its_base_s_objective():
     base = coarse_to_fine()
     chain = IteratedQLearning(base, 2, WindowShift(5, 2))
     state, batch = jax.jit(chain.init)(jax.random.key(0)), transitions(actions=base.cells.sample(jax.random.key(5), 6))
-    state, metrics, priority = jax.jit(chain.update)(state, batch, jax.random.key(0))
-    assert np.isfinite(metrics["loss"])
-    assert priority.shape == (6,)
+    state = state.replace(params=shaken(state.params, 0), target_params=shaken(state.target_params, 1))
+    objective, key = jax.jit(base.objective), jax.random.key(0)
+    links = [objective(state.hyper, state.params.link(k), state.target_params.link(k), batch, key) for k in range(2)]
+    assert abs(float(links[0][0] - links[1][0])) > 1e-3, "links differ"
+    state, metrics, priority = jax.jit(chain.update)(state, batch, key)
+    np.testing.assert_allclose(metrics["loss"], np.mean([loss for loss, _ in links]), rtol=1e-4)
+    np.testing.assert_allclose(priority, np.mean([own for _, (_, own) in links], axis=0), rtol=1e-4)
     action, _, _ = jax.jit(chain.act)(state, chain.init_memory(4), moment(4), jax.random.key(0))
     assert action.shape == (4, 2)
 

@@ -19,6 +19,7 @@ import jaxq.runs
 from jaxq.cli.main import main as jaxq_main
 from jaxq.configs import DRIVER_FIELDS, build_and_tell
 from jaxq.runs import several
+from jaxq.runs.command_line import flags_of
 from jaxq.runs.run import run as whole_run
 from jaxq.runs.scripts import scripts
 
@@ -46,6 +47,22 @@ def small_run(build, config, watch=None):
     elif config.total_steps > 10_000:
         numbers["total_steps"] = config.total_steps // STEPS
     return whole_run(build, dataclasses.replace(config, **numbers), watch)
+
+
+def test_flags_and_commands_of_the_front_page_are_there():
+    text = (ROOT / "README.md").read_text()
+    configs = [jaxq.experiment(name).Config for name in scripts()]
+    flags = {name.replace("_", "-") for config in configs for name in flags_of(config)}
+    said = {flag.removeprefix("no-") for flag in re.findall(r"(?<![\w-])--([a-z][a-z-]*[a-z])", text)}
+    of_commands = {"backend", "episodes", "help", "match", "member", "pruner", "sampler", "space", "storage", "study",
+                   "trials"}  # fmt: skip
+    assert said - flags <= of_commands
+    assert len(said & flags) > 30
+    lines = re.findall(r"^python (experiments/\S+) ([^#\n]*)", text, re.MULTILINE)
+    assert len(lines) > 8
+    for path, words in lines:
+        script = jaxq.experiment(str(ROOT / path))
+        jaxq.parse(script.Config, script.PRESETS, shlex.split(words))
 
 
 def blocks(page):

@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.discrete import dqn, rainbow
 from jaxq import envs
 from jaxq.envs import ArraySpec, Batched, Continuous, Discrete, FrameStack, brax_backend, envpool_backend
 from jaxq.envs.base import example_observation
 from jaxq.envs.envpool_backend import EnvPoolEnvironment
 from jaxq.errors import InputError
+from jaxq.runs import parse
 from jaxq.training.statistics import EpisodeStatistics
 
 STEPS = 1000
@@ -232,6 +234,27 @@ def test_atari_lives_and_full_games():
     assert ends(episodic_life=True) > 2 * max(ends(), 1)
 
 
+def test_sticky_actions_are_those_of_a_script_s_environments_on_atari_alone():
+    """In training and evaluation; a game that is told nothing by its actions goes another way."""
+    flags = ["--env", "envpool/Breakout-v5", "--num-envs", "4", "--eval-episodes", "2"]
+    for sticky in (0.25, 0.0):
+        config = parse(rainbow.Config, rainbow.PRESETS, [*flags, "--sticky-actions", str(sticky)])
+        for environment in config.make_environments()[:2]:
+            assert environment.environment.pool.config["repeat_action_probability"] == pytest.approx(sticky)
+            again = environment.remade(1, episodic_life=False)
+            assert again.environment.pool.config["repeat_action_probability"] == pytest.approx(sticky)
+    assert parse(rainbow.Config, rainbow.PRESETS, flags).sticky_actions == 0.0
+    assert parse(rainbow.Config, rainbow.PRESETS, flags).life_loss
+    assert parse(dqn.Config, dqn.PRESETS, flags).sticky_actions == 0.25
+    images = parse(rainbow.Config, rainbow.PRESETS, ["--env", "envpool/CoinrunEasy-v0"])
+    assert (images.sticky_actions, images.life_loss, images.reward_clip) == (0.0, False, 1.0)
+    for value, said in (("1.0", r"sticky_actions is 1.0, but must be in \[0, 1\)"), ("-0.1", "sticky_actions is -0.1")):
+        with pytest.raises(InputError, match=said):
+            parse(dqn.Config, dqn.PRESETS, [*flags, "--sticky-actions", value]).make_environments()
+    with pytest.raises(InputError, match=r"sticky_actions is 0\.25, but must be left out: gymnax"):
+        parse(dqn.Config, dqn.PRESETS, ["--env", "gymnax/CartPole-v1", "--sticky-actions", "0.25"]).make_environments()
+
+
 def test_returns_of_training_are_of_whole_games_though_lives_end_episodes():
     """By EnvPool's Python interface, which says of each end whether the game is over."""
     import envpool
@@ -366,6 +389,15 @@ class BraxStyle:
         return state.replace(obs=position, reward=position[0], done=jnp.float32(position[0] > 1))
 
 
+def test_repeated_actions_add_their_rewards_up():
+    push = brax_backend.BraxEnvironment(BraxStyle(), max_episode_steps=5, action_repeat=2)
+    state, _ = push.reset(jax.random.key(0))
+    _, seen, reward, terminated, _ = push.step(state, jnp.ones(1), jax.random.key(0))
+    np.testing.assert_allclose([seen[0], reward], [0.8, 1.2], rtol=1e-6)
+    assert not terminated
+    assert push.max_episode_steps == 3
+
+
 def test_users_own_environments():
     walk = envs.from_object(GymnaxStyle(), 2)
     state, _ = walk.reset(jax.random.split(jax.random.key(0), 2))
@@ -431,6 +463,8 @@ def test_unknown_environments_are_named_with_what_is_near(name, named):
 def test_a_task_s_domain(domain, names):
     """What is not known to be classic control is of another domain."""
     assert {envs.domain(name) for name in names} == {domain}
+    pools = [name.partition("/")[2] for name in names if name.startswith("envpool/")]
+    assert all(envpool_backend.family(task) for task in pools), "those that are not known are other, too"
 
 
 def test_options_and_sizes_are_checked():

@@ -169,12 +169,18 @@ def test_masks_are_each_member_s_own_and_last():
 def test_an_episode_follows_one_member(begins):
     """Also one in the midst of which acting begins."""
     mdp = small_garnet(3, actions=3, branching=1)
-    ensemble = EnsembleQLearning(table_agent(mdp, Scalar(), operators.Maximum()), 4, 1.0, (0.0,) * 4)
+    base = table_agent(mdp, Scalar(), operators.Maximum())
+    greedy = EpsilonGreedy(LinearSchedule.constant(0.0))
+    base = dataclasses.replace(base, hyper=base.hyper.replace(exploration=greedy))
+    ensemble = EnsembleQLearning(base, 4, 1.0, (0.0,) * 4)
     state, memory = jax.jit(ensemble.init)(jax.random.key(0)), ensemble.init_memory(64)
-    first = TimeStep(jnp.eye(5)[jnp.zeros(64, int)], *(jnp.zeros(64),) * 3, jnp.full(64, begins))
+    first = TimeStep(jnp.eye(5)[jnp.arange(64) % 5], *(jnp.zeros(64),) * 3, jnp.full(64, begins))
     act = jax.jit(ensemble.act)
-    _, drawn, _ = act(state, memory, first, jax.random.key(1))
+    action, drawn, _ = act(state, memory, first, jax.random.key(1))
     assert set(np.unique(drawn.member)) == {0, 1, 2, 3}
+    best = np.argmax(ensemble.values(state, first.observation, "act", jax.random.key(9)), axis=-1)  # [4, 64]
+    assert (best != best[0]).any(), "members differ"
+    np.testing.assert_array_equal(action, best[drawn.member, np.arange(64)])
     _, later, _ = act(state, drawn, first.replace(first=jnp.zeros(64, bool)), jax.random.key(2))
     np.testing.assert_array_equal(later.member, drawn.member)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from experiments.discrete import dqn, iqn
 from jaxq import platforms
@@ -16,6 +17,7 @@ from jaxq.bellman.quantile import midpoints, quantile_huber_loss
 from jaxq.envs import ArraySpec
 from jaxq.errors import InputError
 from jaxq.networks import (
+    FRACTIONS,
     GRU,
     LSTM,
     MLP,
@@ -27,14 +29,19 @@ from jaxq.networks import (
     Dense,
     DuelingHead,
     Ensemble,
+    FullyParameterizedHead,
     GaussianPolicyNetwork,
     ImpalaCNN,
+    ImplicitQuantileHead,
     LSTMState,
     MinAtarCNN,
     NatureCNN,
+    NoisyDense,
     RecurrentActionValueNetwork,
     SkillLuckNetwork,
     StockNetwork,
+    by_softplus,
+    by_sum,
     product,
     scale_gradient,
     split_torso,
@@ -263,6 +270,73 @@ def test_gradients_are_scaled_and_values_are_not():
     value, slope = jax.value_and_grad(lambda x: jnp.sum(scale_gradient(x, 0.25) ** 2))(x)
     np.testing.assert_array_equal(value, jnp.sum(x**2))
     np.testing.assert_allclose(slope, 0.25 * 2 * x)
+
+
+def test_noise_of_layers_is_factorized_and_absent_in_evaluation():
+    layer, x = NoisyDense(4), jnp.eye(5)
+    params = layer.init({"params": jax.random.key(0), SAMPLES: jax.random.key(1)}, x)["params"]
+    for name in ("kernel_noise", "bias_noise"):
+        np.testing.assert_allclose(params[name], 0.5 / np.sqrt(5), rtol=1e-6)
+    largest = max(np.abs(params[name]).max() for name in ("kernel", "bias"))
+    assert 0.25 < largest <= 5**-0.5
+    plain = x @ params["kernel"].T + params["bias"]
+    np.testing.assert_allclose(layer.apply({"params": params}, x, "exploit"), plain, rtol=1e-5)
+    # Of the identity, with noise of the kernel alone and of one size, what comes out is ε_in ε_outᵀ.
+    loud = {**params, "kernel_noise": jnp.ones((4, 5)), "bias_noise": jnp.zeros(4)}
+
+    @jax.vmap
+    def noise(key):
+        return layer.apply({"params": loud}, x, "act", rngs={SAMPLES: key}) - plain
+
+    drawn = np.asarray(jax.jit(noise)(jax.random.split(jax.random.key(2), 4000)))
+    assert np.linalg.matrix_rank(drawn[0], tol=1e-4) == 1
+    np.testing.assert_allclose(np.mean(drawn**2), 2 / np.pi, rtol=0.05)  # (E|z|)², f(z)² being |z|
+    np.testing.assert_allclose(drawn.mean(axis=0), 0.0, atol=0.05)
+
+
+def test_heads_by_their_equations():
+    features = np.asarray(jax.random.normal(jax.random.key(0), (5, 6)))
+
+    def relu(x):
+        return np.maximum(x, 0.0)
+
+    def made(head):
+        out, variables = head.init_with_output(jax.random.key(1), jnp.asarray(features), "exploit")
+        return np.asarray(out), variables["params"]
+
+    def dense(params, k, x):
+        layer = params[f"Dense_{k}"]
+        return x @ np.asarray(layer["kernel"]).T + np.asarray(layer["bias"])
+
+    out, params = made(DuelingHead(3, width=2, hidden=4))
+    value = dense(params, 1, relu(dense(params, 0, features))).reshape(5, 1, 2)
+    advantage = dense(params, 3, relu(dense(params, 2, features))).reshape(5, 3, 2)
+    np.testing.assert_allclose(out, value + advantage - advantage.mean(axis=1, keepdims=True), rtol=1e-4, atol=1e-5)
+
+    def quantiles(params, fractions):  # [B, N] -> [B, A, N]
+        cosines = np.cos(np.pi * np.arange(8) * fractions[..., None])
+        embedded = features[:, None] * relu(dense(params, 0, cosines))
+        return np.moveaxis(dense(params, 2, relu(dense(params, 1, embedded))), 1, 2)
+
+    out, params = made(ImplicitQuantileHead(3, 7, 9, 4, 8))
+    evenly = np.tile((np.arange(4) + 0.5) / 4, (5, 1))
+    np.testing.assert_allclose(out[..., :4], quantiles(params["_QuantileFunction_0"], evenly), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(out[:, 1, 4:], evenly, rtol=1e-6)
+    out, params = made(FullyParameterizedHead(3, 7, 4, 8))
+    proposed = features @ np.asarray(params[FRACTIONS]["kernel"]).T + np.asarray(params[FRACTIONS]["bias"])
+    ends = np.cumsum(scipy.special.softmax(proposed, axis=1), axis=1)
+    middles = ends - np.diff(ends, axis=1, prepend=0.0) / 2
+    np.testing.assert_allclose(out[:, 0, 4:8], ends, rtol=1e-5)
+    for part, at in ((out[..., :4], middles), (out[..., 8:], ends[:, :-1])):
+        np.testing.assert_allclose(part, quantiles(params["_QuantileFunction_0"], at), rtol=1e-4, atol=1e-5)
+
+
+def test_bounds_of_deviations_by_hand():
+    x = np.linspace(-8.0, 4.0, 9)
+    softly = by_softplus(jnp.asarray(x), np.log(1e-3), np.inf)
+    np.testing.assert_allclose(softly, np.log(np.log1p(np.exp(x)) + 1e-3), rtol=1e-4, atol=1e-4)
+    added = by_sum(jnp.asarray(x), np.log(0.1), np.inf)
+    np.testing.assert_allclose(added, np.log(np.exp(x) + 0.1), rtol=1e-4, atol=1e-4)
 
 
 def test_a_dueling_head_scales_what_goes_into_the_torso_and_nothing_else():

@@ -174,8 +174,8 @@ def test_impossible_priorities_are_named(value):
     ("settings", "name"),
     [
         ({"priority_exponent": 1.5}, "priority_exponent"),
-        ({"importance": LinearSchedule.constant(1.5)}, "importance_exponent"),
-        ({"importance": LinearSchedule(0.4, -1.0, 10)}, "importance_exponent_final"),
+        ({"importance": LinearSchedule(1.5, 0.4, 10)}, "^importance_exponent is 1.5"),
+        ({"importance": LinearSchedule(0.4, -1.0, 10)}, "^importance_exponent_final is -1"),
     ],
 )
 def test_impossible_exponents_are_named(settings, name):

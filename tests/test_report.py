@@ -1,5 +1,6 @@
 """The page of several runs: its numbers by numpy and by rliable itself, and the page in a real browser."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -39,6 +40,20 @@ def result(agent, env, seeds, last, **config):
 @pytest.fixture
 def results():
     return [result(*row) for row in TABLE]
+
+
+def test_runs_that_ended_no_episode_at_the_same_step_have_no_curve_of_them():
+    """Two seeds of one setting, each of which has ended one episode, at another step; and one that has ended none."""
+    runs = []
+    for seed, when in enumerate((1, 3, None)):
+        run = result("dqn", "gymnax/A-MinAtar", 1, 10.0, seed=seed)
+        told = [[7.0] if i == when else [None] for i in range(len(STEPS))]
+        runs.append(dataclasses.replace(run, name=f"dqn-{seed}", curve={**run.curve, "episode_return": told}))
+    for some in (runs[:2], runs, runs[2:]):
+        for by in (None, "batch_size"):
+            (curve,) = contents(some, by)["curves"]
+            assert curve["kinds"]["evaluation"]["steps"] == STEPS.tolist()
+            assert "exploring" not in curve["kinds"]
 
 
 def finals(agent, env):

@@ -11,9 +11,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxprs import precisions
-from representations import CASES
+from representations import CASES, ELSEWHERE
 
-from jaxq import platforms
+from jaxq import bellman, platforms
 from jaxq.bellman import (
     ByMagnitude,
     Categorical,
@@ -39,6 +39,7 @@ from jaxq.bellman import (
     Support,
     Symlog,
     TwoHot,
+    base,
     by_sign,
     by_sign_and_size,
     gains_and_losses,
@@ -54,6 +55,12 @@ from jaxq.tabular import matrix_game_value
 
 SUPPORT = Support(-4.0, 6.0, 21)
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+
+
+def test_the_list_of_representations_is_whole():
+    kinds = {kind for kind in vars(bellman).values() if isinstance(kind, type) and hasattr(kind, "loss")}
+    abstract = {kind for kind in vars(base).values() if isinstance(kind, type)} - ELSEWHERE
+    assert kinds - abstract - ELSEWHERE == {type(case.representation) for case in CASES.values()}
 
 
 def brute_force_projection(support, values, probabilities):
@@ -277,7 +284,8 @@ def test_operators_by_their_equations():
         (lambda: Support(1.0, 1.0, 5), "v_max"),
         (lambda: Support(2.0, 1.0, 5), "v_max"),
         (lambda: Support(0.0, 1.0, 0), "num_atoms"),
-        (lambda: Support(float("nan"), 1.0, 5), "v_min"),
+        (lambda: Support(float("nan"), 1.0, 5), "^v_min is nan"),
+        (lambda: Support(float("-inf"), 1.0, 5), "^v_min is -inf"),
         (lambda: Quantile(0), "num_quantiles"),
         (lambda: Quantile(5, -1.0), "huber_threshold"),
         (lambda: Expectile(4), "num_expectiles"),

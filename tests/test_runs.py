@@ -548,6 +548,7 @@ def test_how_often_is_logged_evaluated_and_saved_changes_no_bit(whole_run, tmp_p
     often = [*SMALL, "--num-logs", "24", "--num-evaluations", "7", "--checkpoint-minutes", "0"]
     code, err = finish_here("--run-dir", tmp_path / "often", "--num-seeds", 2, *often)
     assert code == 0, err
+    assert len(list((tmp_path / "often" / "checkpoints").glob("[0-9]*"))) == 2, "the newest two are kept"
     ours, theirs = (final_arrays(path) for path in (whole_run[0], tmp_path / "often"))
     # Sums over what was reported differ, as reports come at other times.
     learned = [name for name in ours if name.startswith("agent/")]
@@ -575,6 +576,8 @@ def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_r
     assert code == 0, err
     lines = learning_metrics(run_dir)
     assert lines[: len(before)] == before
+    walls = [line["wall_seconds"] for line in read_metrics(run_dir)]
+    assert walls == sorted(walls), "earlier sessions are counted"
     assert 3900 < lines[-1]["step"] <= 4000
     assert lines[-1]["eval_return"][0] is not None
     summary = (run_dir / "summary.json").read_text()
@@ -619,6 +622,17 @@ def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_r
         code, err = finish_here("--run-dir", tmp_path / "other", *SMALL, "--init-from", run_dir, *words)
         assert code == 2
         assert said in err
+
+
+def test_a_run_that_learns_nothing_ends_with_what_it_began_with(whole_run, tmp_path):
+    """With the agents of another run, and a step size of zero."""
+    import jaxq
+
+    flags = ["--num-seeds", 2, *SMALL, "--learning-rate", 0, "--learning-rate-final", 0, "--init-from", whole_run[0]]
+    assert finish_here("--run-dir", tmp_path / "tuned", *flags) == (0, "")
+    for member in (0, 1):
+        ours, theirs = (jaxq.load(path, member).state.params for path in (tmp_path / "tuned", whole_run[0]))
+        jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
 def test_resuming_with_another_configuration_is_refused(whole_run):
@@ -861,6 +875,36 @@ def test_a_trained_policy_in_two_lines(whole_run, tmp_path, capsys):
         policy(np.zeros(3))
     with pytest.raises(InputError, match=r"observation is 'a dictionary', but must be one array of shape \(4,\)"):
         policy({"state": np.zeros(4)})
+
+
+def test_a_trained_policy_remembers_until_it_is_reset(tmp_path):
+    import jaxq
+    from jaxq.envs.base import zero_reward_timestep
+
+    small = ["--total-steps", "512", "--num-envs", "4", "--rollout-steps", "16", "--minibatches", "2", "--epochs", "1",
+             "--eval-episodes", "1", "--num-logs", "2", "--num-evaluations", "1", "--burn-in", "0",
+             "--hidden-widths", "8", "--recurrent-width", "8", "--epsilon-steps", "100"]  # fmt: skip
+    environment = ["--env", "gymnax/CartPole-v1", "--eval-max-steps", "20"]
+    summary = jaxq.train("recurrent_pqn", [*environment, *small, "--run-dir", str(tmp_path / "run")])
+    assert summary["agent"] == "recurrent_pqn"
+    policy = jaxq.load(tmp_path / "run")
+    observations = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    memory, exploit = policy.agent.init_memory(1), jax.jit(policy.agent.exploit)
+    for time_step, seen in enumerate(observations):
+        now = zero_reward_timestep(seen[None], 1).replace(first=np.array([time_step == 0]))
+        action, memory = exploit(policy.state, memory, now, jax.random.key(0))
+        assert int(policy(seen)) == int(action[0])
+    for ours, theirs in zip(jax.tree.leaves(policy._memory), jax.tree.leaves(memory), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    kept = jax.tree.leaves(policy._memory)
+    policy.reset()
+    policy(observations[-1])
+    assert any(
+        (np.asarray(a) != np.asarray(b)).any() for a, b in zip(kept, jax.tree.leaves(policy._memory), strict=True)
+    )
+    with pytest.raises(InputError, match=r"temperature is 0\.1, but must be left out"):
+        jaxq.train("dqn", ["--env", "gymnax/CartPole-v1", "--temperature", "0.1", "--run-dir", str(tmp_path / "other")])
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_trained_policy_is_tested_for_as_many_episodes_as_one_likes(whole_run, monkeypatch, capsys):

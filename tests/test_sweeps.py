@@ -13,7 +13,9 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
@@ -31,8 +33,17 @@ from jaxq.runs.directory import read_metrics, to_json, write_json  # noqa: E402
 from jaxq.sweeps.plans import Plan, default_storage  # noqa: E402
 from jaxq.sweeps.report import best_of, importance_of, plot_study, status_of, training_command  # noqa: E402
 from jaxq.sweeps.space import grid, read_space  # noqa: E402
-from jaxq.sweeps.studies import Worker, give_back, open_storage, open_study, superseded, take_over  # noqa: E402
-from jaxq.sweeps.worker import AllPruned, _Watch, results, sweep  # noqa: E402
+from jaxq.sweeps.studies import (  # noqa: E402
+    Worker,
+    give_back,
+    make_pruner,
+    make_sampler,
+    open_storage,
+    open_study,
+    superseded,
+    take_over,
+)
+from jaxq.sweeps.worker import AllPruned, _Sweep, _Watch, results, sweep  # noqa: E402
 
 SPACE = "learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}\nn_step: {choices: [1, 3]}\n"
 FLAGS = [
@@ -190,6 +201,31 @@ def test_bad_input_is_one_line_and_code_2(space, more, said, tmp_path, monkeypat
     assert not list(tmp_path.glob("sweeps/s/*/config.json"))
 
 
+def test_samplers_and_pruners_are_those_of_their_names(monkeypatch):
+    for name, kind in {"tpe": "TPESampler", "random": "RandomSampler", "cmaes": "CmaEsSampler"}.items():
+        assert type(make_sampler(name, 0)).__name__ == kind
+    for name, kind in {"median": "MedianPruner", "hyperband": "HyperbandPruner", "none": "NopPruner"}.items():
+        assert type(make_pruner(name)).__name__ == kind
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match=r"^sampler is 'gp', which needs a package"):
+        make_sampler("gp", 0)
+
+
+def test_populations_of_other_studies_have_other_places(tmp_path):
+    """What was found by runs of another length, or in another environment, is none of theirs."""
+
+    def place(*flags, script="dqn"):
+        config = parse(dqn.Config, dqn.PRESETS, ["--env", "gymnax/CartPole-v1", *flags])
+        plan = SimpleNamespace(script=Path(f"{script}.py"), directory=tmp_path, study="s")
+        return _Sweep._place(SimpleNamespace(plan=plan, config=config), [{"learning_rate": 1e-3}])
+
+    same = place("--run-dir", "elsewhere", "--checkpoint-minutes", "1")
+    others = [place("--total-steps", "300000"), place("--seed", "1"), place("--env", "gymnax/Acrobot-v1"),
+              place(script="mine"), place("--discount", "0.9")]  # fmt: skip
+    assert same == place()
+    assert len({same, *others}) == 6
+
+
 def test_a_study_of_something_else_is_refused(tmp_path, monkeypatch, capsys):
     spaced(tmp_path)
     storage = open_storage(default_storage(tmp_path / "sweeps", "s"))
@@ -317,22 +353,50 @@ def batches(config):
     return [config.alone(i).batch_size for i in range(config.num_members)]
 
 
-def test_a_trial_that_does_not_fit_is_refused_and_no_other_with_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("replay_capacity is 9, but must be at most 4 to fit"),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.\nand so on"),
+    ],
+    ids=["before", "while"],
+)
+def test_a_trial_that_does_not_fit_is_refused_and_no_other_with_it(error, tmp_path, monkeypatch):
+    """Whether that is known before anything is compiled or found by the device."""
     spaced(tmp_path, "batch_size: {choices: [16, 32, 64]}\n")
     asked = []
 
     def train(build, config, watch):
         asked.append(batches(config))
         if 64 in asked[-1]:
-            raise InputError("replay_capacity is 9, but must be at most 4 to fit")
+            raise error
         keep(config, 1.0)
 
     monkeypatch.setattr("jaxq.sweeps.worker.train", train)
     in_process(monkeypatch, command(tmp_path, "--sampler", "grid", "--population", 3, trials=3))
     assert asked == [[16, 32, 64], [16], [32], [64]]
     said = {row.setting["batch_size"]: row.state for row in status_of(study_in(tmp_path))}
-    refused = "refused: replay_capacity is 9, but must be at most 4 to fit"
-    assert said == {16: "complete", 32: "complete", 64: refused}
+    assert said == {16: "complete", 32: "complete", 64: f"refused: {str(error).splitlines()[0]}"}
+
+
+@pytest.mark.parametrize("diverged", [False, True])
+def test_a_worker_whose_trials_were_taken_for_lost_goes_on_with_others(diverged, tmp_path, monkeypatch):
+    """As after a long sleep: what it tells of them then is not asked for any more."""
+    spaced(tmp_path, "batch_size: {choices: [16, 32]}\n")
+    asked = []
+
+    def train(build, config, watch):
+        asked.append(batches(config))
+        if len(asked) == 1:
+            study = study_in(tmp_path)
+            (own,) = study.get_trials(states=(TrialState.RUNNING,))
+            assert give_back(study, study._storage, own._trial_id, lost=True)
+        keep(config, None if diverged and len(asked) == 1 else 1.0)
+
+    monkeypatch.setattr("jaxq.sweeps.worker.train", train)
+    in_process(monkeypatch, command(tmp_path, "--sampler", "grid", trials=2))
+    assert sorted(asked)[:1] == [[16]]
+    assert {row.setting["batch_size"] for row in status_of(study_in(tmp_path)) if row.state == "complete"} == {16, 32}
 
 
 def test_a_trial_that_was_never_begun_is_tried_again_and_not_told_as_pruned(tmp_path, monkeypatch):

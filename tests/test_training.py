@@ -157,6 +157,30 @@ def test_a_member_equals_the_same_seed_alone(three_chunks):
         np.testing.assert_allclose(value[0], metrics[0][name][1], rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("tabular/Chain", {}),
+        ("brax/inverted_pendulum", {"resets": "full"}),
+        ("brax/inverted_pendulum", {"resets": "pool"}),
+        pytest.param("playground/CartpoleBalance", {}, marks=pytest.mark.slow),
+    ],
+)
+def test_environments_go_on_from_a_checkpoint_bit_for_bit(name, options, three_chunks, tmp_path):
+    """Those whose states are all of them, those of a pool of first states too."""
+    environment = envs.make(name, 2, **options)
+    keys = jax.random.split(jax.random.key(1), 30)
+    actions = jax.vmap(lambda key: environment.action_spec.sample(key, 2))(keys)
+    play = jax.jit(lambda env: jax.lax.scan(environment.step, env, actions))
+    env, before = play(jax.jit(environment.reset)(jax.random.split(jax.random.key(0), 2))[0])
+    state, checkpoints = three_chunks[3][0].replace(env=env), Checkpoints(tmp_path)
+    checkpoints.save(state, {})
+    restored, _, _ = Checkpoints(tmp_path).restore(jax.eval_shape(lambda: state))
+    assert before.last.any() or name != "tabular/Chain"
+    for ours, theirs in zip(leaves(play(restored.env)), leaves(play(env)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_members_in_turn_equal_members_side_by_side(three_chunks):
     """As environments that only step all together are trained, and all of them on accelerators."""
     _, plan, _, states, metrics = three_chunks

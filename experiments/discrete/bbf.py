@@ -2,7 +2,8 @@
 
 C51 with dueling streams on a wide IMPALA network that predicts its own future, a high replay ratio, resets, annealed
 horizons, weight decay, and images shifted at random. For 100,000 steps of Atari (`--total-steps 100000`), or small
-images.
+images. Priorities are the divergence from the target here, in the authors' code the root of the whole cross-entropy,
+whose part of the target's own flattens them; layers begin as all of ours do, theirs by Glorot and Bengio.
 """
 
 import dataclasses
@@ -12,7 +13,18 @@ import jax
 
 from jaxq.agents import AnnealedHorizon, ImageAugmentation, ResetSchedule, SelfPredictiveQLearning
 from jaxq.bellman import Categorical
-from jaxq.configs import ATOMS, Q_LEARNING, Atoms, Averaging, Exploration, Operator, QLearner, WeightDecay, presets
+from jaxq.configs import (
+    ATOMS,
+    BY_LIVES,
+    Q_LEARNING,
+    Atoms,
+    Averaging,
+    Exploration,
+    Operator,
+    QLearner,
+    WeightDecay,
+    presets,
+)
 from jaxq.envs import single_spec
 from jaxq.errors import require
 from jaxq.networks import DuelingHead, ImpalaEncoder, SelfPredictiveNetwork
@@ -76,11 +88,11 @@ class Config(Atoms, Operator, Averaging, Exploration, WeightDecay, QLearner):
 PRESETS = presets(
     Config,
     Q_LEARNING,
+    BY_LIVES,
     ATOMS,
     everywhere=SHARED,
     minatar={"channels": (16,), "scale": 1, "hidden": 256, "shift": 0, "intensity": 0.0},
-    atari={"updates": 8, "replay_capacity": 100_000, "life_loss": True},
-    images={"life_loss": False},
+    atari={"updates": 8, "replay_capacity": 100_000},
 )
 
 

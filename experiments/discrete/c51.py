@@ -11,6 +11,7 @@ import dataclasses
 from jaxq.bellman import Categorical
 from jaxq.configs import (
     ATOMS,
+    BY_LIVES,
     Q_LEARNING,
     Atoms,
     Discount,
@@ -36,6 +37,7 @@ class Config(Risk, Atoms, Operator, Targets, Exploration, Layers, NStep, Discoun
 PRESETS = presets(
     Config,
     Q_LEARNING,
+    BY_LIVES,
     ATOMS,
     minatar={"target_period": 64},
     atari={"learning_rate": 2.5e-4, "adam_epsilon": 0.01 / 32},

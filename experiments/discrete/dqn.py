@@ -1,6 +1,7 @@
 """DQN (Mnih et al., Human-level control through deep reinforcement learning, Nature 2015).
 
-`--operator double` makes it Double DQN (van Hasselt et al., 2016).
+`--operator double` makes it Double DQN (van Hasselt et al., 2016). On Atari the optimizer is that of Dopamine's DQN in
+JAX, whose loss is the squared error (`--huber-threshold None`), and the loss Huber's, as the paper clips errors.
 """
 
 import dataclasses

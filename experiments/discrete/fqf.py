@@ -1,7 +1,8 @@
 """FQF (Yang et al., Fully Parameterized Quantile Function for Distributional Reinforcement Learning, 2019).
 
 Fractions learn by the centred RMSProp of the authors' code, from a gradient summed over the batch, and without the
-entropy that it can add.
+entropy that it can add. The code's later remedies for a late fall of returns, a bound of 0.98 on the largest share or a
+penalty of the proposal's weights, are not here.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import optax
 from jaxq.agents import except_for
 from jaxq.bellman import FullyParameterizedQuantile
 from jaxq.configs import (
+    BY_LIVES,
     Q_LEARNING,
     Discount,
     Exploration,
@@ -39,7 +41,7 @@ class Config(Risk, QuantileHuber, Operator, Targets, Exploration, Layers, NStep,
     """Step size of the fractions' RMSProp, as a share of the learning rate; 2.5e-9 over 5e-5 in the paper."""
 
 
-PRESETS = presets(Config, Q_LEARNING, atari={"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32})
+PRESETS = presets(Config, Q_LEARNING, BY_LIVES, atari={"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32})
 
 
 def build(config: Config) -> OffPolicy:

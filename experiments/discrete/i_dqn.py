@@ -1,7 +1,8 @@
 """i-DQN: a chain of value functions (Vincent et al., Iterated Q-Network, 2024).
 
 D = 10 is the authors' code's where T = 200; on Atari theirs are of 6,000 and 30 steps, an update coming every fourth.
-Errors are Huber's, as in the other scripts; in the code that is public they are squared (`--huber-threshold None`).
+Errors are Huber's, as in the other scripts; in the code that is public they are squared (`--huber-threshold None`). The
+loss is the sum over the chain, in that code their mean, of which Adam sees little but by its ε.
 """
 
 import dataclasses

@@ -1,6 +1,8 @@
 """i-IQN: a chain of value functions (Vincent et al., Iterated Q-Network, 2024).
 
 D = 10 is the authors' code's where T = 200; on Atari theirs are of 6,000 and 30 steps, an update coming every fourth.
+The links have the torso in common, in the authors' code the embedding of fractions too; the loss is the sum over the
+chain, theirs the mean.
 """
 
 import dataclasses

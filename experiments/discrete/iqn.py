@@ -10,6 +10,7 @@ import dataclasses
 
 from jaxq.bellman import ImplicitQuantile
 from jaxq.configs import (
+    BY_LIVES,
     FRACTIONS,
     Q_LEARNING,
     Discount,
@@ -33,7 +34,7 @@ class Config(Risk, Fractions, Operator, Targets, Exploration, Layers, NStep, Dis
     """The axes of iqn."""
 
 
-PRESETS = presets(Config, Q_LEARNING, FRACTIONS, atari={"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32})
+PRESETS = presets(Config, Q_LEARNING, BY_LIVES, FRACTIONS, atari={"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32})
 
 
 def build(config: Config) -> OffPolicy:

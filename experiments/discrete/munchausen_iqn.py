@@ -1,4 +1,7 @@
-"""Munchausen IQN (Vieillard, Pietquin and Geist, Munchausen Reinforcement Learning, 2020)."""
+"""Munchausen IQN (Vieillard, Pietquin and Geist, Munchausen Reinforcement Learning, 2020).
+
+The next state's policy is made of the samples that are then backed up; the authors draw 32 others for it.
+"""
 
 import dataclasses
 

@@ -39,7 +39,6 @@ PRESETS = presets(
     classic={"total_steps": 500_000},
     minatar={"num_envs": 64, "minibatches": 8},
     atari={"reward_clip": 1.0, "life_loss": True},
-    images={"life_loss": False},
 )
 
 

@@ -1,6 +1,9 @@
 """PQN (Gallici et al., Simplifying Deep Temporal Difference Learning, 2024).
 
 Q-learning without replay or target network: λ-returns over parallel environments, and a layer-normalized network.
+Layers of images begin as all of ours do, theirs by He et al. (2015); MinAtar's planes of zeros and ones are seen as
+they are, which theirs divide by 255; and returns begin with the value of the state after the last, where their code for
+MinAtar begins with that of one later.
 """
 
 import dataclasses

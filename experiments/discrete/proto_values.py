@@ -1,6 +1,9 @@
 """Proto-value networks (Farebrother et al., Scaling Representation Learning with Auxiliary Tasks, 2023).
 
-The torso learns the successor measure of random sets of states; a linear value function stands on it.
+The torso learns the successor measure of random sets of states; a linear value function stands on it. The authors learn
+a far larger torso offline first, and the value function on it after that; here both are learned at once, from what the
+agent does. Their sets hold a hundredth of the states in the configuration that is public, and their reward is the
+present state's, ours the next one's.
 """
 
 import dataclasses

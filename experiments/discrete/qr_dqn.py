@@ -4,6 +4,7 @@ import dataclasses
 
 from jaxq.bellman import Quantile
 from jaxq.configs import (
+    BY_LIVES,
     Q_LEARNING,
     Discount,
     Exploration,
@@ -29,7 +30,7 @@ class Config(Risk, QuantileHuber, Operator, Targets, Exploration, Layers, NStep,
     """Quantiles of the return."""
 
 
-PRESETS = presets(Config, Q_LEARNING, atari={"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32})
+PRESETS = presets(Config, Q_LEARNING, BY_LIVES, atari={"learning_rate": 5e-5, "adam_epsilon": 0.01 / 32})
 
 
 def build(config: Config) -> OffPolicy:

@@ -1,7 +1,10 @@
 """R2D2 (Kapturowski et al., Recurrent Experience Replay in Distributed Reinforcement Learning, 2019).
 
-One machine in place of 256 actors, and so a smaller batch of environments; the numbers for Atari are the paper's (table
-2), with Ape-X's bound on gradients. Sequences begin at every step, where the paper's overlap by half.
+One machine in place of 256 actors, and so fewer environments; the numbers for Atari are the paper's (table 2), but for
+a replay of a million steps in place of four, with Ape-X's bound on gradients. Sequences begin at every step and may go
+on into the next episode, where the paper's overlap by half and end with it; a new one has the largest priority so far,
+theirs one by its errors. With an update for every step of all environments each step is learned from about eighty
+times, in the paper about once: `--collect-steps 80` is that.
 """
 
 import dataclasses

@@ -7,7 +7,7 @@ import dataclasses
 
 from jaxq.agents import Greedy
 from jaxq.bellman import Categorical, operators
-from jaxq.configs import ATOMS, Q_LEARNING, Atoms, Discount, Layers, NStep, QLearner, Targets, presets
+from jaxq.configs import ATOMS, BY_LIVES, Q_LEARNING, Atoms, Discount, Layers, NStep, QLearner, Targets, presets
 from jaxq.networks import ActionValueNetwork, DuelingHead
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -18,7 +18,7 @@ class Config(Atoms, Targets, Layers, NStep, Discount, QLearner):
     """The axes of rainbow; the noise is all its exploration."""
 
 
-PRESETS = presets(Config, Q_LEARNING, ATOMS, everywhere={"n_step": 3, "priority_exponent": 0.5})
+PRESETS = presets(Config, Q_LEARNING, BY_LIVES, ATOMS, everywhere={"n_step": 3, "priority_exponent": 0.5})
 
 
 def build(config: Config) -> OffPolicy:

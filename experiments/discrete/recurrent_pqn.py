@@ -3,7 +3,7 @@
 For what one observation does not show, as in `--env gymnax/MemoryChain-bsuite`. In the authors' code the GRU is told
 the last action too, returns are computed anew in every minibatch, and the four steps before a rollout are gone over
 again; here returns are those of the rollout, and a burn-in takes its steps from it. Numbers are those of `pqn`; for
-MemoryChain theirs are a constant step size of 1e-3, ε of 0.01 and rollouts of 128 steps.
+MemoryChain theirs are a constant step size of 1e-3, ε of 0.01, rollouts of 128 steps and a GRU of 256 units.
 """
 
 import dataclasses

@@ -25,7 +25,17 @@ from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightD
 from jaxq.configs.parallel import Precision, Privileged, seeing, seen_of
 from jaxq.configs.population import Member, Population, grid
 from jaxq.configs.ppo import PPOLearner
-from jaxq.configs.presets import ATOMS, CONTROL, FRACTIONS, LAMBDA_Q_LEARNING, PARALLEL, Q_LEARNING, Presets, presets
+from jaxq.configs.presets import (
+    ATOMS,
+    BY_LIVES,
+    CONTROL,
+    FRACTIONS,
+    LAMBDA_Q_LEARNING,
+    PARALLEL,
+    Q_LEARNING,
+    Presets,
+    presets,
+)
 from jaxq.configs.q_learning import LambdaQLearner, QLearner, QLearnerOfAny
 from jaxq.configs.replay import NStep, Replay, Sequences
 from jaxq.configs.returns import Atoms, Fractions, Huber, QuantileHuber, Risk
@@ -36,6 +46,7 @@ from jaxq.configs.torsos import DenseLayers, Layers
 
 __all__ = [
     "ATOMS",
+    "BY_LIVES",
     "CONTROL",
     "DRIVER_FIELDS",
     "FRACTIONS",

@@ -38,23 +38,32 @@ class Environments(Run):
         return Evaluation(environment.once(), self.eval_max_steps)
 
 
+OF_ATARI = ("life_loss", "sticky_actions")  # fields that are about Atari alone
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiscreteEnvironments(Environments):
     """Environments with discrete actions."""
 
     life_loss: bool = False
     """Atari: a lost life ends the episode in training; evaluations play, and returns are told of, whole games."""
+    sticky_actions: float = 0.0
+    """Atari: probability with which the action before is taken in a frame's place (Machado et al., 2018, have 0.25)."""
 
     def make_environments(self) -> tuple[Environment, Environment, int]:
         """Training and evaluation environments, and the number of their actions.
 
         Raises:
-          InputError: if the actions are not discrete, or lives are to count where there are none.
+          InputError: if the actions are not discrete, or Atari's own choices are made elsewhere.
         """
-        life_loss = self.life_loss
         atari = envs.domain(self.env) == "atari"
-        require(atari or not life_loss, "life_loss", life_loss, f"left out: {self.env} has no lives")
-        training, evaluation = self._make({"episodic_life": life_loss} if atari else {})
+        for name in OF_ATARI:
+            value = getattr(self, name)
+            require(atari or not value, name, value, f"left out: {self.env} is no game of Atari")
+        sticky = self.sticky_actions
+        require(0 <= sticky < 1, "sticky_actions", sticky, "in [0, 1)")
+        of_both = {"repeat_action_probability": sticky} if sticky else {}
+        training, evaluation = self._make({"episodic_life": self.life_loss} if atari else {}, **of_both)
         return training, evaluation, envs.require_discrete(training).num_actions
 
 

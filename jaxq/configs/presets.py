@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxq import envs
+from jaxq.configs.environments import OF_ATARI
 from jaxq.errors import require
 
 Presets = dict[str, dict[str, Any]]
@@ -23,6 +24,8 @@ def presets(
     **own: Any,
 ) -> Presets:
     """The defaults of a script, by domain; those of a domain that is `LIKE` another go before that one's.
+
+    What is about Atari alone stays there.
 
     Args:
       config_class: of the script.
@@ -48,15 +51,20 @@ def presets(
         found |= everywhere or {}
         for kind in kinds:
             found |= own.get(kind, {})
-        return found
+        return {k: v for k, v in found.items() if domain == "atari" or k not in OF_ATARI}
 
     return {domain: of(domain) for domain in envs.DOMAINS}
 
 
-# A hundred thousand pictures of several channels are 1 to 3 GB; Atari's stacks share their frames. Lives are Atari's.
-PICTURES = {"replay_capacity": 100_000, "life_loss": False}
+# A hundred thousand pictures of several channels are 1 to 3 GB; Atari's stacks share their frames.
+PICTURES = {"replay_capacity": 100_000}
 
-# Q-learning from replay. atari: Dopamine's schedule, and its Adam. minatar: Young and
+# Atari as it was played before actions were sticky: an episode of training is a life.
+BY_LIVES: Presets = {"atari": {"life_loss": True, "sticky_actions": 0.0}}
+
+# Q-learning from replay. atari: Dopamine's schedule, its Adam and its sticky actions, also where the papers of an agent
+# have others (C51, QR-DQN, IQN and FQF begin to learn after 50,000 steps, renew targets every 10,000 and explore for a
+# million). minatar: Young and
 # Tian (MinAtar, 2019) with Adam, over parallel environments, of which an update of 32 has 16 steps where theirs has
 # one; the target network is copied every 500 updates, half as many as theirs but of eight times as many steps, and ε
 # falls to 0.02 in 200,000 steps where theirs falls to 0.1 in 100,000. classic: double targets of ten steps and a step
@@ -108,6 +116,7 @@ Q_LEARNING: Presets = {
         "epsilon_final": 0.01,
         "epsilon_steps": 250_000,
         "reward_clip": 1.0,
+        "sticky_actions": 0.25,
         "eval_episodes": 4,
         "checkpoint_minutes": 60.0,
     },

@@ -192,7 +192,7 @@ def _population_in(path: Path, config: Run) -> Population:
     allowed = "a JSON list of {field: value, ...}, with `seed` where each seed is not meant"
     try:
         rows = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # no JSON, or no text
         raise InputError(f"population is '{path}', but must be {allowed} ({error})") from None
     good = isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows)
     require(good, "population", str(path), allowed)

@@ -51,8 +51,9 @@ def use_device(device: str) -> None:
       InputError: if there is no such device.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxq" / "xla"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+        with contextlib.suppress(RuntimeError):  # somebody without a home has no cache
+            cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxq" / "xla"
+            jax.config.update("jax_compilation_cache_dir", str(cache))
     if device == "auto":
         return
     try:

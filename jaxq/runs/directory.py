@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from jaxq import platforms
 from jaxq.configs import SESSION_FIELDS, Member, Run, from_plain
-from jaxq.errors import InputError, require
+from jaxq.errors import InputError, require, warn
 
 ConfigT = TypeVar("ConfigT", bound=Run)
 LONGEST_DIFF = 50_000  # characters
@@ -65,7 +65,7 @@ def provenance() -> dict[str, Any]:
             return None
         # Neither cwd nor closed files: then Python spawns without a fork, which JAX's threads would not survive well.
         command = [program, "-C", str(Path(__file__).parent), *args]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, close_fds=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, close_fds=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     device = platforms.device()
@@ -115,6 +115,10 @@ def _command() -> str:
     return " ".join([Path(sys.executable).name, program, *arguments]).replace(f"{Path(__file__).parents[2]}/", "")
 
 
+class InUseError(InputError):
+    """Another process uses a run's directory."""
+
+
 class RunDirectory:
     """An exclusive claim on a run directory; `close` gives it up."""
 
@@ -143,7 +147,11 @@ class RunDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise InputError(f"run_dir is '{path}', which is in use by another process") from None
+            raise InUseError(f"run_dir is '{path}', which is in use by another process") from None
+        except OSError as error:
+            warn(
+                f"run_dir is '{path}', which no other process may use meanwhile: it cannot be locked ({error.strerror})"
+            )
         self._metrics: Any = None
 
     @property
@@ -257,7 +265,7 @@ def load_config(run_dir: Path) -> dict[str, Any]:
         values = json.loads(path.read_text())
     except FileNotFoundError:
         raise InputError(f"run_dir is '{run_dir}', but must be a directory with a run in it (no config.json)") from None
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # no JSON, or no text
         raise InputError(f"{path} cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} cannot be read: it holds no fields by name")

@@ -100,7 +100,7 @@ def curves_of(run: Result, metric: str = "eval_return") -> list[Curve]:
     return curves
 
 
-def merge(curves: Sequence[Curve], by: str | None = None) -> list[Curve]:
+def merge(curves: Sequence[Curve], by: str | None = None, lacking: bool = False) -> list[Curve]:
     """Runs whose configurations differ in seed alone, each group as one curve with all their seeds, at shared steps.
 
     Groups of one experiment are labelled by the fields in which those of some environment differ, the same on all.
@@ -108,12 +108,13 @@ def merge(curves: Sequence[Curve], by: str | None = None) -> list[Curve]:
     Args:
       curves: of single runs.
       by: a field by which alone runs are told apart; what else differs among the joined is warned of.
+      lacking: whether runs may have no steps in common, or there be none; such curves have no steps.
 
     Raises:
-      InputError: if `by` is a field of none of the runs.
+      InputError: if `by` is a field of none of the runs, or runs that belong together share no step.
     """
     known = sorted({name for curve in curves for name in curve.setting})
-    require(by is None or by in known, "by", by, f"a field of the runs ({', '.join(known)})")
+    require(by is None or by in known or lacking, "by", by, f"a field of the runs ({', '.join(known)})")
 
     def identity(curve: Curve) -> str:
         told = {by: curve.setting.get(by)} if by else curve.setting
@@ -132,7 +133,7 @@ def merge(curves: Sequence[Curve], by: str | None = None) -> list[Curve]:
         differing = {name for curves in rivals.values() for name in _differing(curves)} if several else set()
         names = [by] if by and several else sorted(differing)
         shown = ", ".join(f"{name} {members[0].setting.get(name)}" for name in names)
-        merged.append(_joined(members, f"{label}, {shown}" if shown else label))
+        merged.append(_joined(members, f"{label}, {shown}" if shown else label, lacking))
     return merged
 
 
@@ -143,7 +144,7 @@ def _differing(curves: Sequence[Curve]) -> list[str]:
     return sorted(name for name in names if len(values[name]) > 1)
 
 
-def _joined(members: Sequence[Curve], label: str) -> Curve:
+def _joined(members: Sequence[Curve], label: str, lacking: bool) -> Curve:
     unlike = _differing(members)
     if unlike:
         warn(f"{label}: runs that differ in {', '.join(unlike)} are joined")
@@ -152,14 +153,14 @@ def _joined(members: Sequence[Curve], label: str) -> Curve:
     if twice:
         warn(f"{label}: seeds {', '.join(map(str, twice))} are counted more than once")
     shared = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in members)))
-    require(bool(shared), "run_dirs", label, "runs of one setting with evaluations at the same steps")
+    require(bool(shared) or lacking, "run_dirs", label, "runs of one setting with evaluations at the same steps")
     rows = [np.isin(curve.steps, shared) for curve in members]
     columns = [curve.returns[kept] for curve, kept in zip(members, rows, strict=True)]
     timed = [curve.seconds[kept] for curve, kept in zip(members, rows, strict=True) if len(curve.seconds)]
     return dataclasses.replace(
         members[0],
         label=label,
-        steps=np.array(shared),
+        steps=np.array(shared, int),
         returns=np.concatenate(columns, axis=1),
         seeds=tuple(seed for curve in members for seed in curve.seeds),
         seconds=np.mean(timed, axis=0) if len(timed) == len(members) else np.zeros(0),

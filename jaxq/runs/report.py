@@ -86,7 +86,9 @@ def contents(runs: Sequence[Result], by: str | None = None) -> dict[str, Any]:
     """
     evaluated = merge(_curves(runs, "eval_return"), by)
     require(bool(evaluated), "runs", [run.name for run in runs], "runs of which one has an evaluation")
-    exploring = {(curve.label, curve.env): curve for curve in merge(_curves(runs, "episode_return"), by)}
+    # Of short runs there may be no step at which each has ended an episode: then there is no such curve.
+    told = _curves(runs, "episode_return")
+    exploring = {(curve.label, curve.env): curve for curve in merge(told, by, lacking=True) if len(curve.steps)}
     labels = list(dict.fromkeys(curve.label for curve in evaluated))
     belongs = [(curve.label, run) for curve in evaluated for run in curve.runs]
     return {

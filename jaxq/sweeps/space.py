@@ -92,7 +92,7 @@ def read_space(path: Path, config_class: type[Run]) -> Space:
         described = yaml.safe_load(path.read_text())
     except OSError as error:
         raise InputError(f"space is '{path}', which cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"space is '{path}', which is no YAML: {' '.join(str(error).split())[:150]}") from None
     good = isinstance(described, dict) and bool(described)
     require(good, "space", str(path), "a file of fields, each with {low, high} or {choices}")

@@ -291,13 +291,13 @@ def give_back(study: Study, storage: RDBStorage, trial_id: int, *, lost: bool) -
 
 @contextlib.contextmanager
 def alive(storage: RDBStorage, trial_ids: Sequence[int]) -> Iterator[None]:
-    """Give signs of life for some trials."""
+    """Give signs of life for some trials, to which others may be added."""
     done = threading.Event()
 
     def beat() -> None:
         while True:
             with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
-                for trial_id in trial_ids:
+                for trial_id in tuple(trial_ids):
                     storage.record_heartbeat(trial_id)
             if done.wait(HEARTBEAT):
                 return

@@ -1,5 +1,6 @@
 """A worker of a sweep: ask the study for a population of settings, train it as one program, tell; again and again."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -20,7 +23,7 @@ from jaxq.configs import SESSION_FIELDS, Member, Run, build_and_tell
 from jaxq.errors import DivergedError, InputError, InputWarning, require
 from jaxq.runs.command_line import obeying, parse
 from jaxq.runs.devices import divide_processors, keep_small_loops_whole, use_device
-from jaxq.runs.directory import from_json, load_config, read_metrics, to_json
+from jaxq.runs.directory import InUseError, from_json, load_config, read_metrics, to_json
 from jaxq.runs.fields import fields_by_member
 from jaxq.runs.interruption import before_leaving
 from jaxq.runs.scripts import load_script
@@ -79,12 +82,17 @@ def sweep(plan: Plan) -> Study:
     facts = {
         "experiment": plan.script.stem,
         "env": config.env,
-        "config": {name: value for name, value in to_json(config).items() if name not in SESSION_FIELDS},
+        "config": of_the_study(config),
         "space": {d.name: optuna.distributions.distribution_to_json(d.distribution) for d in space},
     }
     with one_at_a_time(storage):
         study = make_study(storage, plan.study, facts, plan.resume)
     return _Sweep(plan, module, build, config, space, study, storage).work()
+
+
+def of_the_study(config: Run) -> dict[str, Any]:
+    """The fields of a sweep's configuration that all of its trials have in common, and no other study's need have."""
+    return {name: value for name, value in to_json(config).items() if name not in SESSION_FIELDS}
 
 
 def _require_space(build: Any, config: Run, space: Space, population: int) -> None:
@@ -141,18 +149,21 @@ class _Sweep:
         with one_at_a_time(self.storage):
             take_over(self.study, self.storage)
         asked: list[Trial] = []
-        while len(asked) < self.plan.population:
-            with one_at_a_time(self.storage):
-                trial = self._next()
-            if trial is None:
-                break
-            if self.plan.sampler == "grid" and drop_twin(self.study, trial):
-                continue
-            reason = self._refused(trial)
-            if reason is None:
-                asked.append(trial)
-            else:
-                self._refuse(trial, reason)
+        ids: list[int] = []
+        with alive(self.storage, ids):  # each is put together to see whether it can be: that may take long
+            while len(asked) < self.plan.population:
+                with one_at_a_time(self.storage):
+                    trial = self._next()
+                if trial is None:
+                    break
+                ids.append(trial._trial_id)
+                if self.plan.sampler == "grid" and drop_twin(self.study, trial):
+                    continue
+                reason = self._refused(trial)
+                if reason is None:
+                    asked.append(trial)
+                else:
+                    self._refuse(trial, reason)
         return asked
 
     def _next(self) -> Trial | None:
@@ -191,7 +202,11 @@ class _Sweep:
     def _refuse(self, trial: Trial, reason: str) -> None:
         """Tell of a trial that cannot be trained."""
         trial.set_user_attr("refused", reason)
-        self.study.tell(trial, state=TrialState.FAIL)
+        self._say(trial, state=TrialState.FAIL)
+
+    def _say(self, trial: Trial, value: float | None = None, state: TrialState | None = None) -> None:
+        """Tell the study of a trial, unless another worker, which took it for lost, has."""
+        self.study.tell(trial, value, state=state, skip_if_finished=True)
 
     def _train(self, trials: list[Trial]) -> None:
         """Train trials side by side, and tell what came of each."""
@@ -218,8 +233,12 @@ class _Sweep:
                     train(self.build, config, None if watch is None else watch.of)
             except (DivergedError, AllPruned):
                 pass
+            except InUseError:  # a worker that took these trials for lost
+                return
             except InputError as error:  # as of memory and devices, which are known when all is put together
                 refused = str(error)
+            except jax.errors.JaxRuntimeError as error:  # as of a device's memory, when all is compiled
+                refused = str(error).strip().splitlines()[0]
             except (SystemExit, KeyboardInterrupt):
                 give_back_all()
                 raise
@@ -248,7 +267,9 @@ class _Sweep:
 
     def _place(self, settings: list[dict[str, Any]]) -> Path:
         """The directory of a population, named after its settings: tried again, it goes on where it was."""
-        words = json.dumps([self.config.num_seeds, self.config.seed, settings], sort_keys=True, default=list)
+        # And after all else: what was found of another length, or in another environment, is none of theirs.
+        own = [self.plan.script.stem, of_the_study(self.config), settings]
+        words = json.dumps(own, sort_keys=True, default=list)
         return self.plan.directory / self.plan.study / hashlib.sha256(words.encode()).hexdigest()[:12]
 
     def _tell(
@@ -267,7 +288,7 @@ class _Sweep:
         found, left = list(results(place, self.module.Config)), []
         for trial, setting in zip(trials, settings, strict=True):
             if watch is not None and trial.number in watch.pruned:
-                self.study.tell(trial, state=TrialState.PRUNED)
+                self._say(trial, state=TrialState.PRUNED)
                 continue
             own = [result for result in found if result.has(setting)]
             scores = [result.score for result in own if result.score is not None]
@@ -275,17 +296,18 @@ class _Sweep:
                 left.append(trial)
                 continue
             reported = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-            for step, value in mean_curve(own):
-                if step not in reported:
-                    trial.report(value, step)
             lost = [result.diverged for result in own if result.diverged is not None]
-            if lost:
-                trial.set_user_attr("diverged", min(lost))
+            with contextlib.suppress(UpdateFinishedTrialError):  # another worker took it for lost
+                for step, value in mean_curve(own):
+                    if step not in reported:
+                        trial.report(value, step)
+                if lost:
+                    trial.set_user_attr("diverged", min(lost))
             if lost or len(scores) < len(own):
                 # Worse than any that came to its end, which is what samplers make of it.
-                self.study.tell(trial, state=TrialState.PRUNED)
+                self._say(trial, state=TrialState.PRUNED)
             else:
-                self.study.tell(trial, sum(scores) / len(scores))
+                self._say(trial, sum(scores) / len(scores))
         return left
 
 
@@ -370,7 +392,8 @@ class _Watch:
             values = [line["eval_return"][i] for i in lanes]
             if trial.number in self.pruned or any(value is None or not math.isfinite(value) for value in values):
                 continue
-            trial.report(sum(values) / len(values), line["step"])
+            with contextlib.suppress(UpdateFinishedTrialError):  # another worker took it for lost
+                trial.report(sum(values) / len(values), line["step"])
             if trial.should_prune():
                 self.pruned.add(trial.number)
         if set(here) <= self.pruned and len(self.pruned) == len(self.trials):

@@ -222,8 +222,7 @@ class Loop:
     def with_fresh_episodes(self, state: TrainState) -> TrainState:
         """See `Training.with_fresh_episodes`."""
         env, timestep = self._fresh_episodes(counted_streams(state.key, "fresh episodes", state.iteration))
-        statistics = EpisodeStatistics.start(self.environment.num_envs)
-        return state.replace(env=env, timestep=timestep, statistics=statistics)
+        return state.replace(env=env, timestep=timestep, statistics=state.statistics.with_fresh_episodes())
 
     def _fresh_episodes(self, keys: jax.Array) -> tuple[PyTree, TimeStep]:
         return self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, self.envs_per_member))(keys)))

@@ -105,11 +105,8 @@ def _replaced(thing: Any, path: str, numbers: Mapping[str, Any]) -> Any:
     return changed
 
 
-def _differences(one: Any, other: Any, path: str, numeric: bool, seen: set[tuple[int, int]]) -> Iterator[str]:
-    if one is other or (id(one), id(other)) in seen:
-        return
-    seen.add((id(one), id(other)))
-    if numeric and _is_number(one) and _is_number(other):
+def _differences(one: Any, other: Any, path: str, numeric: bool, seen: set[tuple[int, int, bool]]) -> Iterator[str]:
+    if one is other or (numeric and _is_number(one) and _is_number(other)):
         return
     if type(one) is not type(other):
         yield path
@@ -120,7 +117,8 @@ def _differences(one: Any, other: Any, path: str, numeric: bool, seen: set[tuple
             yield path
     elif [name for name, *_ in ours] != [name for name, *_ in theirs]:
         yield path
-    else:
+    elif (pair := (id(one), id(other), numeric)) not in seen:  # the same may be numbers here, and compiled in there
+        seen.add(pair)
         for (name, mine, inside), (_, yours, _) in zip(ours, theirs, strict=True):
             yield from _differences(mine, yours, _join(path, name), inside, seen)
 

@@ -31,6 +31,11 @@ class EpisodeStatistics(struct.PyTreeNode):
         """Nothing seen yet."""
         return cls(*(jnp.zeros(batch, jnp.float32) for _ in range(6)))
 
+    def with_fresh_episodes(self) -> "EpisodeStatistics":
+        """The same where all running episodes are given up, and others begin."""
+        nothing = jnp.zeros_like(self.current_return)
+        return self.replace(current_return=nothing, current_length=nothing)
+
     def observe(self, timestep: TimeStep, following: TimeStep, over: jax.Array) -> "EpisodeStatistics":
         """Take in one step of every environment, from one TimeStep to the next; `over` is as of `Environment.over`."""
         lost = broken_off(timestep, following)
