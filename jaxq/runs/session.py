@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -193,7 +194,7 @@ class Session:
         """Told to stop before there was anything to save."""
         for sink in self.sinks:
             sink.close()
-        resumed = f"goes on: {command_of(self.script)} --run-dir {self.directory.path} --resume"
+        resumed = f"goes on: {command_of(self.script)} --run-dir {shlex.quote(str(self.directory.path))} --resume"
         then = resumed if self.config.resume else "begins again"
         self.display.say(f"stopped by {name} before anything new was learned; the same command {then}")
 
@@ -281,7 +282,7 @@ class Session:
             by = f" by {self.told.name}" if self.told else ""
             self.display.say(
                 f"stopped{by} at step {self._step(now):,}, checkpoint written; the same command goes on: "
-                f"{command_of(self.script)} --run-dir {self.directory.path} --resume"
+                f"{command_of(self.script)} --run-dir {shlex.quote(str(self.directory.path))} --resume"
             )
             raise SystemExit(0)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def _in_turn(build: Build[ConfigT], config: ConfigT, parts: list[ConfigT], watch
             try:
                 summaries.append(run(build, dataclasses.replace(part, run_dir=place, resume=begun), watch))
             except SystemExit:
-                print(f"to go on with all programs: --run-dir {path} --resume")
+                print(f"to go on with all programs: --run-dir {shlex.quote(str(path))} --resume")
                 raise
             except DivergedError as error:
                 diverged.append(error)
