@@ -40,7 +40,8 @@ In the suites below nothing else was chosen by looking at results: on MinAtar, o
 their own defaults, but for PQN's exploration, which is made for longer runs, QR-DQN's 51 quantiles, for time, and
 CrossQ's widths, which are SAC's here. What learns from replay on MinAtar makes an update for 16 steps, for the speed of
 parallel environments, where MinAtar's authors make one for each; the target network is copied every 500 updates, or
-8,000 steps, where theirs is every 1,000 of both. C51's is copied as theirs is by steps.
+8,000 steps, where theirs is every 1,000 of both. C51's is copied as theirs is by steps. Evaluations are of the greedy
+policy, Dopamine's of one with an ε of 0.001.
 """
 
 # (where, what, on which task and seeds, which seeds the results are of)

@@ -25,7 +25,7 @@ from jaxq.runs.command_line import obeying, parse
 from jaxq.runs.devices import divide_processors, keep_small_loops_whole, use_device
 from jaxq.runs.directory import InUseError, from_json, load_config, read_metrics, to_json
 from jaxq.runs.fields import fields_by_member
-from jaxq.runs.interruption import before_leaving
+from jaxq.runs.interruption import Interruption, before_leaving
 from jaxq.runs.scripts import load_script
 from jaxq.runs.several import train
 from jaxq.runs.sinks import require_tracker
@@ -150,7 +150,13 @@ class _Sweep:
             take_over(self.study, self.storage)
         asked: list[Trial] = []
         ids: list[int] = []
-        with alive(self.storage, ids):  # each is put together to see whether it can be: that may take long
+
+        def give_back_all(*_: Any) -> None:
+            for trial_id in ids:
+                give_back(self.study, self.storage, trial_id, lost=False)
+
+        # Each is put together to see whether it can be, which may take long: so they show life, and may be stopped.
+        with Interruption(), before_leaving(give_back_all), alive(self.storage, ids):
             while len(asked) < self.plan.population:
                 with one_at_a_time(self.storage):
                     trial = self._next()
