@@ -52,6 +52,7 @@ from jaxq.networks import (
     MLP,
     ActionCritic,
     BroNet,
+    DropoutMLP,
     DynamicsModel,
     Ensemble,
     FlashNet,
@@ -59,6 +60,8 @@ from jaxq.networks import (
     ImplicitQuantileCritics,
     LowPass,
     OptimisticPolicyNetwork,
+    ResidualMLP,
+    RMSNormMLP,
     SimBaNet,
     SimBaV2Net,
     UnitHead,
@@ -349,6 +352,28 @@ def test_residual_networks_by_hand():
         expected = expected + linear(np.maximum(linear(normal(expected)), 0))
     np.testing.assert_allclose(SimBaNet(8, 2).apply({"params": params}, x), normal(expected), rtol=1e-3, atol=1e-3)
     assert params["Dense_1"]["kernel"].shape == (32, 8)
+
+    params = shaken(DropoutMLP("exploit", (8, 6)))
+    linear, normal = parts_of(params)
+    expected = np.maximum(normal(linear(np.maximum(normal(linear(x)), 0))), 0)
+    found = DropoutMLP("exploit", (8, 6)).apply({"params": params}, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+    params = shaken(RMSNormMLP((8, 6)))
+    (linear, _), expected = parts_of(params), x
+    for i in range(2):
+        y = linear(expected)
+        y = y / np.sqrt((y**2).mean(1, keepdims=True) + 1e-6) * np.asarray(params[f"RMSNorm_{i}"]["scale"])
+        expected = y / (1 + np.exp(-y))
+    np.testing.assert_allclose(RMSNormMLP((8, 6)).apply({"params": params}, x), expected, rtol=1e-3, atol=1e-3)
+
+    params = shaken(ResidualMLP(8, 2))
+    linear, normal = parts_of(params)
+    expected = linear(x)
+    for _ in range(2):
+        expected = normal(expected + linear(np.maximum(linear(expected), 0)))
+    expected = np.where(expected > 0, expected, np.expm1(np.minimum(expected, 0)))
+    np.testing.assert_allclose(ResidualMLP(8, 2).apply({"params": params}, x), expected, rtol=1e-3, atol=1e-3)
 
     begun = {kind: jax.jit(kind(64, 1).init)(KEY, jnp.ones((1, 16)))["params"] for kind in (BroNet, SimBaNet)}
     for kind, gain in ((BroNet, 2.0), (SimBaNet, 1.0)):
