@@ -2,20 +2,20 @@
 
 DDPG as TD3's authors re-tuned it, whose critic is charged for features of consecutive states that are more alike than
 the Bellman equation allows. As in the authors' code there is one critic, and everything moves in every update. Random
-steps are 5,000 of their 25,000, and layers begin as all here do, as of td3.
+steps are 5,000 of their 25,000, as of td3.
 """
 
 import dataclasses
 
 from jaxq.agents import BellmanRank, Deterministic
 from jaxq.bellman import First, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Noise, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Noise, PyTorchLayers, presets
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Noise, Averaging, ActorCriticLayers, ActorCriticLearner):
+class Config(Noise, Averaging, PyTorchLayers, ActorCriticLearner):
     """The axes of beer."""
 
     num_critics: int = 1

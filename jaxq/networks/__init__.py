@@ -24,7 +24,7 @@ from jaxq.networks.heads import (
 )
 from jaxq.networks.hyper import HyperCritic
 from jaxq.networks.hyperspherical import FlashNet, SimBaV2Net, UnitHead, on_spheres
-from jaxq.networks.linear import Dense, NoisyDense, product
+from jaxq.networks.linear import Dense, NoisyDense, lecun_normal, product, uniform_fan_in
 from jaxq.networks.model_based import Foresight, LatentCritic, ModelBasedEncoder, NormalizedLayers
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
@@ -136,6 +136,7 @@ __all__ = [
     "by_sum",
     "by_tanh",
     "encoder_maker",
+    "lecun_normal",
     "on_spheres",
     "parts",
     "product",
@@ -143,5 +144,6 @@ __all__ = [
     "scale_gradient",
     "split_torso",
     "torso_for",
+    "uniform_fan_in",
     "unit_range",
 ]
