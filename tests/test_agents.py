@@ -275,6 +275,12 @@ def test_numbers_that_are_not_given_are_the_authors():
         assert {name: defaults[name] for name in numbers} == numbers, kind.__name__
 
 
+def test_an_operator_is_one():
+    agent = tabular_agent()
+    with pytest.raises(InputError, match="operator is 'double', but must be an Operator"):
+        dataclasses.replace(agent, hyper=agent.hyper.replace(operator="double"))
+
+
 def test_target_schedules():
     online, target = {"w": jnp.full(3, 1.5)}, {"w": jnp.full(3, 4.0)}
     hard, delayed = HardUpdate(jnp.float32(4)), DelayedPolyakUpdate(0.2, jnp.float32(4))

@@ -389,6 +389,17 @@ class BraxStyle:
         return state.replace(obs=position, reward=position[0], done=jnp.float32(position[0] > 1))
 
 
+def test_an_environment_that_cannot_be_made_without_arguments_is_named():
+    envs.register("Wanting", lambda length, *, width, depth=1: None)
+    try:
+        with pytest.raises(
+            InputError, match=r"env is 'Wanting', but must be made without arguments, .* length, width:"
+        ):
+            envs.make("own/Wanting", 2)
+    finally:
+        envs.registry.OWN.pop("Wanting")
+
+
 def test_repeated_actions_add_their_rewards_up():
     push = brax_backend.BraxEnvironment(BraxStyle(), max_episode_steps=5, action_repeat=2)
     state, _ = push.reset(jax.random.key(0))

@@ -885,7 +885,7 @@ def test_a_trained_policy_remembers_until_it_is_reset(tmp_path):
              "--eval-episodes", "1", "--num-logs", "2", "--num-evaluations", "1", "--burn-in", "0",
              "--hidden-widths", "8", "--recurrent-width", "8", "--epsilon-steps", "100"]  # fmt: skip
     environment = ["--env", "gymnax/CartPole-v1", "--eval-max-steps", "20"]
-    summary = jaxq.train("recurrent_pqn", [*environment, *small, "--run-dir", str(tmp_path / "run")])
+    summary = jaxq.train("recurrent_pqn", [*environment, *small, "--run-dir", tmp_path / "run"])
     assert summary["agent"] == "recurrent_pqn"
     policy = jaxq.load(tmp_path / "run")
     observations = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
@@ -903,7 +903,7 @@ def test_a_trained_policy_remembers_until_it_is_reset(tmp_path):
         (np.asarray(a) != np.asarray(b)).any() for a, b in zip(kept, jax.tree.leaves(policy._memory), strict=True)
     )
     with pytest.raises(InputError, match=r"temperature is 0\.1, but must be left out"):
-        jaxq.train("dqn", ["--env", "gymnax/CartPole-v1", "--temperature", "0.1", "--run-dir", str(tmp_path / "other")])
+        jaxq.train("dqn", f"--env gymnax/CartPole-v1 --temperature 0.1 --run-dir '{tmp_path / 'other'}'")
     assert not (tmp_path / "other").exists()
 
 
@@ -928,7 +928,10 @@ def test_a_trained_policy_is_tested_for_as_many_episodes_as_one_likes(whole_run,
     command = ["jaxq", "evaluate", str(whole_run[0]), "--episodes", "7", "--member", "1", "--seed", "5"]
     monkeypatch.setattr(sys, "argv", command)
     main()
-    first, second = capsys.readouterr().out.splitlines()
+    who, first, second = capsys.readouterr().out.splitlines()
+    returned = [row["return"] for row in json.loads((whole_run[0] / "summary.json").read_text())["members"]]
+    better = "; --member 0 had the highest last return" if returned[0] > returned[1] else ""
+    assert who == f"member 1 of 2: seed 1{better}"
     error = np.std(played, ddof=1) / np.sqrt(7)
     assert first == f"mean return {played.mean():.4g} ± {error:.2g} (standard error of 7 episodes)"
     assert second.endswith(f"lowest {played.min():.4g}, highest {played.max():.4g}")

@@ -82,6 +82,8 @@ class QLearning(RecordsNothing):
     def __post_init__(self) -> None:
         self.actions.check(self.representation)
         operator = self.hyper.operator
+        known = isinstance(operator, operators.Operator)
+        require(known, "operator", operator, "an Operator of jaxq.bellman.operators, or one that inherits it")
         plain = self.channels is as_given or not operator.adds_to_rewards
         require(plain, "operator", type(operator).__name__, "one without bonuses, as these rewards have channels")
 

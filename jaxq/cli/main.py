@@ -142,6 +142,20 @@ class OfARun:
         """Who plays, and by what."""
         return {"member": self.member, "seed": self.seed, "run_code": self.run_code}
 
+    def say_who_plays(self) -> None:
+        """Of several members tell which it is, and which came to the most in the run's last evaluation."""
+        from jaxq.runs.directory import read_json
+
+        rows = read_json(self.run_dir / "summary.json").get("members", [])
+        if len(rows) < 2 or not 0 <= self.member < len(rows):
+            return
+        row = rows[self.member]
+        who = ", ".join(f"{name} {value}" for name, value in {"seed": row["seed"], **row["setting"]}.items())
+        scores = {i: row["return"] for i, row in enumerate(rows) if row["return"] is not None}
+        best = max(scores, key=lambda i: scores[i], default=self.member)
+        other = f"; --member {best} had the highest last return" if best != self.member else ""
+        print(f"member {self.member} of {len(rows)}: {who}{other}")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Video(OfARun):
@@ -156,6 +170,7 @@ class Video(OfARun):
         """Write the film."""
         from jaxq.runs.video import record
 
+        self.say_who_plays()
         print(record(self.run_dir, self.out, max_steps=self.max_steps, **self.playing))
 
 
@@ -170,6 +185,7 @@ class Evaluate(OfARun):
         """Print the mean return, its standard error, and quartiles."""
         from jaxq.runs.evaluate import returns_of
 
+        self.say_who_plays()
         returns = returns_of(self.run_dir, episodes=self.episodes, **self.playing)
         lowest, low, median, high, highest = np.quantile(returns, (0.0, 0.25, 0.5, 0.75, 1.0))
         error = returns.std(ddof=1) / len(returns) ** 0.5 if len(returns) > 1 else float("nan")
@@ -224,6 +240,7 @@ class Attention(OfARun):
         """Write the picture."""
         from jaxq.runs.attention import draw_attention
 
+        self.say_who_plays()
         print(draw_attention(self.run_dir, self.out, frames=self.frames, every=self.every, **self.playing))
 
 

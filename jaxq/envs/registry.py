@@ -7,6 +7,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import inspect
 import sys
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -259,9 +260,16 @@ def register(name: str, make_environment: Callable[[], Any]) -> None:
 
 
 def _own(name: str, **options: Any) -> SingleEnvironment:
+    needed = [one.name for one in inspect.signature(OWN[name]).parameters.values() if _is_needed(one)]
+    allowed = f"made without arguments, and this wants {', '.join(needed)}: name an object, or a function that makes it"
+    require(not needed, "env", name, allowed)
     single: Any = _single(OWN[name](), **options)
     single.name = f"own/{name.rpartition(':')[2]}"
     return single
+
+
+def _is_needed(one: inspect.Parameter) -> bool:
+    return one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
 
 
 BACKENDS["own"] = _functional(lambda: list(OWN), _own)

@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import re
+import shlex
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -303,12 +304,12 @@ def main(
         _train(config_class, presets, build, list(sys.argv[1:] if args is None else args), prog)
 
 
-def train(name: str, args: Sequence[str] = ()) -> dict[str, Any]:
-    """`jaxq train NAME ARGS` from Python: `jaxq.train("dqn", ["--env", "gymnax/CartPole-v1", "--num-seeds", "3"])`.
+def train(name: str, args: str | Sequence[Any] = ()) -> dict[str, Any]:
+    """`jaxq train NAME ARGS` from Python: `jaxq.train("dqn", ["--env", "gymnax/CartPole-v1", "--num-seeds", 3])`.
 
     Args:
       name: of an experiment, or the path of a script.
-      args: its flags.
+      args: its flags and their values, word by word, or as one line.
 
     Returns:
       The values of summary.json.
@@ -317,7 +318,8 @@ def train(name: str, args: Sequence[str] = ()) -> dict[str, Any]:
       InputError, DivergedError, HostLostError, SystemExit: as of `run`.
     """
     script = experiment(name)
-    return _train(script.Config, script.PRESETS, script.build, list(args), f"jaxq train {name}")
+    words = shlex.split(args) if isinstance(args, str) else [str(word) for word in args]
+    return _train(script.Config, script.PRESETS, script.build, words, f"jaxq train {name}")
 
 
 def _train(
