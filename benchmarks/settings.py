@@ -85,7 +85,7 @@ TUNED = (
     (
         "a quadruped that walks",
         "environments, widths, updates, batch, step sizes, target rate, and what costs weigh at first and for how long",
-        "Go1JoystickFlatTerrain-v1, one seed at a time, of those of the results",
+        "Go1JoystickFlatTerrain-v1; on which seeds is not recorded",
         "0 to 2",
     ),
 )

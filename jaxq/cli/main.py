@@ -144,13 +144,14 @@ class OfARun:
 
     def say_who_plays(self) -> None:
         """Of several members tell which it is, and which came to the most in the run's last evaluation."""
+        from jaxq.configs import in_words
         from jaxq.runs.directory import read_json
 
         rows = read_json(self.run_dir / "summary.json").get("members", [])
         if len(rows) < 2 or not 0 <= self.member < len(rows):
             return
         row = rows[self.member]
-        who = ", ".join(f"{name} {value}" for name, value in {"seed": row["seed"], **row["setting"]}.items())
+        who = in_words({"seed": row["seed"], **row["setting"]})
         scores = {i: row["return"] for i, row in enumerate(rows) if row["return"] is not None}
         best = max(scores, key=lambda i: scores[i], default=self.member)
         other = f"; --member {best} had the highest last return" if best != self.member else ""

@@ -24,7 +24,7 @@ from jaxq.configs.loops import FromReplay, FromRollouts
 from jaxq.configs.operators import GreedyOperator, Operator, PlainOperator
 from jaxq.configs.optimizers import Adam, GradientClip, RAdam, StepSize, WeightDecay
 from jaxq.configs.parallel import Precision, Privileged, seeing, seen_of
-from jaxq.configs.population import Member, Population, grid
+from jaxq.configs.population import Member, Population, grid, in_words
 from jaxq.configs.ppo import PPOLearner
 from jaxq.configs.presets import (
     ATOMS,
@@ -119,6 +119,7 @@ __all__ = [
     "build_and_tell",
     "from_plain",
     "grid",
+    "in_words",
     "presets",
     "recording",
     "seeing",

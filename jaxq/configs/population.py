@@ -23,10 +23,19 @@ class Member:
         """As it is written into files: its fields beside its seed."""
         return {"seed": self.seed, **self.setting}
 
+    def __str__(self) -> str:
+        """Its seed and its fields, in words."""
+        return in_words(self.to_json())
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Member":
         """What `to_json` made, also where it has been a file since."""
         return cls(int(values["seed"]), {k: from_plain(v) for k, v in values.items() if k != "seed"})
+
+
+def in_words(fields: Mapping[str, Any]) -> str:
+    """Fields of members and their values as a line has them."""
+    return ", ".join(f"{name} {value}" for name, value in fields.items())
 
 
 Population = tuple[Member, ...]

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jaxq import platforms
-from jaxq.configs import Member, Run
+from jaxq.configs import Member, Run, in_words
 from jaxq.errors import DivergedError, require, warn
 from jaxq.host_memory import readable
 from jaxq.runs.aggregate import interquartile_mean
@@ -85,8 +85,7 @@ def scored(members: Sequence[Member], returns: Mapping[int, float]) -> str:
     """
     of_settings: dict[str, list[float]] = {}
     for number, score in returns.items():
-        setting = ", ".join(f"{name} {value}" for name, value in members[number].setting.items())
-        of_settings.setdefault(setting, []).append(score)
+        of_settings.setdefault(in_words(members[number].setting), []).append(score)
 
     def told(scores: list[float]) -> str:
         over = f" over {len(scores)} seeds" if len(scores) > 1 else ""
@@ -459,7 +458,7 @@ class Session:
                 last = "before a first checkpoint" if self.checkpoints.empty else place
                 raise DivergedError(f"{name} is {value} at step {step:,}: learning has diverged; {last}", steps)
             for i in new:
-                self.display.say(f"member {i} ({self._row(i)}) has diverged at step {step:,} and is frozen")
+                self.display.say(f"member {i} ({self.members[i]!s}) has diverged at step {step:,} and is frozen")
 
     def _settings(self) -> dict[str, list[Any]]:
         """Of each field that members have of their own, every member's value."""
@@ -470,10 +469,6 @@ class Session:
         """Each member's value of every field that some members have of their own."""
         names = sorted({name for member in self.members for name in member.setting})
         return [{name: m.setting.get(name, getattr(self.config, name)) for name in names} for m in self.members]
-
-    def _row(self, member: int) -> str:
-        """A member in words."""
-        return ", ".join(f"{name} {value}" for name, value in self.members[member].to_json().items())
 
     def _save(self, now: Progress) -> None:
         self.directory.sync()
@@ -534,7 +529,7 @@ class Session:
             plot_curves(merge(curves), picture)
         score = scored(self.members, counted) if finite else "- (the last evaluation is not finite)"
         if lost:
-            rows = "; ".join(self._row(i) for i, step in enumerate(self.diverged) if step is not None)
+            rows = "; ".join(str(self.members[i]) for i, step in enumerate(self.diverged) if step is not None)
             warn(f"{lost} of {len(returns)} members diverged and were frozen: {rows}")
         self.display.say(
             f"score  {score}\nspeed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\ncurve  {picture}"

@@ -7,7 +7,7 @@ import json
 import math
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +150,8 @@ class _Sweep:
             take_over(self.study, self.storage)
         asked: list[Trial] = []
         ids: list[int] = []
-
-        def give_back_all(*_: Any) -> None:
-            for trial_id in ids:
-                give_back(self.study, self.storage, trial_id, lost=False)
-
         # Each is put together to see whether it can be, which may take long: so they show life, and may be stopped.
-        with Interruption(), before_leaving(give_back_all), alive(self.storage, ids):
+        with Interruption(), before_leaving(lambda _: self._give_back(ids)), alive(self.storage, ids):
             while len(asked) < self.plan.population:
                 with one_at_a_time(self.storage):
                     trial = self._next()
@@ -197,6 +192,11 @@ class _Sweep:
             self.known[trial.number] = setting_of(trial, self.module.build, self.config)
         return self.known[trial.number]
 
+    def _give_back(self, ids: Sequence[int]) -> None:
+        """Have trials tried again by whoever asks next, as this worker is told to stop."""
+        for trial_id in ids:
+            give_back(self.study, self.storage, trial_id, lost=False)
+
     def _refused(self, trial: Trial) -> str | None:
         """Why the script does not take a setting, if it does not."""
         try:
@@ -228,12 +228,8 @@ class _Sweep:
         config = dataclasses.replace(self.config.with_population(tuple(members)), run_dir=place)
         watch = _Watch(self.study, trials, self) if self.plan.pruner != "none" else None
 
-        def give_back_all(*_: Any) -> None:
-            for trial_id in ids:
-                give_back(self.study, self.storage, trial_id, lost=False)
-
         refused = None
-        with alive(self.storage, ids), before_leaving(give_back_all):
+        with alive(self.storage, ids), before_leaving(lambda _: self._give_back(ids)):
             try:
                 if not (place / "summary.json").exists():
                     train(self.build, config, None if watch is None else watch.of)
@@ -246,7 +242,7 @@ class _Sweep:
             except jax.errors.JaxRuntimeError as error:  # as of a device's memory, when all is compiled
                 refused = str(error).strip().splitlines()[0]
             except (SystemExit, KeyboardInterrupt):
-                give_back_all()
+                self._give_back(ids)
                 raise
             self._go_on(self._tell(trials, settings, place, watch, refused), refused)
 
