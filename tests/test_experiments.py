@@ -94,6 +94,49 @@ def test_two_seeds_begin_without_batches_of_lapack(name):
     assert all(len(shape.split("x")) == 2 for shape in factorized), factorized
 
 
+def largest_by_shape(network):
+    """The largest number of a network's kernels [..., O, I], by (O, I)."""
+    most = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(network):
+        if path[-1].key == "kernel" and leaf.size > 200:  # enough for its largest to be near its bound
+            most[leaf.shape[-2:]] = max(most.get(leaf.shape[-2:], 0.0), float(jnp.max(jnp.abs(leaf))))
+    return most
+
+
+# How the authors' layers begin: uniformly within these bounds, for kernels [O, I]; LeCun's normal is cut at two of its
+# deviations before that is made whole.
+BOUNDS = {
+    "pytorch": lambda outputs, inputs: inputs**-0.5,
+    "glorot": lambda outputs, inputs: (6 / (inputs + outputs)) ** 0.5,
+    "fan out": lambda outputs, inputs: outputs**-0.5,
+    "lecun": lambda outputs, inputs: 2 / 0.87962566 * inputs**-0.5,
+}
+BEGUN = {
+    **dict.fromkeys(["td3", "ddpg", "i_td3", "beer", "tqc", "dsac_t", "fast_td3", "fast_sac"], ("pytorch", "pytorch")),
+    **dict.fromkeys(["redq", "droq", "ace"], ("glorot", "glorot")),
+    **dict.fromkeys(["sac", "i_sac", "crossq"], ("lecun", "lecun")),
+    "dsac": ("fan out", "pytorch"),
+    "hyper_critic": ("pytorch", None),  # whose own are tested where it is
+}
+
+
+@pytest.mark.parametrize("name", BEGUN)
+def test_layers_begin_as_the_authors_do(name):
+    module, presets = load(name)
+    config = parse(module.Config, presets, ["--env", "gymnax/Pendulum-v1", *small(module.Config), "--num-seeds=1"])
+    state = module.build(config).agent.init(jax.random.key(0))
+    state = getattr(state, "base", state)
+    for network, begun in zip((state.actor, state.critic), BEGUN[name], strict=True):
+        if begun is not None:
+            kernels = largest_by_shape(network.variables)
+            assert len(kernels) >= 2
+            for shape, most in kernels.items():
+                heads = name in ("dsac", "fast_td3", "fast_sac") and network is state.actor and shape[0] == 1
+                if not heads:  # which these draw by themselves
+                    bound = BOUNDS[begun](*shape)
+                    assert 0.93 * bound < most < 1.001 * bound, (shape, most, bound)
+
+
 # Where flags are obeyed that are not in a script's other environment: layers of vectors, a choice of those of images.
 BESIDE = {"btr": VECTORS, "minimax_dqn": IMAGES}
 

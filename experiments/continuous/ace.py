@@ -19,6 +19,7 @@ from jaxq.configs import (
     ActorCriticLayers,
     ActorCriticLearner,
     DelayedActor,
+    GlorotKernels,
     Temperature,
     action_size,
     presets,
@@ -33,7 +34,7 @@ MOST_VARIABLES = 128  # of which an estimate takes some minutes of a processor; 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, DelayedActor, ActorCriticLayers, ActorCriticLearner):
+class Config(Temperature, DelayedActor, GlorotKernels, ActorCriticLayers, ActorCriticLearner):
     """The axes of ace."""
 
     batch_size: int = 512
@@ -69,12 +70,12 @@ def build(config: Config) -> OffPolicy:
     variables = size_of(training.observation_spec) + size + 1
     allowed = f"one of at most {MOST_VARIABLES} numbers, with action and reward (it has {variables}): causes among them"
     require(variables <= MOST_VARIABLES, "env", config.env, f"{allowed} are told apart in the cube of that")
-    glorot = nn.initializers.glorot_uniform(in_axis=-1, out_axis=-2)
-    head = functools.partial(Dense, kernel_init=glorot)
+    init = config.kernel_init
+    head = functools.partial(Dense, kernel_init=init)
 
     def layers(mode: Mode) -> nn.Module:
         del mode
-        return nn.Sequential([MLP(widths[:1], nn.elu, kernel_init=glorot), MLP(widths[1:], kernel_init=glorot)])
+        return nn.Sequential([MLP(widths[:1], nn.elu, kernel_init=init), MLP(widths[1:], kernel_init=init)])
 
     agent = config.make_actor_critic(
         training,

@@ -2,13 +2,13 @@
 
 Two critics with dropout and layer normalization, in targets too, twenty updates a step, and one of the actor, on their
 mean, at the last of them (the authors draw another batch for it). Their dropout differs by task, from 0.0001 to 0.1,
-and so does their target entropy, as of REDQ; here it is SAC's. Layers begin as all here do.
+and so does their target entropy, as of REDQ; here it is SAC's.
 """
 
 import dataclasses
 
 from jaxq.bellman import Mean, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, presets
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, GlorotKernels, Temperature, presets
 from jaxq.errors import require
 from jaxq.networks import DropoutMLP
 from jaxq.runs import main
@@ -16,7 +16,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Averaging, ActorCriticLayers, ActorCriticLearner):
+class Config(Temperature, Averaging, GlorotKernels, ActorCriticLayers, ActorCriticLearner):
     """The axes of droq."""
 
     updates: int = 20
@@ -31,8 +31,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
     require(0 <= config.dropout < 1, "dropout", config.dropout, "in [0, 1)")
-    representation, widths, dropout = Scalar(), config.hidden_widths, config.dropout
-    critics = config.make_critics(training, representation, lambda mode: DropoutMLP(mode, widths, dropout))
+    representation, sizes = Scalar(), (config.hidden_widths, config.dropout, config.kernel_init)
+    critics = config.make_critics(training, representation, lambda mode: DropoutMLP(mode, *sizes))
     agent = config.make_actor_critic(
         training,
         config.make_gaussian_actor(training),

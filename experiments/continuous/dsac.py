@@ -4,16 +4,19 @@ Critics of quantiles at sampled fractions, the smaller of every two as the targe
 is fixed, 0.2 for the MuJoCo tasks (0.05 for Humanoid). Risk-neutral; risk_averse_sac distorts. Every quantile counts by
 the interval of fractions that it stands for. Target networks begin as copies, as the paper has them, where the authors'
 code begins them anew. Losses are sums over a critic's quantiles, theirs means, which Adam hardly sees; they act in ten
-environments at once, at as many updates a step. Layers begin as all here do.
+environments at once, at as many updates a step. The actor's biases begin at zero, theirs at 0.1.
 """
 
 import dataclasses
+import functools
 
 from jaxq.agents import FixedTemperature, PolicySample
 from jaxq.bellman import IntervalQuantile, Minimum, Pessimistic
-from jaxq.configs import CONTROL, ActorCriticLearner, ActorLayers, Averaging, QuantileHuber, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, ActorLayers, Averaging, QuantileHuber, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import ImplicitQuantileCritics, encoder_maker
+from jaxq.networks import MLP, Dense, GaussianPolicyNetwork, ImplicitQuantileCritics, encoder_maker
+from jaxq.networks.linear import uniform_within
+from jaxq.networks.regularized import uniform_fan_out
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -40,9 +43,14 @@ def build(config: Config) -> OffPolicy:
     require(config.temperature >= 0, "temperature", config.temperature, "0 or more")
     representation, targets = IntervalQuantile(config.huber_threshold), config.make_targets()
     encoder = encoder_maker(training.observation_spec)
+    # What the authors call a fan in is the number of outputs.
+    widths = config.hidden_widths
+    torso = config.actor_torso(training, lambda mode: MLP(widths, kernel_init=uniform_fan_out))
+    small = functools.partial(Dense, kernel_init=uniform_within(1e-3), bias_init=uniform_within(1e-3))
+    actor = GaussianPolicyNetwork(torso, action_size(training), make_head=small)
     agent = config.make_actor_critic(
         training,
-        config.make_gaussian_actor(training),
+        actor,
         ImplicitQuantileCritics(config.num_critics, config.critic_width, config.num_fractions, make_encoder=encoder),
         representation,
         hyper={

@@ -6,10 +6,10 @@ updates, the actor by the critics before their step. Sizes are those of the auth
 steps to an update; here there is one to an update, and the warm-up is random, as of the other scripts. Targets have the
 temperature just tuned, theirs the one before. Entropies are of actions in [-1, 1], theirs of the environment's, which
 differs where bounds are others: on Humanoid (± 0.4) their target of -17 is one of -1.4. GELUs are approximated by tanh.
-Layers begin as all here do.
 """
 
 import dataclasses
+import functools
 import math
 
 import flax.linen as nn
@@ -18,7 +18,16 @@ from jaxq.agents import LinearSchedule
 from jaxq.bellman import Minimum, ScaledGaussian
 from jaxq.configs import CONTROL, ActorCriticLearner, DelayedActor, Temperature, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import MLP, Ensemble, GaussianCritic, GaussianPolicyNetwork, encoder_maker, torso_for
+from jaxq.networks import (
+    MLP,
+    Dense,
+    Ensemble,
+    GaussianCritic,
+    GaussianPolicyNetwork,
+    encoder_maker,
+    torso_for,
+    uniform_fan_in,
+)
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -49,11 +58,14 @@ def build(config: Config) -> OffPolicy:
     require(rate >= 0, "temperature_learning_rate", rate, "0 or more")
     entropy = config.make_entropy(actions).replace(learning_rate=LinearSchedule.constant(rate))
     spec, follow = training.observation_spec, config.target_rate
-    actor = GaussianPolicyNetwork(
-        lambda mode: torso_for(spec, widths, activation=nn.gelu), action_size(training), log_std_range=(-20.0, 0.5)
-    )
+    torso = functools.partial(torso_for, spec, activation=nn.gelu, kernel_init=uniform_fan_in)
+    layers = functools.partial(MLP, activation=nn.gelu, kernel_init=uniform_fan_in)
+    head = functools.partial(Dense, kernel_init=uniform_fan_in)
+    actor = GaussianPolicyNetwork(lambda mode: torso(widths), action_size(training), (-20.0, 0.5), make_head=head)
     encoder = encoder_maker(spec)
-    critics = Ensemble(lambda: GaussianCritic(lambda mode: MLP(widths, nn.gelu), follow, encoder), config.num_critics)
+    critics = Ensemble(
+        lambda: GaussianCritic(lambda mode: layers(widths), follow, encoder, make_head=head), config.num_critics
+    )
     agent = config.make_actor_critic(
         training,
         actor,

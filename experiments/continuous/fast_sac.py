@@ -16,12 +16,13 @@ Their actions are scaled to the joints' limits, of which their log-density and f
 environment stand, so that a policy begins with less noise in the joints. The warm-up is the policy's own and of as many
 steps as theirs: the first update comes after twelve of all environments. Batches are not doubled by symmetry; they are
 drawn uniformly and not by environment; running statistics are of every step once, where theirs are of what is replayed,
-and observations are divided by √(variance + 1e-4), theirs by the deviation and 0.01; layers begin as all of ours do,
-the critics' heads too, and not as PyTorch's; the temperature moves down the slope by its logarithm, theirs by itself;
-the actor is learned with the last of every four updates, theirs with the second.
+and observations are divided by √(variance + 1e-4), theirs by the deviation and 0.01; the temperature moves down the
+slope by its logarithm, theirs by itself; the actor is learned with the last of every four updates, theirs with the
+second.
 """
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import optax
@@ -43,7 +44,7 @@ from jaxq.configs import (
     seeing,
 )
 from jaxq.errors import require
-from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, by_tanh
+from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, by_tanh, uniform_fan_in
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -86,8 +87,9 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, actions = config.make_whole_vector_environments()
     representation = Categorical(config.make_support())
     actor_widths, critic_widths = config.actor_widths, config.critic_widths
+    layers = functools.partial(MLP, activation=nn.silu, layer_norm=True, kernel_init=uniform_fan_in)
     actor = GaussianPolicyNetwork(
-        lambda mode: MLP(actor_widths, nn.silu, layer_norm=True),
+        lambda mode: layers(actor_widths),
         action_size(training),
         log_std_range=(-5.0, 0.0),
         bound=by_tanh,
@@ -97,7 +99,11 @@ def build(config: Config) -> OffPolicy:
     critics = Ensemble(
         lambda: seeing(
             seen,
-            ActionCritic(lambda mode: MLP(critic_widths, nn.silu, layer_norm=True), representation.width),
+            ActionCritic(
+                lambda mode: layers(critic_widths),
+                representation.width,
+                make_head=functools.partial(Dense, kernel_init=uniform_fan_in),
+            ),
         ),
         config.num_critics,
     )

@@ -9,12 +9,12 @@ step size follows a cosine. The warm-up is the policy's own, with its noise, as 
 first update comes after 33 steps of all environments, theirs after 12. Here the actions that were executed are learned
 from, which are clipped, where theirs are learned from as they were before; observations are divided by √(variance +
 1e-4), where theirs are by the deviation and 0.01; batches are drawn uniformly and not by environment; running
-statistics see every step once, where theirs see what is replayed too; layers begin as all of ours do, the critics'
-heads too, and not as PyTorch's; their humanoids are not pushed, Playground's are; and the smaller of two critics is
-found by their values before they are backed up and not after.
+statistics see every step once, where theirs see what is replayed too; their humanoids are not pushed, Playground's are;
+and the smaller of two critics is found by their values before they are backed up and not after.
 """
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 
@@ -35,7 +35,7 @@ from jaxq.configs import (
     seeing,
 )
 from jaxq.errors import require
-from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, PolicyNetwork
+from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, PolicyNetwork, uniform_fan_in
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -80,13 +80,21 @@ def build(config: Config) -> OffPolicy:
     representation = Categorical(config.make_support())
     actor_widths, critic_widths = config.actor_widths, config.critic_widths
     actor = PolicyNetwork(
-        lambda mode: MLP(actor_widths),
+        lambda mode: MLP(actor_widths, kernel_init=uniform_fan_in),
         action_size(training),
         make_head=lambda size: Dense(size, nn.initializers.normal(0.01)),
     )
     seen = config.seen_by_critic(training)
     critics = Ensemble(
-        lambda: seeing(seen, ActionCritic(lambda mode: MLP(critic_widths), representation.width)), config.num_critics
+        lambda: seeing(
+            seen,
+            ActionCritic(
+                lambda mode: MLP(critic_widths, kernel_init=uniform_fan_in),
+                representation.width,
+                make_head=functools.partial(Dense, kernel_init=uniform_fan_in),
+            ),
+        ),
+        config.num_critics,
     )
     rate = config.make_cosine_step_sizes(config.total_updates)
     base = config.make_actor_critic(

@@ -1,23 +1,31 @@
 """Hypernetwork critics (Sarafian et al., Recomposing RL Building Blocks with Hypernetworks, 2021), on TD3.
 
 The state makes the weights of a small network on the action, so that the value's slope in the action, which the actor
-climbs, is made for each state. Sizes, step sizes and the 1,000 random steps are those of the authors' code for TD3; the
-actor's layers begin as all here do, not as PyTorch's. The critics' step size stays; a final one is of the actor's,
-where theirs has none.
+climbs, is made for each state. Sizes, step sizes and the 1,000 random steps are those of the authors' code for TD3. The
+critics' step size stays; a final one is of the actor's, where theirs has none.
 """
 
 import dataclasses
 
 from jaxq.agents import Deterministic, LinearSchedule
 from jaxq.bellman import First, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLearner, ActorLayers, DelayedActor, Noise, TargetNoise, presets
+from jaxq.configs import (
+    CONTROL,
+    ActorCriticLearner,
+    ActorLayers,
+    DelayedActor,
+    Noise,
+    PyTorchKernels,
+    TargetNoise,
+    presets,
+)
 from jaxq.networks import Ensemble, HyperCritic, encoder_maker
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TargetNoise, Noise, DelayedActor, ActorLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, DelayedActor, PyTorchKernels, ActorLayers, ActorCriticLearner):
     """The axes of hyper_critic."""
 
     batch_size: int = 100

@@ -8,13 +8,22 @@ import dataclasses
 
 from jaxq.agents import Deterministic, IteratedActorCritic
 from jaxq.bellman import First, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLearner, Noise, PyTorchLayers, SoftChain, TargetNoise, presets
+from jaxq.configs import (
+    CONTROL,
+    ActorCriticLayers,
+    ActorCriticLearner,
+    Noise,
+    PyTorchKernels,
+    SoftChain,
+    TargetNoise,
+    presets,
+)
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TargetNoise, Noise, SoftChain, PyTorchLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, SoftChain, PyTorchKernels, ActorCriticLayers, ActorCriticLearner):
     """The axes of i_td3."""
 
     target_rate: float = 0.0025

@@ -3,19 +3,19 @@
 Ten critics, targets of the smallest of two drawn anew, twenty updates a step, and one of the actor, on the mean of all,
 at the last of them. It follows the critics' step, as the paper has it; in the authors' code its gradient precedes that.
 The target entropy is that of SAC; the authors have -1 for Hopper, -3 for HalfCheetah and Walker2d, -4 for Ant, and -2
-for Humanoid. Their temperature is 0.2 in the critics' updates before it is first tuned. Layers begin as all here do.
+for Humanoid. Their temperature is 0.2 in the critics' updates before it is first tuned.
 """
 
 import dataclasses
 
 from jaxq.bellman import Mean, RandomSubset, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, presets
+from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, GlorotKernels, Temperature, presets
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Averaging, ActorCriticLayers, ActorCriticLearner):
+class Config(Temperature, Averaging, GlorotKernels, ActorCriticLayers, ActorCriticLearner):
     """The axes of redq."""
 
     num_critics: int = 10

@@ -4,7 +4,8 @@ Defaults are the paper's for MuJoCo (table 1 of its appendix), on every backend;
 random steps before the first update that table says nothing; 5,000 are taken, in the authors' code (softlearning)
 10,000. Actor and targets are of the smaller critic, as there; in that code the actor climbs the mean of both, its
 deviation is a softplus and not the exponential of a clipped number, and the temperature is tuned on actions of the
-actor just moved. Layers begin as all here do.
+actor just moved. Layers begin by LeCun, as in Stable-Baselines-Jax, by whose code the figures that are published beside
+ours were made; theirs by Glorot and Bengio.
 """
 
 import dataclasses

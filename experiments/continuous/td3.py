@@ -10,13 +10,22 @@ import dataclasses
 
 from jaxq.agents import Deterministic
 from jaxq.bellman import First, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLearner, DelayedActor, Noise, PyTorchLayers, TargetNoise, presets
+from jaxq.configs import (
+    CONTROL,
+    ActorCriticLayers,
+    ActorCriticLearner,
+    DelayedActor,
+    Noise,
+    PyTorchKernels,
+    TargetNoise,
+    presets,
+)
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TargetNoise, Noise, DelayedActor, PyTorchLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, DelayedActor, PyTorchKernels, ActorCriticLayers, ActorCriticLearner):
     """The axes of td3."""
 
 

@@ -3,21 +3,30 @@
 Five critics of 25 quantiles; targets are their atoms together without the largest ones, 2 for each critic (the authors
 drop 0 on HalfCheetah, 5 on Hopper). The actor climbs the mean of all. The loss is summed over the quantiles of a
 critic, where the authors take the mean, which Adam does not see; random steps precede, where theirs begins at once; the
-actor climbs the critics after their step, where theirs climbs them before it. Layers begin as all here do.
+actor climbs the critics after their step, where theirs climbs them before it.
 """
 
 import dataclasses
 from typing import ClassVar
 
 from jaxq.bellman import Mean, Quantile, Truncated
-from jaxq.configs import CONTROL, ActorCriticLearner, ActorLayers, Averaging, QuantileHuber, Temperature, presets
+from jaxq.configs import (
+    CONTROL,
+    ActorCriticLearner,
+    ActorLayers,
+    Averaging,
+    PyTorchKernels,
+    QuantileHuber,
+    Temperature,
+    presets,
+)
 from jaxq.networks import MLP
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Averaging, QuantileHuber, ActorLayers, ActorCriticLearner):
+class Config(Temperature, Averaging, QuantileHuber, PyTorchKernels, ActorLayers, ActorCriticLearner):
     """The axes of tqc."""
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("dropped_atoms",)
@@ -37,9 +46,9 @@ PRESETS = presets(Config, CONTROL, classic={"critic_widths": (256, 256)})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
-    widths = config.critic_widths
+    widths, init = config.critic_widths, config.kernel_init
     representation = Quantile(config.num_quantiles, config.huber_threshold)
-    critics = config.make_critics(training, representation, lambda mode: MLP(widths))
+    critics = config.make_critics(training, representation, lambda mode: MLP(widths, kernel_init=init))
     agent = config.make_actor_critic(
         training,
         config.make_gaussian_actor(training),

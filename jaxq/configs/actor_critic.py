@@ -40,6 +40,7 @@ from jaxq.networks import (
     PolicyNetwork,
     after_convolutions,
     encoder_maker,
+    glorot_uniform,
     lecun_normal,
     torso_for,
     uniform_fan_in,
@@ -183,13 +184,20 @@ class ActorCriticLayers(Axis):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PyTorchLayers(ActorCriticLayers):
-    """The same, whose kernels begin as PyTorch's do, in whose code some authors leave them so.
+class PyTorchKernels(Axis):
+    """Kernels that begin as PyTorch's do, in whose code some authors leave them so; before `ActorCriticLayers`.
 
     Three layers so come to a fifth of what they would else, and a deterministic policy begins unsaturated.
     """
 
     kernel_init: ClassVar[Callable[..., jax.Array]] = staticmethod(uniform_fan_in)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GlorotKernels(Axis):
+    """Kernels that begin uniformly by Glorot and Bengio (2010); before `ActorCriticLayers`."""
+
+    kernel_init: ClassVar[Callable[..., jax.Array]] = staticmethod(glorot_uniform)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from jaxq.networks.heads import (
 )
 from jaxq.networks.hyper import HyperCritic
 from jaxq.networks.hyperspherical import FlashNet, SimBaV2Net, UnitHead, on_spheres
-from jaxq.networks.linear import Dense, NoisyDense, lecun_normal, product, uniform_fan_in
+from jaxq.networks.linear import Dense, NoisyDense, glorot_uniform, lecun_normal, product, uniform_fan_in
 from jaxq.networks.model_based import Foresight, LatentCritic, ModelBasedEncoder, NormalizedLayers
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
@@ -136,6 +136,7 @@ __all__ = [
     "by_sum",
     "by_tanh",
     "encoder_maker",
+    "glorot_uniform",
     "lecun_normal",
     "on_spheres",
     "parts",

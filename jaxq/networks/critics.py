@@ -1,12 +1,13 @@
 """Critics: values of a state and a continuous action."""
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxq.networks.linear import Dense
+from jaxq.networks.linear import Dense, uniform_fan_in
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.observations import encoded, flattened, parts
@@ -99,13 +100,15 @@ class ImplicitQuantileCritics(nn.Module):
         fractions = jnp.cumsum(lengths, axis=-1) - 0.5 * lengths
         cosines = jnp.cos(jnp.pi * jnp.arange(1, self.num_cosines + 1) * fractions[..., None])
 
+        dense = functools.partial(Dense, kernel_init=uniform_fan_in)  # as PyTorch's begin, in which the authors' are
+
         def critic() -> jax.Array:
             seen = encoded(observation, self.make_encoder, mode)
             seen = jnp.concatenate([seen, action], axis=-1)
-            features = nn.relu(LayerNorm()(Dense(self.width)(seen)))
-            embedding = nn.sigmoid(LayerNorm()(Dense(self.width)(cosines)))
-            hidden = nn.relu(LayerNorm()(Dense(self.width)(features[:, None] * embedding)))
-            return jnp.concatenate([Dense(1)(hidden)[..., 0], fractions, lengths], axis=-1)
+            features = nn.relu(LayerNorm()(dense(self.width)(seen)))
+            embedding = nn.sigmoid(LayerNorm()(dense(self.width)(cosines)))
+            hidden = nn.relu(LayerNorm()(dense(self.width)(features[:, None] * embedding)))
+            return jnp.concatenate([dense(1)(hidden)[..., 0], fractions, lengths], axis=-1)
 
         return jnp.stack([critic() for _ in range(self.size)])
 
@@ -120,7 +123,7 @@ class GaussianCritic(nn.Module):
     Attributes:
       make_torso: for a mode, of the observation's features and the action, side by side.
       rate: of the running mean, which begins with the first batch's.
-      make_encoder: as of `ActionCritic`.
+      make_encoder, make_head: as of `ActionCritic`.
       largest: the sample's bound.
     """
 
@@ -128,11 +131,13 @@ class GaussianCritic(nn.Module):
     rate: float = 0.005
     make_encoder: Callable[[Mode], nn.Module] | None = None
     largest: float = 3.0
+    make_head: Callable[..., nn.Module] = Dense
 
     @nn.compact
     def __call__(self, observation: PyTree, action: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        mean, raw = jnp.split(ActionCritic(self.make_torso, 2, self.make_encoder)(observation, action, mode), 2, axis=1)
+        critic = ActionCritic(self.make_torso, 2, self.make_encoder, self.make_head)
+        mean, raw = jnp.split(critic(observation, action, mode), 2, axis=1)
         std = nn.softplus(raw)
         # Zero is before the first batch.
         running = self.variable("statistics", "std", jnp.zeros, ())

@@ -47,6 +47,8 @@ product.defvjp(_forward, _backward)
 lecun_normal = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
 # A third of that, uniformly within ± 1 / √I: as PyTorch's do. What is squashed in the end begins far less saturated.
 uniform_fan_in = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform", in_axis=-1, out_axis=-2)
+# Variance 2 / (I + O), uniformly (Glorot and Bengio, 2010).
+glorot_uniform = nn.initializers.glorot_uniform(in_axis=-1, out_axis=-2)
 
 
 def uniform_within(limit: float) -> Callable[..., jax.Array]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 
-from jaxq.networks.linear import Dense
+from jaxq.networks.linear import Dense, lecun_normal
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.normalization import BatchRenorm, LayerNorm
 from jaxq.networks.observations import flattened
@@ -23,18 +23,20 @@ class DropoutMLP(nn.Module):
       mode: of the pass.
       widths: of the layers.
       dropout: share of the units that are dropped.
+      kernel_init: how the kernels begin.
     """
 
     mode: Mode
     widths: Sequence[int] = (256, 256)
     dropout: float = 0.01
+    kernel_init: Callable[..., jax.Array] = lecun_normal
 
     @nn.compact
     def __call__(self, observation: PyTree) -> jax.Array:
         """See the class."""
         x = flattened(observation)
         for width in self.widths:
-            x = Dense(width)(x)
+            x = Dense(width, self.kernel_init)(x)
             x = nn.Dropout(self.dropout, deterministic=self.mode == "exploit", rng_collection=SAMPLES)(x)
             x = nn.relu(LayerNorm()(x))
         return x
