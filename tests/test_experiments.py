@@ -95,11 +95,13 @@ def test_two_seeds_begin_without_batches_of_lapack(name):
 
 
 def largest_by_shape(network):
-    """The largest number of a network's kernels [..., O, I], by (O, I)."""
+    """The largest numbers of a network's kernels [..., O, I] and of their biases, by (O, I)."""
+    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(network)}
     most = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(network):
-        if path[-1].key == "kernel" and leaf.size > 200:  # enough for its largest to be near its bound
-            most[leaf.shape[-2:]] = max(most.get(leaf.shape[-2:], 0.0), float(jnp.max(jnp.abs(leaf))))
+    for name, kernel in leaves.items():
+        if name.endswith("['kernel']") and kernel.size > 200:  # enough for its largest to be near its bound
+            largest = [float(jnp.max(jnp.abs(x))) for x in (kernel, leaves[name.replace("kernel", "bias")])]
+            most[kernel.shape[-2:]] = np.maximum(most.get(kernel.shape[-2:], 0.0), largest)
     return most
 
 
@@ -111,6 +113,7 @@ BOUNDS = {
     "fan out": lambda outputs, inputs: outputs**-0.5,
     "lecun": lambda outputs, inputs: 2 / 0.87962566 * inputs**-0.5,
 }
+BIASES = {"pytorch": (0.93, 1.0), "fan out": (1.6, 1.6000001)}  # in these bounds; 0.1 where one is 1 / 16
 BEGUN = {
     **dict.fromkeys(["td3", "ddpg", "i_td3", "beer", "tqc", "dsac_t", "fast_td3", "fast_sac"], ("pytorch", "pytorch")),
     **dict.fromkeys(["redq", "droq", "ace"], ("glorot", "glorot")),
@@ -130,11 +133,14 @@ def test_layers_begin_as_the_authors_do(name):
         if begun is not None:
             kernels = largest_by_shape(network.variables)
             assert len(kernels) >= 2
-            for shape, most in kernels.items():
+            for shape, (most, bias) in kernels.items():
                 heads = name in ("dsac", "fast_td3", "fast_sac") and network is state.actor and shape[0] == 1
                 if not heads:  # which these draw by themselves
                     bound = BOUNDS[begun](*shape)
                     assert 0.93 * bound < most < 1.001 * bound, (shape, most, bound)
+                    least, largest = BIASES.get(begun, (0.0, 0.0))
+                    # Of many numbers the largest is near the bound; a head has one bias.
+                    assert (least * bound if shape[0] > 100 else 0.0) <= bias <= largest * bound, (shape, bias, bound)
 
 
 # Where flags are obeyed that are not in a script's other environment: layers of vectors, a choice of those of images.

@@ -8,7 +8,6 @@ networks move towards begins orthogonally, ours as the networks began.
 """
 
 import dataclasses
-import functools
 
 import flax.linen as nn
 
@@ -16,16 +15,15 @@ from jaxq.agents import CausalActorCritic, DormancyResets, WeightedTemperature
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import (
     CONTROL,
-    ActorCriticLayers,
     ActorCriticLearner,
     DelayedActor,
-    GlorotKernels,
+    GlorotLayers,
     Temperature,
     action_size,
     presets,
 )
 from jaxq.errors import require
-from jaxq.networks import MLP, Dense, GaussianPolicyNetwork, Mode
+from jaxq.networks import MLP, GaussianPolicyNetwork, Mode
 from jaxq.networks.observations import size_of
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -34,7 +32,7 @@ MOST_VARIABLES = 128  # of which an estimate takes some minutes of a processor; 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, DelayedActor, GlorotKernels, ActorCriticLayers, ActorCriticLearner):
+class Config(Temperature, DelayedActor, GlorotLayers, ActorCriticLearner):
     """The axes of ace."""
 
     batch_size: int = 512
@@ -70,17 +68,16 @@ def build(config: Config) -> OffPolicy:
     variables = size_of(training.observation_spec) + size + 1
     allowed = f"one of at most {MOST_VARIABLES} numbers, with action and reward (it has {variables}): causes among them"
     require(variables <= MOST_VARIABLES, "env", config.env, f"{allowed} are told apart in the cube of that")
-    init = config.kernel_init
-    head = functools.partial(Dense, kernel_init=init)
+    make_layer = config.make_layer
 
     def layers(mode: Mode) -> nn.Module:
         del mode
-        return nn.Sequential([MLP(widths[:1], nn.elu, kernel_init=init), MLP(widths[1:], kernel_init=init)])
+        return nn.Sequential([MLP(widths[:1], nn.elu, make_layer=make_layer), MLP(widths[1:], make_layer=make_layer)])
 
     agent = config.make_actor_critic(
         training,
-        GaussianPolicyNetwork(config.actor_torso(training, layers), size, make_head=head),
-        config.make_critics(training, representation, layers, head),
+        GaussianPolicyNetwork(config.actor_torso(training, layers), size, make_head=make_layer),
+        config.make_critics(training, representation, layers),
         representation,
         hyper={"entropy": WeightedTemperature(config.make_entropy(actions), size)},
         kind=CausalActorCritic,

@@ -15,11 +15,11 @@ from jaxq.agents import AutoRegressiveHyperparameters, AutoRegressiveSoftQLearni
 from jaxq.configs import CONTROL, Adam, Averaging, ContinuousEnvironments, Discount, FromReplay, NStep, presets
 from jaxq.configs.discretized import encoder_of
 from jaxq.envs import Cells, with_actions
-from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, Ensemble, UtilityNetwork
+from jaxq.networks import MLP, ActionValueHead, ActionValueNetwork, Ensemble, UtilityNetwork, orthogonal_dense
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
-hidden_init, last_init = nn.initializers.orthogonal(math.sqrt(2.0)), nn.initializers.orthogonal(0.01)
+hidden_layer, last_layer = orthogonal_dense(math.sqrt(2.0)), orthogonal_dense(0.01)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,15 +53,15 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
     cells = Cells(actions.size, config.levels, config.num_bins)
-    layers = MLP(config.hidden_widths, nn.tanh, kernel_init=hidden_init)
+    layers = MLP(config.hidden_widths, nn.tanh, make_layer=hidden_layer)
 
     def value() -> nn.Module:
         torso = encoder_of(training) or layers.clone()
-        return ActionValueNetwork(torso, ActionValueHead(1, kernel_init=last_init))
+        return ActionValueNetwork(torso, ActionValueHead(1, make_layer=last_layer))
 
     def utility() -> nn.Module:
         encoder = encoder_of(training)
-        return UtilityNetwork(layers.clone(), cells.levels * cells.size, cells.bins, encoder, last_init)
+        return UtilityNetwork(layers.clone(), cells.levels * cells.size, cells.bins, encoder, last_layer)
 
     agent = AutoRegressiveSoftQLearning(
         value=Ensemble(value, config.num_critics),

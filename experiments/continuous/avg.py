@@ -19,11 +19,11 @@ from jaxq.errors import require
 from jaxq.networks import (
     MLP,
     ActionCritic,
-    Dense,
     GaussianPolicyNetwork,
     UnitFeatures,
     after_convolutions,
     encoder_maker,
+    orthogonal_dense,
 )
 from jaxq.runs import main
 from jaxq.training import OnPolicy
@@ -66,14 +66,13 @@ def build(config: Config) -> OnPolicy:
     require(0 <= config.beta1 < 1, "beta1", config.beta1, "in [0, 1)")
     training, evaluation, actions = config.make_environments()
     spec = training.observation_spec
-    orthogonal = nn.initializers.orthogonal(1.0)
-    layers = functools.partial(MLP, config.hidden_widths, activation=nn.leaky_relu, kernel_init=orthogonal)
-    head = functools.partial(Dense, kernel_init=orthogonal)
+    layer = orthogonal_dense()
+    layers = functools.partial(MLP, config.hidden_widths, activation=nn.leaky_relu, make_layer=layer)
     agent = AVG(
         actor=GaussianPolicyNetwork(
-            lambda mode: UnitFeatures(after_convolutions(spec, layers())), actions.size, make_head=head
+            lambda mode: UnitFeatures(after_convolutions(spec, layers())), actions.size, make_head=layer
         ),
-        critic=ActionCritic(lambda mode: UnitFeatures(layers()), make_encoder=encoder_maker(spec), make_head=head),
+        critic=ActionCritic(lambda mode: UnitFeatures(layers()), make_encoder=encoder_maker(spec), make_head=layer),
         observation_spec=spec,
         action_spec=actions,
         optimizer=flatten_small(optax.scale_by_adam(b1=config.beta1)),

@@ -9,13 +9,13 @@ import dataclasses
 
 from jaxq.agents import BellmanRank, Deterministic
 from jaxq.bellman import First, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Noise, PyTorchKernels, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Noise, PyTorchLayers, presets
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Noise, Averaging, PyTorchKernels, ActorCriticLayers, ActorCriticLearner):
+class Config(Noise, Averaging, PyTorchLayers, ActorCriticLearner):
     """The axes of beer."""
 
     num_critics: int = 1

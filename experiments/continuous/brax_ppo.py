@@ -66,24 +66,22 @@ PRESETS = presets(
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_whole_environments()
-    uniform = nn.initializers.lecun_uniform(in_axis=-1, out_axis=-2)
-
-    head = functools.partial(Dense, kernel_init=uniform)
+    layer = functools.partial(Dense, kernel_init=nn.initializers.lecun_uniform(in_axis=-1, out_axis=-2))
 
     def layers(widths: tuple[int, ...], sees: tuple[str, ...]) -> Callable[[Mode], Torso]:
         spec = training.observation_spec
-        return lambda mode: torso_for(spec, widths, sees=sees, activation=nn.swish, kernel_init=uniform)
+        return lambda mode: torso_for(spec, widths, sees=sees, activation=nn.swish, make_layer=layer)
 
     policy = GaussianPolicyNetwork(
         layers(config.policy_widths, config.seen_by_actor(training)),
         action_size(training),
         log_std_range=(math.log(0.001), math.inf),
         bound=by_softplus,
-        make_head=head,
+        make_head=layer,
     )
     agent = config.make_ppo(
         training,
-        PolicyAndValueNetwork(policy, layers(config.value_widths, config.seen_by_critic(training)), head),
+        PolicyAndValueNetwork(policy, layers(config.value_widths, config.seen_by_critic(training)), layer),
         hyper={"reward_scale": config.reward_scale},
         policy=SquashedGaussian(),
         advantage=generalized_from_next,

@@ -7,9 +7,6 @@ BRO-fast is `--updates 2 --reset-steps 15001`.
 """
 
 import dataclasses
-import functools
-
-import flax.linen as nn
 
 from jaxq.agents import FullResets, OptimisticActorCritic
 from jaxq.bellman import Pessimistic, Quantile
@@ -26,13 +23,13 @@ from jaxq.configs import (
 from jaxq.networks import (
     ActionCritic,
     BroNet,
-    Dense,
     Ensemble,
     GaussianPolicyNetwork,
     OptimisticPolicyNetwork,
     after_convolutions,
     by_tanh,
     encoder_maker,
+    orthogonal_dense,
 )
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -75,14 +72,14 @@ def build(config: Config) -> OffPolicy:
     actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
     spec, encoder = training.observation_spec, encoder_maker(training.observation_spec)
     size = action_size(training)
-    head = functools.partial(Dense, kernel_init=nn.initializers.orthogonal(2.0**0.5))
+    head = orthogonal_dense(2.0**0.5)
     actor = GaussianPolicyNetwork(
         lambda mode: after_convolutions(spec, BroNet(*actor_sizes)),
         size,
         log_std_range=(-10.0, 2.0),
         bound=by_tanh,
         make_head=head,
-        make_std_head=functools.partial(Dense, kernel_init=nn.initializers.orthogonal(1.0)),
+        make_std_head=orthogonal_dense(),
     )
     critics = Ensemble(
         lambda: ActionCritic(lambda mode: BroNet(*critic_sizes), representation.width, encoder, make_head=head),

@@ -15,7 +15,7 @@ import flax.linen as nn
 from jaxq.agents import CoarseToFineQLearning
 from jaxq.bellman import EachPart, Scalar, operators
 from jaxq.configs import CONTROL, Targets, ZoomingQLearner, presets
-from jaxq.networks import MLP, CoarseToFineNetwork
+from jaxq.networks import MLP, CoarseToFineNetwork, orthogonal_dense
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -37,7 +37,7 @@ PRESETS = presets(Config, CONTROL, classic=CLASSIC)
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, cells = config.make_zoomed_environments()
-    layers = MLP(config.hidden_widths, nn.silu, layer_norm=True, kernel_init=nn.initializers.orthogonal(1.0))
+    layers = MLP(config.hidden_widths, nn.silu, layer_norm=True, make_layer=orthogonal_dense())
     network = CoarseToFineNetwork(layers, cells.levels, cells.bins, encoder=config.make_encoder(training))
     agent = config.make_q_learner(
         training,

@@ -15,7 +15,7 @@ import flax.linen as nn
 from jaxq.agents import SequenceCoarseToFineQLearning
 from jaxq.bellman import EachPart, Scalar, operators
 from jaxq.configs import CONTROL, Targets, ZoomingQLearner, presets
-from jaxq.networks import MLP, SequenceCoarseToFineNetwork
+from jaxq.networks import MLP, SequenceCoarseToFineNetwork, orthogonal_dense
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -49,7 +49,7 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, cells = config.make_zoomed_environments()
     network = SequenceCoarseToFineNetwork(
-        MLP(config.hidden_widths, nn.silu, layer_norm=True, kernel_init=nn.initializers.orthogonal(1.0)),
+        MLP(config.hidden_widths, nn.silu, layer_norm=True, make_layer=orthogonal_dense()),
         cells.levels,
         cells.bins,
         encoder=config.make_encoder(training),

@@ -2,20 +2,20 @@
 
 One critic, a target actor, an update of all at every step. Sizes and step sizes are those of the latter's authors' code
 (`OurDDPG`), which differs from the paper in them, in Gaussian noise for correlated noise and in no normalization; of
-its 25,000 random steps 5,000 are taken here, 1,000 in classic control. Biases begin at zero, theirs as kernels do.
+its 25,000 random steps 5,000 are taken here, 1,000 in classic control.
 """
 
 import dataclasses
 
 from jaxq.agents import Deterministic
 from jaxq.bellman import First, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Noise, PyTorchKernels, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Noise, PyTorchLayers, presets
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Noise, Averaging, PyTorchKernels, ActorCriticLayers, ActorCriticLearner):
+class Config(Noise, Averaging, PyTorchLayers, ActorCriticLearner):
     """The axes of ddpg."""
 
     num_critics: int = 1

@@ -8,7 +8,7 @@ and so does their target entropy, as of REDQ; here it is SAC's.
 import dataclasses
 
 from jaxq.bellman import Mean, Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, GlorotKernels, Temperature, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, GlorotLayers, Temperature, presets
 from jaxq.errors import require
 from jaxq.networks import DropoutMLP
 from jaxq.runs import main
@@ -16,7 +16,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Averaging, GlorotKernels, ActorCriticLayers, ActorCriticLearner):
+class Config(Temperature, Averaging, GlorotLayers, ActorCriticLearner):
     """The axes of droq."""
 
     updates: int = 20
@@ -31,7 +31,7 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
     require(0 <= config.dropout < 1, "dropout", config.dropout, "in [0, 1)")
-    representation, sizes = Scalar(), (config.hidden_widths, config.dropout, config.kernel_init)
+    representation, sizes = Scalar(), (config.hidden_widths, config.dropout, config.make_layer)
     critics = config.make_critics(training, representation, lambda mode: DropoutMLP(mode, *sizes))
     agent = config.make_actor_critic(
         training,

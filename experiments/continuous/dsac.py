@@ -4,11 +4,13 @@ Critics of quantiles at sampled fractions, the smaller of every two as the targe
 is fixed, 0.2 for the MuJoCo tasks (0.05 for Humanoid). Risk-neutral; risk_averse_sac distorts. Every quantile counts by
 the interval of fractions that it stands for. Target networks begin as copies, as the paper has them, where the authors'
 code begins them anew. Losses are sums over a critic's quantiles, theirs means, which Adam hardly sees; they act in ten
-environments at once, at as many updates a step. The actor's biases begin at zero, theirs at 0.1.
+environments at once, at as many updates a step.
 """
 
 import dataclasses
 import functools
+
+import flax.linen as nn
 
 from jaxq.agents import FixedTemperature, PolicySample
 from jaxq.bellman import IntervalQuantile, Minimum, Pessimistic
@@ -44,8 +46,11 @@ def build(config: Config) -> OffPolicy:
     representation, targets = IntervalQuantile(config.huber_threshold), config.make_targets()
     encoder = encoder_maker(training.observation_spec)
     # What the authors call a fan in is the number of outputs.
-    widths = config.hidden_widths
-    torso = config.actor_torso(training, lambda mode: MLP(widths, kernel_init=uniform_fan_out))
+    widths, layer = (
+        config.hidden_widths,
+        functools.partial(Dense, kernel_init=uniform_fan_out, bias_init=nn.initializers.constant(0.1)),
+    )
+    torso = config.actor_torso(training, lambda mode: MLP(widths, make_layer=layer))
     small = functools.partial(Dense, kernel_init=uniform_within(1e-3), bias_init=uniform_within(1e-3))
     actor = GaussianPolicyNetwork(torso, action_size(training), make_head=small)
     agent = config.make_actor_critic(

@@ -20,13 +20,12 @@ from jaxq.configs import CONTROL, ActorCriticLearner, DelayedActor, Temperature,
 from jaxq.errors import require
 from jaxq.networks import (
     MLP,
-    Dense,
     Ensemble,
     GaussianCritic,
     GaussianPolicyNetwork,
     encoder_maker,
+    pytorch_dense,
     torso_for,
-    uniform_fan_in,
 )
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -58,13 +57,15 @@ def build(config: Config) -> OffPolicy:
     require(rate >= 0, "temperature_learning_rate", rate, "0 or more")
     entropy = config.make_entropy(actions).replace(learning_rate=LinearSchedule.constant(rate))
     spec, follow = training.observation_spec, config.target_rate
-    torso = functools.partial(torso_for, spec, activation=nn.gelu, kernel_init=uniform_fan_in)
-    layers = functools.partial(MLP, activation=nn.gelu, kernel_init=uniform_fan_in)
-    head = functools.partial(Dense, kernel_init=uniform_fan_in)
-    actor = GaussianPolicyNetwork(lambda mode: torso(widths), action_size(training), (-20.0, 0.5), make_head=head)
+    torso = functools.partial(torso_for, spec, activation=nn.gelu, make_layer=pytorch_dense)
+    layers = functools.partial(MLP, activation=nn.gelu, make_layer=pytorch_dense)
+    actor = GaussianPolicyNetwork(
+        lambda mode: torso(widths), action_size(training), (-20.0, 0.5), make_head=pytorch_dense
+    )
     encoder = encoder_maker(spec)
     critics = Ensemble(
-        lambda: GaussianCritic(lambda mode: layers(widths), follow, encoder, make_head=head), config.num_critics
+        lambda: GaussianCritic(lambda mode: layers(widths), follow, encoder, make_head=pytorch_dense),
+        config.num_critics,
     )
     agent = config.make_actor_critic(
         training,

@@ -44,7 +44,7 @@ from jaxq.configs import (
     seeing,
 )
 from jaxq.errors import require
-from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, by_tanh, uniform_fan_in
+from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, by_tanh, pytorch_dense
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -87,7 +87,7 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, actions = config.make_whole_vector_environments()
     representation = Categorical(config.make_support())
     actor_widths, critic_widths = config.actor_widths, config.critic_widths
-    layers = functools.partial(MLP, activation=nn.silu, layer_norm=True, kernel_init=uniform_fan_in)
+    layers = functools.partial(MLP, activation=nn.silu, layer_norm=True, make_layer=pytorch_dense)
     actor = GaussianPolicyNetwork(
         lambda mode: layers(actor_widths),
         action_size(training),
@@ -102,7 +102,7 @@ def build(config: Config) -> OffPolicy:
             ActionCritic(
                 lambda mode: layers(critic_widths),
                 representation.width,
-                make_head=functools.partial(Dense, kernel_init=uniform_fan_in),
+                make_head=pytorch_dense,
             ),
         ),
         config.num_critics,

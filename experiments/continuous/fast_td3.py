@@ -14,7 +14,6 @@ and the smaller of two critics is found by their values before they are backed u
 """
 
 import dataclasses
-import functools
 
 import flax.linen as nn
 
@@ -35,7 +34,7 @@ from jaxq.configs import (
     seeing,
 )
 from jaxq.errors import require
-from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, PolicyNetwork, uniform_fan_in
+from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, PolicyNetwork, pytorch_dense
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
@@ -80,7 +79,7 @@ def build(config: Config) -> OffPolicy:
     representation = Categorical(config.make_support())
     actor_widths, critic_widths = config.actor_widths, config.critic_widths
     actor = PolicyNetwork(
-        lambda mode: MLP(actor_widths, kernel_init=uniform_fan_in),
+        lambda mode: MLP(actor_widths, make_layer=pytorch_dense),
         action_size(training),
         make_head=lambda size: Dense(size, nn.initializers.normal(0.01)),
     )
@@ -89,9 +88,9 @@ def build(config: Config) -> OffPolicy:
         lambda: seeing(
             seen,
             ActionCritic(
-                lambda mode: MLP(critic_widths, kernel_init=uniform_fan_in),
+                lambda mode: MLP(critic_widths, make_layer=pytorch_dense),
                 representation.width,
-                make_head=functools.partial(Dense, kernel_init=uniform_fan_in),
+                make_head=pytorch_dense,
             ),
         ),
         config.num_critics,

@@ -15,7 +15,7 @@ from jaxq.configs import (
     ActorLayers,
     DelayedActor,
     Noise,
-    PyTorchKernels,
+    PyTorchLayers,
     TargetNoise,
     presets,
 )
@@ -25,7 +25,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TargetNoise, Noise, DelayedActor, PyTorchKernels, ActorLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, DelayedActor, PyTorchLayers, ActorLayers, ActorCriticLearner):
     """The axes of hyper_critic."""
 
     batch_size: int = 100

@@ -10,10 +10,9 @@ from jaxq.agents import Deterministic, IteratedActorCritic
 from jaxq.bellman import First, Minimum, Scalar
 from jaxq.configs import (
     CONTROL,
-    ActorCriticLayers,
     ActorCriticLearner,
     Noise,
-    PyTorchKernels,
+    PyTorchLayers,
     SoftChain,
     TargetNoise,
     presets,
@@ -23,7 +22,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TargetNoise, Noise, SoftChain, PyTorchKernels, ActorCriticLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, SoftChain, PyTorchLayers, ActorCriticLearner):
     """The axes of i_td3."""
 
     target_rate: float = 0.0025

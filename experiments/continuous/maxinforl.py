@@ -7,15 +7,12 @@ one direction, they are free.
 """
 
 import dataclasses
-import functools
-
-import flax.linen as nn
 
 from jaxq.agents import CuriousActorCritic, InformationGain
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import MLP, Dense, DynamicsModel, Ensemble, GaussianPolicyNetwork, Mode
+from jaxq.networks import MLP, DynamicsModel, Ensemble, GaussianPolicyNetwork, Mode, orthogonal_dense
 from jaxq.networks.observations import size_of
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -43,22 +40,22 @@ def build(config: Config) -> OffPolicy:
     require(0 < config.model_noise < float("inf"), "model_noise", config.model_noise, "positive and finite")
     representation, widths, model_widths = Scalar(), config.hidden_widths, config.model_widths
     outputs = size_of(training.observation_spec) + 1
-    gain, unit = nn.initializers.orthogonal(2.0**0.5), nn.initializers.orthogonal(1.0)
+    gain, unit = orthogonal_dense(2.0**0.5), orthogonal_dense()
 
     def layers(mode: Mode) -> MLP:
         del mode
-        return MLP(widths, kernel_init=gain)
+        return MLP(widths, make_layer=gain)
 
     actor = GaussianPolicyNetwork(
         config.actor_torso(training, layers),
         action_size(training),
         log_std_range=(-10.0, 2.0),
-        make_head=functools.partial(Dense, kernel_init=unit),
+        make_head=unit,
     )
     agent = config.make_actor_critic(
         training,
         actor,
-        config.make_critics(training, representation, layers, functools.partial(Dense, kernel_init=gain)),
+        config.make_critics(training, representation, layers, gain),
         representation,
         kind=CuriousActorCritic,
         model=Ensemble(lambda: DynamicsModel(model_widths, outputs), config.num_models),

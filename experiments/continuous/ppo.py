@@ -9,15 +9,13 @@ rollout. Evaluations take the policy's mean; CleanRL has none.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable
 
 import flax.linen as nn
 
 from jaxq.agents import ClippedGaussian, Normalized, ScaledRewards, clipped_squared
 from jaxq.configs import ContinuousEnvironments, PPOLearner, RewardClip, action_size, presets
 from jaxq.errors import named
-from jaxq.networks import Dense, Mode, PolicyAndValueNetwork, SharedStdPolicyNetwork, Torso, torso_for
+from jaxq.networks import Mode, PolicyAndValueNetwork, SharedStdPolicyNetwork, Torso, orthogonal_dense, torso_for
 from jaxq.networks.observations import has_images
 from jaxq.runs import main
 from jaxq.training import OnPolicy
@@ -56,21 +54,17 @@ PRESETS = presets(
 def build(config: Config) -> OnPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
-    orthogonal = nn.initializers.orthogonal
     spec = training.observation_spec
     widths = () if has_images(spec) else config.hidden_widths
 
     def torso(mode: Mode) -> Torso:
         del mode
-        return torso_for(spec, widths, activation=nn.tanh, kernel_init=orthogonal(2.0**0.5))
+        return torso_for(spec, widths, activation=nn.tanh, make_layer=orthogonal_dense(2.0**0.5))
 
-    def head(scale: float) -> Callable[[int], Dense]:
-        return functools.partial(Dense, kernel_init=orthogonal(scale))
-
-    policy = SharedStdPolicyNetwork(torso, action_size(training), head(0.01))
+    policy = SharedStdPolicyNetwork(torso, action_size(training), orthogonal_dense(0.01))
     ppo = config.make_ppo(
         training,
-        PolicyAndValueNetwork(policy, torso, head(1.0)),
+        PolicyAndValueNetwork(policy, torso, orthogonal_dense()),
         hyper={"reward_clip": config.reward_clip},
         policy=ClippedGaussian(),
         value_loss=clipped_squared(config.value_clip),

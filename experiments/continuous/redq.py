@@ -9,13 +9,13 @@ for Humanoid. Their temperature is 0.2 in the critics' updates before it is firs
 import dataclasses
 
 from jaxq.bellman import Mean, RandomSubset, Scalar
-from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, GlorotKernels, Temperature, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, GlorotLayers, Temperature, presets
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Averaging, GlorotKernels, ActorCriticLayers, ActorCriticLearner):
+class Config(Temperature, Averaging, GlorotLayers, ActorCriticLearner):
     """The axes of redq."""
 
     num_critics: int = 10

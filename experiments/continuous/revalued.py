@@ -4,8 +4,7 @@ DecQN's decomposition with ten critics, whose mean makes the target, and a regul
 explores from moving the values of the others. The regularization is the paper's; the authors' released code has none.
 Their other numbers: three bins, an update every fifth step, uniform replay, targets that follow as an average, and ε
 that falls with every random action, of which all dimensions are random. Steps whose n steps a time limit cuts short are
-learned from, in their code they are not. Kernels begin within ±1/√inputs; so do biases in their code, which are zero
-here, and their critics have scale and shift of layer normalization in common.
+learned from, in their code they are not. Their critics have scale and shift of layer normalization in common.
 """
 
 import dataclasses
@@ -15,11 +14,9 @@ import flax.linen as nn
 from jaxq.agents import EpsilonByUse, REValueD
 from jaxq.bellman import operators
 from jaxq.configs import CONTROL, Averaging, DecomposedQLearner, Huber, presets
-from jaxq.networks import Ensemble
+from jaxq.networks import Ensemble, pytorch_dense
 from jaxq.runs import main
 from jaxq.training import OffPolicy
-
-uniform_fan_in = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform", in_axis=-1, out_axis=-2)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +48,7 @@ def build(config: Config) -> OffPolicy:
     training, evaluation, bins = config.make_binned_environments()
     representation = config.make_scalar()
 
-    layers = {"block_activation": nn.relu, "activation": lambda x: x, "kernel_init": uniform_fan_in}
+    layers = {"block_activation": nn.relu, "activation": lambda x: x, "make_layer": pytorch_dense}
     critic = config.binned_network(training, bins, representation, **layers)
     agent = config.make_decomposed(
         training,

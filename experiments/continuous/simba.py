@@ -8,22 +8,19 @@ statistics count what an episode begins with, ours what it ends with too.
 """
 
 import dataclasses
-import functools
-
-import flax.linen as nn
 
 from jaxq.agents import Normalized
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Temperature, WeightDecay, action_size, presets
 from jaxq.networks import (
     ActionCritic,
-    Dense,
     Ensemble,
     GaussianPolicyNetwork,
     SimBaNet,
     after_convolutions,
     by_tanh,
     encoder_maker,
+    orthogonal_dense,
 )
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -62,14 +59,14 @@ def build(config: Config) -> OffPolicy:
         action_size(training),
         log_std_range=(-10.0, 2.0),
         bound=by_tanh,
-        make_head=functools.partial(Dense, kernel_init=nn.initializers.orthogonal(1.0)),
+        make_head=orthogonal_dense(),
     )
     critics = Ensemble(
         lambda: ActionCritic(
             lambda mode: SimBaNet(*critic_sizes),
             representation.width,
             encoder,
-            make_head=functools.partial(Dense, kernel_init=nn.initializers.orthogonal(1.0)),
+            make_head=orthogonal_dense(),
         ),
         config.num_critics,
     )

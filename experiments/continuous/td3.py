@@ -3,7 +3,7 @@
 The smaller of two critics as the target, noise on its actions, and actor and targets that move once in two updates.
 Sizes are those of the authors' code, which differ from the paper's; of its 25,000 random steps 5,000 are taken here,
 1,000 in classic control; on MuJoCo's InvertedPendulum, InvertedDoublePendulum and Reacher theirs are 1,000 too
-(`--warmup-steps 1000`). Biases begin at zero, theirs as kernels do.
+(`--warmup-steps 1000`).
 """
 
 import dataclasses
@@ -12,11 +12,10 @@ from jaxq.agents import Deterministic
 from jaxq.bellman import First, Minimum, Scalar
 from jaxq.configs import (
     CONTROL,
-    ActorCriticLayers,
     ActorCriticLearner,
     DelayedActor,
     Noise,
-    PyTorchKernels,
+    PyTorchLayers,
     TargetNoise,
     presets,
 )
@@ -25,7 +24,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TargetNoise, Noise, DelayedActor, PyTorchKernels, ActorCriticLayers, ActorCriticLearner):
+class Config(TargetNoise, Noise, DelayedActor, PyTorchLayers, ActorCriticLearner):
     """The axes of td3."""
 
 

@@ -15,7 +15,7 @@ from jaxq.configs import (
     ActorCriticLearner,
     ActorLayers,
     Averaging,
-    PyTorchKernels,
+    PyTorchLayers,
     QuantileHuber,
     Temperature,
     presets,
@@ -26,7 +26,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Averaging, QuantileHuber, PyTorchKernels, ActorLayers, ActorCriticLearner):
+class Config(Temperature, Averaging, QuantileHuber, PyTorchLayers, ActorLayers, ActorCriticLearner):
     """The axes of tqc."""
 
     UNRESTRICTED: ClassVar[tuple[str, ...]] = ("dropped_atoms",)
@@ -46,9 +46,9 @@ PRESETS = presets(Config, CONTROL, classic={"critic_widths": (256, 256)})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
-    widths, init = config.critic_widths, config.kernel_init
+    widths, make_layer = config.critic_widths, config.make_layer
     representation = Quantile(config.num_quantiles, config.huber_threshold)
-    critics = config.make_critics(training, representation, lambda mode: MLP(widths, kernel_init=init))
+    critics = config.make_critics(training, representation, lambda mode: MLP(widths, make_layer=make_layer))
     agent = config.make_actor_critic(
         training,
         config.make_gaussian_actor(training),

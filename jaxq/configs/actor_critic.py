@@ -1,13 +1,11 @@
 """The axes that all actor-critics with replay have, and their assembly."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import flax.linen as nn
-import jax
 import optax
 
 from jaxq.agents import (
@@ -40,10 +38,9 @@ from jaxq.networks import (
     PolicyNetwork,
     after_convolutions,
     encoder_maker,
-    glorot_uniform,
-    lecun_normal,
+    glorot_dense,
+    pytorch_dense,
     torso_for,
-    uniform_fan_in,
 )
 from jaxq.networks.observations import has_images
 from jaxq.networks.torsos import MLP
@@ -124,19 +121,16 @@ class ActorCriticLayers(Axis):
     """Hidden layers of actor and critics; images go through the convolutions of their size first."""
     num_critics: int = 2
     """Critics, each a network of its own."""
-    kernel_init: ClassVar[Callable[..., jax.Array]] = staticmethod(lecun_normal)
+    make_layer: ClassVar[Callable[..., Dense]] = Dense
+    """What makes a layer of so many units, and so how it begins."""
 
     def make_gaussian_actor(self, environment: Environment) -> GaussianPolicyNetwork:
         """Mean and standard deviation."""
-        return GaussianPolicyNetwork(self.actor_torso(environment), action_size(environment), make_head=self._head)
+        return GaussianPolicyNetwork(self.actor_torso(environment), action_size(environment), make_head=self.make_layer)
 
     def make_deterministic_actor(self, environment: Environment) -> PolicyNetwork:
         """One action."""
-        return PolicyNetwork(self.actor_torso(environment), action_size(environment), self._head)
-
-    @property
-    def _head(self) -> Callable[[int], Dense]:
-        return functools.partial(Dense, kernel_init=self.kernel_init)
+        return PolicyNetwork(self.actor_torso(environment), action_size(environment), self.make_layer)
 
     def actor_torso(self, environment: Environment, layers: MakeLayers | None = None) -> Any:
         """What makes the actor's torso for a mode: `layers`, after the convolutions of images; plain unless given."""
@@ -145,8 +139,8 @@ class ActorCriticLayers(Axis):
             return lambda mode: after_convolutions(spec, layers(mode))
         if has_images(spec):  # whose dense layer is that of their convolutions
             return lambda mode: torso_for(spec)
-        widths, kernel_init = self.hidden_widths, self.kernel_init
-        return lambda mode: torso_for(spec, widths, kernel_init=kernel_init)
+        widths, make_layer = self.hidden_widths, self.make_layer
+        return lambda mode: torso_for(spec, widths, make_layer=make_layer)
 
     def make_critics(
         self,
@@ -175,29 +169,29 @@ class ActorCriticLayers(Axis):
         """What makes one of the critics; arguments as of `make_critics`."""
         encoder = encoder_maker(environment.observation_spec)
         made = self._plain_layers() if layers is None else layers
-        head = self._head if make_head is None else make_head
+        head = self.make_layer if make_head is None else make_head
         return lambda: ActionCritic(made, representation.width, encoder, head)
 
     def _plain_layers(self) -> MakeLayers:
-        widths, kernel_init = self.hidden_widths, self.kernel_init
-        return lambda mode: MLP(widths, kernel_init=kernel_init)
+        widths, make_layer = self.hidden_widths, self.make_layer
+        return lambda mode: MLP(widths, make_layer=make_layer)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PyTorchKernels(Axis):
-    """Kernels that begin as PyTorch's do, in whose code some authors leave them so; before `ActorCriticLayers`.
+class PyTorchLayers(ActorCriticLayers):
+    """The same, which begin as PyTorch's do, in whose code some authors leave them so.
 
     Three layers so come to a fifth of what they would else, and a deterministic policy begins unsaturated.
     """
 
-    kernel_init: ClassVar[Callable[..., jax.Array]] = staticmethod(uniform_fan_in)
+    make_layer: ClassVar[Callable[..., Dense]] = staticmethod(pytorch_dense)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GlorotKernels(Axis):
-    """Kernels that begin uniformly by Glorot and Bengio (2010); before `ActorCriticLayers`."""
+class GlorotLayers(ActorCriticLayers):
+    """The same, which begin uniformly by Glorot and Bengio (2010)."""
 
-    kernel_init: ClassVar[Callable[..., jax.Array]] = staticmethod(glorot_uniform)
+    make_layer: ClassVar[Callable[..., Dense]] = staticmethod(glorot_dense)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

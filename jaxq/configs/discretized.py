@@ -61,7 +61,7 @@ class DecomposedQLearner(NStep, Discount, QLearnerOfAny, ContinuousEnvironments)
         outputs, width = bins.size * bins.bins, representation.width
 
         def make() -> ActionValueNetwork:
-            head = ActionValueHead(outputs, width, kernel_init=torso.kernel_init)
+            head = ActionValueHead(outputs, width, make_layer=torso.make_layer)
             return ActionValueNetwork(encoder() if encoder else torso.clone(), FactoredHead(head, bins.size))
 
         return make

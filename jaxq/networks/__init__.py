@@ -24,7 +24,7 @@ from jaxq.networks.heads import (
 )
 from jaxq.networks.hyper import HyperCritic
 from jaxq.networks.hyperspherical import FlashNet, SimBaV2Net, UnitHead, on_spheres
-from jaxq.networks.linear import Dense, NoisyDense, glorot_uniform, lecun_normal, product, uniform_fan_in
+from jaxq.networks.linear import Dense, NoisyDense, glorot_dense, orthogonal_dense, product, pytorch_dense
 from jaxq.networks.model_based import Foresight, LatentCritic, ModelBasedEncoder, NormalizedLayers
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.observations import Sees, parts
@@ -136,15 +136,15 @@ __all__ = [
     "by_sum",
     "by_tanh",
     "encoder_maker",
-    "glorot_uniform",
-    "lecun_normal",
+    "glorot_dense",
     "on_spheres",
+    "orthogonal_dense",
     "parts",
     "product",
+    "pytorch_dense",
     "renormalized",
     "scale_gradient",
     "split_torso",
     "torso_for",
-    "uniform_fan_in",
     "unit_range",
 ]

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxq.networks.linear import Dense, lecun_normal
+from jaxq.networks.linear import Dense
 from jaxq.networks.modes import Mode
 from jaxq.networks.observations import flattened
 from jaxq.networks.recurrent import GRU
@@ -97,20 +97,20 @@ class UtilityNetwork(nn.Module):
       layers: of what is seen and told.
       places, bins: P and n.
       encoder: as of `CoarseToFineNetwork`.
-      kernel_init: how the last layer's kernel begins.
+      make_head: the last layer, of so many outputs.
     """
 
     layers: nn.Module
     places: int
     bins: int
     encoder: nn.Module | None = None
-    kernel_init: Callable[..., jax.Array] = lecun_normal
+    make_head: Callable[..., nn.Module] = Dense
 
     @nn.compact
     def __call__(self, observation: PyTree, centre: jax.Array, place: jax.Array) -> jax.Array:
         """[B, ...], centres [B, Q, D] of all dimensions' intervals, and places [Q] int32 -> [B, Q, n]."""
         batch, questions, _ = centre.shape
         features = self.layers(_asked(observation, self.encoder, centre))
-        out = Dense(self.places * self.bins, self.kernel_init)(features)
+        out = self.make_head(self.places * self.bins)(features)
         out = out.reshape(batch, questions, self.places, self.bins)
         return jnp.take_along_axis(out, place[None, :, None, None], axis=2)[:, :, 0]

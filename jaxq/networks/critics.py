@@ -1,13 +1,12 @@
 """Critics: values of a state and a continuous action."""
 
-import functools
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxq.networks.linear import Dense, uniform_fan_in
+from jaxq.networks.linear import Dense, pytorch_dense
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.observations import encoded, flattened, parts
@@ -83,6 +82,8 @@ class ImplicitQuantileCritics(nn.Module):
       num_fractions: N.
       num_cosines: of the embedding of a fraction.
       make_encoder: as of `ActionCritic`.
+
+    Layers begin as PyTorch's, in which the authors leave them so.
     """
 
     size: int = 2
@@ -100,15 +101,13 @@ class ImplicitQuantileCritics(nn.Module):
         fractions = jnp.cumsum(lengths, axis=-1) - 0.5 * lengths
         cosines = jnp.cos(jnp.pi * jnp.arange(1, self.num_cosines + 1) * fractions[..., None])
 
-        dense = functools.partial(Dense, kernel_init=uniform_fan_in)  # as PyTorch's begin, in which the authors' are
-
         def critic() -> jax.Array:
             seen = encoded(observation, self.make_encoder, mode)
             seen = jnp.concatenate([seen, action], axis=-1)
-            features = nn.relu(LayerNorm()(dense(self.width)(seen)))
-            embedding = nn.sigmoid(LayerNorm()(dense(self.width)(cosines)))
-            hidden = nn.relu(LayerNorm()(dense(self.width)(features[:, None] * embedding)))
-            return jnp.concatenate([dense(1)(hidden)[..., 0], fractions, lengths], axis=-1)
+            features = nn.relu(LayerNorm()(pytorch_dense(self.width)(seen)))
+            embedding = nn.sigmoid(LayerNorm()(pytorch_dense(self.width)(cosines)))
+            hidden = nn.relu(LayerNorm()(pytorch_dense(self.width)(features[:, None] * embedding)))
+            return jnp.concatenate([pytorch_dense(1)(hidden)[..., 0], fractions, lengths], axis=-1)
 
         return jnp.stack([critic() for _ in range(self.size)])
 

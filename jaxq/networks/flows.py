@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.networks.linear import Dense, lecun_normal, uniform_within
+from jaxq.networks.linear import Dense, lecun_normal
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.observations import flattened
@@ -55,7 +55,7 @@ class SwishLayers(nn.Module):
         """See the class."""
 
         def layer(size: int, init: Initializer, x: jax.Array) -> jax.Array:
-            return Dense(size, init, uniform_within(x.shape[-1] ** -0.5))(x)
+            return Dense(size, init, bias_init=None)(x)
 
         for width in self.widths:
             x = layer(width, self.kernel_init, x)

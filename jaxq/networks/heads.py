@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.networks.gradients import scale_gradient
-from jaxq.networks.linear import Dense, NoisyDense, lecun_normal
+from jaxq.networks.linear import Dense, NoisyDense
 from jaxq.networks.modes import SAMPLES, Mode
 
 FRACTIONS = "fractions"  # the name of the layer that proposes fractions in a `FullyParameterizedHead`
@@ -20,19 +20,19 @@ class ActionValueHead(nn.Module):
       num_actions, width: A and the outputs for one return.
       noisy: whether layers are noisy.
       hidden: units of a hidden layer before it; 0 for none.
-      kernel_init: how plain layers begin.
+      make_layer: what makes a plain layer of so many units.
     """
 
     num_actions: int
     width: int = 1
     noisy: bool = False
     hidden: int = 0
-    kernel_init: Callable[..., jax.Array] = lecun_normal
+    make_layer: Callable[..., nn.Module] = Dense
 
     @nn.compact
     def __call__(self, features: jax.Array, mode: Mode = "learn") -> jax.Array:
         """See the class."""
-        out = _layers(features, self.hidden, self.num_actions * self.width, self.noisy, mode, self.kernel_init)
+        out = _layers(features, self.hidden, self.num_actions * self.width, self.noisy, mode, self.make_layer)
         return out.reshape(-1, self.num_actions, self.width)
 
 
@@ -90,12 +90,12 @@ def _layers(
     outputs: int,
     noisy: bool,
     mode: Mode,
-    kernel_init: Callable[..., jax.Array] = lecun_normal,
+    make_layer: Callable[..., nn.Module] = Dense,
 ) -> jax.Array:
     """A hidden layer, where it has units, and a linear one: [..., F] -> [..., outputs]. For use in a compact module."""
 
     def linear(x: jax.Array, features: int) -> jax.Array:
-        return NoisyDense(features)(x, mode) if noisy else Dense(features, kernel_init)(x)
+        return NoisyDense(features)(x, mode) if noisy else make_layer(features)(x)
 
     return linear(nn.relu(linear(x, hidden)) if hidden else x, outputs)
 

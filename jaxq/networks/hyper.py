@@ -33,7 +33,7 @@ class PrimaryNetwork(nn.Module):
         """See the class."""
 
         def layer(width: int, x: jax.Array) -> jax.Array:
-            return Dense(width, primary_uniform, uniform_within(x.shape[-1] ** -0.5))(x)
+            return Dense(width, primary_uniform, bias_init=None)(x)
 
         for width in self.widths:
             x = layer(width, x)

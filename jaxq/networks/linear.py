@@ -5,6 +5,7 @@ which XLA computes faster on the CPU with the narrower of the two on the left. M
 fewer units than inputs. `python -m benchmarks.products` measures layers kept either way.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,7 @@ glorot_uniform = nn.initializers.glorot_uniform(in_axis=-1, out_axis=-2)
 
 
 def uniform_within(limit: float) -> Callable[..., jax.Array]:
-    """Parameters that begin uniformly in ± `limit`, as PyTorch's biases do in ± 1 / √I."""
+    """Parameters that begin uniformly in ± `limit`."""
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -limit, limit)
@@ -77,13 +78,14 @@ class Dense(nn.Module):
 
     Attributes:
       features: O.
-      kernel_init, bias_init: how its kernel [O, I] and its bias begin; the bias at zero unless given.
+      kernel_init, bias_init: how its kernel [O, I] and its bias begin; the bias at zero unless given, and with None
+        uniformly within ± 1 / √I, as PyTorch's do.
       spectral_norm: whether the kernel is divided by its largest singular value, as of `Conv`.
     """
 
     features: int
     kernel_init: Callable[..., jax.Array] = lecun_normal
-    bias_init: Callable[..., jax.Array] = nn.initializers.zeros
+    bias_init: Callable[..., jax.Array] | None = nn.initializers.zeros
     spectral_norm: bool = False
 
     @nn.compact
@@ -92,8 +94,18 @@ class Dense(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (self.features, x.shape[-1]))
         if self.spectral_norm:
             kernel = kernel / largest_singular_value(kernel)
-        bias = self.param("bias", self.bias_init, (self.features,))
-        return product(x, kernel) + bias
+        bias_init = uniform_within(x.shape[-1] ** -0.5) if self.bias_init is None else self.bias_init
+        return product(x, kernel) + self.param("bias", bias_init, (self.features,))
+
+
+# Of so many units: layers as PyTorch's begin, in which some authors leave them so, and as by Glorot and Bengio.
+pytorch_dense = functools.partial(Dense, kernel_init=uniform_fan_in, bias_init=None)
+glorot_dense = functools.partial(Dense, kernel_init=glorot_uniform)
+
+
+def orthogonal_dense(scale: float = 1.0) -> Callable[..., Dense]:
+    """What makes layers, of so many units, whose kernels begin as `scale` times an orthogonal matrix."""
+    return functools.partial(Dense, kernel_init=nn.initializers.orthogonal(scale))
 
 
 class NoisyDense(nn.Module):

@@ -1,11 +1,12 @@
 """Torsos of vectors that keep deep or often-updated critics in order: dropout, batch normalization, residual blocks."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
 
-from jaxq.networks.linear import Dense, lecun_normal
+from jaxq.networks.linear import Dense
 from jaxq.networks.modes import SAMPLES, Mode
 from jaxq.networks.normalization import BatchRenorm, LayerNorm
 from jaxq.networks.observations import flattened
@@ -23,20 +24,20 @@ class DropoutMLP(nn.Module):
       mode: of the pass.
       widths: of the layers.
       dropout: share of the units that are dropped.
-      kernel_init: how the kernels begin.
+      make_layer: as of `MLP`.
     """
 
     mode: Mode
     widths: Sequence[int] = (256, 256)
     dropout: float = 0.01
-    kernel_init: Callable[..., jax.Array] = lecun_normal
+    make_layer: Callable[..., nn.Module] = Dense
 
     @nn.compact
     def __call__(self, observation: PyTree) -> jax.Array:
         """See the class."""
         x = flattened(observation)
         for width in self.widths:
-            x = Dense(width, self.kernel_init)(x)
+            x = self.make_layer(width)(x)
             x = nn.Dropout(self.dropout, deterministic=self.mode == "exploit", rng_collection=SAMPLES)(x)
             x = nn.relu(LayerNorm()(x))
         return x
@@ -125,8 +126,10 @@ class SimBaNet(nn.Module):
         return LayerNorm()(x)
 
 
-# Uniform within ±1/√outputs for kernels [O, I]: the layers of Acme, in which DecQN is written.
+# Uniform within ±1/√outputs for kernels [O, I].
 uniform_fan_out = nn.initializers.variance_scaling(1.0 / 3.0, "fan_out", "uniform", in_axis=-1, out_axis=-2)
+# The layers of Acme, in which DecQN is written.
+acme_dense = functools.partial(Dense, kernel_init=uniform_fan_out)
 
 
 def _identity(x: jax.Array) -> jax.Array:
@@ -143,20 +146,20 @@ class ResidualMLP(nn.Module):
       blocks: how many.
       block_activation: after f.
       activation: in the end.
-      kernel_init: how kernels begin.
+      make_layer: as of `MLP`.
     """
 
     width: int = 512
     blocks: int = 1
     block_activation: Callable[[jax.Array], jax.Array] = _identity
     activation: Callable[[jax.Array], jax.Array] = nn.elu
-    kernel_init: Callable[..., jax.Array] = uniform_fan_out
+    make_layer: Callable[..., nn.Module] = acme_dense
 
     @nn.compact
     def __call__(self, observation: PyTree) -> jax.Array:
         """See the class."""
-        x = Dense(self.width, self.kernel_init)(flattened(observation))
+        x = self.make_layer(self.width)(flattened(observation))
         for _ in range(self.blocks):
-            hidden = nn.relu(Dense(self.width, self.kernel_init)(x))
-            x = LayerNorm()(x + self.block_activation(Dense(self.width, self.kernel_init)(hidden)))
+            hidden = nn.relu(self.make_layer(self.width)(x))
+            x = LayerNorm()(x + self.block_activation(self.make_layer(self.width)(hidden)))
         return self.activation(x)

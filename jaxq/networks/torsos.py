@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxq.envs.base import ObservationSpec
 from jaxq.errors import require
 from jaxq.networks.convolution import Conv, Implementation
-from jaxq.networks.linear import Dense, lecun_normal
+from jaxq.networks.linear import Dense
 from jaxq.networks.normalization import LayerNorm
 from jaxq.networks.observations import (
     Sees,
@@ -51,7 +51,7 @@ class MLP(nn.Module):
       widths: of the layers.
       activation: after each.
       layer_norm: whether it comes between them.
-      kernel_init: how the kernels begin.
+      make_layer: what makes a layer of so many units, and so how it begins.
       spectral_norm: whether every kernel is divided by its largest singular value, so that with an activation whose
         slopes are at most one the whole has a Lipschitz constant of about one.
     """
@@ -59,7 +59,7 @@ class MLP(nn.Module):
     widths: Sequence[int] = (64, 64)
     activation: Activation = nn.relu
     layer_norm: bool = False
-    kernel_init: Callable[..., jax.Array] = lecun_normal
+    make_layer: Callable[..., nn.Module] = Dense
     spectral_norm: bool = False
 
     @nn.compact
@@ -67,7 +67,7 @@ class MLP(nn.Module):
         """See the class."""
         x = flattened(observation)
         for width in self.widths:
-            layer = Dense(width, self.kernel_init, spectral_norm=self.spectral_norm)
+            layer = self.make_layer(width, spectral_norm=self.spectral_norm)
             x = _activate(layer(x), self.layer_norm, self.activation)
         return x
 
