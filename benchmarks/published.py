@@ -73,11 +73,11 @@ CONTROL = (
     ),
     Published(
         "td3",
-        "TD3, its authors, version 1 of the tasks",
+        "TD3 with a step size of 1e-3, 400 and 300 units and batches of 100, its authors, version 1 of the tasks",
         10,
         100_000,
         {"HalfCheetah-v4": (5514, 584), "Hopper-v4": (659, 793), "Walker2d-v4": (770, 618)},
-        "sfujim/TD3@34770cc, learning_curves",
+        "sfujim/TD3@34770cc, learning_curves, the paper's by its README; its code was then c717e75",
     ),
     Published(
         "crossq",

@@ -4,6 +4,7 @@ python -m benchmarks.settings
 """
 
 import argparse
+import functools
 import json
 import warnings
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 from benchmarks.runs import command_of
 from benchmarks.suites import suites
-from jaxq import envs
 from jaxq.configs import DRIVER_FIELDS
 from jaxq.configs.axis import build_and_tell
 from jaxq.errors import InputError, InputWarning
@@ -117,21 +117,17 @@ def changed(run: Result) -> dict[str, tuple[Any, Any]]:
         return {"command": (" ".join([agent, *flags]), str(error))}
     now = {name: value for name, value in vars(config).items() if name not in DRIVER_FIELDS and name in run.config}
     differing = [name for name, value in now.items() if json.dumps(value) != json.dumps(run.config[name])]
-    obeyed = _obeyed(agent, envs.domain(config.env), tuple(flags)) if differing else ()
+    obeyed = _obeyed(agent, tuple(flags)) if differing else ()
     return {name: (run.config[name], now[name]) for name in differing if name in obeyed}
 
 
-_OBEYED: dict[tuple[str, str], set[str]] = {}
-
-
-def _obeyed(agent: str, domain: str, flags: tuple[str, ...]) -> set[str]:
-    """The fields that a script reads when it is put together, on any environment of a domain."""
-    if (agent, domain) not in _OBEYED:
-        module = experiment(agent)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InputWarning)
-            _, _OBEYED[agent, domain] = build_and_tell(module.build, parse(module.Config, module.PRESETS, flags))
-    return _OBEYED[agent, domain]
+@functools.cache
+def _obeyed(agent: str, flags: tuple[str, ...]) -> set[str]:
+    """The fields that a script reads when it is put together with these flags."""
+    module = experiment(agent)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        return build_and_tell(module.build, parse(module.Config, module.PRESETS, flags))[1]
 
 
 def _cell(value: Any) -> str:

@@ -144,7 +144,7 @@ SOLVERS = {
     "flash_sac": dict(
         representation=Categorical(SUPPORT),
         actor=GaussianPolicyNetwork(
-            lambda mode: FlashNet(mode, 16, 1), 1, log_std_range=(-10.0, 2.0), bound=by_tanh, make_head=UnitHead
+            lambda mode: FlashNet(mode, 16, 1), 1, bound=by_tanh(-10.0, 2.0), make_head=UnitHead
         ),
         critic=Ensemble(lambda: ActionCritic(lambda mode: FlashNet(mode, 96, 1), SUPPORT.size, make_head=UnitHead), 1),
         actor_period=2,

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import jax
@@ -90,6 +91,18 @@ def test_both_ways_and_every_one_of_the_best_come_up():
     assert found == {(source, factor) for source in (8, 9) for factor in (1.2, 0.833)}
 
 
+@pytest.mark.parametrize("value", [1, 2, 3, 8, 100])
+def test_whole_numbers_become_others(value):
+    """Also those of which a fifth more is nearest to themselves."""
+    settings = [{"n_step": value}] * 2
+    found = set()
+    for seed in range(20):
+        turn, _ = PopulationBased(0.5).turn(settings, np.array([0.0, 1.0]), {}, anything, rng(seed))
+        found.add(turn.settings[0]["n_step"])
+    assert found == {min(round(value / 1.2), value - 1), max(round(value * 1.2), value + 1)}
+    assert all(type(one) is int for one in found)
+
+
 def test_numbers_that_are_not_allowed_stay_and_nobody_copies_who_has_no_score():
     settings = [{"discount": 0.9, "rate": 1.0}, {"discount": 0.99, "rate": 1.0}]
     for seed in range(10):
@@ -101,12 +114,16 @@ def test_numbers_that_are_not_allowed_stay_and_nobody_copies_who_has_no_score():
     assert turn.source == [0, 1]
 
 
-def test_halving_stops_whoever_is_not_among_the_best_at_its_rung():
+@pytest.mark.parametrize(
+    ("fraction", "kept", "rungs"),
+    [(0.5, Fraction(1, 2), (1, 2, 4, 8, 16)), (0.8, Fraction(1, 5), (1, 5, 25)), (0.9, Fraction(1, 10), (1, 10))],
+)
+def test_halving_stops_whoever_is_not_among_the_best_at_its_rung(fraction, kept, rungs):
     """By brute force: at 1, 2, 4, 8, ... turns every member is compared with all that have ever been as old as it."""
     settings = [{"rate": rate, "steps": 100} for rate in (1e-4, 1e-3, 1e-2, 1e-1)]
-    halving, memory, draws = Halving(0.5), {}, rng(1)
+    halving, memory, draws = Halving(fraction), {}, rng(1)
     seen, ages = {}, [1] * 4
-    for _ in range(24):
+    for _ in range(60):
         scores = draws.normal(size=4)
         scores[draws.integers(4)] = -np.inf
         for lane in range(4):
@@ -115,7 +132,7 @@ def test_halving_stops_whoever_is_not_among_the_best_at_its_rung():
         memory = json.loads(json.dumps(memory))
         for lane in range(4):
             better = sum(score > scores[lane] for score in seen[ages[lane]])
-            among_the_best = ages[lane] not in (1, 2, 4, 8, 16) or better < max(len(seen[ages[lane]]) // 2, 1)
+            among_the_best = ages[lane] not in rungs or better < max(int(kept * len(seen[ages[lane]])), 1)
             stays = np.isfinite(scores[lane]) and among_the_best
             assert turn.source[lane] == (lane if stays else NEW)
             assert (turn.settings[lane] == settings[lane]) == stays
@@ -123,7 +140,8 @@ def test_halving_stops_whoever_is_not_among_the_best_at_its_rung():
             assert turn.settings[lane]["steps"] == 100
             ages[lane] = ages[lane] + 1 if stays else 1
         settings = turn.settings
-    assert max(seen) > 8
+    assert max(seen) >= rungs[1]
+    assert len(seen[1]) > 20
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from jaxq.errors import InputError
 from jaxq.runs import parse, run
 from jaxq.runs.attention import draw_attention
 from jaxq.runs.catalog import catalog
+from jaxq.runs.checkpoints import with_learned
 from jaxq.runs.command_line import flags_of, obeying
 from jaxq.runs.population import member_keys
 from jaxq.runs.scripts import scripts
@@ -92,6 +93,26 @@ def test_two_seeds_begin_without_batches_of_lapack(name):
     factorized = re.findall(r"@lapack_sgeqrf_ffi\(.*?\) .*?: \(tensor<([0-9x]+)xf32>\)", lowered)
     assert factorized
     assert all(len(shape.split("x")) == 2 for shape in factorized), factorized
+
+
+# Whole numbers that go with what is learned: steps seen by statistics, and rows that effects are told from.
+LEARNED = {"count", "written"}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_counts_and_keys_of_a_run_are_not_taken_over_from_another(name):
+    """All are marked where they are declared, so that an agent with what another has learned begins its own."""
+    module, presets = load(name)
+    env = OTHERWISE.get(name, "gymnax/Breakout-MinAtar")
+    config = parse(module.Config, presets, ["--env", env, *small(module.Config)])
+    shapes = jax.eval_shape(module.build(config).agent.init, jax.random.key(0))
+    new, old = (jax.tree.map(lambda _, whose=whose: whose, shapes) for whose in ("new", "old"))
+    taken = jax.tree.leaves(with_learned(new, old))
+    assert {"new", "old"} == set(taken)
+    for (path, leaf), whose in zip(jax.tree_util.tree_leaves_with_path(shapes), taken, strict=True):
+        place = jax.tree_util.keystr(path)
+        if whose == "old" and not jnp.issubdtype(leaf.dtype, jnp.floating) and "optimizer" not in place:
+            assert place.rpartition(".")[2] in LEARNED, place
 
 
 def largest_by_shape(network):

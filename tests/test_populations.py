@@ -479,6 +479,7 @@ def test_members_of_several_widths_go_on(tmp_path):
         ('[{"seed": -1}]', "seed of member 0 is -1"),
         ('[{"num_seeds": 2}]', "member 0 is 'num_seeds'"),
         ('[{"operator": "doubly"}]', "operator is 'doubly'"),
+        ('[{"epsilon_steps": true}]', "epsilon_steps is True, but must be a whole number or a number"),
     ],
 )
 def test_members_that_cannot_be_are_named(rows, said, tmp_path):
@@ -488,6 +489,14 @@ def test_members_that_cannot_be_are_named(rows, said, tmp_path):
         config_of("--population", str(path))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_share_in_a_file_stays_a_share_and_steps_stay_steps(tmp_path):
+    path = tmp_path / "members.json"
+    path.write_text('[{"epsilon_steps": 1.0}, {"epsilon_steps": 300}, {"n_step": 3.0}]')
+    found = [member.setting for member in config_of("--population", str(path)).population]
+    assert found == [{"epsilon_steps": 1.0}, {"epsilon_steps": 300}, {"n_step": 3}]
+    assert [type(next(iter(setting.values()))) for setting in found] == [float, int, int]
 
 
 @pytest.mark.parametrize(

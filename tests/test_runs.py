@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import functools
 import importlib
 import io
@@ -542,6 +543,67 @@ def test_a_directory_in_use_is_refused(tmp_path):
         RunDirectory(tmp_path / "run", resume=False)
     first.close()
     RunDirectory(tmp_path / "run", resume=False).close()
+    assert not (tmp_path / "run").exists(), "what was made for nothing is taken away"
+
+
+@pytest.mark.parametrize("meanwhile", ["the lock is taken away", "a run is begun and ends"])
+def test_between_looking_at_a_directory_and_locking_it_another_may_have_had_it(tmp_path, monkeypatch, meanwhile):
+    path, flock = tmp_path / "run", fcntl.flock
+    gone: list[Path] = []
+
+    def slow(file, operation):
+        if not gone:
+            gone.append(path / ".lock")
+            if meanwhile == "the lock is taken away":
+                (path / ".lock").unlink()
+                path.rmdir()
+            else:
+                (path / "config.json").write_text("{}")
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    if meanwhile == "a run is begun and ends":
+        with pytest.raises(InputError, match="already holds a run"):
+            RunDirectory(path, resume=False)
+        assert (path / "config.json").exists()
+    else:
+        with contextlib.closing(RunDirectory(path, resume=False)), pytest.raises(InputError, match="in use"):
+            RunDirectory(path, resume=False)
+
+
+def test_a_directory_is_given_up_after_what_was_made_in_it_is_taken_away(tmp_path, monkeypatch):
+    first, unlink, refused = RunDirectory(tmp_path / "run", resume=False), Path.unlink, []
+
+    def slow(path, **options):
+        with pytest.raises(InputError, match="in use") as told:
+            RunDirectory(tmp_path / "run", resume=False)
+        refused.append(told)
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", slow)
+    first.close()
+    assert refused
+
+
+def test_told_to_stop_it_ends_whatever_its_last_acts_do(tmp_path):
+    """In a process of its own, one of whose last acts fails."""
+    program = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from jaxq.runs.interruption import Interruption, before_leaving
+
+def fails(name):
+    raise RuntimeError("disk that is full")
+
+with Interruption(), before_leaving(lambda name: Path(sys.argv[1]).write_text(name)), before_leaving(fails):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+"""
+    begun = [sys.executable, "-c", program, str(tmp_path / "told")]
+    done = subprocess.run(begun, cwd=ROOT, capture_output=True, text=True, timeout=25)
+    assert done.returncode == 0, done.stderr
+    assert "disk that is full" in done.stderr
+    assert (tmp_path / "told").read_text() == "SIGTERM"
 
 
 def test_how_often_is_logged_evaluated_and_saved_changes_no_bit(whole_run, tmp_path):

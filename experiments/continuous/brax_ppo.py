@@ -13,7 +13,6 @@ rewards cost counts little at first.
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -75,8 +74,7 @@ def build(config: Config) -> OnPolicy:
     policy = GaussianPolicyNetwork(
         layers(config.policy_widths, config.seen_by_actor(training)),
         action_size(training),
-        log_std_range=(math.log(0.001), math.inf),
-        bound=by_softplus,
+        bound=by_softplus(0.001),
         make_head=layer,
     )
     agent = config.make_ppo(

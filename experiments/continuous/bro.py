@@ -76,8 +76,7 @@ def build(config: Config) -> OffPolicy:
     actor = GaussianPolicyNetwork(
         lambda mode: after_convolutions(spec, BroNet(*actor_sizes)),
         size,
-        log_std_range=(-10.0, 2.0),
-        bound=by_tanh,
+        bound=by_tanh(-10.0, 2.0),
         make_head=head,
         make_std_head=orthogonal_dense(),
     )

@@ -23,6 +23,7 @@ from jaxq.networks import (
     Ensemble,
     GaussianCritic,
     GaussianPolicyNetwork,
+    clipped,
     encoder_maker,
     pytorch_dense,
     torso_for,
@@ -60,7 +61,7 @@ def build(config: Config) -> OffPolicy:
     torso = functools.partial(torso_for, spec, activation=nn.gelu, make_layer=pytorch_dense)
     layers = functools.partial(MLP, activation=nn.gelu, make_layer=pytorch_dense)
     actor = GaussianPolicyNetwork(
-        lambda mode: torso(widths), action_size(training), (-20.0, 0.5), make_head=pytorch_dense
+        lambda mode: torso(widths), action_size(training), clipped(-20.0, 0.5), make_head=pytorch_dense
     )
     encoder = encoder_maker(spec)
     critics = Ensemble(

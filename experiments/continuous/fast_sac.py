@@ -91,8 +91,7 @@ def build(config: Config) -> OffPolicy:
     actor = GaussianPolicyNetwork(
         lambda mode: layers(actor_widths),
         action_size(training),
-        log_std_range=(-5.0, 0.0),
-        bound=by_tanh,
+        bound=by_tanh(-5.0, 0.0),
         make_head=lambda size: Dense(size, nn.initializers.zeros),
     )
     seen = config.seen_by_critic(training)

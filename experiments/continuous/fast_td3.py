@@ -33,7 +33,7 @@ from jaxq.configs import (
     presets,
     seeing,
 )
-from jaxq.errors import require
+from jaxq.errors import named
 from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, PolicyNetwork, pytorch_dense
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -74,8 +74,8 @@ PRESETS = presets(Config, PARALLEL)
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_whole_vector_environments()
-    smallest, largest = config.smallest_noise, config.largest_noise
-    require(0 <= smallest <= largest, "smallest_noise", smallest, f"in [0, largest_noise ({largest:g})]")
+    with named(smallest_std="smallest_noise", largest_std="largest_noise"):
+        noise = NoiseByEnvironment(config.smallest_noise, config.largest_noise)
     representation = Categorical(config.make_support())
     actor_widths, critic_widths = config.actor_widths, config.critic_widths
     actor = PolicyNetwork(
@@ -106,7 +106,7 @@ def build(config: Config) -> OffPolicy:
         hyper={
             "actor_learning_rate": rate,
             "critic_learning_rate": rate,
-            "exploration": NoiseByEnvironment(smallest, largest),
+            "exploration": noise,
         },
         target_reduction=Minimum(),
         actor_reduction=Minimum(),

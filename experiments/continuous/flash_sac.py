@@ -84,7 +84,7 @@ def build(config: Config) -> OffPolicy:
     actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
     size = action_size(training)
     actor = GaussianPolicyNetwork(
-        lambda mode: FlashNet(mode, *actor_sizes), size, log_std_range=(-10.0, 2.0), bound=by_tanh, make_head=UnitHead
+        lambda mode: FlashNet(mode, *actor_sizes), size, bound=by_tanh(-10.0, 2.0), make_head=UnitHead
     )
     seen = config.seen_by_critic(training)
     critics = Ensemble(

@@ -12,7 +12,7 @@ from jaxq.agents import CuriousActorCritic, InformationGain
 from jaxq.bellman import Minimum, Scalar
 from jaxq.configs import CONTROL, ActorCriticLayers, ActorCriticLearner, Averaging, Temperature, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import MLP, DynamicsModel, Ensemble, GaussianPolicyNetwork, Mode, orthogonal_dense
+from jaxq.networks import MLP, DynamicsModel, Ensemble, GaussianPolicyNetwork, Mode, clipped, orthogonal_dense
 from jaxq.networks.observations import size_of
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -49,7 +49,7 @@ def build(config: Config) -> OffPolicy:
     actor = GaussianPolicyNetwork(
         config.actor_torso(training, layers),
         action_size(training),
-        log_std_range=(-10.0, 2.0),
+        bound=clipped(-10.0, 2.0),
         make_head=unit,
     )
     agent = config.make_actor_critic(

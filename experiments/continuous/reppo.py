@@ -99,8 +99,7 @@ def build(config: Config) -> OnPolicy:
     actor = GaussianPolicyNetwork(
         lambda mode: RMSNormMLP(layers),
         action_size(training),
-        log_std_range=(math.log(config.smallest_std), math.inf),
-        bound=by_sum,
+        bound=by_sum(config.smallest_std),
     )
     critic = SelfPredictiveCritic(
         representation.width,

@@ -66,8 +66,7 @@ def build(config: Config) -> OffPolicy:
     actor = GaussianPolicyNetwork(
         lambda mode: after_convolutions(spec, SimBaV2Net(*actor_sizes)),
         action_size(training),
-        log_std_range=(-10.0, 2.0),
-        bound=by_tanh,
+        bound=by_tanh(-10.0, 2.0),
         make_head=head,
     )
     critics = Ensemble(

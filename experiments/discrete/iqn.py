@@ -3,7 +3,7 @@
 The next state's action is chosen by the samples that are then backed up; Dopamine draws others for the choice. With
 `--risk cvar` and the like actions are chosen by quantiles at distorted fractions, as in the paper, which here are
 weighted by the intervals that they stand for and not averaged; the next state's by those that are backed up, so
-weighted too.
+weighted too, and with `--operator double` by distorted ones, as those of behaviour.
 """
 
 import dataclasses

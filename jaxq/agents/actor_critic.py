@@ -16,7 +16,7 @@ from flax import struct
 
 from jaxq.agents.base import Learner, RecordsNothing, example_action
 from jaxq.agents.entropy import Entropy, FixedTemperature
-from jaxq.agents.hyperparameters import FINITE, POSITIVE, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import FINITE, OF_THE_RUN, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.noise import ActionNoise, PolicySample, Smoothing
 from jaxq.agents.policies import Policy, SquashedGaussian
 from jaxq.agents.targets import PolyakUpdate, SoftWindow
@@ -89,7 +89,7 @@ class ActorCriticState(struct.PyTreeNode):
     actor: Learner
     critic: Learner
     entropy: PyTree
-    updates: jax.Array
+    updates: jax.Array = struct.field(metadata=OF_THE_RUN)
     hyper: ActorCriticHyperparameters
 
     def extended(self, kind: type[StateT], **more: Any) -> StateT:

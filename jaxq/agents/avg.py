@@ -12,7 +12,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, example_action, init_params
-from jaxq.agents.hyperparameters import FINITE, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import FINITE, OF_THE_RUN, Hyperparameters, Within, as_leaves
 from jaxq.agents.normalized import RunningStatistics
 from jaxq.agents.policies import SquashedGaussian
 from jaxq.envs.base import ArraySpec, Continuous, ObservationSpec, example_observation
@@ -86,7 +86,7 @@ class AVGState(struct.PyTreeNode):
     actor: Learner
     critic: Learner
     scale: ErrorScale
-    updates: jax.Array
+    updates: jax.Array = struct.field(metadata=OF_THE_RUN)
     hyper: AVGHyperparameters
 
 

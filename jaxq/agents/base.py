@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.hyperparameters import as_leaves
+from jaxq.agents.hyperparameters import OF_THE_RUN, as_leaves
 from jaxq.envs.base import ActionSpec
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -175,7 +175,7 @@ class LearnerState(struct.PyTreeNode):
     params: PyTree
     target_params: PyTree
     optimizer_state: PyTree
-    updates: jax.Array
+    updates: jax.Array = struct.field(metadata=OF_THE_RUN)
     hyper: Any
 
     @classmethod

@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, RecordsNothing
-from jaxq.agents.hyperparameters import FINITE, POSITIVE, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import FINITE, OF_THE_RUN, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.policies import log_slope_of_tanh, unsquashed
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.bellman import Representation, Scalar, n_step_return
@@ -47,7 +47,7 @@ class EnergyFlowState(struct.PyTreeNode):
     """
 
     flow: Learner
-    updates: jax.Array
+    updates: jax.Array = struct.field(metadata=OF_THE_RUN)
     hyper: EnergyFlowHyperparameters
 
 

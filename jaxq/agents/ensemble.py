@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.agents.base import LearnerState, RecordsNothing
+from jaxq.agents.hyperparameters import OF_THE_RUN
 from jaxq.agents.q_learning import QLearning
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -40,7 +41,7 @@ class EnsembleState(struct.PyTreeNode):
     """
 
     members: LearnerState
-    mask_key: jax.Array
+    mask_key: jax.Array = struct.field(metadata=OF_THE_RUN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,15 +80,13 @@ class EnsembleQLearning(RecordsNothing):
         return Followed(jnp.full(num_envs, -1, jnp.int32), self.base.init_memory(num_envs))
 
     def values(self, state: EnsembleState, observation: jax.Array, mode: Any, key: jax.Array) -> jax.Array:
-        """Every member's action values, [K, E, A] (or [K, E, *parts, A]), without its shift.
+        """Every member's action values, [K, E, A] (or [K, E, *parts, A]).
 
-        A reward shifted by b for ever shifts values by `b / (1 - γ)`.
+        A shifted reward shifts all of a member's values alike, in which no choice of an action sees it.
         """
 
         def member(state: LearnerState, key: jax.Array) -> jax.Array:
-            prediction = self.base.predict(state.params, observation, mode, key)
-            shift = state.hyper.reward_shift / jnp.maximum(1.0 - state.hyper.discount, 1e-6)
-            return self.base.representation.value(prediction) - shift
+            return self.base.representation.value(self.base.predict(state.params, observation, mode, key))
 
         of_all = over_lanes(member, self.members, heavy=True)
         return of_all(state.members, jax.random.split(key, self.members))

@@ -17,6 +17,8 @@ INFINITY = float("inf")
 FINITE = float(jnp.finfo(jnp.float32).max)  # the high end of an interval that excludes infinity
 # Metadata of a field, also of one in a strategy: the number acts where a member begins, and nothing reads it later.
 AT_FIRST = {"at_first": True}
+# Metadata of a field of an agent's state: it is of a run, as a count of its steps or a key, and is not learned.
+OF_THE_RUN = {"of_the_run": True}
 
 
 class Within(NamedTuple):

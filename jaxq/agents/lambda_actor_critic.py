@@ -17,6 +17,7 @@ from jaxq.agents.hyperparameters import (
     AT_FIRST,
     FINITE,
     INFINITY,
+    OF_THE_RUN,
     POSITIVE,
     Hyperparameters,
     Within,
@@ -123,7 +124,7 @@ class LambdaActorCriticState(struct.PyTreeNode):
 
     actor: Learner
     critic: Learner
-    updates: jax.Array
+    updates: jax.Array = struct.field(metadata=OF_THE_RUN)
     hyper: LambdaActorCriticHyperparameters
 
 

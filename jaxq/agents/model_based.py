@@ -9,7 +9,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, RecordsNothing, example_action
-from jaxq.agents.hyperparameters import FINITE, Hyperparameters, Within, as_leaves
+from jaxq.agents.hyperparameters import FINITE, OF_THE_RUN, Hyperparameters, Within, as_leaves
 from jaxq.agents.noise import ActionNoise, GaussianNoise, Smoothing
 from jaxq.agents.policies import Deterministic, Policy
 from jaxq.agents.self_predictive import first_transition
@@ -98,7 +98,7 @@ class ModelBasedState(struct.PyTreeNode):
     reward_scale: jax.Array
     target_reward_scale: jax.Array
     told: Metrics
-    updates: jax.Array
+    updates: jax.Array = struct.field(metadata=OF_THE_RUN)
     hyper: ModelBasedHyperparameters
 
 

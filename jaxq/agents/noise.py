@@ -12,6 +12,7 @@ from flax import struct
 
 from jaxq.agents.hyperparameters import FINITE, Hyperparameters, Within
 from jaxq.agents.policies import Policy
+from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.types import PyTree, TimeStep
 
@@ -105,6 +106,12 @@ class NoiseByEnvironment(Hyperparameters):
 
     smallest_std: NUMBER = 0.001
     largest_std: NUMBER = 0.4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        smallest, largest = self.smallest_std, self.largest_std
+        if isinstance(smallest, int | float) and isinstance(largest, int | float):  # arrays are not looked at
+            require(smallest <= largest, "smallest_std", smallest, f"at most largest_std, which is {largest:g}")
 
     def init(self, num_envs: int) -> PyTree:
         """See `ActionNoise.init`: σ of each environment, [E]; it is drawn when an episode begins."""

@@ -38,7 +38,7 @@ class Optimism(Hyperparameters):
 
 
 class Tuned(struct.PyTreeNode):
-    """A positive number that is tuned: what `by_tanh` makes the logarithm of, and its optimizer's state."""
+    """A positive number that is tuned: of which `by_tanh` makes the logarithm, and its optimizer's state."""
 
     raw: jax.Array
     optimizer_state: PyTree
@@ -46,7 +46,7 @@ class Tuned(struct.PyTreeNode):
     @property
     def value(self) -> jax.Array:
         """The number, between e^-10 and e^7.5, as the authors keep it."""
-        return jnp.exp(by_tanh(self.raw, -10.0, 7.5))
+        return jnp.exp(by_tanh(-10.0, 7.5)(self.raw))
 
     @classmethod
     def start(cls, value: Any, optimizer: optax.GradientTransformation) -> "Tuned":

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxq.agents.base import LearnerState
+from jaxq.agents.decompositions import Undivided
 from jaxq.agents.exploration import Stochastic
 from jaxq.agents.hyperparameters import Within
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
-from jaxq.bellman import ScalarTarget, retrace_return
+from jaxq.bellman import ScalarTarget, as_given, retrace_return
 from jaxq.bellman.arithmetic import chosen, value_of
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -53,6 +54,9 @@ class RetraceQLearning(QLearning):
         exploration = self.hyper.exploration
         known = isinstance(exploration, Stochastic)
         require(known, "exploration", type(exploration).__name__, "one whose probabilities are known: not held actions")
+        whole = self.actions == Undivided()
+        require(whole, "actions", type(self.actions).__name__, "undivided, whose probabilities are those of one choice")
+        require(self.channels is as_given, "channels", self.channels, "those of the rewards as they are given")
 
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxq.agents.hyperparameters import OF_THE_RUN
 from jaxq.agents.normalized import AgentAround
 from jaxq.errors import require
 from jaxq.types import PyTree, Segment, TimeStep, Transition
@@ -21,7 +22,7 @@ class RisingCostsState(struct.PyTreeNode):
     """
 
     base: PyTree
-    steps: jax.Array
+    steps: jax.Array = struct.field(metadata=OF_THE_RUN)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import LearnerState, init_params
-from jaxq.agents.hyperparameters import as_leaves
+from jaxq.agents.hyperparameters import OF_THE_RUN, as_leaves
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import before_end, cut_at_end
 from jaxq.bellman.arithmetic import chosen
@@ -136,9 +136,9 @@ class SelfPredictiveState(struct.PyTreeNode):
     """
 
     values: LearnerState
-    horizon: AnnealedHorizon
-    resets: ResetSchedule
-    key: jax.Array
+    horizon: AnnealedHorizon = struct.field(metadata=OF_THE_RUN)
+    resets: ResetSchedule = struct.field(metadata=OF_THE_RUN)
+    key: jax.Array = struct.field(metadata=OF_THE_RUN)
 
 
 @dataclasses.dataclass(frozen=True)

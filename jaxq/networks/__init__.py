@@ -38,6 +38,7 @@ from jaxq.networks.policies import (
     by_softplus,
     by_sum,
     by_tanh,
+    clipped,
 )
 from jaxq.networks.recurrent import GRU, LSTM, LSTMState
 from jaxq.networks.regularized import BatchNormalizedMLP, BroNet, DropoutMLP, ResidualMLP, RMSNormMLP, SimBaNet
@@ -135,6 +136,7 @@ __all__ = [
     "by_softplus",
     "by_sum",
     "by_tanh",
+    "clipped",
     "encoder_maker",
     "glorot_dense",
     "on_spheres",

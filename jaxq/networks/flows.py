@@ -162,7 +162,7 @@ class ConditionalFlow(nn.Module):
 
     def log_std(self, context: jax.Array, mode: Mode) -> jax.Array:
         """Of the prior, before the couplings: [B, F] -> [B, D]."""
-        return by_tanh(self.scaling(context, mode), *self.log_std_range)
+        return by_tanh(*self.log_std_range)(self.scaling(context, mode))
 
     def __call__(self, noise: jax.Array, context: jax.Array, mode: Mode = "learn") -> tuple[jax.Array, jax.Array]:
         """Noise [B, D], context [B, F] -> vectors [B, D], and the logarithm of the volume's change, [B]."""

@@ -142,7 +142,8 @@ class ImplicitQuantileHead(nn.Module):
       num_cosines: n of the embedding.
       dueling, noisy: whether f has two streams, and whether its layers are noisy.
       distortion: β of a measure of risk: where the fractions lie that choose actions, in place of evenly. Those that
-        are learned, and those that are backed up and by whose values the action of the next state is chosen, are even.
+        are learned, and those that are backed up, are even, and by the latter the action of the next state is chosen,
+        unless an operator has the online network choose it, as `Double` does.
     """
 
     num_actions: int

@@ -14,6 +14,26 @@ from jaxq.networks.observations import encoded
 from jaxq.types import PyTree
 
 
+def clipped(low: float, high: float) -> Callable[[jax.Array], jax.Array]:
+    """Numbers between two ends, as they are within."""
+    return lambda x: jnp.clip(x, low, high)
+
+
+def by_tanh(low: float, high: float) -> Callable[[jax.Array], jax.Array]:
+    """Numbers between two ends, smoothly: `low + (high - low) (1 + tanh x) / 2`."""
+    return lambda x: low + 0.5 * (high - low) * (1.0 + jnp.tanh(x))
+
+
+def by_softplus(least: float) -> Callable[[jax.Array], jax.Array]:
+    """`log(softplus(x) + least)`: the logarithm of a number which is at least so large; Brax's."""
+    return lambda x: jnp.log(jax.nn.softplus(x) + least)
+
+
+def by_sum(least: float) -> Callable[[jax.Array], jax.Array]:
+    """`log(exp(x) + least)`: the logarithm of a number which is at least so large; REPPO's."""
+    return lambda x: jnp.logaddexp(x, math.log(least))
+
+
 class PolicyNetwork(nn.Module):
     """What a deterministic policy is before squashing. [B, ...] -> [B, size].
 
@@ -39,15 +59,14 @@ class GaussianPolicyNetwork(nn.Module):
     Attributes:
       make_torso: for a mode, of the observation.
       size: of an action.
-      log_std_range: of the log standard deviation.
-      bound: how it is kept there; clipped unless given, as most implementations of SAC have it.
+      bound: what keeps the log standard deviation where it may be; clipped to [-20, 2] unless given, as most
+        implementations of SAC have it.
       make_head, make_std_head: the last layers, of so many outputs; they are alike unless both are given.
     """
 
     make_torso: Callable[[Mode], nn.Module]
     size: int
-    log_std_range: tuple[float, float] = (-20.0, 2.0)
-    bound: Callable[[jax.Array, float, float], jax.Array] = jnp.clip
+    bound: Callable[[jax.Array], jax.Array] = clipped(-20.0, 2.0)
     make_head: Callable[[int], nn.Module] = Dense
     make_std_head: Callable[[int], nn.Module] | None = None
 
@@ -57,7 +76,7 @@ class GaussianPolicyNetwork(nn.Module):
         features = self.make_torso(mode)(observation)
         mean = self.make_head(self.size)(features)
         log_std = (self.make_std_head or self.make_head)(self.size)(features)
-        return mean, self.bound(log_std, *self.log_std_range)
+        return mean, self.bound(log_std)
 
 
 class SharedStdPolicyNetwork(nn.Module):
@@ -124,23 +143,6 @@ class OptimisticPolicyNetwork(nn.Module):
         # Without a bias, and small, so that it begins next to the policy.
         kernel = self.param("kernel", nn.initializers.orthogonal(0.01), (self.size, features.shape[-1]))
         return product(features, kernel)
-
-
-def by_tanh(x: jax.Array, low: float, high: float) -> jax.Array:
-    """Numbers between two ends, smoothly: `low + (high - low) (1 + tanh x) / 2`."""
-    return low + 0.5 * (high - low) * (1.0 + jnp.tanh(x))
-
-
-def by_softplus(x: jax.Array, low: float, high: float) -> jax.Array:
-    """`log(softplus(x) + exp(low))`: the logarithm of a number which is at least `exp(low)`; Brax's. `high`: none."""
-    del high
-    return jnp.log(jax.nn.softplus(x) + math.exp(low))
-
-
-def by_sum(x: jax.Array, low: float, high: float) -> jax.Array:
-    """`log(exp(x) + exp(low))`: the logarithm of a number which is at least `exp(low)`; REPPO's. `high`: none."""
-    del high
-    return jnp.logaddexp(x, low)
 
 
 class QuantileCriticNetwork(nn.Module):

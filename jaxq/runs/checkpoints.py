@@ -1,6 +1,7 @@
 """Checkpoints of a whole TrainState, by Orbax: written array by array, whole or not at all."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from jaxq import platforms
-from jaxq.agents.hyperparameters import Hyperparameters
+from jaxq.agents.hyperparameters import OF_THE_RUN, Hyperparameters
 from jaxq.errors import InputError, require
 from jaxq.runs.directory import load_config
 from jaxq.types import PyTree
@@ -207,11 +208,20 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
     with contextlib.closing(Checkpoints(run_dir, read_only=True)) as checkpoints:
         learned = checkpoints.restore_agent(agents)
 
-    def is_numbers(tree: PyTree) -> bool:
-        return isinstance(tree, Hyperparameters)
+    return with_learned(agents, learned)
 
-    def taken(path: Any, new: PyTree, old: PyTree) -> PyTree:
-        names = {getattr(part, "name", None) for part in path}
-        return new if is_numbers(new) or names & {"updates", "horizon", "resets"} else old
 
-    return jax.tree_util.tree_map_with_path(taken, agents, learned, is_leaf=is_numbers)
+def with_learned(new: PyTree, old: PyTree) -> PyTree:
+    """A state with what another one has learned: all of it but hyperparameters and what is `OF_THE_RUN`."""
+    return jax.tree.map(_with_learned, new, old, is_leaf=dataclasses.is_dataclass)
+
+
+def _with_learned(new: PyTree, old: PyTree) -> PyTree:
+    if isinstance(new, Hyperparameters):
+        return new
+    if not dataclasses.is_dataclass(new):
+        return old
+    fields = [field for field in dataclasses.fields(new) if field.metadata.get("pytree_node", True)]
+    names = [field.name for field in fields if not OF_THE_RUN.items() <= field.metadata.items()]
+    learned = {name: with_learned(getattr(new, name), getattr(old, name)) for name in names}
+    return dataclasses.replace(new, **learned)  # type: ignore[type-var]

@@ -229,9 +229,11 @@ def typed(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
         return value
     if type(None) in kinds and value in (None, "None"):
         return None
+    if type(value) in kinds:  # of a share of 1.0 no whole number is made
+        return value
     for kind in (int, float):
         try:
-            if kind in kinds and (isinstance(value, str) or kind(value) == value):
+            if kind in kinds and not isinstance(value, bool) and (isinstance(value, str) or kind(value) == value):
                 return kind(value)
         except (TypeError, ValueError):
             continue

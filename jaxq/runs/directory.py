@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from jaxq import platforms
 from jaxq.configs import SESSION_FIELDS, Member, Run, from_plain
@@ -130,29 +130,14 @@ class RunDirectory:
         """
         self.path = path
         self._made = not path.exists()
-        holds_run = (path / "config.json").exists()
-        if holds_run and not resume:
-            raise InputError(
-                f"run_dir is '{path}', which already holds a run: add --resume to go on with it, and more "
-                "--total-steps if it is finished, or give another directory"
-            )
-        if not holds_run and resume:
-            raise InputError(f"run_dir is '{path}', but --resume needs a directory with a run in it (no config.json)")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = (path / ".lock").open("a")
-        except OSError as error:
-            raise InputError(f"run_dir is '{path}', which cannot be written: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise InUseError(f"run_dir is '{path}', which is in use by another process") from None
-        except OSError as error:
-            warn(
-                f"run_dir is '{path}', which no other process may use meanwhile: it cannot be locked ({error.strerror})"
-            )
         self._metrics: Any = None
+        _require_fitting(path, resume=resume)  # before anything is made
+        self._lock = _locked(path)
+        try:
+            _require_fitting(path, resume=resume)  # another process may have begun a run and ended meanwhile
+        except InputError:
+            self.close()
+            raise
 
     @property
     def metrics_path(self) -> Path:
@@ -182,13 +167,53 @@ class RunDirectory:
         """Give up the claim; what was made for it and is still empty goes."""
         if self._metrics is not None:
             self._metrics.close()
-        self._lock.close()
+        # While it is still locked: afterwards it may be another's.
         with contextlib.suppress(OSError):  # of what is not empty, or not there
             (self.path / "checkpoints").rmdir()
         with contextlib.suppress(OSError):
             if self._made and [path.name for path in self.path.iterdir()] == [".lock"]:
                 (self.path / ".lock").unlink()
                 self.path.rmdir()
+        self._lock.close()
+
+
+def _require_fitting(path: Path, *, resume: bool) -> None:
+    holds_run = (path / "config.json").exists()
+    if holds_run and not resume:
+        raise InputError(
+            f"run_dir is '{path}', which already holds a run: add --resume to go on with it, and more "
+            "--total-steps if it is finished, or give another directory"
+        )
+    if not holds_run and resume:
+        raise InputError(f"run_dir is '{path}', but --resume needs a directory with a run in it (no config.json)")
+
+
+def _locked(path: Path) -> IO[str]:
+    """The lock file of a directory, which is made if it is not there, locked; that which is there, and no deleted one.
+
+    Raises:
+      InputError: as of `RunDirectory`.
+    """
+    while True:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = (path / ".lock").open("a")
+        except OSError as error:
+            raise InputError(f"run_dir is '{path}', which cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise InUseError(f"run_dir is '{path}', which is in use by another process") from None
+        except OSError as error:
+            warn(
+                f"run_dir is '{path}', which no other process may use meanwhile: it cannot be locked ({error.strerror})"
+            )
+            return lock
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(path / ".lock")):
+                return lock
+        lock.close()  # whoever had it gave it up, and took it away, between its opening and its locking
 
 
 def finite_or_null(value: Any) -> Any:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -95,11 +96,19 @@ class Interruption:
         with self._lock:
             self.signal = self.signal or number
             if self._ends and not self._holding:
-                for act in reversed(_last_acts):
-                    act(signal.Signals(number).name)
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(0)  # the main thread may be deep in a compiler
+                try:
+                    self._leave(signal.Signals(number).name)
+                finally:
+                    os._exit(0)  # the main thread may be deep in a compiler
+
+    def _leave(self, name: str) -> None:
+        for act in reversed(_last_acts):
+            try:
+                act(name)
+            except Exception:  # the others' turn comes all the same
+                traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
 
     def _on_signal(self, number: int, frame: Any) -> None:
         """In the main thread, when it comes to it."""

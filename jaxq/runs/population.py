@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxq import envs
-from jaxq.configs import DRIVER_FIELDS, Member, Population, Run
+from jaxq.configs import DRIVER_FIELDS, Member, Population, Run, in_words
 from jaxq.errors import InputError, InputWarning, require
 from jaxq.training import Training
 from jaxq.training.numbers import Numbers, differences, numbers_at_first, numbers_of, stacked
@@ -120,9 +120,18 @@ class Renumbering:
         return self._numbers(setting) is not None
 
     def numbers(self, members: Population) -> Numbers:
-        """The numbers of members, whose settings are all allowed."""
-        found = [self._numbers(member.setting) for member in members]
-        return stacked([numbers for numbers in found if numbers is not None])
+        """The numbers of members.
+
+        Raises:
+          InputError: for a setting that a member cannot have.
+        """
+        found = []
+        for member in members:
+            if (numbers := self._numbers(member.setting)) is None:
+                allowed = "settings with which all members are one program"
+                raise InputError(f"population has {in_words(member.setting)}, but must be of {allowed}", "population")
+            found.append(numbers)
+        return stacked(found)
 
     def lengthened(self, members: Population, total_steps: int) -> Numbers:
         """The numbers of members that would be others in a run of so many steps: where schedules end."""

@@ -385,12 +385,10 @@ class _Watch:
         """See `jaxq.runs.sinks.Sink`."""
         if all(value is None for value in line["eval_return"]):
             return
-        here = []
         for trial, setting in zip(self.trials, self.settings, strict=True):
             lanes = [i for i, m in enumerate(self.members) if all(getattr(m, k) == v for k, v in setting.items())]
             if not lanes:
                 continue
-            here.append(trial.number)
             values = [line["eval_return"][i] for i in lanes]
             if trial.number in self.pruned or any(value is None or not math.isfinite(value) for value in values):
                 continue
@@ -398,7 +396,7 @@ class _Watch:
                 trial.report(sum(values) / len(values), line["step"])
             if trial.should_prune():
                 self.pruned.add(trial.number)
-        if set(here) <= self.pruned and len(self.pruned) == len(self.trials):
+        if len(self.pruned) == len(self.trials):
             raise AllPruned
 
     def close(self) -> None:

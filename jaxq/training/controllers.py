@@ -118,7 +118,7 @@ class PopulationBased:
     def _perturbed(self, setting: Setting, allowed: Callable[[Setting], bool], rng: np.random.Generator) -> Setting:
         for name, value in sorted(setting.items()):
             scaled = value * float(self.factor ** rng.choice([-1.0, 1.0]))
-            changed = {**setting, name: round(scaled) if isinstance(value, int) else scaled}
+            changed = {**setting, name: _whole(scaled, value) if isinstance(value, int) else scaled}
             setting = changed if allowed(changed) else setting
         return setting
 
@@ -181,7 +181,7 @@ class Halving:
         return rung if at == age else None
 
     def _promoted(self, score: float, there: Sequence[float]) -> bool:
-        best = max(math.floor((1 - self.fraction) * len(there)), 1)
+        best = max(math.floor((1 - self.fraction) * len(there) + 1e-9), 1)  # rounding must not stop one more
         return score >= sorted(there, reverse=True)[best - 1]
 
     def _drawn(
@@ -196,6 +196,11 @@ class Halving:
             drawn = math.exp(drawn) if logarithmic else drawn
             new[name] = round(drawn) if isinstance(value, int) else drawn
         return new if allowed(new) else old
+
+
+def _whole(scaled: float, before: int) -> int:
+    """The nearest whole number that is another, so that small ones move too."""
+    return max(round(scaled), before + 1) if scaled > before else min(round(scaled), before - 1)
 
 
 def _ends(settings: Sequence[Setting]) -> dict[str, tuple[float, float]]:
