@@ -12,6 +12,7 @@ a round that is there is not made again.
 
 import argparse
 import json
+import math
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from benchmarks.launching import ROOT, UNDER_WAY, as_typed, cleared, jaxq, script, start, trials_so_far
-from benchmarks.members import NOT_LEARNED
+from benchmarks.members import NOT_LEARNED, largest_difference
 from benchmarks.timing import RESULTS
 from jaxq.runs.directory import provenance, read_metrics, write_json
 from jaxq.sweeps.studies import superseded
@@ -121,11 +122,10 @@ def difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> di
         return {"same_bits": False, "largest": None}
     largest = 0.0
     for name, one in ours.items():
-        other = theirs[name]
-        if not np.array_equal(np.isnan(one), np.isnan(other)):
-            return {"same_bits": False, "largest": None}
-        size = max(float(np.nanmax(np.abs(other), initial=0.0)), 1e-9)
-        largest = max(largest, float(np.nanmax(np.abs(one - other), initial=0.0)) / size)
+        size = max(float(np.nanmax(np.abs(theirs[name]), initial=0.0)), 1e-9)
+        largest = max(largest, largest_difference(one, theirs[name]) / size)
+    if math.isinf(largest):
+        return {"same_bits": False, "largest": None}
     return {"same_bits": all(a.tobytes() == theirs[name].tobytes() for name, a in ours.items()), "largest": largest}
 
 

@@ -10,6 +10,7 @@ finished under .bench/members is not run again.
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,15 @@ def compared(ours: Iterator[tuple[str, np.ndarray]], theirs: Iterator[tuple[str,
         width = one.dtype.itemsize
         bits = (np.ascontiguousarray(x).view(np.uint8).reshape(-1, width) for x in (one, other))
         row["other_bits"] += int(np.not_equal(*bits).any(axis=1).sum())
-        apart = float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max())
-        row["largest_difference"] = max(row["largest_difference"], apart)
+        row["largest_difference"] = max(row["largest_difference"], largest_difference(one, other))
     return found
+
+
+def largest_difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Between two arrays; infinite where one has a NaN and the other has none, as what is missing is NaN in both."""
+    if not np.array_equal(np.isnan(one), np.isnan(other)):
+        return math.inf
+    return float(np.nanmax(np.abs(one.astype(np.float64) - other.astype(np.float64)), initial=0.0))
 
 
 def summed(rows: list[dict[str, Any]]) -> dict[str, Any]:

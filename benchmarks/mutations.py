@@ -196,17 +196,43 @@ def likely_tests(file: str) -> list[str]:
 def first_failure(checkout: Path, tests: list[str]) -> str | None:
     """The first of these tests that fails there; None if all pass."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", *tests]
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = subprocess.run(
-            command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=LONGEST_SECONDS
-        )
+        done = subprocess.run(command, **_there(checkout), timeout=LONGEST_SECONDS)
     except subprocess.TimeoutExpired:
         return "did not end"
     if done.returncode in (0, 5):  # all passed, or there was nothing to select
         return None
+    if done.returncode < 0:
+        return "crashed"
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-    return failed[0] if failed else "could not be collected"
+    if not failed:  # which says nothing of the defect
+        raise RuntimeError(f"pytest ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+    return failed[0]
+
+
+def copy_to(checkout: Path) -> None:
+    """The files of this checkout as they are now, without what is made by running them.
+
+    Raises:
+      RuntimeError: if a test there would import another checkout's modules.
+    """
+    listed = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():  # and was not taken away meanwhile
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, checkout / name)
+    modules = [str(path.parent.relative_to(ROOT)).replace("/", ".") for path in ROOT.glob("jaxq/**/__init__.py")]
+    program = f"import importlib as i\nfor name in {modules}: print(i.import_module(name).__file__)"
+    told = subprocess.run([sys.executable, "-c", program], **_there(checkout), check=True)
+    strangers = [line for line in told.stdout.splitlines() if not Path(line).is_relative_to(checkout)]
+    if strangers:
+        raise RuntimeError(f"imported from elsewhere: {strangers}")
+
+
+def _there(checkout: Path) -> dict[str, Any]:
+    """How a program is run in a checkout, and with its modules."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {"cwd": checkout, "env": environment, "capture_output": True, "text": True}
 
 
 def caught_by(checkout: Path, mutation: Mutation) -> str | None:
@@ -238,8 +264,7 @@ def main() -> None:
     came_from = provenance()  # as the checkout is copied, whatever is committed meanwhile
     with tempfile.TemporaryDirectory() as directory:
         checkout = Path(directory) / "checkout"
-        ignored = shutil.ignore_patterns(".git", ".venv", "runs", "results", "__pycache__", ".*_cache")
-        shutil.copytree(ROOT, checkout, ignore=ignored)
+        copy_to(checkout)
         for index in order:
             place = found[index]
             row = known.get((place.file, place.line, place.before, place.after))

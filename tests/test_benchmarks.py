@@ -12,8 +12,10 @@ from benchmarks import (
     check,
     contenders,
     growth,
+    hosts,
     interleaved,
     learning_report,
+    members,
     report,
     throughput,
     throughput_report,
@@ -49,6 +51,17 @@ def test_a_kept_run_loses_nothing_that_the_page_shows(tmp_path):
             np.testing.assert_allclose(np.array(found, float), np.array(line[name], float), rtol=1e-6)
     expected = np.mean([line["episode_return"][0] for line in lines if line["step"] > 60])
     np.testing.assert_allclose(learning_report.exploring_returns(run)[0], expected, rtol=1e-5)
+
+
+def test_values_that_are_missing_hide_no_difference():
+    one, other = np.array([np.nan, 1.0, 2.0]), np.array([np.nan, 3.0, 2.0])
+    found = members.compared(iter([("metrics", one)]), iter([("metrics", other)]))
+    assert found == {"metrics": {"values": 3, "other_bits": 1, "largest_difference": 2.0}}
+    assert members.largest_difference(one, np.array([0.0, 1.0, 2.0])) == np.inf
+    assert members.largest_difference(one[:1], other[:1]) == 0.0
+    assert hosts.difference({"x": one}, {"x": other}) == {"same_bits": False, "largest": 2.0 / 3.0}
+    assert hosts.difference({"x": one}, {"x": np.zeros(3)}) == {"same_bits": False, "largest": None}
+    assert hosts.difference({"x": one}, {"x": one}) == {"same_bits": True, "largest": 0.0}
 
 
 def test_the_page_is_what_the_kept_results_make():

@@ -2,6 +2,8 @@
 
 import ast
 
+import pytest
+
 from benchmarks import mutations
 
 SOURCE = '''
@@ -32,6 +34,18 @@ def test_every_room_has_places_and_tests():
     for room in mutations.ROOMS:
         assert mutations.room_of(next(mutations.places_in(room)).file) == room
     assert "tests/test_prioritized.py" in " ".join(mutations.likely_tests("jaxq/replay/prioritized.py"))
+
+
+def test_a_copy_has_all_modules_and_imports_no_others(tmp_path):
+    mutations.copy_to(tmp_path)
+    for module in (mutations.ROOT / "jaxq").rglob("*.py"):
+        assert (tmp_path / module.relative_to(mutations.ROOT)).read_text() == module.read_text()
+    assert not (tmp_path / ".git").exists()
+
+
+def test_tests_that_cannot_be_run_catch_nothing(tmp_path):
+    with pytest.raises(RuntimeError, match="pytest ended with 4"):
+        mutations.first_failure(tmp_path, ["tests/test_that_is_not_there.py"])
 
 
 def test_a_planted_defect_is_caught_and_taken_out_again(tmp_path):
