@@ -58,7 +58,7 @@ def named(**flags: str) -> Iterator[None]:
     Args:
       flags: the flag of each field.
     """
-    names = {**flags, **{f"{field}_final": f"{flag}_final" for field, flag in flags.items()}}
+    names = {**{f"{field}_final": f"{flag}_final" for field, flag in flags.items()}, **flags}
     try:
         yield
     except InputError as error:

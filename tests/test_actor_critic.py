@@ -24,6 +24,7 @@ from jaxq.agents import (
     CuriousActorCritic,
     DelayedPolyakUpdate,
     Deterministic,
+    Epochs,
     EpsilonGreedy,
     FixedTemperature,
     FlowPolicy,
@@ -1010,7 +1011,7 @@ def test_after_rollouts_statistics_are_of_what_they_showed():
     hyper = LambdaQHyperparameters(LinearSchedule.constant(1e-3), EpsilonGreedy.decaying(1.0, 0.1, 500))
     base = LambdaQLearning(
         network=network, observation_spec=environment.observation_spec, representation=Scalar(),
-        optimizer=optax.scale_by_adam(), hyper=hyper, epochs=1, minibatches=2,
+        optimizer=optax.scale_by_adam(), hyper=hyper, epochs=Epochs(2, 1),
     )  # fmt: skip
     evaluation = Evaluation(envs.make("gymnax/CartPole-v1", 2))
     training = OnPolicy(agent=Normalized(base), environment=environment, evaluation=evaluation, rollout_steps=8)

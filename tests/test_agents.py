@@ -1,6 +1,7 @@
 """Agents: exact values on a small problem, exploration and targets."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ from jaxq.agents import (
     Boltzmann,
     CausalActorCritic,
     DelayedPolyakUpdate,
+    Epochs,
+    EpsilonByUse,
     EpsilonGreedy,
     EpsilonLadder,
     EpsilonUntil,
@@ -173,7 +176,7 @@ def play(strategy, values, steps, first=None, num_envs=4000):
 
 
 def test_a_ladder_gives_each_environment_its_own_epsilon():
-    actions = play(EpsilonLadder.of(0.4, 7.0), [0.0, 1.0], 20_000, num_envs=5)
+    actions = play(EpsilonLadder(0.4, 7.0), [0.0, 1.0], 20_000, num_envs=5)
     explored = 2 * (actions == 0).mean(axis=0)  # half of the random actions look greedy
     np.testing.assert_allclose(explored, [0.4 ** (1 + 7 * i / 4) for i in range(5)], atol=0.02)
     # As in the paper unless told otherwise: of two environments the last one explores by the eighth power of 0.4.
@@ -228,13 +231,25 @@ def test_boltzmann_draws_from_the_softmax():
 @pytest.mark.parametrize(
     ("make", "named"),
     [
-        (lambda: EpsilonGreedy.decaying(1.5, 0.1, 10), "epsilon_initial"),
-        (lambda: EpsilonLadder.of(2.0, 7.0), "ladder_base"),
-        (lambda: EpsilonZGreedy.decaying(1.0, 0.1, 10, exponent=1.0), "duration_exponent"),
-        (lambda: Boltzmann.decaying(0.0, 1.0, 10), "temperature_initial"),
+        (lambda: EpsilonGreedy.decaying(1.5, 0.1, 10), r"epsilon is 1\.5, but must be in \[0, 1\]"),
+        (lambda: EpsilonGreedy.decaying(1.0, -0.1, 10), "epsilon_final is -0.1"),
+        (lambda: EpsilonGreedy.decaying(1.0, 0.1, 0), "epsilon_steps is 0, but must be 1 or more"),
+        (lambda: EpsilonGreedy(LinearSchedule.constant(math.nan)), "epsilon is nan"),
+        (lambda: EpsilonUntil.decaying(1.0, 0.1, 10, end=-1.0), "end is -1"),
+        (lambda: EpsilonLadder(2.0), "base is 2"),
+        (lambda: EpsilonZGreedy.decaying(1.0, 0.1, 10, exponent=-1.0), "exponent is -1"),
+        (lambda: EpsilonZGreedy.decaying(1.0, 0.1, 10, longest=0), "longest is 0"),
+        (lambda: EpsilonByUse(decay=1.5), r"decay is 1\.5"),
+        (lambda: Boltzmann.decaying(0.0, 1.0, 10), "temperature is 0.0, but must be positive"),
+        (lambda: operators.Expected(2.0), "epsilon is 2"),
+        (lambda: operators.Soft(0.0), "temperature is 0"),
+        (lambda: operators.Munchausen(-1.0), "temperature is -1"),
+        (lambda: operators.Munchausen(0.1, 1.0), r"scale is 1.0, but must be in \[0, 1\)"),
+        (lambda: operators.Munchausen(0.1, 0.9, 0.0), "floor is 0.0, but must be negative"),
+        (lambda: operators.Mellowmax(0.0), "sharpness is 0"),
     ],
 )
-def test_impossible_explorations_are_named(make, named):
+def test_impossible_strategies_and_operators_are_named(make, named):
     with pytest.raises(InputError, match=named):
         make()
 
@@ -261,11 +276,11 @@ def test_numbers_that_are_not_given_are_the_authors():
             discount=0.99, trace=0.95, clip=0.1, entropy_weight=0.01, value_weight=0.5, quantile_weight=1,
             reward_scale=1, reward_clip=np.inf,
         ),
-        PPO: dict(minibatches=4, epochs=4),
+        PPO: dict(epochs=Epochs(4, 4)),
         KLBound: dict(bound=0.1, initial=0.01, samples=16),
         SelfPrediction: dict(weight=1),
         LambdaActorCriticHyperparameters: dict(reward_scale=1, constraint=None, auxiliary=None),
-        LambdaActorCritic: dict(minibatches=128, epochs=4, largest_action=0.999),
+        LambdaActorCritic: dict(epochs=Epochs(128, 4), largest_action=0.999),
         SelfPredictiveQLearning: dict(jumps=5, prediction_weight=5, kept=0.5),
         CausalActorCritic: dict(samples=10_000, period=10_000),
         AutoRegressiveHyperparameters: dict(temperature=0.01, discount=0.99),
@@ -363,10 +378,8 @@ def test_targets_are_the_target_network_s_and_priorities_the_errors_against_them
 
 
 def test_exploration_that_ends_leaves_the_greedy_action():
-    strategy = EpsilonUntil.share(1.0, 0.5, 100, 0.5, 1000)
+    strategy = EpsilonUntil.decaying(1.0, 0.5, 100, end=500)
     assert [float(strategy.at(jnp.int32(t))) for t in (0, 100, 499, 500)] == [1.0, 0.5, 0.5, 0.0]
-    with pytest.raises(InputError, match="epsilon_end is 2"):
-        EpsilonUntil.share(1.0, 0.5, 100, 2, 1000)
 
 
 @pytest.mark.parametrize(

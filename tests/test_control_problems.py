@@ -22,6 +22,7 @@ from jaxq.agents import (
     CoarseToFineQLearning,
     EnergyFlowHyperparameters,
     EnergyFlowLearning,
+    Epochs,
     EpsilonGreedy,
     FixedTemperature,
     GaussianNoise,
@@ -266,7 +267,7 @@ def from_rollouts(critic, representation, **numbers):
     hyper = LAMBDA.replace(**numbers)
     return LambdaActorCritic(
         GaussianPolicyNetwork(plain, 1), critic, ArraySpec((2,)), Continuous(1), optax.scale_by_adam(),
-        hyper, representation, minibatches=4, epochs=4,
+        hyper, representation, Epochs(4, 4),
     )  # fmt: skip
 
 
@@ -280,7 +281,7 @@ ON_POLICY = {
     "pqn_continuous": from_rollouts(ActionCritic(lambda mode: MLP((64, 64), layer_norm=True)), Scalar()),
     "ppo": PPO(
         PolicyAndValueNetwork(SharedStdPolicyNetwork(plain, 1), plain), ArraySpec((2,)), optax.scale_by_adam(),
-        policy=ClippedGaussian(), minibatches=4, epochs=4,
+        policy=ClippedGaussian(), epochs=Epochs(4, 4),
         hyper=PPOHyperparameters(UPDATES, discount=GAMMA, trace=0.9, clip=0.2, entropy_weight=0.0),
     ),
 }  # fmt: skip

@@ -236,7 +236,7 @@ def test_dimensions_explore_on_their_own_and_remember_on_their_own():
 
 
 def test_an_exploration_that_shrinks_by_use_draws_whole_actions():
-    strategy = EpsilonByUse.of(0.5, 0.9, 0.05)
+    strategy = EpsilonByUse(0.5, 0.9, 0.05)
     # Of so many parts some are not greedy in any action that was drawn.
     values = jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0]), (80, 40, 3))
     for num_envs, floor in ((20, False), (80, True)):
@@ -756,7 +756,6 @@ def test_auto_regressive_values_find_the_cell_of_a_bandit():
         (lambda: dataclasses.replace(coarse_to_fine(), representation=Scalar()), "representation is 'Scalar'"),
         (lambda: dataclasses.replace(coarse_to_fine(), hyper=hyper()), "operator is 'Maximum'"),
         (lambda: auto_regressive(alpha=-1.0), "temperature is -1"),
-        (lambda: EpsilonByUse.of(1.0, 1.5, 0.1), "epsilon_decay is 1.5"),
         (lambda: ActionSequenceReplay(40, 4, 2, SPEC, action_steps=0), "action_steps is 0"),
     ],
 )

@@ -19,6 +19,7 @@ from jaxq.agents import (
     DirectAdvantage,
     DirectAdvantageHyperparameters,
     EnsembleQLearning,
+    Epochs,
     EpsilonGreedy,
     EpsilonZGreedy,
     HardUpdate,
@@ -656,7 +657,7 @@ def recurrent_lambda_agent(**changes):
         optimizer=optax.scale_by_adam(),
         hyper=LambdaQHyperparameters(LinearSchedule.constant(3e-3), GREEDY, discount=0.9),
         representation=Scalar(),
-        **{"minibatches": 4, "epochs": 2, **changes},
+        **{"epochs": Epochs(4, 2), **changes},
     )
 
 
@@ -718,7 +719,7 @@ def test_a_rollout_is_gone_over_from_the_state_that_acting_left():
 
 def test_a_recurrent_update_from_rollouts_is_of_the_steps_that_count():
     """Their mean over all minibatches and epochs, parameters being left as they are."""
-    agent = recurrent_lambda_agent(burn_in=2, minibatches=2)
+    agent = recurrent_lambda_agent(burn_in=2, epochs=Epochs(2, 2))
     network = RecurrentActionValueNetwork(MLP((8,)), ActionValueHead(3), GRU(6), num_actions=3)
     still = agent.hyper.replace(learning_rate=LinearSchedule.constant(0.0), trace=0.7)
     agent, rollout = dataclasses.replace(agent, network=network, hyper=still), made_up_rollout(3)
@@ -777,11 +778,13 @@ def test_what_is_recorded_is_what_acting_began_a_step_with(core):
     np.testing.assert_allclose(found, jnp.stack(values)[start:], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("named", "value"), [("burn_in", 5), ("minibatches", 3)])
-def test_rollouts_that_do_not_suit_a_memory_are_named(named, value):
-    agent = recurrent_lambda_agent(**{named: value})
+@pytest.mark.parametrize(
+    ("changes", "named"), [({"burn_in": 5}, "burn_in is 5"), ({"epochs": Epochs(3, 2)}, "minibatches is 3")]
+)
+def test_rollouts_that_do_not_suit_a_memory_are_named(changes, named):
+    agent = recurrent_lambda_agent(**changes)
     rollout, _ = cue_rollout(agent, 5, 8, jnp.zeros((8, 16)))
-    with pytest.raises(InputError, match=f"{named} is {value}"):
+    with pytest.raises(InputError, match=named):
         agent.update(agent.init(jax.random.key(0)), rollout, jax.random.key(0))
 
 
@@ -922,8 +925,7 @@ def test_lambda_returns_of_a_rollout_by_their_definition(cut):
         optimizer=optax.identity(),
         hyper=LambdaQHyperparameters(LinearSchedule.constant(0.0), GREEDY, discount=0.9, trace=0.7, reward_clip=0.8),
         representation=Scalar(),
-        minibatches=4,
-        epochs=3,
+        epochs=Epochs(4, 3),
         cut=cut,
     )
     rollout = made_up_rollout(0)
@@ -994,8 +996,7 @@ def pg_rainbow(num_actions, spec, **changes):
         observation_spec=spec,
         optimizer=optax.chain(optax.clip_by_global_norm(0.5), optax.scale_by_adam()),
         hyper=PPOHyperparameters(LinearSchedule.constant(3e-3), discount=0.9, **changes),
-        minibatches=4,
-        epochs=2,
+        epochs=Epochs(4, 2),
     )
 
 
@@ -1051,7 +1052,7 @@ def test_on_policy_agents_solve_the_chain(kind):
                 LinearSchedule.constant(3e-3), EpsilonGreedy.decaying(1.0, 0.1, 5000), discount=0.9
             ),
             representation=Scalar(),
-            minibatches=4,
+            epochs=Epochs(4, 2),
         )
     else:
         agent = pg_rainbow(2, spec)
@@ -1333,7 +1334,7 @@ def test_numbers_that_are_left_unsaid_are_those_of_the_papers():
         kind: {field.name: field.default for field in dataclasses.fields(kind)}
         for kind in (AuxiliaryQLearning, LambdaQLearning, OffPolicy, REValueD, SaddlePointQLearning)
     }
-    assert {"minibatches": 32, "epochs": 2}.items() <= defaults[LambdaQLearning].items()
+    assert defaults[LambdaQLearning]["epochs"] == Epochs(32, 2)
     assert {"threshold": 1.0, "penalty": 1.0}.items() <= defaults[SaddlePointQLearning].items()
     assert defaults[REValueD]["regularization"] == 0.5
     assert {"coverage": 0.05, "learns_from_values": False}.items() <= defaults[AuxiliaryQLearning].items()

@@ -13,6 +13,7 @@ from jaxprs import equations
 
 from jaxq import envs
 from jaxq.agents import (
+    Epochs,
     EpsilonGreedy,
     HardUpdate,
     LambdaQHyperparameters,
@@ -67,7 +68,7 @@ def chains(members, kind=LambdaQLearning, environment=None, **changes):
         optimizer=optax.scale_by_adam(),
         hyper=LambdaQHyperparameters(LinearSchedule.constant(1e-3), EpsilonGreedy.decaying(1.0, 0.1, 100)),
         representation=Scalar(),
-        **{"minibatches": 2, **changes},
+        **{"epochs": Epochs(2, 2), **changes},
     )
     evaluation = Evaluation(envs.make("tabular/Chain", members))
     return OnPolicy(agent=agent, environment=environment, evaluation=evaluation, num_members=members, rollout_steps=8)
@@ -122,7 +123,7 @@ def test_plan_covers_the_steps_asked_for():
 def test_updates_are_counted_by_the_steps_of_a_member():
     off_policy = cart_pole(members=3, num_envs=2, updates=3, collect_steps=5)
     assert off_policy.updates_per_step == 3 / 10
-    on_policy = chains(3, epochs=5)
+    on_policy = chains(3, epochs=Epochs(2, 5))
     assert on_policy.updates_per_step == 5 * 2 / (8 * 2)
     assert on_policy.plan(70, 2, 1) == Plan(2, 2, 2, 0, 32)
 
@@ -461,7 +462,7 @@ def test_agents_learn_from_all_parts_of_a_tree(on_policy):
     adam, greedy = optax.scale_by_adam(), EpsilonGreedy.decaying(1.0, 0.1, 500)
     if on_policy:
         hyper = LambdaQHyperparameters(LinearSchedule.constant(3e-3), greedy)
-        agent = LambdaQLearning(**shared, optimizer=adam, hyper=hyper, epochs=2, minibatches=4)
+        agent = LambdaQLearning(**shared, optimizer=adam, hyper=hyper, epochs=Epochs(4, 2))
         training = OnPolicy(**loop, agent=agent, rollout_steps=16)
     else:
         hyper = QLearningHyperparameters(LinearSchedule.constant(3e-3), greedy, HardUpdate(20))

@@ -14,6 +14,7 @@ import flax.linen as nn
 from jaxq.agents import EpsilonByUse, REValueD
 from jaxq.bellman import operators
 from jaxq.configs import CONTROL, Averaging, DecomposedQLearner, Huber, presets
+from jaxq.errors import named
 from jaxq.networks import Ensemble, pytorch_dense
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -47,7 +48,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, bins = config.make_binned_environments()
     representation = config.make_scalar()
-
+    with named(initial="epsilon_initial", decay="epsilon_decay", final="epsilon_final"):
+        exploration = EpsilonByUse(config.epsilon_initial, config.epsilon_decay, config.epsilon_final)
     layers = {"block_activation": nn.relu, "activation": lambda x: x, "make_layer": pytorch_dense}
     critic = config.binned_network(training, bins, representation, **layers)
     agent = config.make_decomposed(
@@ -56,7 +58,7 @@ def build(config: Config) -> OffPolicy:
         representation,
         bins,
         operator=operators.Maximum(),
-        exploration=EpsilonByUse.of(config.epsilon_initial, config.epsilon_decay, config.epsilon_final),
+        exploration=exploration,
         kind=REValueD,
         choices={"regularization": config.regularization},
     )

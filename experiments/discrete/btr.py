@@ -26,6 +26,7 @@ from jaxq.configs import (
     presets,
 )
 from jaxq.envs import single_spec
+from jaxq.errors import require
 from jaxq.networks import ActionValueNetwork, ImpalaCNN
 from jaxq.runs import main
 from jaxq.training import OffPolicy
@@ -84,7 +85,9 @@ def build(config: Config) -> OffPolicy:
     else:
         torso = config.make_torso(training)
     head = config.make_head(num_actions, config.stream_width, dueling=True, noisy=True)
-    exploration = EpsilonUntil.share(*config.falling(), config.epsilon_end, config.total_steps - config.warmup_steps)
+    require(0 <= config.epsilon_end <= 1, "epsilon_end", config.epsilon_end, "in [0, 1]")
+    end = config.epsilon_end * (config.total_steps - config.warmup_steps)
+    exploration = config.make_falling(EpsilonUntil, end=end)
     agent = config.make_q_learner(
         training, ActionValueNetwork(torso, head), ImplicitQuantile(config.huber_threshold), exploration=exploration
     )

@@ -5,7 +5,7 @@ from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random
 from jaxq.agents.auto_regressive import AutoRegressiveHyperparameters, AutoRegressiveSoftQLearning
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.avg import AVG, AVGHyperparameters
-from jaxq.agents.base import Agent, OnPolicyAgent, except_for, flatten_small
+from jaxq.agents.base import Agent, Epochs, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.causality import CausalActorCritic
 from jaxq.agents.coarse_to_fine import CoarseToFineQLearning, SequenceCoarseToFineQLearning
 from jaxq.agents.decompositions import MeanOfParts, Undivided
@@ -97,6 +97,7 @@ __all__ = [
     "EnergyFlowHyperparameters",
     "EnergyFlowLearning",
     "EnsembleQLearning",
+    "Epochs",
     "EpsilonByUse",
     "EpsilonGreedy",
     "EpsilonLadder",

@@ -7,7 +7,7 @@ reduction of several critics, target schedule, entropy, exploration. SAC (Haarno
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ from flax import struct
 
 from jaxq.agents.base import Learner, RecordsNothing, example_action
 from jaxq.agents.entropy import Entropy, FixedTemperature
-from jaxq.agents.hyperparameters import FINITE, OF_THE_RUN, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.noise import ActionNoise, PolicySample, Smoothing
 from jaxq.agents.policies import Policy, SquashedGaussian
 from jaxq.agents.targets import PolyakUpdate, SoftWindow
@@ -24,6 +23,14 @@ from jaxq.bellman import Representation, n_step_return
 from jaxq.bellman.reductions import Minimum, Reduction, reduced_value
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.errors import require
+from jaxq.hyperparameters import (
+    OF_THE_RUN,
+    Hyperparameters,
+    Positive,
+    Share,
+    StepSize,
+    as_leaves,
+)
 from jaxq.keys import stream, streams
 from jaxq.lanes import where_due
 from jaxq.networks import SAMPLES, Mode
@@ -47,15 +54,15 @@ class ActorCriticHyperparameters(Hyperparameters):
       reward_scale: rewards are multiplied by this before learning.
     """
 
-    actor_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(3e-4)
-    critic_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(3e-4)
+    actor_learning_rate: StepSize = LinearSchedule.constant(3e-4)
+    critic_learning_rate: StepSize = LinearSchedule.constant(3e-4)
     target: Any = dataclasses.field(default_factory=lambda: PolyakUpdate(0.005))
     actor_target: Any = None
     entropy: Entropy = dataclasses.field(default_factory=FixedTemperature)
     exploration: ActionNoise = dataclasses.field(default_factory=PolicySample)
     smoothing: Smoothing | None = None
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    reward_scale: Annotated[Any, Within(POSITIVE, FINITE)] = 1.0
+    discount: Share = 0.99
+    reward_scale: Positive = 1.0
 
 
 class Regularizer(Protocol):

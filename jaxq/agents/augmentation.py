@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.hyperparameters import require_in
+from jaxq.hyperparameters import require_in
 from jaxq.keys import streams
 from jaxq.networks import unit_range
 

@@ -4,20 +4,19 @@ ARSQ (Liu et al., Learning from Suboptimal Data in Continuous Control via Auto-R
 """
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxq.agents.base import LearnerState, RecordsNothing, init_params
-from jaxq.agents.hyperparameters import FINITE, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import n_step_return
 from jaxq.bellman.arithmetic import value_of
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.envs.discretized import Cells
+from jaxq.hyperparameters import Hyperparameters, Positive, Share, StepSize
 from jaxq.keys import streams
-from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
 
 
@@ -31,10 +30,10 @@ class AutoRegressiveHyperparameters(Hyperparameters):
       discount: γ in [0, 1].
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
+    learning_rate: StepSize
     target: Any
-    temperature: Annotated[Any, Within(POSITIVE, FINITE)] = 0.01
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    temperature: Positive = 0.01
+    discount: Share = 0.99
 
 
 def soft_advantages(utilities: jax.Array, temperature: Any) -> jax.Array:

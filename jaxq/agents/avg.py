@@ -4,7 +4,6 @@ Vasan et al., Deep Policy Gradient Methods Without Batch Updates, Target Network
 """
 
 import dataclasses
-from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +11,11 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, example_action, init_params
-from jaxq.agents.hyperparameters import FINITE, OF_THE_RUN, Hyperparameters, Within, as_leaves
 from jaxq.agents.normalized import RunningStatistics
 from jaxq.agents.policies import SquashedGaussian
 from jaxq.envs.base import ArraySpec, Continuous, ObservationSpec, example_observation
 from jaxq.errors import require
+from jaxq.hyperparameters import OF_THE_RUN, Hyperparameters, NonNegative, Share, StepSize, as_leaves
 from jaxq.keys import streams
 from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
@@ -31,10 +30,10 @@ class AVGHyperparameters(Hyperparameters):
       discount: γ in [0, 1].
     """
 
-    actor_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(1.1e-5)
-    critic_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(7.7e-5)
-    temperature: Annotated[Any, Within(0.0, FINITE)] = 0.3
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    actor_learning_rate: StepSize = LinearSchedule.constant(1.1e-5)
+    critic_learning_rate: StepSize = LinearSchedule.constant(7.7e-5)
+    temperature: NonNegative = 0.3
+    discount: Share = 0.99
 
 
 class ErrorScale(struct.PyTreeNode):

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.hyperparameters import OF_THE_RUN, as_leaves
 from jaxq.envs.base import ActionSpec
 from jaxq.errors import require
+from jaxq.hyperparameters import INFINITY, OF_THE_RUN, as_leaves, require_in
 from jaxq.keys import streams
 from jaxq.meshes import over_data
 from jaxq.networks import SAMPLES
@@ -248,29 +248,46 @@ class Learner(struct.PyTreeNode):
         return self if self.target == () else self.replace(target=schedule.step(self.target, self.variables, updates))
 
 
-def in_epochs(
-    learn: Any, state: Any, data: PyTree, epochs: int, minibatches: int, key: jax.Array
-) -> tuple[Any, Metrics]:
-    """Learn from data [B, ...] in some epochs of minibatches, each epoch in an order of its own.
+@dataclasses.dataclass(frozen=True)
+class Epochs:
+    """How a rollout is learned from: in epochs of minibatches, each epoch in an order of its own.
 
-    Args:
-      learn: `(state, (minibatch, key)) -> (state, metrics)`.
-      state: of the learner.
-      data: what a minibatch is cut from.
-      epochs, minibatches: how often, and into how many equal parts.
-      key: one random key.
-
-    Returns:
-      The new state, and the metrics' means.
+    Attributes:
+      minibatches: into how many equal parts a rollout is cut; it must be divisible.
+      epochs: how often each part is learned from.
     """
 
-    def epoch(state: Any, key: jax.Array) -> tuple[Any, Metrics]:
-        shuffle_key, learn_key = streams(key, "shuffle", "learn")
-        parts = minibatches_of(data, minibatches, shuffle_key)
-        return jax.lax.scan(learn, state, (parts, jax.random.split(learn_key, minibatches)))
+    minibatches: int
+    epochs: int
 
-    state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, epochs))
-    return state, jax.tree.map(jnp.mean, metrics)
+    def __post_init__(self) -> None:
+        require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
+
+    @property
+    def updates(self) -> int:
+        """From one rollout."""
+        return self.epochs * self.minibatches
+
+    def learn(self, update: Any, state: Any, data: PyTree, key: jax.Array) -> tuple[Any, Metrics]:
+        """Learn from data [B, ...].
+
+        Args:
+          update: `(state, (minibatch, key)) -> (state, metrics)`.
+          state: of the learner.
+          data: what a minibatch is cut from.
+          key: one random key.
+
+        Returns:
+          The new state, and the metrics' means.
+        """
+
+        def epoch(state: Any, key: jax.Array) -> tuple[Any, Metrics]:
+            shuffle_key, learn_key = streams(key, "shuffle", "learn")
+            parts = minibatches_of(data, self.minibatches, shuffle_key)
+            return jax.lax.scan(update, state, (parts, jax.random.split(learn_key, self.minibatches)))
+
+        state, metrics = jax.lax.scan(epoch, state, jax.random.split(key, self.epochs))
+        return state, jax.tree.map(jnp.mean, metrics)
 
 
 def init_params(network: Network, key: jax.Array, *args: Any, **kwargs: Any) -> PyTree:

@@ -6,7 +6,7 @@ of zero mean under the transition probabilities); so whole windows are learned f
 """
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +14,13 @@ import optax
 
 from jaxq.agents.base import LearnerState, RecordsNothing
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import lambda_return
 from jaxq.bellman.arithmetic import value_of
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
+from jaxq.hyperparameters import INFINITY, Clip, Hyperparameters, Positive, Share, StepSize
 from jaxq.lanes import flat
 from jaxq.networks import SkillLuckNetwork
-from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, PyTree, Segment, TimeStep
 
 
@@ -37,12 +36,12 @@ class DirectAdvantageHyperparameters(Hyperparameters):
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
+    learning_rate: StepSize
     exploration: Exploration
     target: Any
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    temperature: Annotated[Any, Within(POSITIVE, FINITE)] = 0.1
-    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
+    discount: Share = 0.99
+    temperature: Positive = 0.1
+    reward_clip: Clip = INFINITY
 
 
 @dataclasses.dataclass(frozen=True)

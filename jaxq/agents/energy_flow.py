@@ -1,7 +1,7 @@
 """MEow: soft values and their policy in one normalizing flow, off-policy from replay."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +9,19 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, RecordsNothing
-from jaxq.agents.hyperparameters import FINITE, OF_THE_RUN, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.policies import log_slope_of_tanh, unsquashed
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.bellman import Representation, Scalar, n_step_return
 from jaxq.bellman.reductions import Minimum, Reduction
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
+from jaxq.hyperparameters import (
+    OF_THE_RUN,
+    Hyperparameters,
+    Positive,
+    Share,
+    StepSize,
+    as_leaves,
+)
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES, EnergyFlow, Mode
 from jaxq.schedules import LinearSchedule
@@ -31,10 +38,10 @@ class EnergyFlowHyperparameters(Hyperparameters):
       discount: γ in [0, 1].
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(1e-3)
+    learning_rate: StepSize = LinearSchedule.constant(1e-3)
     target: Any = dataclasses.field(default_factory=lambda: PolyakUpdate(0.005))
-    temperature: Annotated[Any, Within(POSITIVE, FINITE)] = 0.25
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
+    temperature: Positive = 0.25
+    discount: Share = 0.99
 
 
 class EnergyFlowState(struct.PyTreeNode):

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.agents.base import LearnerState, RecordsNothing
-from jaxq.agents.hyperparameters import OF_THE_RUN
 from jaxq.agents.q_learning import QLearning
 from jaxq.errors import require
+from jaxq.hyperparameters import OF_THE_RUN
 from jaxq.keys import streams
 from jaxq.lanes import over_lanes
 from jaxq.types import Metrics, PyTree, TimeStep, Transition

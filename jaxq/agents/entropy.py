@@ -8,8 +8,8 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import descend
-from jaxq.agents.hyperparameters import AT_FIRST, FINITE, POSITIVE, Hyperparameters, Within
 from jaxq.bellman.arithmetic import exact_matmul
+from jaxq.hyperparameters import AT_FIRST, FINITE, Hyperparameters, NonNegative, Positive, StepSize, Within
 from jaxq.schedules import LinearSchedule
 from jaxq.types import PyTree
 
@@ -46,7 +46,7 @@ class FixedTemperature(_Plain, Hyperparameters):
       alpha: α.
     """
 
-    alpha: Annotated[Any, Within(0.0, FINITE)] = 0.0
+    alpha: NonNegative = 0.0
 
     def init(self) -> PyTree:
         """See `Entropy.init`: nothing."""
@@ -98,8 +98,8 @@ class TunedTemperature(_Plain, Hyperparameters):
     """
 
     target: Annotated[Any, Within(-FINITE, FINITE)]
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(3e-4)
-    initial: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST, default=1.0)
+    learning_rate: StepSize = LinearSchedule.constant(3e-4)
+    initial: Positive = struct.field(metadata=AT_FIRST, default=1.0)
     optimizer: optax.GradientTransformation = struct.field(pytree_node=False, default=optax.scale_by_adam())
 
     def init(self) -> TemperatureState:

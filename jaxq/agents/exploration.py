@@ -5,17 +5,27 @@ What it must remember from step to step is made by `init` and handed on by `sele
 network (noisy layers) or of an agent (Thompson sampling in an ensemble) is not here.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, Self, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.hyperparameters import AT_FIRST
-from jaxq.errors import require
+from jaxq.hyperparameters import (
+    AT_FIRST,
+    FINITE,
+    INFINITY,
+    POSITIVE,
+    Hyperparameters,
+    NonNegative,
+    Share,
+    Within,
+)
 from jaxq.keys import streams
 from jaxq.schedules import LinearSchedule
 from jaxq.types import PyTree, TimeStep
+
+Epsilon = Annotated[LinearSchedule, Within(0.0, 1.0)]
 
 
 class Exploration(Protocol):
@@ -53,7 +63,7 @@ def epsilon_greedy_probabilities(values: jax.Array, epsilon: jax.Array) -> jax.A
     return (1.0 - epsilon) * greedy + epsilon / num_actions
 
 
-class Greedy(struct.PyTreeNode):
+class Greedy(Hyperparameters):
     """The best action always: for agents whose network, or whose choice among networks, explores."""
 
     def init(self, num_envs: int) -> PyTree:
@@ -67,26 +77,19 @@ class Greedy(struct.PyTreeNode):
         return jnp.argmax(values, axis=-1).astype(jnp.int32), memory
 
 
-class EpsilonGreedy(struct.PyTreeNode):
+class EpsilonGreedy(Hyperparameters):
     """Uniformly random with probability ε, else greedy.
 
     Attributes:
       epsilon: ε by environment steps of the member, counted from the end of the warm-up.
     """
 
-    epsilon: LinearSchedule
+    epsilon: Epsilon
 
     @classmethod
-    def decaying(cls, initial: float, final: float, steps: float) -> "EpsilonGreedy":
-        """ε falling linearly over so many environment steps.
-
-        Raises:
-          InputError: unless both ends are in [0, 1] and there is at least one step.
-        """
-        require(0 <= initial <= 1, "epsilon_initial", initial, "in [0, 1]")
-        require(0 <= final <= 1, "epsilon_final", final, "in [0, 1]")
-        require(steps >= 1, "epsilon_steps", steps, "at least 1")
-        return cls(LinearSchedule(initial, final, steps))
+    def decaying(cls, initial: float, final: float, steps: float, **further: Any) -> Self:
+        """ε falling linearly over so many environment steps; `further` are the other fields."""
+        return cls(LinearSchedule(initial, final, steps), **further)
 
     def init(self, num_envs: int) -> jax.Array:
         """Steps taken so far: none."""
@@ -116,24 +119,14 @@ class EpsilonUntil(EpsilonGreedy):
       end: environment steps of the member after which ε is zero.
     """
 
-    end: Any = float("inf")
-
-    @classmethod
-    def share(cls, initial: float, final: float, steps: float, share: float, total_steps: int) -> "EpsilonUntil":
-        """As `EpsilonGreedy.decaying`, ending after this share of a run.
-
-        Raises:
-          InputError: as there, and unless the share is in [0, 1].
-        """
-        require(0 <= share <= 1, "epsilon_end", share, "in [0, 1]")
-        return cls(cls.decaying(initial, final, steps).epsilon, share * total_steps)
+    end: Annotated[Any, Within(0.0, INFINITY)] = INFINITY
 
     def at(self, steps: jax.Array) -> jax.Array:
         """See `EpsilonGreedy.at`."""
         return jnp.where(steps < self.end, super().at(steps), 0.0)
 
 
-class EpsilonByUse(struct.PyTreeNode):
+class EpsilonByUse(Hyperparameters):
     """Uniformly random with probability ε, else greedy, where every random action makes ε smaller.
 
     An action of several parts is random in all of them or in none, as REValueD's authors have it (Ireland and Montana,
@@ -145,20 +138,9 @@ class EpsilonByUse(struct.PyTreeNode):
       final: below which ε does not fall.
     """
 
-    initial: Any = struct.field(metadata=AT_FIRST, default=1.0)
-    decay: Any = 0.999
-    final: Any = 0.05
-
-    @classmethod
-    def of(cls, initial: float, decay: float, final: float) -> "EpsilonByUse":
-        """From `initial` down to `final`.
-
-        Raises:
-          InputError: unless all are in [0, 1].
-        """
-        for name, value in (("epsilon_initial", initial), ("epsilon_decay", decay), ("epsilon_final", final)):
-            require(0 <= value <= 1, name, value, "in [0, 1]")
-        return cls(initial, decay, final)
+    initial: Share = struct.field(metadata=AT_FIRST, default=1.0)
+    decay: Share = 0.999
+    final: Share = 0.05
 
     def init(self, num_envs: int) -> jax.Array:
         """ε."""
@@ -178,7 +160,7 @@ class EpsilonByUse(struct.PyTreeNode):
         return choice, jnp.maximum(epsilon * self.decay ** jnp.sum(at_random), self.final)
 
 
-class EachDimension(struct.PyTreeNode):
+class EachDimension(Hyperparameters):
     """A strategy for each of the D dimensions of an action, which know nothing of each other.
 
     Attributes:
@@ -199,7 +181,7 @@ class EachDimension(struct.PyTreeNode):
         return jax.vmap(self.strategy.select, (0, 1, None, 0), (1, 0))(memory, values, timestep, keys)
 
 
-class EpsilonLadder(struct.PyTreeNode):
+class EpsilonLadder(Hyperparameters):
     """ε-greedy with an ε for each environment, `ε_i = ε^(1 + α i / (E - 1))` (Horgan et al., Ape-X, 2018, section 4.1).
 
     Attributes:
@@ -207,19 +189,8 @@ class EpsilonLadder(struct.PyTreeNode):
       exponent: α, 7 in the paper.
     """
 
-    base: Any = 0.4
-    exponent: Any = 7.0
-
-    @classmethod
-    def of(cls, base: float, exponent: float) -> "EpsilonLadder":
-        """A ladder from `base` down.
-
-        Raises:
-          InputError: unless the base is in [0, 1] and the exponent 0 or more.
-        """
-        require(0 <= base <= 1, "ladder_base", base, "in [0, 1]")
-        require(exponent >= 0, "ladder_exponent", exponent, "0 or more")
-        return cls(base, exponent)
+    base: Share = 0.4
+    exponent: NonNegative = 7.0
 
     def init(self, num_envs: int) -> PyTree:
         """Nothing to remember."""
@@ -254,33 +225,25 @@ class HeldAction(struct.PyTreeNode):
     remaining: jax.Array
 
 
-class EpsilonZGreedy(struct.PyTreeNode):
+class EpsilonZGreedy(Hyperparameters):
     """ε-greedy whose random actions are held (Dabney et al., Temporally-Extended ε-Greedy Exploration, 2020).
 
     With probability ε a uniform action is taken for n steps, `P(n) ∝ n^-μ`; an episode's end lets go of it.
 
     Attributes:
       epsilon: ε by environment steps, as of `EpsilonGreedy`.
-      exponent: μ > 1, 2 in the paper.
+      exponent: μ, 2 in the paper.
       longest: the largest n.
     """
 
-    epsilon: LinearSchedule
-    exponent: Any = 2.0
-    longest: int = struct.field(pytree_node=False, default=1000)
+    epsilon: Epsilon
+    exponent: NonNegative = 2.0
+    longest: Annotated[int, Within(1, INFINITY)] = struct.field(pytree_node=False, default=1000)
 
     @classmethod
-    def decaying(
-        cls, initial: float, final: float, steps: float, exponent: float = 2.0, longest: int = 1000
-    ) -> "EpsilonZGreedy":
-        """As `EpsilonGreedy.decaying`, with durations.
-
-        Raises:
-          InputError: as there, and unless the exponent is above 1 and the longest duration at least 1.
-        """
-        require(exponent > 1, "duration_exponent", exponent, "above 1")
-        require(longest >= 1, "longest_duration", longest, "at least 1")
-        return cls(EpsilonGreedy.decaying(initial, final, steps).epsilon, exponent, longest)
+    def decaying(cls, initial: float, final: float, steps: float, **further: Any) -> Self:
+        """See `EpsilonGreedy.decaying`."""
+        return cls(LinearSchedule(initial, final, steps), **further)
 
     def init(self, num_envs: int) -> HeldAction:
         """Nothing held."""
@@ -301,25 +264,18 @@ class EpsilonZGreedy(struct.PyTreeNode):
         return action, HeldAction(memory.steps + values.shape[0], action, remaining)
 
 
-class Boltzmann(struct.PyTreeNode):
+class Boltzmann(Hyperparameters):
     """Actions drawn from `softmax(q / τ)`.
 
     Attributes:
       temperature: τ by environment steps of the member.
     """
 
-    temperature: LinearSchedule
+    temperature: Annotated[LinearSchedule, Within(POSITIVE, FINITE)]
 
     @classmethod
-    def decaying(cls, initial: float, final: float, steps: float) -> "Boltzmann":
-        """τ falling linearly over so many environment steps.
-
-        Raises:
-          InputError: unless both ends are positive and there is at least one step.
-        """
-        require(initial > 0, "temperature_initial", initial, "positive")
-        require(final > 0, "temperature_final", final, "positive")
-        require(steps >= 1, "temperature_steps", steps, "at least 1")
+    def decaying(cls, initial: float, final: float, steps: float) -> Self:
+        """τ falling linearly over so many environment steps."""
         return cls(LinearSchedule(initial, final, steps))
 
     def init(self, num_envs: int) -> jax.Array:

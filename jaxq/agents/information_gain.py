@@ -4,7 +4,7 @@ Sukhija et al., MaxInfoRL: Boosting Exploration in Reinforcement Learning throug
 """
 
 import dataclasses
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,10 @@ from flax import struct
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.agents.base import Learner
 from jaxq.agents.entropy import TemperatureState, TunedTemperature
-from jaxq.agents.hyperparameters import AT_FIRST, FINITE, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.agents.normalized import RunningStatistics
 from jaxq.agents.targets import PolyakUpdate
 from jaxq.envs.base import example_observation
+from jaxq.hyperparameters import AT_FIRST, Hyperparameters, Positive, StepSize, as_leaves
 from jaxq.keys import stream, streams
 from jaxq.networks.observations import flattened
 from jaxq.schedules import LinearSchedule
@@ -37,9 +37,9 @@ class InformationGain(Hyperparameters):
       target: the schedule of the actor that the price is tuned by.
     """
 
-    noise: Annotated[Any, Within(POSITIVE, FINITE)] = 1e-3
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(3e-4)
-    initial_price: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST, default=1.0)
+    noise: Positive = 1e-3
+    learning_rate: StepSize = LinearSchedule.constant(3e-4)
+    initial_price: Positive = struct.field(metadata=AT_FIRST, default=1.0)
     target: PolyakUpdate = PolyakUpdate(0.005)
 
 

@@ -6,7 +6,7 @@ wraps any `QLearning` agent: i-DQN, i-IQN and i-(anything) differ in what is wra
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,10 @@ from flax import struct
 
 from jaxq import platforms
 from jaxq.agents.base import LearnerState
-from jaxq.agents.hyperparameters import Hyperparameters
 from jaxq.agents.q_learning import ActsByQLearning
-from jaxq.agents.targets import PERIOD, where_new
+from jaxq.agents.targets import Period, where_new
 from jaxq.errors import require
+from jaxq.hyperparameters import Hyperparameters
 from jaxq.keys import stream
 from jaxq.types import Metrics, PyTree, Transition
 
@@ -74,8 +74,8 @@ class WindowShift(Hyperparameters):
       sync_period: D.
     """
 
-    period: Annotated[Any, PERIOD]
-    sync_period: Annotated[Any, PERIOD]
+    period: Period
+    sync_period: Period
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,25 +12,27 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import Learner, example_action, in_epochs, init_params
-from jaxq.agents.hyperparameters import (
+from jaxq.agents.base import Epochs, Learner, example_action, init_params
+from jaxq.agents.policies import SquashedGaussian
+from jaxq.bellman import ScalarTarget, lambda_return
+from jaxq.envs.base import Continuous, ObservationSpec, example_observation
+from jaxq.hyperparameters import (
     AT_FIRST,
     FINITE,
-    INFINITY,
     OF_THE_RUN,
     POSITIVE,
     Hyperparameters,
+    NonNegative,
+    Positive,
+    Share,
+    StepSize,
     Within,
     as_leaves,
     require_in,
 )
-from jaxq.agents.policies import SquashedGaussian
-from jaxq.bellman import ScalarTarget, lambda_return
-from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.keys import streams
 from jaxq.lanes import flat
 from jaxq.networks import SAMPLES, Mode
-from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
 
@@ -45,8 +47,8 @@ class KLBound(Hyperparameters):
       samples: actions of the old policy by which the divergence is estimated.
     """
 
-    bound: Annotated[Any, Within(POSITIVE, FINITE)] = 0.1
-    initial: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST, default=0.01)
+    bound: Positive = 0.1
+    initial: Positive = struct.field(metadata=AT_FIRST, default=0.01)
     samples: int = struct.field(pytree_node=False, default=16)
 
     def divergence(self, policy: SquashedGaussian, old: PyTree, new: PyTree, key: jax.Array) -> jax.Array:
@@ -80,7 +82,7 @@ class SelfPrediction(Hyperparameters):
       weight: of its loss.
     """
 
-    weight: Annotated[Any, Within(0.0, FINITE)] = 1.0
+    weight: NonNegative = 1.0
 
     def loss(self, embedding: jax.Array, reward: jax.Array, lesson: "Lesson") -> jax.Array:
         """Squared errors of what was foreseen, their mean over its numbers, [B]; none where there is no next state."""
@@ -102,12 +104,12 @@ class LambdaActorCriticHyperparameters(Hyperparameters):
       auxiliary: task of the critic; None for none.
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
+    learning_rate: StepSize
     target_entropy: Annotated[Any, Within(-FINITE, FINITE)]
-    temperature: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST)
-    discount: Annotated[Any, Within(0.0, 1.0)]
-    trace: Annotated[Any, Within(0.0, 1.0)]
-    reward_scale: Annotated[Any, Within(POSITIVE, FINITE)] = 1.0
+    temperature: Positive = struct.field(metadata=AT_FIRST)
+    discount: Share
+    trace: Share
+    reward_scale: Positive = 1.0
     constraint: KLBound | None = None
     auxiliary: SelfPrediction | None = None
 
@@ -161,8 +163,7 @@ class LambdaActorCritic:
       optimizer: made without a learning rate; actor and critic have one each.
       hyper: initial hyperparameters.
       representation: of the return; one that learns a scalar target.
-      minibatches: into how many equal parts a rollout is cut; it must be divisible.
-      epochs: how often each part is learned from.
+      epochs: in which a rollout is learned from.
       largest_action: actions are clipped to ± this, as REPPO's authors do.
       policy: what the actor's outputs mean.
     """
@@ -174,19 +175,17 @@ class LambdaActorCritic:
     optimizer: optax.GradientTransformation
     hyper: LambdaActorCriticHyperparameters
     representation: ScalarTarget
-    minibatches: int = 128
-    epochs: int = 4
+    epochs: Epochs = Epochs(128, 4)  # noqa: RUF009
     largest_action: float = 0.999
     policy: SquashedGaussian = dataclasses.field(default_factory=SquashedGaussian)
 
     def __post_init__(self) -> None:
-        require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
         require_in(POSITIVE, 1.0, largest_action=self.largest_action)
 
     @property
     def updates_per_rollout(self) -> int:
         """See `OnPolicyAgent.updates_per_rollout`."""
-        return self.epochs * self.minibatches
+        return self.epochs.updates
 
     def init(self, key: jax.Array) -> LambdaActorCriticState:
         """See `Actor.init`."""
@@ -298,7 +297,7 @@ class LambdaActorCritic:
             actor = state.actor.descend(self.optimizer, gradient, {}, rate)
             return state.replace(actor=actor, critic=critic, updates=state.updates + 1), {**metrics, **of_actor}
 
-        return in_epochs(learn, state, lessons, self.epochs, self.minibatches, epochs_key)
+        return self.epochs.learn(learn, state, lessons, epochs_key)
 
     def critic_loss(
         self, params: PyTree, hyper: LambdaActorCriticHyperparameters, lesson: Lesson, key: jax.Array

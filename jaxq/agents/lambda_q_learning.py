@@ -6,22 +6,21 @@ Peng's traces; Watkins's traces make it the older Q(λ).
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxq.agents.base import LearnerState, in_epochs, init_params
+from jaxq.agents.base import Epochs, LearnerState, init_params
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within, require_in
 from jaxq.bellman import ScalarTarget, lambda_return, peng_cut
 from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
+from jaxq.hyperparameters import INFINITY, Clip, Hyperparameters, Share, StepSize
 from jaxq.keys import streams
 from jaxq.lanes import flat
 from jaxq.networks import SAMPLES
-from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
 
@@ -36,11 +35,11 @@ class LambdaQHyperparameters(Hyperparameters):
       reward_clip: rewards are clipped to ± this before learning; infinity for none.
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
+    learning_rate: StepSize
     exploration: Exploration
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    trace: Annotated[Any, Within(0.0, 1.0)] = 0.65
-    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
+    discount: Share = 0.99
+    trace: Share = 0.65
+    reward_clip: Clip = INFINITY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +52,7 @@ class LambdaQLearning:
       optimizer: made without a learning rate.
       hyper: initial hyperparameters.
       representation: of the return; one that learns a scalar target.
-      minibatches: into how many equal parts a rollout is cut; it must be divisible.
-      epochs: how often each part is learned from.
+      epochs: in which a rollout is learned from.
       cut: ([..., A] values, [...] actions) -> how much of the trace each action lets through.
     """
 
@@ -63,17 +61,13 @@ class LambdaQLearning:
     optimizer: optax.GradientTransformation
     hyper: LambdaQHyperparameters
     representation: ScalarTarget
-    minibatches: int = 32
-    epochs: int = 2
+    epochs: Epochs = Epochs(32, 2)  # noqa: RUF009
     cut: Callable[[jax.Array, jax.Array], jax.Array] = peng_cut
-
-    def __post_init__(self) -> None:
-        require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
 
     @property
     def updates_per_rollout(self) -> int:
         """See `OnPolicyAgent.updates_per_rollout`."""
-        return self.epochs * self.minibatches
+        return self.epochs.updates
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
@@ -135,7 +129,7 @@ class LambdaQLearning:
 
             return self.regress(state, predict, action, weight, target)
 
-        return in_epochs(learn, state, data, self.epochs, self.minibatches, epochs_key)
+        return self.epochs.learn(learn, state, data, epochs_key)
 
     def regress(
         self,

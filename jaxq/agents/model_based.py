@@ -1,7 +1,7 @@
 """MR.Q: an actor-critic on embeddings that are learned by foreseeing the next steps."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,6 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import Learner, RecordsNothing, example_action
-from jaxq.agents.hyperparameters import FINITE, OF_THE_RUN, Hyperparameters, Within, as_leaves
 from jaxq.agents.noise import ActionNoise, GaussianNoise, Smoothing
 from jaxq.agents.policies import Deterministic, Policy
 from jaxq.agents.self_predictive import first_transition
@@ -19,6 +18,7 @@ from jaxq.bellman.base import ScalarTarget
 from jaxq.bellman.reductions import Mean, Minimum, Reduction, reduced_value
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.errors import require
+from jaxq.hyperparameters import OF_THE_RUN, Hyperparameters, NonNegative, Share, StepSize, as_leaves
 from jaxq.keys import streams
 from jaxq.lanes import flat, where_due
 from jaxq.schedules import LinearSchedule
@@ -41,16 +41,16 @@ class ModelBasedHyperparameters(Hyperparameters):
       action_penalty: of the squares of what the actor's actions are before squashing.
     """
 
-    encoder_learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(1e-4)
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)] = LinearSchedule.constant(3e-4)
+    encoder_learning_rate: StepSize = LinearSchedule.constant(1e-4)
+    learning_rate: StepSize = LinearSchedule.constant(3e-4)
     target: HardUpdate = dataclasses.field(default_factory=lambda: HardUpdate(500))
     exploration: ActionNoise = dataclasses.field(default_factory=lambda: GaussianNoise(0.2))
     smoothing: Smoothing = dataclasses.field(default_factory=lambda: Smoothing(0.2, 0.3))
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    dynamics_weight: Annotated[Any, Within(0.0, FINITE)] = 1.0
-    reward_weight: Annotated[Any, Within(0.0, FINITE)] = 0.1
-    termination_weight: Annotated[Any, Within(0.0, FINITE)] = 0.1
-    action_penalty: Annotated[Any, Within(0.0, FINITE)] = 1e-5
+    discount: Share = 0.99
+    dynamics_weight: NonNegative = 1.0
+    reward_weight: NonNegative = 0.1
+    termination_weight: NonNegative = 0.1
+    action_penalty: NonNegative = 1e-5
 
 
 class Seen(struct.PyTreeNode):

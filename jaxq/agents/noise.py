@@ -4,19 +4,17 @@ A strategy is a pytree whose numbers are leaves. What it must remember from step
 by `init` and handed on.
 """
 
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.hyperparameters import FINITE, Hyperparameters, Within
 from jaxq.agents.policies import Policy
 from jaxq.errors import require
+from jaxq.hyperparameters import Hyperparameters, NonNegative
 from jaxq.keys import streams
 from jaxq.types import PyTree, TimeStep
-
-NUMBER = Annotated[Any, Within(0.0, FINITE)]
 
 
 class ActionNoise(Protocol):
@@ -58,7 +56,7 @@ class GaussianNoise(_Forgets, Hyperparameters):
       std: σ, in units of the actions' [-1, 1].
     """
 
-    std: NUMBER = 0.1
+    std: NonNegative = 0.1
 
     def explore(
         self, memory: Any, policy: Policy, outputs: Any, timestep: TimeStep, key: jax.Array
@@ -81,8 +79,8 @@ class OrnsteinUhlenbeckNoise(Hyperparameters):
     """
 
     size: int = struct.field(pytree_node=False)
-    reversion: NUMBER = 0.15
-    std: NUMBER = 0.2
+    reversion: NonNegative = 0.15
+    std: NonNegative = 0.2
 
     def init(self, num_envs: int) -> PyTree:
         """See `ActionNoise.init`: where the noise is, [E, size]."""
@@ -104,8 +102,8 @@ class NoiseByEnvironment(Hyperparameters):
       smallest_std, largest_std: between which σ is drawn, uniformly.
     """
 
-    smallest_std: NUMBER = 0.001
-    largest_std: NUMBER = 0.4
+    smallest_std: NonNegative = 0.001
+    largest_std: NonNegative = 0.4
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,7 +146,7 @@ class RepeatedNoise(Hyperparameters):
     """
 
     size: int = struct.field(pytree_node=False)
-    exponent: NUMBER = 2.0
+    exponent: NonNegative = 2.0
     longest: int = struct.field(pytree_node=False, default=16)
 
     def init(self, num_envs: int) -> HeldNoise:
@@ -176,8 +174,8 @@ class Smoothing(Hyperparameters):
       largest: it is clipped to ± this.
     """
 
-    std: NUMBER = 0.0
-    largest: NUMBER = 0.5
+    std: NonNegative = 0.0
+    largest: NonNegative = 0.5
 
     def __call__(self, action: jax.Array, key: jax.Array) -> jax.Array:
         """Actions [B, size] with noise, in [-1, 1]."""

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.agents.base import Agent, Around, observed
-from jaxq.agents.hyperparameters import require_in
 from jaxq.envs.base import ArraySpec
 from jaxq.errors import require
+from jaxq.hyperparameters import require_in
 from jaxq.types import PyTree, Rollout, Segment, TimeStep, Transition
 
 

@@ -1,7 +1,7 @@
 """A second actor that explores where critics disagree (BRO, Nauman et al., 2024, after OAC, Ciosek et al., 2019)."""
 
 import dataclasses
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,9 @@ from flax import struct
 
 from jaxq.agents.actor_critic import ActorCritic, ActorCriticState
 from jaxq.agents.base import Learner, descend
-from jaxq.agents.hyperparameters import AT_FIRST, FINITE, POSITIVE, Hyperparameters, Within, as_leaves
 from jaxq.bellman.reductions import Pessimistic, reduced_value
 from jaxq.envs.base import example_observation
+from jaxq.hyperparameters import AT_FIRST, Hyperparameters, NonNegative, Positive, as_leaves
 from jaxq.keys import stream, streams
 from jaxq.networks import by_tanh
 from jaxq.types import Metrics, Network, PyTree, TimeStep, Transition
@@ -30,11 +30,11 @@ class Optimism(Hyperparameters):
       initial_price: of divergence, before tuning.
     """
 
-    divergence: Annotated[Any, Within(POSITIVE, FINITE)] = 0.05
-    stretch: Annotated[Any, Within(POSITIVE, FINITE)] = 0.75
-    learning_rate: Annotated[Any, Within(0.0, FINITE)] = 3e-5
-    initial_optimism: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST, default=1.0)
-    initial_price: Annotated[Any, Within(POSITIVE, FINITE)] = struct.field(metadata=AT_FIRST, default=0.25)
+    divergence: Positive = 0.05
+    stretch: Positive = 0.75
+    learning_rate: NonNegative = 3e-5
+    initial_optimism: Positive = struct.field(metadata=AT_FIRST, default=1.0)
+    initial_price: Positive = struct.field(metadata=AT_FIRST, default=0.25)
 
 
 class Tuned(struct.PyTreeNode):

@@ -6,23 +6,32 @@ in Policy Gradient Methods, 2024.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import LearnerState, in_epochs, init_params
-from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within, require_in
+from jaxq.agents.base import Epochs, LearnerState, init_params
 from jaxq.agents.policies import CategoricalPolicy, StochasticPolicy
 from jaxq.bellman import ImplicitQuantile, lambda_return
 from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import ObservationSpec, example_observation
+from jaxq.hyperparameters import (
+    INFINITY,
+    POSITIVE,
+    Clip,
+    Hyperparameters,
+    NonNegative,
+    Positive,
+    Share,
+    StepSize,
+    require_in,
+)
 from jaxq.keys import streams
 from jaxq.lanes import flat
 from jaxq.networks import SAMPLES
-from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 
 
@@ -41,15 +50,15 @@ class PPOHyperparameters(Hyperparameters):
       reward_clip: and clipped to ± this; infinity for none.
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    trace: Annotated[Any, Within(0.0, 1.0)] = 0.95
-    clip: Annotated[Any, Within(POSITIVE, INFINITY)] = 0.1
-    entropy_weight: Annotated[Any, Within(0.0, FINITE)] = 0.01
-    value_weight: Annotated[Any, Within(0.0, FINITE)] = 0.5
-    quantile_weight: Annotated[Any, Within(0.0, FINITE)] = 1.0
-    reward_scale: Annotated[Any, Within(POSITIVE, FINITE)] = 1.0
-    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
+    learning_rate: StepSize
+    discount: Share = 0.99
+    trace: Share = 0.95
+    clip: Clip = 0.1
+    entropy_weight: NonNegative = 0.01
+    value_weight: NonNegative = 0.5
+    quantile_weight: NonNegative = 1.0
+    reward_scale: Positive = 1.0
+    reward_clip: Clip = INFINITY
 
 
 class Acted(struct.PyTreeNode):
@@ -162,8 +171,7 @@ class PPO:
       observation_spec: of one environment.
       optimizer: made without a learning rate.
       hyper: initial hyperparameters.
-      minibatches: into how many equal parts a rollout is cut; it must be divisible.
-      epochs: how often each part is learned from.
+      epochs: in which a rollout is learned from.
       policy: what the outputs mean.
       value_loss: (values, what they were when acting, targets), each [B] -> [B].
       advantage: of actions, as `generalized`.
@@ -173,19 +181,15 @@ class PPO:
     observation_spec: ObservationSpec
     optimizer: optax.GradientTransformation
     hyper: PPOHyperparameters
-    minibatches: int = 4
-    epochs: int = 4
+    epochs: Epochs = Epochs(4, 4)  # noqa: RUF009
     policy: StochasticPolicy = dataclasses.field(default_factory=CategoricalPolicy)
     value_loss: ValueLoss = squared
     advantage: Advantage = generalized
 
-    def __post_init__(self) -> None:
-        require_in(1, INFINITY, minibatches=self.minibatches, epochs=self.epochs)
-
     @property
     def updates_per_rollout(self) -> int:
         """See `OnPolicyAgent.updates_per_rollout`."""
-        return self.epochs * self.minibatches
+        return self.epochs.updates
 
     def init(self, key: jax.Array) -> LearnerState:
         """See `Actor.init`."""
@@ -257,7 +261,7 @@ class PPO:
             gradient, metrics = descent(state.params, behaviour, state.hyper, lesson, key)
             return state.descend(self.optimizer, gradient), metrics
 
-        return in_epochs(learn, state, lessons, self.epochs, self.minibatches, epochs_key)
+        return self.epochs.learn(learn, state, lessons, epochs_key)
 
     def objective(
         self, params: PyTree, behaviour: PyTree, hyper: PPOHyperparameters, lesson: Lesson, key: jax.Array

@@ -14,13 +14,12 @@ import optax
 from jaxq.agents.base import LearnerState, RecordsNothing, init_params
 from jaxq.agents.decompositions import Decomposition, Undivided
 from jaxq.agents.exploration import Exploration
-from jaxq.agents.hyperparameters import FINITE, INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.bellman import Channels, Representation, as_given, n_step_return, operators
 from jaxq.envs.base import ObservationSpec, example_observation
 from jaxq.errors import require
+from jaxq.hyperparameters import FINITE, INFINITY, Clip, Hyperparameters, Share, StepSize, Within
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES, Mode
-from jaxq.schedules import LinearSchedule
 from jaxq.types import Metrics, Network, Outcome, PyTree, TimeStep, Transition
 
 
@@ -38,12 +37,12 @@ class QLearningHyperparameters(Hyperparameters):
         positive (Sun et al., Exploit Reward Shifting in Value-Based Deep RL, 2022).
     """
 
-    learning_rate: Annotated[LinearSchedule, Within(0.0, FINITE)]
+    learning_rate: StepSize
     exploration: Exploration
     target: Any
     operator: operators.Operator = dataclasses.field(default_factory=operators.Maximum)
-    discount: Annotated[Any, Within(0.0, 1.0)] = 0.99
-    reward_clip: Annotated[Any, Within(POSITIVE, INFINITY)] = INFINITY
+    discount: Share = 0.99
+    reward_clip: Clip = INFINITY
     reward_shift: Annotated[Any, Within(-FINITE, FINITE)] = 0.0
 
     def learned(self, rewards: jax.Array, counts: Any = True) -> jax.Array:

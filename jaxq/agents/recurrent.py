@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxq.agents.base import LearnerState, in_epochs, init_params
+from jaxq.agents.base import LearnerState, init_params
 from jaxq.agents.lambda_q_learning import LambdaQLearning
 from jaxq.agents.q_learning import QLearningHyperparameters
 from jaxq.bellman import Representation, segment_returns
@@ -268,7 +268,6 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
     burn_in: int = 0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         require(self.burn_in >= 0, "burn_in", self.burn_in, "0 or more")
 
     def init(self, key: jax.Array) -> LearnerState:
@@ -306,8 +305,8 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
         """See `OnPolicyAgent.update`."""
         length, num_envs = rollout.action.shape
         require(self.burn_in < length, "burn_in", self.burn_in, f"below the rollout's {length} steps")
-        whole = num_envs % self.minibatches == 0
-        require(whole, "minibatches", self.minibatches, f"a divisor of the {num_envs} environments of a member")
+        parts, allowed = self.epochs.minibatches, f"a divisor of the {num_envs} environments of a member"
+        require(num_envs % parts == 0, "minibatches", parts, allowed)
         returns_key, epochs_key = streams(key, "returns", "epochs")
         target = self.representation.encode(self.returns(state, rollout, returns_key).ravel())
         target = target.reshape(length, num_envs, *target.shape[1:])
@@ -327,4 +326,4 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
             return self.regress(state, predict, *(flat(x[self.burn_in :]) for x in learned))
 
         data = (turned(over_time), rollout.memory[1].core)
-        return in_epochs(learn, state, data, self.epochs, self.minibatches, epochs_key)
+        return self.epochs.learn(learn, state, data, epochs_key)

@@ -5,7 +5,7 @@ is recorded beside it.
 """
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from jaxq.agents.base import LearnerState
 from jaxq.agents.decompositions import Undivided
 from jaxq.agents.exploration import Stochastic
-from jaxq.agents.hyperparameters import Within
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.bellman import ScalarTarget, as_given, retrace_return
 from jaxq.bellman.arithmetic import chosen, value_of
 from jaxq.errors import require
+from jaxq.hyperparameters import Share
 from jaxq.keys import streams
 from jaxq.types import Metrics, PyTree, Segment, TimeStep
 
@@ -31,7 +31,7 @@ class RetraceHyperparameters(QLearningHyperparameters):
       trace: λ in [0, 1], 1 in the paper.
     """
 
-    trace: Annotated[Any, Within(0.0, 1.0)] = 1.0
+    trace: Share = 1.0
 
 
 @dataclasses.dataclass(frozen=True)

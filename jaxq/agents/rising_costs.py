@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.hyperparameters import OF_THE_RUN
 from jaxq.agents.normalized import AgentAround
 from jaxq.errors import require
+from jaxq.hyperparameters import OF_THE_RUN
 from jaxq.types import PyTree, Segment, TimeStep, Transition
 
 

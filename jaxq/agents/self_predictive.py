@@ -14,12 +14,12 @@ import optax
 from flax import struct
 
 from jaxq.agents.base import LearnerState, init_params
-from jaxq.agents.hyperparameters import OF_THE_RUN, as_leaves
 from jaxq.agents.q_learning import ActsByQLearning
 from jaxq.bellman import before_end, cut_at_end
 from jaxq.bellman.arithmetic import chosen
 from jaxq.envs.base import example_observation
 from jaxq.errors import require
+from jaxq.hyperparameters import OF_THE_RUN, as_leaves
 from jaxq.keys import streams
 from jaxq.lanes import flat, where_due
 from jaxq.networks import SAMPLES

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxq import platforms
-from jaxq.agents.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
+from jaxq.hyperparameters import INFINITY, POSITIVE, Hyperparameters, Within
 from jaxq.types import PyTree
 
-SHARE, PERIOD = Within(POSITIVE, 1.0), Within(1, INFINITY)
+Rate = Annotated[Any, Within(POSITIVE, 1.0)]
+Period = Annotated[Any, Within(1, INFINITY)]
 
 # Numbers of parameters from which on passing over them costs a CPU more than a branch.
 LARGE = 2**15
@@ -40,7 +41,7 @@ class HardUpdate(Hyperparameters):
       period: updates from one copy to the next.
     """
 
-    period: Annotated[Any, PERIOD]
+    period: Period
 
     def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
         """The target after this many updates of the online parameters."""
@@ -54,7 +55,7 @@ class PolyakUpdate(Hyperparameters):
       rate: τ.
     """
 
-    rate: Annotated[Any, SHARE]
+    rate: Rate
 
     def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
         """The target after this many updates of the online parameters."""
@@ -70,8 +71,8 @@ class DelayedPolyakUpdate(Hyperparameters):
       period: updates from one step of it to the next.
     """
 
-    rate: Annotated[Any, SHARE]
-    period: Annotated[Any, PERIOD]
+    rate: Rate
+    period: Period
 
     def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
         """The target after this many updates of the online parameters."""
@@ -90,8 +91,8 @@ class SoftWindow(Hyperparameters):
       sync_period: D.
     """
 
-    rate: Annotated[Any, SHARE]
-    sync_period: Annotated[Any, PERIOD]
+    rate: Rate
+    sync_period: Period
 
     def step(self, target: PyTree, online: PyTree, updates: jax.Array) -> PyTree:
         """The targets after so many updates of the learners, both [K, ...]; index k is learner k + 1 and target k."""

@@ -5,14 +5,13 @@ gives the weights with which a representation mixes the next state's actions, a 
 bonus to the reward.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from jaxq.bellman.arithmetic import value_of
 from jaxq.bellman.games import solve_matrix_game
+from jaxq.hyperparameters import BelowOne, Hyperparameters, Negative, Positive, Share
 
 
 def greedy(q: jax.Array) -> jax.Array:
@@ -20,7 +19,7 @@ def greedy(q: jax.Array) -> jax.Array:
     return jax.nn.one_hot(jnp.argmax(q, axis=-1), q.shape[-1], dtype=q.dtype)
 
 
-class Operator(struct.PyTreeNode):
+class Operator(Hyperparameters):
     """Base of all operators; `weights` is theirs, and no bonus unless they say otherwise."""
 
     @property
@@ -79,7 +78,7 @@ class Soft(Operator):
       temperature: τ > 0.
     """
 
-    temperature: Any
+    temperature: Positive
 
     def weights(self, q_online: jax.Array, q_target: jax.Array) -> jax.Array:
         """See `Operator.weights`."""
@@ -99,7 +98,7 @@ class Expected(Operator):
       epsilon: probability of a uniformly random action.
     """
 
-    epsilon: Any
+    epsilon: Share
 
     def weights(self, q_online: jax.Array, q_target: jax.Array) -> jax.Array:
         """See `Operator.weights`."""
@@ -116,8 +115,8 @@ class Munchausen(Soft):
       floor: l0, -1 in the paper.
     """
 
-    scale: Any = 0.9
-    floor: Any = -1.0
+    scale: BelowOne = 0.9
+    floor: Negative = -1.0
 
     def reward_bonus(self, q_target: jax.Array, action: jax.Array) -> jax.Array:
         """See `Operator.reward_bonus`."""
@@ -132,7 +131,7 @@ class AdvantageLearning(Maximum):
       scale: α in [0, 1).
     """
 
-    scale: Any = 0.9
+    scale: BelowOne = 0.9
 
     def reward_bonus(self, q_target: jax.Array, action: jax.Array) -> jax.Array:
         """See `Operator.reward_bonus`."""
@@ -146,7 +145,7 @@ class Mellowmax(Operator):
       sharpness: ω > 0.
     """
 
-    sharpness: Any
+    sharpness: Positive
 
     def weights(self, q_online: jax.Array, q_target: jax.Array) -> jax.Array:
         """See `Operator.weights`."""

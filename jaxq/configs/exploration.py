@@ -6,7 +6,15 @@ from typing import Any, Literal
 from jaxq.agents import Boltzmann, EpsilonGreedy, EpsilonLadder, EpsilonZGreedy
 from jaxq.agents.exploration import Exploration as Strategy
 from jaxq.configs.axis import Axis
-from jaxq.errors import require, warn
+from jaxq.errors import named, require, warn
+
+FALLING = {"epsilon": EpsilonGreedy, "epsilon_z": EpsilonZGreedy, "boltzmann": Boltzmann}
+# Of the field that falls, whatever it is called.
+FLAGS = {
+    f"{number}{end}": f"epsilon{end or '_initial'}"
+    for number in ("epsilon", "temperature")
+    for end in ("", "_final", "_steps")
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,6 +27,15 @@ class Epsilon(Axis):
     """Exploration in the end; of boltzmann the temperature."""
     epsilon_steps: int | float = 10_000
     """Steps of each seed over which exploration falls; as a fraction (0.1, 1.0) a share of those after the warm-up."""
+
+    def make_falling(self, kind: Any, **further: Any) -> Any:
+        """A strategy of a kind that has `decaying`, whose other fields are `further`.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        with named(**FLAGS):
+            return kind.decaying(*self.falling(), **further)
 
     def falling(self) -> tuple[float, float, float]:
         """From where, to where, and in how many steps; of a run that has fewer it warns.
@@ -57,14 +74,6 @@ class Exploration(Epsilon):
           InputError: for numbers that it does not allow.
         """
         if self.exploration == "ladder":
-            return EpsilonLadder.of(self.ladder_base, 7.0)
-        decay = self.falling()
-        match self.exploration:
-            case "epsilon":
-                return EpsilonGreedy.decaying(*decay)
-            case "epsilon_z":
-                return EpsilonZGreedy.decaying(*decay)
-            case "boltzmann":
-                for name, temperature in (("epsilon_initial", decay[0]), ("epsilon_final", decay[1])):
-                    require(temperature > 0, name, temperature, "positive, being a temperature of boltzmann")
-                return Boltzmann.decaying(*decay)
+            with named(base="ladder_base"):
+                return EpsilonLadder(self.ladder_base)
+        return self.make_falling(FALLING[self.exploration])

@@ -62,6 +62,5 @@ class LambdaActorCriticLearner(Discount, FromRollouts, ContinuousEnvironments):
             optimizer=own.make_optimizer(),
             hyper=hyper,
             representation=representation,
-            minibatches=self.minibatches,
-            epochs=self.epochs,
+            epochs=self.make_epochs(),
         )

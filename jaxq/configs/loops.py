@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from jaxq import training as loops
-from jaxq.agents import Agent, OnPolicyAgent
+from jaxq.agents import Agent, Epochs, OnPolicyAgent
 from jaxq.configs.environments import Environments
 from jaxq.configs.replay import Replay
 from jaxq.envs import Environment
@@ -99,6 +99,14 @@ class FromRollouts(Environments):
         """Updates of each seed over the run, for schedules that follow them."""
         rollouts = self.total_steps // (self.num_envs * self.rollout_steps)
         return max(rollouts * self.minibatches * self.epochs, 1.0)
+
+    def make_epochs(self) -> Epochs:
+        """In which a rollout is learned from.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        return Epochs(self.minibatches, self.epochs)
 
     def make_training(self, agent: OnPolicyAgent, environment: Environment, evaluation: Environment) -> loops.OnPolicy:
         """The training of `agent` by rollouts."""

@@ -5,7 +5,8 @@ from typing import Literal
 
 from jaxq.bellman import operators
 from jaxq.configs.axis import Axis
-from jaxq.errors import require
+from jaxq.errors import named
+from jaxq.hyperparameters import FINITE, POSITIVE, require_in
 
 GREEDY: dict[str, type[operators.Maximum] | type[operators.Double]] = {
     "max": operators.Maximum,
@@ -14,8 +15,8 @@ GREEDY: dict[str, type[operators.Maximum] | type[operators.Double]] = {
 
 
 def _expected(epsilon: float) -> operators.Expected:
-    require(0 <= epsilon <= 1, "policy_epsilon", epsilon, "in [0, 1]")
-    return operators.Expected(epsilon)
+    with named(epsilon="policy_epsilon"):
+        return operators.Expected(epsilon)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,27 +70,18 @@ class Operator(Axis):
         Raises:
           InputError: for numbers that it does not allow.
         """
-        match self.operator:
-            case "max" | "double":
-                return GREEDY[self.operator]()
-            case "expected":
-                return _expected(self.policy_epsilon)
-            case "soft":
-                return operators.Soft(self._positive_temperature)
-            case "munchausen":
-                require(self.bonus_floor < 0, "bonus_floor", self.bonus_floor, "negative")
-                return operators.Munchausen(self._positive_temperature, self._share, self.bonus_floor)
-            case "advantage":
-                return operators.AdvantageLearning(self._share)
-            case "mellowmax":
-                return operators.Mellowmax(1.0 / self._positive_temperature)
-
-    @property
-    def _positive_temperature(self) -> float:
-        require(0 < self.temperature < float("inf"), "temperature", self.temperature, "positive and finite")
-        return self.temperature
-
-    @property
-    def _share(self) -> float:
-        require(0 <= self.bonus_scale < 1, "bonus_scale", self.bonus_scale, "in [0, 1)")
-        return self.bonus_scale
+        with named(scale="bonus_scale", floor="bonus_floor"):
+            match self.operator:
+                case "max" | "double":
+                    return GREEDY[self.operator]()
+                case "expected":
+                    return _expected(self.policy_epsilon)
+                case "soft":
+                    return operators.Soft(self.temperature)
+                case "munchausen":
+                    return operators.Munchausen(self.temperature, self.bonus_scale, self.bonus_floor)
+                case "advantage":
+                    return operators.AdvantageLearning(self.bonus_scale)
+                case "mellowmax":
+                    require_in(POSITIVE, FINITE, temperature=self.temperature)
+                    return operators.Mellowmax(1.0 / self.temperature)

@@ -59,7 +59,6 @@ class PPOLearner(Discount, Adam, FromRollouts, Axis):
                 value_weight=self.value_weight,
                 **(hyper or {}),
             ),
-            minibatches=self.minibatches,
-            epochs=self.epochs,
+            epochs=self.make_epochs(),
             **choices,
         )

@@ -130,7 +130,6 @@ class LambdaQLearner(RAdam, Exploration, Discount, RewardClip, FromRollouts, Dis
                 reward_clip=self.reward_clip,
             ),
             representation=representation,
-            minibatches=self.minibatches,
-            epochs=self.epochs,
+            epochs=self.make_epochs(),
             **settings,
         )

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from jaxq import platforms
-from jaxq.agents.hyperparameters import OF_THE_RUN, Hyperparameters
 from jaxq.errors import InputError, require
+from jaxq.hyperparameters import OF_THE_RUN, Hyperparameters
 from jaxq.runs.directory import load_config
 from jaxq.types import PyTree
 

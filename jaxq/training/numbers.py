@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from flax import struct
 
-from jaxq.agents.hyperparameters import AT_FIRST
+from jaxq.hyperparameters import AT_FIRST
 
 ThingT = TypeVar("ThingT")
 
