@@ -703,6 +703,22 @@ def test_environments_are_registered_by_name(tmp_path):
             {"step_env": lambda self, key, state, action, params: (jnp.zeros(1), state, 0.0, jnp.zeros(2, bool), {})},
             r"done of Wrong.step_env is 'of shape \(2,\)', but must be a single number",
         ),
+        (
+            {
+                "step_env": lambda self, key, state, action, params: (
+                    jnp.zeros(1),
+                    0 if action > 0 else 1,
+                    0.0,
+                    False,
+                    {},
+                )
+            },
+            r"Wrong.step_env makes .* a choice, of what is known only when the program runs, in line \d+ of .*_environ",
+        ),
+        (
+            {"step_env": lambda self, key, state, action, params: (np.sin(state), state, 0.0, False, {})},
+            "Wrong.step_env makes a number of Python's own",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_environment_of_one_s_own_is_one_line(method, said):
@@ -710,6 +726,15 @@ def test_what_is_wrong_with_an_environment_of_one_s_own_is_one_line(method, said
     exec(OWN_ENVIRONMENT, namespace)
     with pytest.raises(InputError, match=said):
         envs.from_object(type("Wrong", (namespace["Corridor"],), method)(), 2)
+
+
+def test_where_another_style_or_no_python_is_found_it_is_said(tmp_path):
+    gymnasium = type("Push", (), dict.fromkeys(("observation_space", "action_space", "reset", "step")))
+    with pytest.raises(InputError, match=r"environment is a Push, .*; for those in Gymnasium's style, .* has a bridge"):
+        envs.from_object(gymnasium(), 2)
+    (tmp_path / "wrong.py").write_text("class A:\n  def\n")
+    with pytest.raises(InputError, match=r"wrong.py cannot be imported: .*line 2"):
+        envs.make(f"{tmp_path}/wrong.py:A", 2)
 
 
 def test_an_error_within_an_environment_of_one_s_own_is_its_own():

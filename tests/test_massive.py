@@ -497,11 +497,28 @@ def test_rollouts_end_a_broken_episode_at_its_last_good_observation():
     np.testing.assert_array_equal(rollout.arrived("truncated")[:-1], time[1:] == 6)
 
 
-def test_an_evaluation_counts_a_broken_episode_with_what_it_came_to():
-    training = learner(Batched(OneNumber(), 4), False)
+class SometimesOneNumber(OneNumber):
+    """Half of whose episodes begin where nothing is lost any more."""
+
+    def reset(self, key):
+        begun = jnp.where(jax.random.bernoulli(key), 20.0, 0.0)
+        return begun, self.seen(begun)
+
+
+@pytest.mark.parametrize("single", [OneNumber(), SometimesOneNumber()])
+def test_an_evaluation_counts_a_broken_episode_with_what_it_came_to(single):
+    """And tells how many there were; where no episode came to its end there is no return."""
+    training = learner(Batched(single, 16), False)
     state = training.init(jax.random.key(0)[None])
     measured = jax.jit(training.evaluation, static_argnums=0)(training.agent, state.agent, state.key)
-    assert (float(measured["eval_return"][0]), float(measured["eval_length"][0])) == (6, 6)
+    found = {name: float(value[0]) for name, value in measured.items()}
+    broken = found["eval_broken_off"]
+    if isinstance(single, SometimesOneNumber):
+        assert 0 < broken < 16
+        assert found["eval_return"] == found["eval_length"] == (6 * broken + 12 * (16 - broken)) / 16
+    else:
+        assert (broken, found["eval_length"]) == (16, 6)
+        assert np.isnan(found["eval_return"])
 
 
 def small_sac(*args):

@@ -679,11 +679,39 @@ def test_a_run_can_be_made_longer_and_another_begin_with_what_it_learned(whole_r
     assert agents.hyper.learning_rate.initial.tolist() == [0.5, 0.5]
     for words, said in (
         (["--num-seeds", 2, "--hidden-widths", 8], "; there are hidden_widths [16]"),
-        (["--num-seeds", 3], "a run of 2 members', but must be one of as many as this has, 3"),
+        (["--num-seeds", 2, "--hidden-widths", 8, "--batch-size", 64], "; there are hidden_widths [16]\n"),
+        (["--num-seeds", 3], "a run of 2 members, but must be one of a single member, or of as many as this has, 3"),
     ):
         code, err = finish_here("--run-dir", tmp_path / "other", *SMALL, "--init-from", run_dir, *words)
         assert code == 2
         assert said in err
+
+
+def test_a_run_that_has_ended_is_not_begun_anew_for_want_of_its_checkpoints(whole_run, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(whole_run[0], run_dir, ignore=shutil.ignore_patterns("checkpoints"))
+    before = {path.name: path.read_text() for path in run_dir.glob("*.json*")}
+    code, err = finish_here("--run-dir", run_dir, "--resume", "--total-steps", 5000)
+    assert code == 2
+    assert "this run has ended, and its checkpoints are gone" in err
+    assert {path.name: path.read_text() for path in run_dir.glob("*.json*")} == before
+
+
+def test_all_members_can_begin_with_what_one_has_learned(tmp_path):
+    from jaxq.runs.checkpoints import Checkpoints, learned_by
+    from jaxq.runs.population import member_keys
+
+    flags = [*SMALL, "--run-dir", str(tmp_path)]
+    one, three = (parse(dqn.Config, dqn.PRESETS, [*flags, "--num-seeds", seeds]) for seeds in ("1", "3"))
+    state = dqn.build(one).init(member_keys(one))
+    with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
+        checkpoints.save(state, {})
+    (tmp_path / "config.json").write_text(json.dumps({"experiment": "dqn", **to_json(one)}))
+    agents = dqn.build(three).init(member_keys(three)).agent
+    learned = learned_by(tmp_path, agents)
+    for found, only in zip(*map(jax.tree.leaves, (learned.params, state.agent.params)), strict=True):
+        assert found.shape == (3, *only.shape[1:])
+        np.testing.assert_array_equal(found, np.repeat(only, 3, axis=0))
 
 
 def test_a_run_that_learns_nothing_ends_with_what_it_began_with(whole_run, tmp_path):

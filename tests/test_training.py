@@ -1,6 +1,7 @@
 """The off-policy loop: lanes, periods, evaluation, statistics, exactness across a checkpoint."""
 
 import dataclasses
+import shutil
 import time
 from typing import ClassVar
 
@@ -348,13 +349,16 @@ def test_who_reads_another_s_checkpoints_leaves_what_is_being_written(three_chun
 def test_a_damaged_checkpoint_is_named(three_chunks, tmp_path):
     _, _, _, states, _ = three_chunks
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(states[1], {"chunk": 1})
+    for chunk in (1, 2):
+        checkpoints.save(states[1], {"chunk": chunk})
     checkpoints.wait()
-    for file in (tmp_path / "checkpoints" / "1").rglob("*"):
-        if file.is_file() and file.stat().st_size > 200:
-            file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(InputError, match="checkpoints/1"):
-        Checkpoints(tmp_path).restore(states[1])
+    for number, beside in ((2, "; move it away to go on from checkpoint 1, which is beside it"), (1, "$")):
+        for file in (tmp_path / "checkpoints" / str(number)).rglob("*"):
+            if file.is_file() and file.stat().st_size > 200:
+                file.write_bytes(file.read_bytes()[:100])
+        with pytest.raises(InputError, match=f"checkpoints/{number} is damaged .*{beside}"):
+            Checkpoints(tmp_path).restore(states[1])
+        shutil.rmtree(tmp_path / "checkpoints" / str(number))
 
 
 class Corridor:

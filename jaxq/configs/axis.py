@@ -26,11 +26,12 @@ class Axis:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             require(value != () or not field.name.endswith("widths"), field.name, "nothing", "a width or more")
-            for number in value if isinstance(value, tuple) else (value,):
+            each, numbers = ("each ", value) if isinstance(value, tuple) else ("", (value,))
+            for number in numbers:
                 if isinstance(number, float):
-                    require(not math.isnan(number), field.name, value, "a number")
+                    require(not math.isnan(number), field.name, value, "a number, which nan is not")
                 elif isinstance(number, int) and not isinstance(number, bool) and field.name not in unrestricted:
-                    require(number >= 1, field.name, value, "at least 1")
+                    require(number >= 1, field.name, value, f"{each}at least 1")
 
 
 def from_plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import math
 import sys
+import traceback
 import types
 from typing import Any
 
@@ -65,6 +66,14 @@ def make_single(name: str, whole: bool = True, **options: Any) -> "GymnaxEnviron
     # MinAtar's planes are zeros and ones: as booleans they take a quarter of the replay.
     dtype = np.bool_ if name.endswith("-MinAtar") else np.float32
     return GymnaxEnvironment(environment, params, name=f"gymnax/{name}", dtype=dtype)
+
+
+# What JAX raises where Python wants to know the value of an array of a program that is only gone over.
+UNKNOWN = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 
 
 class GymnaxEnvironment:
@@ -149,7 +158,15 @@ def own(environment: Any, params: Any = None, **options: Any) -> GymnaxEnvironme
             inspect.signature(function).bind(*args)
         except TypeError as error:
             raise InputError(f"{kind}.{method} cannot be called with {len(args)} arguments: {error}") from None
-        result = function(*args)
+        try:
+            result = function(*args)
+        except UNKNOWN as error:
+            where = next(f for f in reversed(traceback.extract_tb(error.__traceback__)) if "/jax/" not in f.filename)
+            raise InputError(
+                f"{kind}.{method} makes a number of Python's own, or a choice, of what is known only when the program "
+                f"runs, in line {where.lineno} of {where.filename} ({where.line}): jnp.where and jax.lax.cond choose, "
+                "and jnp has the functions of math and numpy"
+            ) from None
         count = len(result) if isinstance(result, tuple) else 1
         require(count == len(returned), f"{kind}.{method}", f"{count} values", f"({', '.join(returned)})")
         return result[:4]

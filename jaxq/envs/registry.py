@@ -235,9 +235,11 @@ def _single(environment: Any, params: Any = None, **options: Any) -> SingleEnvir
         return brax_backend.BraxEnvironment(environment, **options)
     if all(hasattr(environment, name) for name in ("observation_spec", "action_spec", "reset", "step")):
         return environment
+    of_gymnasium = all(hasattr(environment, name) for name in ("observation_space", "action_space", "reset", "step"))
+    bridge = "; for those in Gymnasium's style, which step in Python, docs/add-backend.md has a bridge"
     raise InputError(
-        f"environment is a {type(environment).__name__}, but must have reset_env and step_env (gymnax style), "
-        "reset, step and action_size (Brax style), or what SingleEnvironment asks for"
+        f"environment is a {type(environment).__name__}, but must have reset_env and step_env (gymnax style), reset, "
+        f"step and action_size (Brax style), or what SingleEnvironment asks for{bridge if of_gymnasium else ''}"
     )
 
 
@@ -298,7 +300,7 @@ def _registered_by_path(name: str) -> str:
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(place)
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, SyntaxError) as error:
         raise InputError(f"env is {name!r}, of which {place} cannot be imported: {error}") from None
     if not hasattr(module, attribute):
         raise InputError(f"env is {name!r}, but {place} has no {attribute}")

@@ -167,8 +167,10 @@ class Checkpoints:
             raise
         except Exception as error:  # Orbax raises whatever its storage layers do
             reason = " ".join(str(error).split())[:200]
+            older = max((step for step in self._manager.all_steps() if step < chunk), default=None)
+            instead = "" if older is None else f"; move it away to go on from checkpoint {older}, which is beside it"
             raise InputError(
-                f"checkpoint {self.path / str(chunk)} is damaged and cannot be restored: {reason}"
+                f"checkpoint {self.path / str(chunk)} is damaged and cannot be restored: {reason}{instead}"
             ) from None
 
     def _require_same_shapes(self, chunk: int, shapes: dict[str, Any], metadata: Any) -> None:
@@ -196,7 +198,8 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
 
     Args:
       run_dir: of the other run.
-      agents: new ones, or their shapes: then only whether they fit is checked.
+      agents: new ones, or their shapes: then only whether they fit is checked. Each goes on from the one of its place,
+        or all from the only one.
 
     Raises:
       InputError: if there is no such run, it has another number of members, or its agents are of another kind.
@@ -204,11 +207,22 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
     require((run_dir / "checkpoints").is_dir(), "init_from", str(run_dir), "a directory with a run in it")
     saved = load_config(run_dir)
     theirs, ours = len(saved["population"]) or saved["num_seeds"], jax.tree.leaves(agents)[0].shape[0]
-    require(theirs == ours, "init_from", f"{run_dir}, a run of {theirs} members", f"one of as many as this has, {ours}")
+    if theirs not in (1, ours):
+        told = f"init_from is '{run_dir}', a run of {theirs} members, but must be one of a single member"
+        raise InputError(f"{told}, or of as many as this has, {ours}", "init_from")
     with contextlib.closing(Checkpoints(run_dir, read_only=True)) as checkpoints:
-        learned = checkpoints.restore_agent(agents)
+        if theirs == ours:
+            return with_learned(agents, checkpoints.restore_agent(agents))
+        one = jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[:1], tree), agents)
+        learned = jax.tree.map(_like, agents, checkpoints.restore_agent(one))
 
     return with_learned(agents, learned)
+
+
+def _like(many: jax.Array, one: jax.Array) -> jax.Array:
+    """The only lane in all of them, where they are."""
+    repeated = jnp.broadcast_to(one, many.shape)
+    return jax.device_put(repeated, many.sharding) if isinstance(many, jax.Array) else repeated
 
 
 def with_learned(new: PyTree, old: PyTree) -> PyTree:

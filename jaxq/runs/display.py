@@ -21,12 +21,13 @@ def _number(value: float | None) -> str:
 
 
 class Display:
-    """Follows a run of `total_steps` steps of each of its seeds."""
+    """Follows a run of `total_steps` steps of each of its members."""
 
-    def __init__(self, title: str, total_steps: int, *, quiet: bool = False):
+    def __init__(self, title: str, total_steps: int, members: int = 1, *, quiet: bool = False):
         self._console = Console(quiet=quiet)
         self._title = title
         self._total = total_steps
+        self._together = f" of {members} members" if members > 1 else ""
         self._evaluated: float | None = None
         self._returned, self._episodes = 0.0, 0.0  # of training episodes since the last evaluation was shown
         self._said = time.monotonic()  # when the last line was written
@@ -38,7 +39,7 @@ class Display:
                 BarColumn(),
                 TextColumn("{task.completed:>12,.0f} / {task.total:,.0f} steps"),
                 TextColumn("return {task.fields[score]} (train {task.fields[train]})"),
-                TextColumn("{task.fields[speed]} steps/s"),
+                TextColumn("{task.fields[speed]}"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=self._console,
@@ -58,7 +59,7 @@ class Display:
             )
 
     def update(self, line: dict[str, Any], steps_per_second: float) -> None:
-        """Show a line of metrics and the speed, summed over seeds."""
+        """Show a line of metrics and the speed, summed over members."""
         evaluated = _mean(line["eval_return"])
         self._evaluated = self._evaluated if evaluated is None else evaluated
         for mean, count in zip(line["episode_return"], line["episodes"], strict=True):
@@ -73,12 +74,12 @@ class Display:
                 completed=line["step"],
                 score=_number(self._evaluated),
                 train=train,
-                speed=f"{steps_per_second:,.0f}",
+                speed=f"{steps_per_second:,.0f} steps/s{self._together}",
             )
         elif evaluated is not None:
             self.say(
                 f"{self._title}  step {line['step']:>12,} / {self._total:,}  return {_number(evaluated)} "
-                f"(train {train})  {steps_per_second:,.0f} steps/s"
+                f"(train {train})  {steps_per_second:,.0f} steps/s{self._together}"
             )
 
     def evaluating(self, steps: int, longest: int) -> None:

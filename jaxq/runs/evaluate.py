@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxq.errors import require
+from jaxq.errors import require, warn
 from jaxq.runs.restore import restore_member
 
 
@@ -33,8 +33,15 @@ def returns_of(
     agent, alone = training.agent, jax.tree.map(lambda leaf: leaf[None], state)
 
     @jax.jit
-    def play(key: jax.Array) -> jax.Array:
+    def play(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         begun = tests.begin(agent, key[None])
-        return tests.advance(agent, alone, begun, jnp.int32(tests.longest)).returns
+        ended = tests.advance(agent, alone, begun, jnp.int32(tests.longest))
+        return ended.returns, ended.broken
 
-    return np.asarray(play(jax.random.key(seed)))
+    returns, broken = play(jax.random.key(seed))
+    if broken.any():
+        lost = (
+            f"of {episodes} episodes {int(broken.sum())} were broken off by a reward or observation that is not finite"
+        )
+        warn(f"{lost}: they count with what they had come to")
+    return np.asarray(returns)

@@ -71,7 +71,7 @@ class Policy:
         batch = jax.tree.leaves(seen)[0].shape[0]
         if self._memory is None:
             self._memory, self._batch = self.agent.init_memory(batch), batch
-        require(batch == self._batch, "observation", batch, f"a batch of {self._batch} until `reset` is called")
+        require(batch == self._batch, "observation's batch", batch, f"{self._batch} until `reset` is called")
         timestep = zero_reward_timestep(seen, batch)
         timestep = timestep.replace(
             first=jnp.full(batch, self._calls == 0), reward=jnp.broadcast_to(jnp.float32(reward), (batch,))

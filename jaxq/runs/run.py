@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import jax
 
 from jaxq import envs, platforms
-from jaxq.configs import NOT_BY_MEMBER, Run
+from jaxq.configs import NOT_BY_MEMBER, FromReplay, FromRollouts, Run
 from jaxq.errors import InputError, require
 from jaxq.runs.checkpoints import KEPT, learned_by
 from jaxq.runs.devices import divide_processors, idle, keep_small_loops_whole, spread, state_shape, use_device
@@ -129,6 +129,12 @@ def _run(
         directory.close()
 
 
+# Fields of loops, by which no parameter has another shape.
+SHAPES_NOTHING = tuple(
+    field.name for axis in (FromReplay, FromRollouts) for field in dataclasses.fields(axis) if field.name != "env"
+)
+
+
 def _require_learned(config: Run, experiment: str, run_dir: Path, agents: PyTree) -> None:
     """Check that agents can go on with what those of another run have learned, and name what is otherwise there."""
     try:
@@ -136,10 +142,14 @@ def _require_learned(config: Run, experiment: str, run_dir: Path, agents: PyTree
     except InputError as error:
         if not (run_dir / "config.json").exists():
             raise
-        left_out = (*NOT_BY_MEMBER, "total_steps")
-        ours = {name: value for name, value in to_json(config).items() if name not in left_out}
-        ours["experiment"] = experiment
-        there = [f"{name} {value}" for name, value in load_config(run_dir).items() if ours.get(name, value) != value]
+        saved = load_config(run_dir)
+        if saved["experiment"] != experiment:
+            other = f"one of {experiment}, or whose agents are the same ({error})"
+            require(False, "init_from", f"{run_dir}, a run of {saved['experiment']}", other)
+        ours = {name: value for name, value in to_json(config).items() if name not in (*NOT_BY_MEMBER, *SHAPES_NOTHING)}
+        # Step sizes and the like shape no parameters either.
+        shapes = {name: value for name, value in saved.items() if name in ours and not isinstance(value, float)}
+        there = [f"{name} {value}" for name, value in shapes.items() if ours[name] != value]
         raise InputError(f"{error}; there are {', '.join(there)}" if there else str(error)) from None
 
 

@@ -34,6 +34,7 @@ from jaxq.runs.scripts import command_of
 from jaxq.runs.sinks import Sink, open_sinks
 from jaxq.training import ChunkState, Plan, TrainState
 from jaxq.training.controllers import Turn
+from jaxq.training.evaluation import EVALUATED
 from jaxq.types import Metrics, PyTree
 
 # Metrics that are NaN where nothing was there to average; any other NaN means that learning has diverged.
@@ -119,7 +120,9 @@ class Session:
         self.script = script
         self.experiment = script.stem
         self.directory, self.state_shape, self.told = directory, state_shape, told
-        self.display = Display(f"{script.stem} {config.env}", plan.total_steps, quiet=not is_first())
+        self.display = Display(
+            f"{script.stem} {config.env}", plan.total_steps, config.num_members, quiet=not is_first()
+        )
         self.checkpoints = Checkpoints(directory.path)
         self.sinks: list[Sink] = []
         self.watch = watch
@@ -199,6 +202,10 @@ class Session:
 
     def _start(self, programs: Programs, keys: jax.Array) -> Progress:
         if self.config.resume:
+            # A run that has ended has had one.
+            ended = (self.directory.path / "summary.json").exists()
+            allowed = "one with a checkpoint to go on from: this run has ended, and its checkpoints are gone"
+            require(not ended, "run_dir", str(self.directory.path), allowed)
             self.directory.rewind(-1)
             self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
 
@@ -430,7 +437,7 @@ class Session:
             for name, value in values.items()
         }
         nothing = [None] * self.config.num_members
-        missing = {name: nothing for name in ("eval_return", "eval_length") if name not in values}
+        missing = {name: nothing for name in EVALUATED if name not in values}
         wall_seconds = round(self._wall_seconds(time.monotonic()), 3)
         source = {} if turn is None else {"source": turn.source}
         told = {**values, **missing, **self._settings(), **source, "wall_seconds": wall_seconds}
@@ -527,6 +534,7 @@ class Session:
         curves = load_curves(self.directory.path)
         if curves:
             plot_curves(merge(curves), picture)
+        self._warn_of_what_was_not_finite()
         score = scored(self.members, counted) if finite else "- (the last evaluation is not finite)"
         if lost:
             rows = "; ".join(str(self.members[i]) for i, step in enumerate(self.diverged) if step is not None)
@@ -534,6 +542,20 @@ class Session:
         self.display.say(
             f"score  {score}\nspeed  {'-' if speed is None else f'{speed:,.0f}'} environment steps/s\ncurve  {picture}"
         )
+
+    def _warn_of_what_was_not_finite(self) -> None:
+        lines = read_metrics(self.directory.path)
+        lost = sum(int(value or 0) for line in lines for value in line.get("non_finite_steps", ()))
+        if lost:
+            steps = self.plan.total_steps * self.config.num_members
+            warn(f"of {steps:,} steps {lost:,} came to a reward or observation that is not finite: they taught nothing")
+        broken = sum(int(value or 0) for value in lines[-1].get("eval_broken_off", ()))
+        if broken:
+            episodes = self.training.evaluation.environment.num_envs
+            warn(
+                f"of the last evaluation's {episodes} episodes {broken} were broken off by such a step: they count "
+                "with what they had come to, and a member of whom all were has no return"
+            )
 
     def _chunk_steps(self) -> int:
         return self.plan.steps_per_chunk * self.config.num_members

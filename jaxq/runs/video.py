@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxq.configs import Run
 from jaxq.errors import InputError, require, require_writable
+from jaxq.runs.directory import load_config
 from jaxq.runs.playing import played
 from jaxq.runs.rendering import graphics, renderer_for
 from jaxq.runs.restore import environment_to_watch, restore_member
@@ -36,6 +37,7 @@ def record(
       InputError: if the run cannot be restored, or its environment not be drawn.
     """
     graphics()
+    load_config(run_dir)  # before a name in it is found to be nowhere
     require(max_steps >= 1, "max_steps", max_steps, "at least 1")
     out = out or run_dir / ("video.mp4" if importlib.util.find_spec("imageio_ffmpeg") else "video.gif")
     require_writable(out, ".mp4", ".gif")

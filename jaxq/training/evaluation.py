@@ -18,6 +18,9 @@ from jaxq.keys import streams
 from jaxq.lanes import by_lane, flat, over_lanes
 from jaxq.types import PyTree, TimeStep
 
+# Metrics of an evaluation: means over its episodes, and how many were broken off where something was not finite.
+EVALUATED = ("eval_return", "eval_length", "eval_broken_off")
+
 
 class EvaluationState(struct.PyTreeNode):
     """An evaluation under way.
@@ -27,6 +30,7 @@ class EvaluationState(struct.PyTreeNode):
       memory: of each member's acting, [N, ...].
       key: [N] of acting.
       playing: [N * episodes] bool, whose episode has not ended.
+      broken: [N * episodes] bool, whose episode was broken off where something was not finite.
       returns, lengths: [N * episodes] so far.
       time: [N] int32, steps of every environment so far.
     """
@@ -36,6 +40,7 @@ class EvaluationState(struct.PyTreeNode):
     memory: PyTree
     key: jax.Array
     playing: jax.Array
+    broken: jax.Array
     returns: jax.Array
     lengths: jax.Array
     time: jax.Array
@@ -74,8 +79,8 @@ class Evaluation:
         reset_keys, act_keys = jax.vmap(lambda key: streams(key, "reset", "act"))(keys)
         env, timestep = self.environment.reset(flat(jax.vmap(lambda k: jax.random.split(k, episodes))(reset_keys)))
         memory = jax.vmap(lambda _: agent.init_memory(episodes))(jnp.arange(members))
-        zeros = jnp.zeros(batch, jnp.float32)
-        return EvaluationState(env, timestep, memory, act_keys, zeros == 0, zeros, zeros, jnp.zeros(members, jnp.int32))
+        zeros, time = jnp.zeros(batch, jnp.float32), jnp.zeros(members, jnp.int32)
+        return EvaluationState(env, timestep, memory, act_keys, zeros == 0, zeros == 1, zeros, zeros, time)
 
     def unfinished(self, state: EvaluationState) -> jax.Array:
         """[] bool: whether an episode is still played and within the limit."""
@@ -105,6 +110,7 @@ class Evaluation:
                 memory,
                 now.key,
                 playing & ~timestep.last,
+                now.broken | (now.playing & timestep.first),
                 now.returns + jnp.where(playing, timestep.total_reward, 0.0),
                 now.lengths + playing,
                 now.time + 1,
@@ -113,11 +119,16 @@ class Evaluation:
         return jax.lax.while_loop(lambda now: self.unfinished(now) & (now.time < until).all(), step, state)
 
     def result(self, state: EvaluationState) -> dict[str, jax.Array]:
-        """`eval_return` and `eval_length` of a finished evaluation, each [N]."""
-        members = state.key.shape[0]
+        """The metrics `EVALUATED` of a finished evaluation, each [N].
+
+        Returns are NaN where no episode came to its end because something was not finite.
+        """
+        state = by_lane(state, state.key.shape[0])
+        returns = state.returns.mean(axis=1)
         return {
-            "eval_return": by_lane(state.returns, members).mean(axis=1),
-            "eval_length": by_lane(state.lengths, members).mean(axis=1),
+            "eval_return": jnp.where(state.broken.all(axis=1), jnp.nan, returns),
+            "eval_length": state.lengths.mean(axis=1),
+            "eval_broken_off": state.broken.sum(axis=1).astype(jnp.float32),
         }
 
     def __call__(self, agent: Actor, agent_state: PyTree, keys: jax.Array) -> dict[str, Any]:
