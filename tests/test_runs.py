@@ -956,7 +956,7 @@ def test_a_trained_policy_in_two_lines(whole_run, tmp_path, capsys):
     _, training, state = restore_member(whole_run[0], 1)
     q = training.agent.network.apply(state.params, observations)[..., 0]
     np.testing.assert_array_equal(batch, np.argmax(q, axis=1))
-    with pytest.raises(InputError, match="batch of 6"):
+    with pytest.raises(InputError, match="batch is 1, but must be 6 until"):
         policy(observations[0])
     policy.reset()
     assert [int(policy(observation)) for observation in observations] == batch.tolist()
@@ -1004,7 +1004,7 @@ def test_a_trained_policy_is_tested_for_as_many_episodes_as_one_likes(whole_run,
     from jaxq.keys import streams
     from jaxq.runs.evaluate import returns_of
 
-    returns = returns_of(whole_run[0], episodes=7, member=1, seed=5)
+    (returns,) = returns_of(whole_run[0], episodes=7, members=(1,), seed=5)
     environment = envs.make("gymnax/CartPole-v1", 7)
     policy, step = jaxq.load(whole_run[0], member=1), jax.jit(environment.step)
     state, timestep = environment.reset(jax.random.split(streams(jax.random.key(5), "reset", "act")[0], 7))
@@ -1027,6 +1027,21 @@ def test_a_trained_policy_is_tested_for_as_many_episodes_as_one_likes(whole_run,
     assert second.endswith(f"lowest {played.min():.4g}, highest {played.max():.4g}")
     with pytest.raises(InputError, match="episodes is 0"):
         returns_of(whole_run[0], episodes=0)
+    both = returns_of(whole_run[0], episodes=7, seed=5)
+    np.testing.assert_array_equal(both[1], returns)
+    assert not np.array_equal(both[0], returns)
+    monkeypatch.setattr(sys, "argv", [*command[:5], "--all", "--seed", "5"])
+    main()
+    means = both.mean(axis=1)
+    *each, together = capsys.readouterr().out.splitlines()
+    assert [line.partition(" ± ")[0] for line in each] == [
+        f"member {i}, seed {i}: mean return {mean:.4g}" for i, mean in enumerate(means)
+    ]
+    assert together.startswith(f"together {means.mean():.4g} ± {np.std(means, ddof=1) / 2**0.5:.2g} ")
+    monkeypatch.setattr(sys, "argv", [*command, "--all"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "member is 1, but must be left out with --all" in capsys.readouterr().err
 
 
 def test_a_run_s_own_code_is_run_only_if_that_is_allowed(whole_run, tmp_path, capsys):

@@ -144,18 +144,26 @@ class OfARun:
 
     def say_who_plays(self) -> None:
         """Of several members tell which it is, and which came to the most in the run's last evaluation."""
-        from jaxq.configs import in_words
-        from jaxq.runs.directory import read_json
-
-        rows = read_json(self.run_dir / "summary.json").get("members", [])
+        rows = self._rows
         if len(rows) < 2 or not 0 <= self.member < len(rows):
             return
-        row = rows[self.member]
-        who = in_words({"seed": row["seed"], **row["setting"]})
         scores = {i: row["return"] for i, row in enumerate(rows) if row["return"] is not None}
         best = max(scores, key=lambda i: scores[i], default=self.member)
         other = f"; --member {best} had the highest last return" if best != self.member else ""
-        print(f"member {self.member} of {len(rows)}: {who}{other}")
+        print(f"member {self.member} of {len(rows)}: {self.who(self.member)}{other}")
+
+    @property
+    def _rows(self) -> list[dict[str, Any]]:
+        from jaxq.runs.directory import read_json
+
+        return read_json(self.run_dir / "summary.json").get("members", [])
+
+    def who(self, member: int) -> str:
+        """A member's seed and setting; nothing of a run that has not ended."""
+        from jaxq.configs import in_words
+
+        rows = self._rows
+        return in_words({"seed": rows[member]["seed"], **rows[member]["setting"]}) if rows else "of a run under way"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,21 +185,37 @@ class Video(OfARun):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluate(OfARun):
-    """Play many episodes with the trained policy of a run, and tell what they come to."""
+    """Play many episodes with the trained policy of a run, or with those of all members, and tell what they come to."""
 
     episodes: int = 100
     """How many, played at once."""
+    all: bool = False
+    """Every member plays, the same episodes."""
 
     def __call__(self) -> None:
-        """Print the mean return, its standard error, and quartiles."""
+        """Print the mean return, its standard error, and quartiles; of all members a line each, and theirs together."""
         from jaxq.runs.evaluate import returns_of
 
+        require(not (self.all and self.member), "member", self.member, "left out with --all")
+        playing: Any = {"episodes": self.episodes, "seed": self.seed, "run_code": self.run_code}
+        if self.all:
+            return self._say_of_all(returns_of(self.run_dir, **playing))
         self.say_who_plays()
-        returns = returns_of(self.run_dir, episodes=self.episodes, **self.playing)
+        returns = returns_of(self.run_dir, members=(self.member,), **playing)[0]
         lowest, low, median, high, highest = np.quantile(returns, (0.0, 0.25, 0.5, 0.75, 1.0))
-        error = returns.std(ddof=1) / len(returns) ** 0.5 if len(returns) > 1 else float("nan")
-        print(f"mean return {returns.mean():.4g} ± {error:.2g} (standard error of {len(returns)} episodes)")
+        print(f"mean return {_mean_and_error(returns)} (standard error of {len(returns)} episodes)")
         print(f"quartiles {low:.4g}, {median:.4g}, {high:.4g}; lowest {lowest:.4g}, highest {highest:.4g}")
+
+    def _say_of_all(self, returns: np.ndarray) -> None:
+        for member, of_one in enumerate(returns):
+            print(f"member {member}, {self.who(member)}: mean return {_mean_and_error(of_one)}")
+        together = _mean_and_error(returns.mean(axis=1))
+        print(f"together {together} (standard error of {len(returns)} members, of {returns.shape[1]} episodes each)")
+
+
+def _mean_and_error(values: np.ndarray) -> str:
+    error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    return f"{values.mean():.4g} ± {error:.2g}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,10 +3,12 @@
 import contextlib
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxq import envs
 from jaxq.configs import Run
@@ -70,14 +72,25 @@ def restore_member(run_dir: Path, member: int, *, run_code: bool = True) -> tupl
     Raises:
       InputError: if the run cannot be restored, or has no such member.
     """
+    config, training, agents = restore_agents(run_dir, (member,), run_code=run_code)
+    return config, training, jax.tree.map(lambda leaf: leaf[0], agents)
+
+
+def restore_agents(
+    run_dir: Path, members: Sequence[int] | None = None, *, run_code: bool = True
+) -> tuple[Run, Training, Any]:
+    """As `restore_member`, of several members or of all, [N, ...]."""
     module, config = load_experiment(run_dir, run_code)
-    require(0 <= member < config.num_members, "member", member, f"in 0 .. {config.num_members - 1}")
+    for member in members or ():
+        require(0 <= member < config.num_members, "member", member, f"in 0 .. {config.num_members - 1}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # the run's own beginning has given them
         training = module.build(config)
     with contextlib.closing(Checkpoints(run_dir, read_only=True)) as checkpoints:
         agents = checkpoints.restore_agent(jax.eval_shape(training.init, member_keys(config)).agent)
-    return config, training, jax.tree.map(lambda leaf: leaf[member], agents)
+    if members is None:
+        return config, training, agents
+    return config, training, jax.tree.map(lambda leaf: leaf[np.array(members)], agents)
 
 
 def environment_to_watch(config: Run, training: Training, seed: int, **options: Any) -> Environment:
