@@ -53,10 +53,10 @@ def require(condition: bool, field: str, value: Any, allowed: str) -> None:
 
 @contextlib.contextmanager
 def named(**flags: str) -> Iterator[None]:
-    """Errors about these fields of an object tell the flags that their values come from, theirs and their schedules'.
+    """Within it an `InputError` about a field of some object names the flag that its value came from.
 
     Args:
-      flags: the flag of each field.
+      flags: the flag of each field; that of a schedule's final value, `FIELD_final`, is `FLAG_final` unless given.
     """
     names = {**{f"{field}_final": f"{flag}_final" for field, flag in flags.items()}, **flags}
     try:

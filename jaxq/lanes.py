@@ -120,7 +120,11 @@ def _of_any_side_by_side(_: int, __: Any, due: jax.Array) -> tuple[jax.Array, bo
 
 @jax.custom_batching.custom_vmap
 def _own(due: jax.Array) -> jax.Array:
-    """Whether a lane is due, where some lane is: known for one alone, so that its choice costs nothing."""
+    """Whether a lane is due, given that some lane is.
+
+    Under vmap that is `due`. Without it the only lane is: then this is a constant, and the choice that is made by it is
+    compiled away.
+    """
     return jnp.ones_like(due)
 
 

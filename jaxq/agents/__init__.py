@@ -5,7 +5,7 @@ from jaxq.agents.augmentation import ImageAugmentation, random_intensity, random
 from jaxq.agents.auto_regressive import AutoRegressiveHyperparameters, AutoRegressiveSoftQLearning
 from jaxq.agents.auxiliary import AuxiliaryQLearning, random_indicators, random_rewards
 from jaxq.agents.avg import AVG, AVGHyperparameters
-from jaxq.agents.base import Agent, Epochs, OnPolicyAgent, except_for, flatten_small
+from jaxq.agents.base import Agent, AgentWrapper, Epochs, OffPolicyAgent, OnPolicyAgent, except_for, flatten_small
 from jaxq.agents.causality import CausalActorCritic
 from jaxq.agents.coarse_to_fine import CoarseToFineQLearning, SequenceCoarseToFineQLearning
 from jaxq.agents.decompositions import MeanOfParts, Undivided
@@ -43,7 +43,7 @@ from jaxq.agents.noise import (
     RepeatedNoise,
     Smoothing,
 )
-from jaxq.agents.normalized import AgentAround, Normalized, NormalizedAsSeen, RunningStatistics, ScaledRewards
+from jaxq.agents.normalized import InputWrapper, Normalized, NormalizedAsSeen, RunningStatistics, ScaledRewards
 from jaxq.agents.optimistic import Optimism, OptimisticActorCritic
 from jaxq.agents.policies import (
     Bernoulli,
@@ -75,7 +75,7 @@ __all__ = [
     "ActorCriticHyperparameters",
     "ActorCriticState",
     "Agent",
-    "AgentAround",
+    "AgentWrapper",
     "AnnealedHorizon",
     "AutoRegressiveHyperparameters",
     "AutoRegressiveSoftQLearning",
@@ -111,6 +111,7 @@ __all__ = [
     "HardUpdate",
     "ImageAugmentation",
     "InformationGain",
+    "InputWrapper",
     "IteratedActorCritic",
     "IteratedQLearning",
     "KLBound",
@@ -127,6 +128,7 @@ __all__ = [
     "NoiseByEnvironment",
     "Normalized",
     "NormalizedAsSeen",
+    "OffPolicyAgent",
     "OnPolicyAgent",
     "Optimism",
     "OptimisticActorCritic",

@@ -168,7 +168,7 @@ class ActorCritic(RecordsNothing):
             reduction.check(self.representation, size)
 
     def init(self, key: jax.Array) -> ActorCriticState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         actor_key, critic_key, samples_key = streams(key, "actor", "critic", SAMPLES)
         observation = example_observation(self.observation_spec)
         actor = self.actor.init(actor_key, observation)
@@ -201,27 +201,27 @@ class ActorCritic(RecordsNothing):
         return dataclasses.replace(self, hyper=state.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Agent.init_memory`."""
+        """See `OffPolicyAgent.init_memory`."""
         return self.hyper.exploration.init(num_envs)
 
     def act(
         self, state: ActorCriticState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`."""
+        """See `OffPolicyAgent.act`."""
         outputs = self.actor.apply(state.actor.variables, timestep.observation, "act")
         return *state.hyper.exploration.explore(memory, self.policy, outputs, timestep, key), ()
 
     def exploit(
         self, state: ActorCriticState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.exploit`: the policy's mode."""
+        """See `OffPolicyAgent.exploit`: the policy's mode."""
         del key
         return self.policy.mode(self.actor.apply(state.actor.variables, timestep.observation, "exploit")), memory
 
     def update(
         self, state: ActorCriticState, batch: Transition, key: jax.Array
     ) -> tuple[ActorCriticState, Metrics, jax.Array]:
-        """See `Agent.update`: critics, actor and temperature against the new critics, and then targets."""
+        """See `OffPolicyAgent.update`: critics, actor and temperature against the new critics, and then targets."""
         if self.resets is not None:
             state = self.resets.step(self, state, batch, stream(key, "resets"))
         updates = state.updates + 1

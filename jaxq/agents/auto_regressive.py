@@ -72,7 +72,7 @@ class AutoRegressiveSoftQLearning(RecordsNothing):
         return self.cells.levels * self.cells.size
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         value_key, utility_key = streams(key, "value", "utility")
         observation = example_observation(self.observation_spec)
         centre, place = jnp.zeros((1, 1, self.cells.size)), jnp.zeros(1, jnp.int32)
@@ -83,7 +83,7 @@ class AutoRegressiveSoftQLearning(RecordsNothing):
         return LearnerState.with_target(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`: none."""
+        """See `Agent.init_memory`: none."""
         del num_envs
         return ()
 
@@ -127,7 +127,7 @@ class AutoRegressiveSoftQLearning(RecordsNothing):
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`: a sample of the policy."""
+        """See `OffPolicyAgent.act`: a sample of the policy."""
 
         def draw(logits: jax.Array, place: jax.Array) -> jax.Array:
             return jax.random.categorical(jax.random.fold_in(key, place), logits, axis=-1)
@@ -137,7 +137,7 @@ class AutoRegressiveSoftQLearning(RecordsNothing):
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`: the likeliest choice at each place."""
+        """See `Agent.exploit`: the likeliest choice at each place."""
         del key
         return self._in_order(state, timestep.observation, lambda logits, place: jnp.argmax(logits, axis=-1)), memory
 
@@ -159,7 +159,7 @@ class AutoRegressiveSoftQLearning(RecordsNothing):
         return cells.action(index)
 
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
-        """See `Agent.update`."""
+        """See `OffPolicyAgent.update`."""
         del key
         hyper = state.hyper
         reward, discount = n_step_return(batch.rewards, batch.steps, batch.terminated, hyper.discount)

@@ -82,7 +82,7 @@ class AuxiliaryQLearning(ActsByQLearning):
         return ActionValueHead(self.num_actions, self.num_tasks)
 
     def init(self, key: jax.Array) -> AuxiliaryState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         values_key, random_key, tasks_key = streams(key, "values", "random", "tasks")
         observation = example_observation(self.base.observation_spec)
         own = self.base.init(values_key).params
@@ -105,7 +105,7 @@ class AuxiliaryQLearning(ActsByQLearning):
     def update(
         self, state: AuxiliaryState, batch: Transition, key: jax.Array
     ) -> tuple[AuxiliaryState, Metrics, jax.Array]:
-        """See `Agent.update`."""
+        """See `OffPolicyAgent.update`."""
         base, values, hyper = self.base, state.values, state.values.hyper
         outputs = self.random_network.apply(state.random, batch.next_observation)
         reward = self.task(outputs, state.thresholds)

@@ -144,7 +144,7 @@ class AVG:
         return 1
 
     def init(self, key: jax.Array) -> AVGState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         actor_key, critic_key = streams(key, "actor", "critic")
         observation, action = example_observation(self.observation_spec), example_action(self.action_spec)
         actor = init_params(self.actor, actor_key, observation)
@@ -158,13 +158,13 @@ class AVG:
         )
 
     def init_memory(self, num_envs: int) -> AVGMemory:
-        """See `Actor.init_memory`."""
+        """See `Agent.init_memory`."""
         return AVGMemory(jnp.zeros(num_envs), jnp.zeros(num_envs))
 
     def act(
         self, state: AVGState, memory: AVGMemory, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, AVGMemory, Acted]:
-        """See `Actor.act`: a sample of the policy."""
+        """See `Agent.act`: a sample of the policy."""
         outputs = self.actor.apply(state.actor.variables, timestep.observation, "act")
         drawn = self.policy.draw(outputs, key)
         log_density = self.policy.log_probability(outputs, drawn)
@@ -174,7 +174,7 @@ class AVG:
     def exploit(
         self, state: AVGState, memory: AVGMemory, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, AVGMemory]:
-        """See `Actor.exploit`: the policy's mode."""
+        """See `Agent.exploit`: the policy's mode."""
         del key
         return self.policy.mode(self.actor.apply(state.actor.variables, timestep.observation, "exploit")), memory
 

@@ -25,7 +25,7 @@ from jaxq.types import Metrics, Network, PyTree, Rollout, TimeStep
 FLATTEN_LIMIT = 50_000
 
 
-class Actor(Protocol):
+class Agent(Protocol):
     """What every agent has. `E` is the number of environments of a member.
 
     One that learns from what its environments show as such, and not from batches, also has
@@ -51,7 +51,7 @@ class Actor(Protocol):
         """The policy that is evaluated: actions [E, ...] for a TimeStep [E, ...], and the new memory."""
 
 
-class Agent(Actor, Protocol):
+class OffPolicyAgent(Agent, Protocol):
     """What the off-policy loop needs of an agent."""
 
     def watch(
@@ -63,7 +63,7 @@ class Agent(Actor, Protocol):
         """One learning step on a batch from replay: the new state, scalars to log, and the samples' priorities [B]."""
 
 
-class OnPolicyAgent(Actor, Protocol):
+class OnPolicyAgent(Agent, Protocol):
     """What the on-policy loop needs of an agent."""
 
     @property
@@ -75,13 +75,13 @@ class OnPolicyAgent(Actor, Protocol):
 
 
 def observed(agent: Any, state: PyTree, memory: PyTree, timestep: TimeStep) -> tuple[PyTree, PyTree]:
-    """State and memory of an agent after it was shown a time step [E, ...], if it is one that looks (see `Actor`)."""
+    """State and memory of an agent after it was shown a time step [E, ...], if it is one that looks (see `Agent`)."""
     return agent.observe(state, memory, timestep) if hasattr(agent, "observe") else (state, memory)
 
 
 @dataclasses.dataclass(frozen=True)
-class Around:
-    """Base of agents that are another one, which sees or computes something otherwise.
+class AgentWrapper:
+    """Base of agents around another one, by which it sees, or computes, something otherwise.
 
     Attributes:
       base: the other agent, off-policy or on-policy.
@@ -101,7 +101,7 @@ class Around:
         return agent.updates_per_rollout
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
+        """See `Agent.init_memory`."""
         return self.base.init_memory(num_envs)
 
 
@@ -111,7 +111,7 @@ class RecordsNothing:
     def watch(
         self, state: Any, memory: PyTree, timestep: TimeStep, action: jax.Array, key: jax.Array
     ) -> tuple[PyTree, PyTree]:
-        """See `Agent.watch`: the warm-up leaves no trace."""
+        """See `OffPolicyAgent.watch`: the warm-up leaves no trace."""
         del state, timestep, action, key
         return memory, ()
 

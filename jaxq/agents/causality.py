@@ -61,12 +61,12 @@ class CausalActorCritic(ActorCritic):
         return size_of(self.observation_spec) + self.action_spec.size + 1
 
     def init(self, key: jax.Array) -> CausalState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         state = super().init(key)
         return state.extended(CausalState, rows=jnp.zeros((self.samples, self._variables)), written=jnp.int32(0))
 
     def update(self, state: Any, batch: Transition, key: jax.Array) -> tuple[ActorCriticState, Metrics, jax.Array]:
-        """See `Agent.update`: as an actor-critic's, and now and then new weights."""
+        """See `OffPolicyAgent.update`: as an actor-critic's, and now and then new weights."""
         state, metrics, priority = super().update(state, batch, key)
         new = jnp.concatenate([flattened(batch.observation), batch.action, batch.rewards[:, :1]], axis=-1)
         new, counts = new[-self.samples :], batch.weight[-self.samples :] > 0

@@ -60,7 +60,7 @@ class CoarseToFineQLearning(QLearning):
         return (self.cells.size,)
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         observation = example_observation(self.observation_spec)
         whole = jnp.zeros((1, 1, *self.shape))
         params = init_params(self.network, key, observation, whole, jnp.zeros(1, jnp.int32))
@@ -106,7 +106,7 @@ class CoarseToFineQLearning(QLearning):
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`."""
+        """See `OffPolicyAgent.act`."""
         network_key, explore_key = streams(key, "network", "explore")
         action = self.cells.action(self.greedy(state.params, timestep.observation, "act", network_key))
         action, memory = _noisy(state.hyper, memory, action, timestep, explore_key)
@@ -115,7 +115,7 @@ class CoarseToFineQLearning(QLearning):
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.exploit`: the best choices."""
+        """See `OffPolicyAgent.exploit`: the best choices."""
         return self.cells.action(self.greedy(state.params, timestep.observation, "exploit", key)), memory
 
     def taken(self, params: PyTree, batch: Transition, mode: Mode, key: jax.Array) -> jax.Array:
@@ -196,14 +196,14 @@ class SequenceCoarseToFineQLearning(CoarseToFineQLearning):
         return (self.steps, self.cells.size)
 
     def init_memory(self, num_envs: int) -> Plans:
-        """See `Agent.init_memory`."""
+        """See `OffPolicyAgent.init_memory`."""
         sequences = jnp.zeros((num_envs, self.steps, *self.shape))
         return Plans(sequences, jnp.zeros(num_envs, jnp.int32), super().init_memory(num_envs))
 
     def act(
         self, state: LearnerState, memory: Plans, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, Plans, PyTree]:
-        """See `Agent.act`."""
+        """See `OffPolicyAgent.act`."""
         network_key, explore_key = streams(key, "network", "explore")
         action, memory = self._planned(state, memory, timestep, "act", network_key)
         action, exploring = _noisy(state.hyper, memory.exploring, action, timestep, explore_key)
@@ -212,7 +212,7 @@ class SequenceCoarseToFineQLearning(CoarseToFineQLearning):
     def exploit(
         self, state: LearnerState, memory: Plans, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, Plans]:
-        """See `Agent.exploit`: the temporal ensemble."""
+        """See `OffPolicyAgent.exploit`: the temporal ensemble."""
         return self._planned(state, memory, timestep, "exploit", key)
 
     def _planned(

@@ -64,13 +64,13 @@ class DirectAdvantage(RecordsNothing):
         require(self.network.num_latents >= 2, "num_latents", self.network.num_latents, "at least 2")
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         observation = example_observation(self.observation_spec)
         params = self.network.init(key, observation, jnp.zeros(1, jnp.int32), observation, method="everything")
         return LearnerState.with_target(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
+        """See `Agent.init_memory`."""
         return self.hyper.exploration.init(num_envs)
 
     def _outputs(self, params: PyTree, observation: jax.Array) -> Any:
@@ -82,19 +82,19 @@ class DirectAdvantage(RecordsNothing):
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`."""
+        """See `OffPolicyAgent.act`."""
         _, skill = self._outputs(state.params, timestep.observation)
         return *state.hyper.exploration.select(memory, skill, timestep, key), ()
 
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`: the action of the largest advantage."""
+        """See `Agent.exploit`: the action of the largest advantage."""
         _, skill = self._outputs(state.params, timestep.observation)
         return jnp.argmax(skill, axis=-1).astype(jnp.int32), memory
 
     def update(self, state: LearnerState, batch: Segment, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
-        """See `Agent.update`: every suffix of a segment is a window of its own (eq. 12 of the paper)."""
+        """See `OffPolicyAgent.update`: every suffix of a segment is a window of its own (eq. 12 of the paper)."""
         del key
         hyper = state.hyper
         length, size = batch.reward.shape

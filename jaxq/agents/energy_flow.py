@@ -84,7 +84,7 @@ class EnergyFlowLearning(RecordsNothing):
     target_reduction: Reduction = dataclasses.field(default_factory=Minimum)
 
     def init(self, key: jax.Array) -> EnergyFlowState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         params_key, samples_key = streams(key, "params", SAMPLES)
         before = jnp.zeros((1, self.action_spec.size))
         observation = example_observation(self.observation_spec)
@@ -92,21 +92,21 @@ class EnergyFlowLearning(RecordsNothing):
         return EnergyFlowState(Learner.start(variables, self.optimizer, True), jnp.int32(0), as_leaves(self.hyper))
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Agent.init_memory`: nothing."""
+        """See `OffPolicyAgent.init_memory`: nothing."""
         del num_envs
         return ()
 
     def act(
         self, state: EnergyFlowState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`: a sample of the policy."""
+        """See `OffPolicyAgent.act`: a sample of the policy."""
         noise = jax.random.normal(key, (timestep.first.shape[0], self.action_spec.size))
         return self._action(state, timestep, noise, "act"), memory, ()
 
     def exploit(
         self, state: EnergyFlowState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.exploit`: what the flow makes of no noise, the mode before squashing."""
+        """See `OffPolicyAgent.exploit`: what the flow makes of no noise, the mode before squashing."""
         del key
         return self._action(state, timestep, jnp.zeros((timestep.first.shape[0], self.action_spec.size)), "exploit"), (
             memory
@@ -139,7 +139,7 @@ class EnergyFlowLearning(RecordsNothing):
     def update(
         self, state: EnergyFlowState, batch: Transition, key: jax.Array
     ) -> tuple[EnergyFlowState, Metrics, jax.Array]:
-        """See `Agent.update`."""
+        """See `OffPolicyAgent.update`."""
         learn_key, reduce_key = streams(key, "learn", "reduce targets")
         hyper, representation = state.hyper, self.representation
         # Any action will do.

@@ -68,7 +68,7 @@ class EnsembleQLearning(RecordsNothing):
         require(count == self.members, "reward_shifts", self.reward_shifts, f"{self.members} numbers, one a member")
 
     def init(self, key: jax.Array) -> EnsembleState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         members_key, mask_key = streams(key, "members", "masks")
         members = over_lanes(self.base.init, self.members, heavy=True)(jax.random.split(members_key, self.members))
         shifts = members.hyper.reward_shift + jnp.asarray(self.reward_shifts)
@@ -76,7 +76,7 @@ class EnsembleQLearning(RecordsNothing):
         return EnsembleState(members, mask_key)
 
     def init_memory(self, num_envs: int) -> Followed:
-        """See `Actor.init_memory`."""
+        """See `Agent.init_memory`."""
         return Followed(jnp.full(num_envs, -1, jnp.int32), self.base.init_memory(num_envs))
 
     def values(self, state: EnsembleState, observation: jax.Array, mode: Any, key: jax.Array) -> jax.Array:
@@ -94,7 +94,7 @@ class EnsembleQLearning(RecordsNothing):
     def act(
         self, state: EnsembleState, memory: Followed, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, Followed, PyTree]:
-        """See `Agent.act`: by the member followed, which is drawn anew when acting or an episode begins."""
+        """See `OffPolicyAgent.act`: by the member followed, which is drawn anew when acting or an episode begins."""
         draw_key, predict_key, select_key = streams(key, "member", "networks", "explore")
         drawn = jax.random.randint(draw_key, memory.member.shape, 0, self.members)
         # Acting begins, after the warm-up, in the midst of episodes.
@@ -108,14 +108,14 @@ class EnsembleQLearning(RecordsNothing):
     def exploit(
         self, state: EnsembleState, memory: Followed, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, Followed]:
-        """See `Actor.exploit`: greedy on the members' mean."""
+        """See `Agent.exploit`: greedy on the members' mean."""
         values = self.values(state, timestep.observation, "exploit", key)
         return self.base.actions.action(jnp.argmax(values.mean(axis=0), axis=-1).astype(jnp.int32)), memory
 
     def update(
         self, state: EnsembleState, batch: Transition, key: jax.Array
     ) -> tuple[EnsembleState, Metrics, jax.Array]:
-        """See `Agent.update`: of every member, each on what its mask lets through."""
+        """See `OffPolicyAgent.update`: of every member, each on what its mask lets through."""
 
         def learn(member: LearnerState, key: jax.Array, index: jax.Array) -> Any:
             own = batch

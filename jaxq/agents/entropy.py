@@ -112,10 +112,10 @@ class TunedTemperature(_Plain, Hyperparameters):
         return jnp.exp(state.log_temperature)
 
     def step(self, state: TemperatureState, entropy: jax.Array, updates: jax.Array) -> TemperatureState:
-        """See `Entropy.step`: down the slope of `log α (entropy - target)`, as most authors have it in place of α's.
+        """See `Entropy.step`: one gradient step on `log α (entropy - target)` by log α, as in most implementations.
 
-        By α itself the slope by its logarithm is α times as steep, which Adam makes up for with a lag: α falls more
-        slowly and rises sooner, by a third with step sizes of 3e-4.
+        The gradient of the papers' `α (entropy - target)` is α times as large. Adam takes that out again, with a delay:
+        α would fall more slowly and rise sooner, by a third with step sizes of 3e-4.
         """
         slope, rate = entropy - self.target, self.learning_rate.at(updates)
         return TemperatureState(*descend(self.optimizer, slope, state.optimizer_state, state.log_temperature, rate))

@@ -97,7 +97,7 @@ class CuriousActorCritic(ActorCritic):
     information: InformationGain = dataclasses.field(default_factory=InformationGain)
 
     def init(self, key: jax.Array) -> CuriousState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         state = super().init(key)
         numbers = as_leaves(self.information)
         size = flattened(example_observation(self.observation_spec)).shape[-1]

@@ -146,7 +146,7 @@ class IteratedQLearning(ActsByQLearning):
         require(self.links >= 1, "links", self.links, "at least 1")
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         keys = keys_of_links(key, self.links)
         params = [self.base.init(keys[k]).params["params"] for k in range(self.links)]
         common = ("torso",) if self.share_torso else ()
@@ -161,7 +161,7 @@ class IteratedQLearning(ActsByQLearning):
         return state.replace(params=state.params.link(drawn_link(key, self.links)))
 
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
-        """See `Agent.update`: every link at once, link k on the backup of target k."""
+        """See `OffPolicyAgent.update`: every link at once, link k on the backup of target k."""
 
         def loss(params: ChainParams) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
             losses, (metrics, priority) = self._objectives(state, params, batch, key)

@@ -35,7 +35,7 @@ class IteratedActorCritic(ActorCritic):
         require(self.links >= 1, "links", self.links, "at least 1")
 
     def init(self, key: jax.Array) -> ActorCriticState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         state = super().init(key)
         if self.links == 1:
             chain = jax.tree.map(lambda leaf: leaf[None], state.critic.variables)

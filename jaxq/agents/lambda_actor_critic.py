@@ -188,7 +188,7 @@ class LambdaActorCritic:
         return self.epochs.updates
 
     def init(self, key: jax.Array) -> LambdaActorCriticState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         actor_key, critic_key = streams(key, "actor", "critic")
         observation, action = example_observation(self.observation_spec), example_action(self.action_spec)
         hyper = as_leaves(self.hyper)
@@ -205,7 +205,7 @@ class LambdaActorCritic:
         )
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`: none."""
+        """See `Agent.init_memory`: none."""
         del num_envs
         return ()
 
@@ -218,7 +218,7 @@ class LambdaActorCritic:
     def act(
         self, state: LambdaActorCriticState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Actor.act`: a sample of the policy."""
+        """See `Agent.act`: a sample of the policy."""
         outputs = self._policy(state.actor.variables, timestep.observation, "act")
         action = self.policy.action(self.policy.draw(outputs, key))
         return jnp.clip(action, -self.largest_action, self.largest_action), memory, ()
@@ -226,7 +226,7 @@ class LambdaActorCritic:
     def exploit(
         self, state: LambdaActorCriticState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`: the policy's mode."""
+        """See `Agent.exploit`: the policy's mode."""
         del key
         return self.policy.mode(self._policy(state.actor.variables, timestep.observation, "exploit")), memory
 

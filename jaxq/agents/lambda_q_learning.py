@@ -70,18 +70,18 @@ class LambdaQLearning:
         return self.epochs.updates
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         params = init_params(self.network, key, example_observation(self.observation_spec))
         return LearnerState.start(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
+        """See `Agent.init_memory`."""
         return self.hyper.exploration.init(num_envs)
 
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, jax.Array]:
-        """See `Actor.act`; recorded are the action values [E, A]."""
+        """See `Agent.act`; recorded are the action values [E, A]."""
         network_key, explore_key = streams(key, "network", "explore")
         prediction = self.network.apply(state.params, timestep.observation, "act", rngs={SAMPLES: network_key})
         values = self.representation.value(prediction)
@@ -90,7 +90,7 @@ class LambdaQLearning:
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`: the greedy action."""
+        """See `Agent.exploit`: the greedy action."""
         prediction = self.network.apply(state.params, timestep.observation, "exploit", rngs={SAMPLES: key})
         return jnp.argmax(self.representation.value(prediction), axis=-1).astype(jnp.int32), memory
 

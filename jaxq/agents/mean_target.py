@@ -44,7 +44,7 @@ class MeanTargetQLearning(QLearning):
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`."""
+        """See `OffPolicyAgent.act`."""
         network_key, member_key, explore_key = streams(key, "network", "behaviour", "explore")
         values = self.representation.value(self.predict(state.params, timestep.observation, "act", network_key))
         seen = self.behaviour(values, member_key)
@@ -54,7 +54,7 @@ class MeanTargetQLearning(QLearning):
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.exploit`: greedy on the verdict."""
+        """See `OffPolicyAgent.exploit`: greedy on the verdict."""
         values = self.representation.value(self.predict(state.params, timestep.observation, "exploit", key))
         return self.actions.action(jnp.argmax(self.verdict(values), axis=-1).astype(jnp.int32)), memory
 

@@ -154,7 +154,7 @@ class ModelBasedActorCritic(RecordsNothing):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
 
     def init(self, key: jax.Array) -> ModelBasedState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         encoder_key, critic_key, actor_key = streams(key, "encoder", "critic", "actor")
         observation, action = example_observation(self.observation_spec), example_action(self.action_spec)
         encoder = self.encoder.init(encoder_key, observation, action)
@@ -174,24 +174,24 @@ class ModelBasedActorCritic(RecordsNothing):
         )
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Agent.init_memory`."""
+        """See `OffPolicyAgent.init_memory`."""
         return self.hyper.exploration.init(num_envs)
 
     def observe(self, state: ModelBasedState, memory: PyTree, timestep: TimeStep) -> tuple[ModelBasedState, PyTree]:
-        """See `Actor.observe`."""
+        """See `Agent.observe`."""
         return state.replace(seen=state.seen.after(timestep)), memory
 
     def act(
         self, state: ModelBasedState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`."""
+        """See `OffPolicyAgent.act`."""
         outputs = self._outputs(state, timestep)
         return *state.hyper.exploration.explore(memory, self.policy, outputs, timestep, key), ()
 
     def exploit(
         self, state: ModelBasedState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.exploit`: the policy's mode."""
+        """See `OffPolicyAgent.exploit`: the policy's mode."""
         del key
         return self.policy.mode(self._outputs(state, timestep)), memory
 
@@ -210,7 +210,7 @@ class ModelBasedActorCritic(RecordsNothing):
     def update(
         self, state: ModelBasedState, batch: Segment, key: jax.Array
     ) -> tuple[ModelBasedState, Metrics, jax.Array]:
-        """See `Agent.update`. Priorities are `max(|δ|, 1)` of the critic with the largest error (LAP).
+        """See `OffPolicyAgent.update`. Priorities are `max(|δ|, 1)` of the critic with the largest error (LAP).
 
         Fujimoto et al., An Equivalence between Loss Functions and Non-Uniform Sampling, 2020. Updates of the encoder
         leave priorities as they are. Metrics of the kind that it was not are those of the newest that was.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import Agent, Around, observed
+from jaxq.agents.base import AgentWrapper, OffPolicyAgent, observed
 from jaxq.envs.base import ArraySpec
 from jaxq.errors import require
 from jaxq.hyperparameters import require_in
@@ -65,7 +65,7 @@ class RunningStatistics(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class AgentAround(Around):
+class InputWrapper(AgentWrapper):
     """Base of agents that are another one which is shown time steps otherwise, when it acts and when it learns.
 
     Their states have a `base`, the other's state. What they hold is part of it: each member of a population has its
@@ -75,27 +75,27 @@ class AgentAround(Around):
     """
 
     def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Actor.act`."""
+        """See `Agent.act`."""
         return self.base.act(state.base, memory, self.shown(state, timestep), key)
 
     def exploit(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`."""
+        """See `Agent.exploit`."""
         return self.base.exploit(state.base, memory, self.shown(state, timestep), key)
 
     def watch(
         self, state: Any, memory: Any, timestep: TimeStep, action: jax.Array, key: jax.Array
     ) -> tuple[PyTree, PyTree]:
-        """See `Agent.watch`."""
-        agent: Agent = self.base
+        """See `OffPolicyAgent.watch`."""
+        agent: OffPolicyAgent = self.base
         return agent.watch(state.base, memory, self.shown(state, timestep), action, key)
 
     def observe(self, state: Any, memory: Any, timestep: TimeStep) -> tuple[PyTree, PyTree]:
-        """See `Actor.observe`: shown to the other agent, if it looks."""
+        """See `Agent.observe`: shown to the other agent, if it looks."""
         base, memory = observed(self.base, state.base, memory, self.shown(state, timestep))
         return state.replace(base=base), memory
 
     def update(self, state: Any, batch: Any, key: jax.Array) -> Any:
-        """See `Agent.update` and `OnPolicyAgent.update`."""
+        """See `OffPolicyAgent.update` and `OnPolicyAgent.update`."""
         base, *told = self.base.update(state.base, self.learned_from(state, batch), key)
         return state.replace(base=base), *told
 
@@ -128,7 +128,7 @@ class NormalizedState(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class Normalized(AgentAround):
+class Normalized(InputWrapper):
     """An agent that is shown `(o - mean) / sqrt(variance + ε)`, clipped, in place of observations o of floats.
 
     Every observation counts that is shown in training, also the one that an environment of EnvPool's, which cannot be
@@ -147,11 +147,11 @@ class Normalized(AgentAround):
         require(self.largest > 0, "largest", self.largest, "positive")
 
     def init(self, key: jax.Array) -> NormalizedState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         return NormalizedState(self.base.init(key), RunningStatistics.start(self.observation_spec))
 
     def observe(self, state: NormalizedState, memory: PyTree, timestep: TimeStep) -> tuple[NormalizedState, PyTree]:
-        """See `Actor.observe`."""
+        """See `Agent.observe`."""
         state, memory = super().observe(state, memory, timestep)
         return state.replace(statistics=state.statistics.after(timestep.observation)), memory
 
@@ -166,11 +166,11 @@ class Normalized(AgentAround):
         return jax.tree.map(one, observation, statistics.mean, statistics.variance)
 
     def shown(self, state: NormalizedState, timestep: TimeStep) -> TimeStep:
-        """See `AgentAround.shown`."""
+        """See `InputWrapper.shown`."""
         return timestep.replace(observation=self.normalized(state.statistics, timestep.observation))
 
     def replayed(self, state: NormalizedState, batch: Transition | Segment) -> Any:
-        """See `AgentAround.replayed`."""
+        """See `InputWrapper.replayed`."""
         shown = functools.partial(self.normalized, state.statistics)
         if isinstance(batch, Segment):
             return batch.replace(observation=shown(batch.observation))
@@ -187,11 +187,11 @@ class NormalizedAsSeen(Normalized):
     """
 
     def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Actor.act`."""
+        """See `Agent.act`."""
         return super().act(self._with(state, timestep.observation), memory, timestep, key)
 
     def learned_from(self, state: NormalizedState, batch: Any) -> Any:
-        """See `AgentAround.learned_from`.
+        """See `InputWrapper.learned_from`.
 
         Raises:
           InputError: if the rollout has more steps.
@@ -236,7 +236,7 @@ class ScaledRewardsMemory(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class ScaledRewards(AgentAround):
+class ScaledRewards(InputWrapper):
     """An agent whose rewards are divided by `max(sqrt(Var[G] + ε), max |G| / g_max)`, nothing being subtracted.
 
     G is the discounted sum of an environment's rewards up to a step, `G <- γ (1 - done) G + r`, and variance and
@@ -265,24 +265,24 @@ class ScaledRewards(AgentAround):
         require(self.epsilon > 0, "epsilon", self.epsilon, "positive")
 
     def init(self, key: jax.Array) -> ScaledRewardsState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         return ScaledRewardsState(self.base.init(key), RunningStatistics.start(ArraySpec(())), jnp.float32(0))
 
     def init_memory(self, num_envs: int) -> ScaledRewardsMemory:
-        """See `Actor.init_memory`."""
+        """See `Agent.init_memory`."""
         return ScaledRewardsMemory(self.base.init_memory(num_envs), jnp.zeros(num_envs), jnp.zeros(num_envs, bool))
 
     def act(
         self, state: ScaledRewardsState, memory: ScaledRewardsMemory, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, ScaledRewardsMemory, PyTree]:
-        """See `Actor.act`."""
+        """See `Agent.act`."""
         action, base, record = super().act(state, memory.base, timestep, key)
         return action, memory.replace(base=base), record
 
     def exploit(
         self, state: ScaledRewardsState, memory: ScaledRewardsMemory, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, ScaledRewardsMemory]:
-        """See `Actor.exploit`."""
+        """See `Agent.exploit`."""
         action, base = super().exploit(state, memory.base, timestep, key)
         return action, memory.replace(base=base)
 
@@ -294,14 +294,14 @@ class ScaledRewards(AgentAround):
         action: jax.Array,
         key: jax.Array,
     ) -> tuple[ScaledRewardsMemory, PyTree]:
-        """See `Agent.watch`."""
+        """See `OffPolicyAgent.watch`."""
         base, record = super().watch(state, memory.base, timestep, action, key)
         return memory.replace(base=base), record
 
     def observe(
         self, state: ScaledRewardsState, memory: ScaledRewardsMemory, timestep: TimeStep
     ) -> tuple[ScaledRewardsState, ScaledRewardsMemory]:
-        """See `Actor.observe`."""
+        """See `Agent.observe`."""
         state, base = super().observe(state, memory.base, timestep)
         counts = ~timestep.first
         returns = self.discount * (1.0 - timestep.last) * memory.returns + timestep.total_reward
@@ -317,17 +317,17 @@ class ScaledRewards(AgentAround):
         return jnp.maximum(jnp.sqrt(state.statistics.variance + self.epsilon), state.largest / self.g_max)
 
     def shown(self, state: ScaledRewardsState, timestep: TimeStep) -> TimeStep:
-        """See `AgentAround.shown`."""
+        """See `InputWrapper.shown`."""
         return timestep.replace(reward=timestep.reward / self.scale(state))
 
     def learned_from(self, state: ScaledRewardsState, batch: Any) -> Any:
-        """See `AgentAround.learned_from`."""
+        """See `InputWrapper.learned_from`."""
         if isinstance(batch, Rollout):
             batch = batch.replace(memory=batch.memory.base)
         return super().learned_from(state, batch)
 
     def replayed(self, state: ScaledRewardsState, batch: Transition | Segment) -> Any:
-        """See `AgentAround.replayed`."""
+        """See `InputWrapper.replayed`."""
         if isinstance(batch, Segment):
             return batch.replace(reward=batch.reward / self.scale(state))
         return batch.replace(rewards=batch.rewards / self.scale(state))

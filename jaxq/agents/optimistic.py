@@ -96,7 +96,7 @@ class OptimisticActorCritic(ActorCritic):
     scalars: optax.GradientTransformation = dataclasses.field(default_factory=lambda: optax.scale_by_adam(b1=0.5))
 
     def init(self, key: jax.Array) -> OptimisticState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         state = super().init(key)
         observation = example_observation(self.observation_spec)
         mean = self.actor.apply(state.actor.variables, observation)[0]
@@ -120,7 +120,7 @@ class OptimisticActorCritic(ActorCritic):
         return mean + shift, log_std + jnp.log(state.numbers.stretch)
 
     def act(self, state: Any, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`: by the optimist."""
+        """See `OffPolicyAgent.act`: by the optimist."""
         outputs = self.actor.apply(state.actor.variables, timestep.observation, "act")
         outputs = self._moved(state, state.optimist.variables, timestep.observation, outputs)
         return *state.hyper.exploration.explore(memory, self.policy, outputs, timestep, key), ()

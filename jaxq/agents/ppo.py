@@ -192,12 +192,12 @@ class PPO:
         return self.epochs.updates
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         params = init_params(self.network, key, example_observation(self.observation_spec))
         return LearnerState.start(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`: none."""
+        """See `Agent.init_memory`: none."""
         del num_envs
         return ()
 
@@ -207,7 +207,7 @@ class PPO:
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, Acted]:
-        """See `Actor.act`: a sample of the policy."""
+        """See `Agent.act`: a sample of the policy."""
         network_key, draw_key = streams(key, "network", "draw")
         outputs, value, _ = self._outputs(state.params, timestep.observation, "act", network_key)
         drawn = self.policy.draw(outputs, draw_key)
@@ -216,7 +216,7 @@ class PPO:
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`: the policy's mode."""
+        """See `Agent.exploit`: the policy's mode."""
         outputs, _, _ = self._outputs(state.params, timestep.observation, "exploit", key)
         return self.policy.mode(outputs), memory
 

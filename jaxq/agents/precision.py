@@ -7,12 +7,12 @@ from typing import Any
 import jax
 
 from jaxq import platforms
-from jaxq.agents.base import Agent, Around, observed
+from jaxq.agents.base import AgentWrapper, OffPolicyAgent, observed
 from jaxq.types import PyTree, TimeStep
 
 
 @dataclasses.dataclass(frozen=True)
-class MixedPrecision(Around):
+class MixedPrecision(AgentWrapper):
     """An agent whose products on GPUs are of bfloat16 numbers, summed in float32; everything else stays float32.
 
     Parameters, optimizers, normalization and losses are left alone, so no gradient need be scaled. TPUs multiply so by
@@ -26,31 +26,31 @@ class MixedPrecision(Around):
         return contextlib.nullcontext()
 
     def init(self, key: jax.Array) -> PyTree:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         return self.base.init(key)
 
     def act(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Actor.act`."""
+        """See `Agent.act`."""
         with self._precision():
             return self.base.act(state, memory, timestep, key)
 
     def exploit(self, state: Any, memory: Any, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`."""
+        """See `Agent.exploit`."""
         with self._precision():
             return self.base.exploit(state, memory, timestep, key)
 
     def watch(
         self, state: Any, memory: Any, timestep: TimeStep, action: jax.Array, key: jax.Array
     ) -> tuple[PyTree, PyTree]:
-        """See `Agent.watch`."""
-        agent: Agent = self.base
+        """See `OffPolicyAgent.watch`."""
+        agent: OffPolicyAgent = self.base
         return agent.watch(state, memory, timestep, action, key)
 
     def observe(self, state: Any, memory: Any, timestep: TimeStep) -> tuple[PyTree, PyTree]:
-        """See `Actor.observe`."""
+        """See `Agent.observe`."""
         return observed(self.base, state, memory, timestep)
 
     def update(self, state: Any, batch: Any, key: jax.Array) -> Any:
-        """See `Agent.update` and `OnPolicyAgent.update`."""
+        """See `OffPolicyAgent.update` and `OnPolicyAgent.update`."""
         with self._precision():
             return self.base.update(state, batch, key)

@@ -87,12 +87,12 @@ class QLearning(RecordsNothing):
         require(plain, "operator", type(operator).__name__, "one without bonuses, as these rewards have channels")
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Agent.init`."""
+        """See `OffPolicyAgent.init`."""
         params = init_params(self.network, key, example_observation(self.observation_spec))
         return LearnerState.with_target(params, self.optimizer, self.hyper)
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Agent.init_memory`."""
+        """See `OffPolicyAgent.init_memory`."""
         return self.hyper.exploration.init(num_envs)
 
     def predict(self, params: PyTree, observation: jax.Array, mode: Mode, key: jax.Array) -> jax.Array:
@@ -102,7 +102,7 @@ class QLearning(RecordsNothing):
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`."""
+        """See `OffPolicyAgent.act`."""
         # A stream costs nothing where the network draws no samples: XLA drops it.
         network_key, explore_key = streams(key, "network", "explore")
         prediction = self.predict(state.params, timestep.observation, "act", network_key)
@@ -113,12 +113,12 @@ class QLearning(RecordsNothing):
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Agent.exploit`: greedy."""
+        """See `OffPolicyAgent.exploit`: greedy."""
         values = self.representation.value(self.predict(state.params, timestep.observation, "exploit", key))
         return self.actions.action(jnp.argmax(values, axis=-1).astype(jnp.int32)), memory
 
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
-        """See `Agent.update`."""
+        """See `OffPolicyAgent.update`."""
         hyper = state.hyper
 
         def loss(params: PyTree) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
@@ -186,13 +186,13 @@ class ActsByQLearning(RecordsNothing):
         raise NotImplementedError
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`."""
+        """See `Agent.init_memory`."""
         return self.base.init_memory(num_envs)
 
     def act(self, state: Any, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`."""
+        """See `OffPolicyAgent.act`."""
         return self.base.act(self.acting(state, key), memory, timestep, key)
 
     def exploit(self, state: Any, memory: PyTree, timestep: TimeStep, key: jax.Array) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`."""
+        """See `Agent.exploit`."""
         return self.base.exploit(self.acting(state, key), memory, timestep, key)

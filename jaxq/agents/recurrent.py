@@ -79,7 +79,7 @@ class ActsWithMemory:
         return init_params(self.network, key, observation, reset, state, **before)
 
     def init_memory(self, num_envs: int) -> PyTree:
-        """See `Actor.init_memory`: of the exploration, and the recurrent state."""
+        """See `Agent.init_memory`: of the exploration, and the recurrent state."""
         nothing = jnp.full(num_envs, -1, jnp.int32)
         return self.hyper.exploration.init(num_envs), Remembered(self.network.initial_state(num_envs), nothing)
 
@@ -96,7 +96,7 @@ class ActsWithMemory:
     def exploit(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree]:
-        """See `Actor.exploit`: the greedy action."""
+        """See `Agent.exploit`: the greedy action."""
         values, core = self._step(state, memory[1], timestep, "exploit", key)
         action = jnp.argmax(values, axis=-1).astype(jnp.int32)
         return action, (memory[0], Remembered(core, action))
@@ -176,20 +176,20 @@ class RecurrentQLearning(ActsWithMemory):
         require(0 <= self.priority_mix <= 1, "priority_mix", self.priority_mix, "in [0, 1]")
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         return LearnerState.with_target(self.new_params(key), self.optimizer, self.hyper)
 
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `Agent.act`; recorded is what the step began with."""
+        """See `OffPolicyAgent.act`; recorded is what the step began with."""
         action, after, _ = self.select(state, memory, timestep, key)
         return action, after, self._begun(memory, timestep)
 
     def watch(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, action: jax.Array, key: jax.Array
     ) -> tuple[PyTree, PyTree]:
-        """See `Agent.watch`: what was seen is remembered, whoever chose the action."""
+        """See `OffPolicyAgent.watch`: what was seen is remembered, whoever chose the action."""
         _, core = self._step(state, memory[1], timestep, "act", key)
         return (memory[0], Remembered(core, action)), self._begun(memory, timestep)
 
@@ -204,7 +204,7 @@ class RecurrentQLearning(ActsWithMemory):
         return Beginning(core, jnp.where(timestep.first, -1, remembered.action), timestep.total_reward)
 
     def update(self, state: LearnerState, batch: Segment, key: jax.Array) -> tuple[LearnerState, Metrics, Any]:
-        """See `Agent.update`; a sequence's weight, loss (the sum of its steps') and priority are one number."""
+        """See `OffPolicyAgent.update`; a sequence has one weight, one loss (the sum of its steps') and one priority."""
         hyper, burn = state.hyper, self.burn_in
         length, size = batch.reward.shape
         require(burn < length, "burn_in", burn, f"below the sequences' length of {length}")
@@ -271,13 +271,13 @@ class RecurrentLambdaQLearning(ActsWithMemory, LambdaQLearning):
         require(self.burn_in >= 0, "burn_in", self.burn_in, "0 or more")
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         return LearnerState.start(self.new_params(key), self.optimizer, self.hyper)
 
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, jax.Array]:
-        """See `Actor.act`; recorded are the action values [E, A]."""
+        """See `Agent.act`; recorded are the action values [E, A]."""
         return self.select(state, memory, timestep, key)
 
     def values(self, state: LearnerState, rollout: Rollout, key: jax.Array) -> jax.Array:

@@ -61,7 +61,7 @@ class RetraceQLearning(QLearning):
     def act(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, jax.Array]:
-        """See `Agent.act`; recorded is the probability of the action taken, [E]."""
+        """See `OffPolicyAgent.act`; recorded is the probability of the action taken, [E]."""
         network_key, explore_key = streams(key, "network", "explore")
         values = self.representation.value(self.predict(state.params, timestep.observation, "act", network_key))
         exploration: Stochastic = state.hyper.exploration
@@ -71,14 +71,14 @@ class RetraceQLearning(QLearning):
     def watch(
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, action: jax.Array, key: jax.Array
     ) -> tuple[PyTree, PyTree]:
-        """See `Agent.watch`: every action is as likely as any other."""
+        """See `OffPolicyAgent.watch`: every action is as likely as any other."""
         predictions = self.predict(state.params, timestep.observation, "act", key)  # for their shape alone
         return memory, jnp.full(action.shape, 1.0 / predictions.shape[1])
 
     def update(  # type: ignore[override]
         self, state: LearnerState, batch: Segment, key: jax.Array
     ) -> tuple[LearnerState, Metrics, jax.Array]:
-        """See `Agent.update`; a sequence's importance weight and priority are one number."""
+        """See `OffPolicyAgent.update`; a sequence's importance weight and priority are one number."""
         hyper: Any = state.hyper
         target_key, online_key, learn_key = streams(key, "target", "next action", "learn")
         length, size = batch.final.shape

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.normalized import AgentAround
+from jaxq.agents.normalized import InputWrapper
 from jaxq.errors import require
 from jaxq.hyperparameters import OF_THE_RUN
 from jaxq.types import PyTree, Segment, TimeStep, Transition
@@ -26,7 +26,7 @@ class RisingCostsState(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class RisingCosts(AgentAround):
+class RisingCosts(InputWrapper):
     """An agent that learns from `gains + w costs`, w rising from its first value to 1 by equal factors.
 
     Robots whose rewards are cut off at zero, as MuJoCo Playground's, are paid nothing while they fall about, and what
@@ -53,11 +53,11 @@ class RisingCosts(AgentAround):
         require(0 < steps < 2**31, "cost_steps", steps, "positive and below 2^31")
 
     def init(self, key: jax.Array) -> RisingCostsState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         return RisingCostsState(self.base.init(key), jnp.uint32(0))
 
     def observe(self, state: RisingCostsState, memory: PyTree, timestep: TimeStep) -> tuple[RisingCostsState, PyTree]:
-        """See `Actor.observe`."""
+        """See `Agent.observe`."""
         state, memory = super().observe(state, memory, timestep)
         return state.replace(steps=jnp.minimum(state.steps + timestep.first.shape[0], self.cost_steps)), memory
 
@@ -82,11 +82,11 @@ class RisingCosts(AgentAround):
         return reward[..., 0] + self.weight(state) * reward[..., 1]
 
     def shown(self, state: RisingCostsState, timestep: TimeStep) -> TimeStep:
-        """See `AgentAround.shown`."""
+        """See `InputWrapper.shown`."""
         return timestep.replace(reward=self.weighed(state, timestep.reward, timestep.first.ndim))
 
     def replayed(self, state: RisingCostsState, batch: Transition | Segment) -> Any:
-        """See `AgentAround.replayed`."""
+        """See `InputWrapper.replayed`."""
         if isinstance(batch, Segment):
             return batch.replace(reward=self.weighed(state, batch.reward, axes=2))
         return batch.replace(rewards=self.weighed(state, batch.rewards, axes=2))

@@ -53,7 +53,7 @@ class SaddlePointQLearning(ActsByQLearning):
         require(self.base.representation.width == 1, "representation", self.base.representation, "of one scalar")
 
     def init(self, key: jax.Array) -> LearnerState:
-        """See `Actor.init`; the parameters are `values` and `correction`, and there are no target parameters."""
+        """See `Agent.init`; the parameters are `values` and `correction`, and there are no target parameters."""
         values_key, correction_key = streams(key, "values", "correction")
         observation = example_observation(self.base.observation_spec)
         values = init_params(self.base.network, values_key, observation)
@@ -95,7 +95,7 @@ class SaddlePointQLearning(ActsByQLearning):
                 return jnp.zeros_like(estimate)
 
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
-        """See `Agent.update`."""
+        """See `OffPolicyAgent.update`."""
         hyper, stop = state.hyper, jax.lax.stop_gradient
         learn_key, backup_key = streams(key, "learn", "backup")
         outcome = self.base.outcome(hyper, batch)

@@ -182,7 +182,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
         return init_params(network, key, observation, jnp.zeros((1, 1), jnp.int32), method="foresee")
 
     def init(self, key: jax.Array) -> SelfPredictiveState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         params_key, reset_key = streams(key, "params", "resets")
         values = LearnerState.with_target(self._fresh(params_key), self.base.optimizer, self.base.hyper)
         return SelfPredictiveState(values, as_leaves(self.horizon), as_leaves(self.resets), reset_key)
@@ -195,7 +195,7 @@ class SelfPredictiveQLearning(ActsByQLearning):
     def update(
         self, state: SelfPredictiveState, batch: Segment, key: jax.Array
     ) -> tuple[SelfPredictiveState, Metrics, jax.Array]:
-        """See `Agent.update`."""
+        """See `OffPolicyAgent.update`."""
         base, values, hyper = self.base, state.values, state.values.hyper
         network: Any = base.network
         length, size = batch.reward.shape

@@ -63,7 +63,7 @@ class VarianceWeightedQLearning(ActsByQLearning):
         require(self.base.representation.width == 1, "representation", self.base.representation, "of one scalar")
 
     def init(self, key: jax.Array) -> VarianceWeightedState:
-        """See `Actor.init`."""
+        """See `Agent.init`."""
         values_key, variance_key = streams(key, "values", "variance")
         observation = example_observation(self.base.observation_spec)
         variance = init_params(self.variance_network, variance_key, observation)
@@ -84,7 +84,7 @@ class VarianceWeightedQLearning(ActsByQLearning):
     def update(
         self, state: VarianceWeightedState, batch: Transition, key: jax.Array
     ) -> tuple[VarianceWeightedState, Metrics, jax.Array]:
-        """See `Agent.update`."""
+        """See `OffPolicyAgent.update`."""
         values, hyper = state.values, state.values.hyper
         update_key, backup_key, taken_key = streams(key, "update", "variance's backup", "variance's value")
         inverse = 1.0 / self.variances(state.target_variance, batch)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from jaxq import training as loops
-from jaxq.agents import Agent, Epochs, OnPolicyAgent
+from jaxq.agents import Epochs, OffPolicyAgent, OnPolicyAgent
 from jaxq.configs.environments import Environments
 from jaxq.configs.replay import Replay
 from jaxq.envs import Environment
@@ -36,7 +36,7 @@ class FromReplay(Replay, Environments):
 
     def make_training(
         self,
-        agent: Agent,
+        agent: OffPolicyAgent,
         environment: Environment,
         evaluation: Environment,
         *,

@@ -5,7 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jaxq.agents import Agent, MixedPrecision, OnPolicyAgent
+from jaxq.agents import MixedPrecision, OffPolicyAgent, OnPolicyAgent
 from jaxq.configs.axis import Axis
 from jaxq.envs import Continuous, Environment, ObservationSpec
 from jaxq.envs.base import PRIVILEGED, STATE, has_privileged
@@ -78,6 +78,6 @@ class Precision(Axis):
     mixed_precision: bool = True
     """On GPUs multiply matrices in bfloat16, summing in float32; elsewhere nothing changes."""
 
-    def in_precision(self, agent: Agent | OnPolicyAgent) -> Any:
+    def in_precision(self, agent: OffPolicyAgent | OnPolicyAgent) -> Any:
         """The agent, in this precision."""
         return MixedPrecision(agent) if self.mixed_precision else agent

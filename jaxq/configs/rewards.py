@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from jaxq import envs
-from jaxq.agents import Agent, OnPolicyAgent, RisingCosts
+from jaxq.agents import OffPolicyAgent, OnPolicyAgent, RisingCosts
 from jaxq.configs.axis import Axis
 from jaxq.envs import Continuous, Environment
 from jaxq.errors import require
@@ -60,7 +60,7 @@ class Costs(Axis):
         environments: Any = super()
         return environments.make_environments(in_training, **options)
 
-    def weighing_costs(self, agent: Agent | OnPolicyAgent, environment: Environment) -> Any:
+    def weighing_costs(self, agent: OffPolicyAgent | OnPolicyAgent, environment: Environment) -> Any:
         """The agent, for whom costs rise.
 
         Raises:

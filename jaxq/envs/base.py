@@ -156,7 +156,7 @@ class Environment(abc.ABC):
         return self
 
     def over(self, state: PyTree, timestep: TimeStep) -> jax.Array:
-        """[B] bool: of the episodes that `timestep` ends, which are whole: all, but where they are lives of a game.
+        """[B] bool: where a whole game ended with `timestep`: where an episode did, unless episodes are single lives.
 
         Args:
           state, timestep: as `step` returned them.

@@ -21,8 +21,8 @@ from jaxq.types import PyTree, TimeStep, Transition
 TERMINATED = 1
 TRUNCATED = 2
 FINAL = 4  # the row's observation ended its episode: its action was ignored and no transition starts here
-# What arrives at a final row ended its episode, though it says so itself only if that was known when it was written:
-# an episode that is broken off ends at the row before.
+# The row before a final row has TERMINATED or TRUNCATED only if the end was known when it was written. Of an episode
+# that is broken off it was not: its last transition ends at the row before.
 
 # A draw that lands on a row where no transition starts is drawn again, this many times at most; what is left after that
 # (a share of p^4, where p is one over the mean episode length) keeps its place with weight zero.

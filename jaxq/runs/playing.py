@@ -6,13 +6,13 @@ from typing import Any
 
 import jax
 
-from jaxq.agents.base import Actor
+from jaxq.agents.base import Agent
 from jaxq.envs import Environment
 from jaxq.keys import streams
 from jaxq.types import PyTree, TimeStep
 
 
-def played(environment: Environment, agent: Actor, state: Any, seed: int) -> Iterator[tuple[PyTree, TimeStep]]:
+def played(environment: Environment, agent: Agent, state: Any, seed: int) -> Iterator[tuple[PyTree, TimeStep]]:
     """What an exploiting policy comes by: the environment's state and what it shows, at first and after every action.
 
     It has no end: episode follows on episode.

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.agents.base import Actor
+from jaxq.agents.base import Agent
 from jaxq.envs.base import Environment
 from jaxq.errors import require
 from jaxq.keys import streams
@@ -67,7 +67,7 @@ class Evaluation:
         own = self.environment.max_episode_steps
         return own if self.max_steps is None else min(self.max_steps, own)
 
-    def begin(self, agent: Actor, keys: jax.Array) -> EvaluationState:
+    def begin(self, agent: Agent, keys: jax.Array) -> EvaluationState:
         """Start an episode everywhere.
 
         Args:
@@ -86,7 +86,7 @@ class Evaluation:
         """[] bool: whether an episode is still played and within the limit."""
         return state.playing.any() & (state.time < self.longest).all()
 
-    def advance(self, agent: Actor, agent_state: PyTree, state: EvaluationState, steps: jax.Array) -> EvaluationState:
+    def advance(self, agent: Agent, agent_state: PyTree, state: EvaluationState, steps: jax.Array) -> EvaluationState:
         """One part: so many steps, or fewer if all episodes end. How an evaluation is cut changes no bit.
 
         Args:
@@ -131,6 +131,6 @@ class Evaluation:
             "eval_broken_off": state.broken.sum(axis=1).astype(jnp.float32),
         }
 
-    def __call__(self, agent: Actor, agent_state: PyTree, keys: jax.Array) -> dict[str, Any]:
+    def __call__(self, agent: Agent, agent_state: PyTree, keys: jax.Array) -> dict[str, Any]:
         """A whole evaluation in one program; arguments as of `begin` and `advance`, result as of `result`."""
         return self.result(self.advance(agent, agent_state, self.begin(agent, keys), jnp.int32(self.longest)))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq import platforms
-from jaxq.agents.base import Actor, observed
+from jaxq.agents.base import Agent, observed
 from jaxq.envs.base import Environment, select
 from jaxq.errors import require
 from jaxq.keys import stream
@@ -102,7 +102,7 @@ class Training(Protocol):
     """What a run needs of a loop. `N` is the number of members."""
 
     @property
-    def agent(self) -> Actor:
+    def agent(self) -> Agent:
         """One member's."""
 
     @property
@@ -176,7 +176,7 @@ class Loop:
       num_members: N.
     """
 
-    agent: Actor
+    agent: Agent
     environment: Environment
     evaluation: Evaluation
     num_members: int = 1

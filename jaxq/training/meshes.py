@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxq.agents.base import Actor
+from jaxq.agents.base import Agent
 from jaxq.envs.base import Environment
 from jaxq.errors import require
 from jaxq.meshes import DATA, POPULATION
@@ -75,7 +75,7 @@ class Spread:
         require(batch % data == 0, "batch_size", batch, f"a multiple of {data}, over whose devices it is spread")
 
     @property
-    def agent(self) -> Actor:
+    def agent(self) -> Agent:
         """One member's."""
         return self.whole.agent
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.base import Agent, example_action
+from jaxq.agents.base import OffPolicyAgent, example_action
 from jaxq.errors import require
 from jaxq.lanes import by_lane, flat, over_lanes
 from jaxq.meshes import over_data
@@ -30,7 +30,7 @@ class OffPolicy(Loop):
       acts_from_the_start: whether those are the agent's own, explored as ever, and not of random actions.
     """
 
-    agent: Agent
+    agent: OffPolicyAgent
     replay: Replay
     collect_steps: int = 1
     updates: int = 1

@@ -25,8 +25,9 @@ def leaves_of_numbers(training: Any, keys: jax.Array, numbers: Mapping[str, Any]
       keys, numbers: as of `Training.init`, or their shapes.
 
     Returns:
-      A tree as `(state.agent, state.replay)`, the path of the number that a leaf is, in whatever shape, or an empty
-      one; and the numbers that have an effect on the state but are no leaf of it.
+      A tree of the structure of `(state.agent, state.replay)` with that number's path at each leaf that holds a number,
+      in whatever shape, and elsewhere an empty string; and the numbers that influence the first state but are stored
+      in no leaf of it.
     """
     # Where members begin side by side, nothing is done to a number that becomes a leaf but to its shape.
     with platforms.assume("gpu"):
