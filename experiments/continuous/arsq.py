@@ -76,7 +76,8 @@ def build(config: Config) -> OffPolicy:
         ),
         cells=cells,
     )
-    return config.make_training(agent, with_actions(training, cells), evaluation, n_step=config.n_step)
+    divided = with_actions(training, cells)
+    return config.make_training(agent, divided, evaluation, config.make_replay(divided, config.n_step))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def build(config: Config) -> OffPolicy:
     critic, width, pairs = config.critic_maker(training, representation), config.filter_width, config.filter_pairs
     critics = Ensemble(lambda: LowPass(critic(), width, pairs), config.num_critics)
     agent = config.make_actor_critic(training, config.make_gaussian_actor(training), critics, representation)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def build(config: Config) -> OffPolicy:
     representation = Scalar()
     actor, critics = config.make_deterministic_actor(training), config.make_critics(training, representation)
     agent = config.make_actor_critic(training, actor, critics, representation, policy=Bernoulli())
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def build(config: Config) -> OffPolicy:
         actor_reduction=First(),
         regularizer=BellmanRank(config.rank_weight),
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,9 @@ def build(config: Config) -> OffPolicy:
             "ensemble_decay": config.ensemble_decay,
         },
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step, action_steps=config.action_steps)
+    return config.make_training(
+        agent, training, evaluation, config.make_action_sequences(training, config.n_step, config.action_steps)
+    )
 
 
 if __name__ == "__main__":

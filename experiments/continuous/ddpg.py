@@ -37,7 +37,7 @@ def build(config: Config) -> OffPolicy:
         hyper={"actor_target": config.make_targets()},
         actor_reduction=First(),
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

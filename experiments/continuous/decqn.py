@@ -41,7 +41,7 @@ def build(config: Config) -> OffPolicy:
     agent = config.make_decomposed(
         training, critics, representation, bins, kind=MeanTargetQLearning, exploration=exploration
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

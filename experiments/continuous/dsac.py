@@ -67,7 +67,7 @@ def build(config: Config) -> OffPolicy:
         target_reduction=Pessimistic(1.0),
         actor_reduction=Minimum(),
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -126,7 +126,9 @@ def build(config: Config) -> OffPolicy:
     )
     # Theirs is (x - mean) / (std + 0.01).
     agent = config.weighing_costs(Normalized(config.in_precision(base), epsilon=1e-4), training)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step, acts_from_the_start=True)
+    return config.make_training(
+        agent, training, evaluation, config.make_replay(training, config.n_step), acts_from_the_start=True
+    )
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def build(config: Config) -> OffPolicy:
     # Scaled by what it is with all costs, which is what it comes to.
     weighing = config.weighing_costs(config.in_precision(agent), training)
     scaled = ScaledRewards(weighing, config.discount, config.largest_scaled_return())
-    return config.make_training(scaled, training, evaluation, n_step=config.n_step)
+    return config.make_training(scaled, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

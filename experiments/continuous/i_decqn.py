@@ -33,7 +33,9 @@ def build(config: Config) -> OffPolicy:
     network = config.binned_network(training, bins, representation)()
     exploration = config.make_dimensions_exploration(bins)
     base = config.make_decomposed(training, network, representation, bins, exploration=exploration)
-    return config.make_training(config.make_chain(base), training, evaluation, n_step=config.n_step)
+    return config.make_training(
+        config.make_chain(base), training, evaluation, config.make_replay(training, config.n_step)
+    )
 
 
 if __name__ == "__main__":

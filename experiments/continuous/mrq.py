@@ -102,7 +102,7 @@ def build(config: Config) -> OffPolicy:
         n_step=config.n_step,
     )
     length = max(config.horizon, config.n_step)
-    return config.make_training(agent, training, evaluation, sequence_length=length)
+    return config.make_training(agent, training, evaluation, config.make_sequences(training, length))
 
 
 if __name__ == "__main__":

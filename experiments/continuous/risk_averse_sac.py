@@ -51,7 +51,7 @@ def build(config: Config) -> OffPolicy:
         actor_reduction=Minimum(),
         actor_value=config.valued(representation),
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def build(config: Config) -> OffPolicy:
         actor_reduction=Minimum(),
         actor_first=True,
     )
-    return config.make_training(Normalized(agent), training, evaluation, n_step=config.n_step)
+    return config.make_training(Normalized(agent), training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def build(config: Config) -> OffPolicy:
         constraint=on_spheres,
     )
     scaled = ScaledRewards(agent, config.discount, config.largest_scaled_return())
-    return config.make_training(Normalized(scaled), training, evaluation, n_step=config.n_step)
+    return config.make_training(Normalized(scaled), training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def build(config: Config) -> OffPolicy:
         target_reduction=Truncated(config.dropped_atoms),
         actor_reduction=Mean(),
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

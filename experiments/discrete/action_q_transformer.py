@@ -45,7 +45,7 @@ def build(config: Config) -> OffPolicy:
         num_actions, features=config.features, heads=config.heads, layers=config.layers, **stem
     )
     agent = config.make_q_learner(training, network, config.make_scalar())
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

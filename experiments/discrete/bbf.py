@@ -124,7 +124,7 @@ def build(config: Config) -> OffPolicy:
         base, horizon, resets, config.jumps, config.prediction_weight, augmentation=augmentation
     )
     length = max(config.jumps, config.initial_steps)
-    return config.make_training(agent, training, evaluation, sequence_length=length)
+    return config.make_training(agent, training, evaluation, config.make_sequences(training, length))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def build(config: Config) -> OffPolicy:
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
     base = config.make_q_learner(training, network, representation)
     agent = EnsembleQLearning(base, config.members, config.mask_probability, (0.0,) * config.members)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def build(config: Config) -> OffPolicy:
     agent = config.make_q_learner(
         training, ActionValueNetwork(torso, head), ImplicitQuantile(config.huber_threshold), exploration=exploration
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def build(config: Config) -> OffPolicy:
     torso, hidden = config.make_split_torso(training)
     head = DuelingHead(num_actions, representation.width, hidden, torso_gradient=0.5**0.5)
     agent = config.make_q_learner(training, ActionValueNetwork(torso, head), representation)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def build(config: Config) -> OffPolicy:
     values, variance = (ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions)) for _ in range(2))
     base = config.make_q_learner(training, values, config.make_scalar())
     agent = VarianceWeightedQLearning(base, variance, config.smallest_variance, config.smallest_weight)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

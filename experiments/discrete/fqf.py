@@ -59,7 +59,7 @@ def build(config: Config) -> OffPolicy:
     )
     optimizer = except_for(FRACTIONS, slowly, config.make_optimizer())
     agent = config.make_q_learner(training, network, representation, optimizer=optimizer)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def build(config: Config) -> OffPolicy:
     torso, hidden = config.make_split_torso(training)
     network = ActionValueNetwork(torso, config.make_head(num_actions, hidden))
     agent = config.make_chain(config.make_q_learner(training, network, representation))
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def build(config: Config) -> OffPolicy:
     head = config.make_head(num_actions, hidden, distortion=config.make_distortion())
     network = ActionValueNetwork(torso, head)
     agent = config.make_q_learner(training, network, representation)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def build(config: Config) -> OffPolicy:
     representation = Decomposed(channels, (1.0, -1.0))
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
     agent = config.make_q_learner(training, network, representation, channels=by_sign)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def build(config: Config) -> OffPolicy:
     representation = Particles(config.num_particles, count, config.bandwidths, config.kernel_exponent)
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
     agent = config.make_q_learner(training, network, representation, channels=channels)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def build(config: Config) -> OffPolicy:
         optimizer=config.make_optimizer(),
         hyper=hyper,
     )
-    return config.make_training(agent, training, evaluation, sequence_length=config.sequence_length)
+    return config.make_training(agent, training, evaluation, config.make_sequences(training, config.sequence_length))
 
 
 if __name__ == "__main__":

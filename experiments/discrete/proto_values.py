@@ -42,7 +42,7 @@ def build(config: Config) -> OffPolicy:
         coverage=config.coverage,
         learns_from_values=False,
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def build(config: Config) -> OffPolicy:
     representation = config.valued(Quantile(config.num_quantiles, config.huber_threshold))
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
     agent = config.make_q_learner(training, network, representation)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def build(config: Config) -> OffPolicy:
         burn_in=config.burn_in,
         n_step=config.n_step,
     )
-    return config.make_training(agent, training, evaluation, sequence_length=config.sequence_length)
+    return config.make_training(agent, training, evaluation, config.make_sequences(training, config.sequence_length))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def build(config: Config) -> OffPolicy:
     torso, hidden = config.make_split_torso(training)
     network = ActionValueNetwork(torso, DuelingHead(num_actions, representation.width, hidden, noisy=True))
     agent = config.make_q_learner(training, network, representation, operator=operators.Double(), exploration=Greedy())
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

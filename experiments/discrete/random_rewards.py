@@ -34,7 +34,7 @@ def build(config: Config) -> OffPolicy:
         coverage=0.5,
         learns_from_values=True,
     )
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def build(config: Config) -> OffPolicy:
         hyper=config.make_hyperparameters(kind=RetraceHyperparameters, trace=config.trace),
         representation=representation,
     )
-    return config.make_training(agent, training, evaluation, sequence_length=config.sequence_length)
+    return config.make_training(agent, training, evaluation, config.make_sequences(training, config.sequence_length))
 
 
 if __name__ == "__main__":

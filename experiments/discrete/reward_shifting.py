@@ -35,7 +35,7 @@ def build(config: Config) -> OffPolicy:
     base = config.make_q_learner(training, network, representation)
     require(bool(config.shifts), "shifts", config.shifts, "one or more numbers")
     agent = EnsembleQLearning(base, len(config.shifts), config.mask_probability, config.shifts)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

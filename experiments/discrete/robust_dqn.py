@@ -37,7 +37,7 @@ def build(config: Config) -> OffPolicy:
     base = config.make_q_learner(training, network, Scalar(), targets=())
     threshold = config.huber_threshold
     agent = SaddlePointQLearning(base, num_actions, config.error, threshold, config.penalty)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

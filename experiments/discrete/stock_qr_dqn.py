@@ -60,7 +60,7 @@ def build(config: Config) -> OffPolicy:
     representation = StockAugmented(quantiles, ExpectedUtility(UTILITIES[config.utility]))
     network = StockNetwork(config.make_torso(training), ActionValueHead(num_actions, quantiles.width))
     agent = config.make_q_learner(training, network, representation)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def build(config: Config) -> OffPolicy:
     representation = TwoHot(config.make_support())
     network = ActionValueNetwork(config.make_torso(training), ActionValueHead(num_actions, representation.width))
     agent = config.make_q_learner(training, network, representation)
-    return config.make_training(agent, training, evaluation, n_step=config.n_step)
+    return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 
 
 if __name__ == "__main__":

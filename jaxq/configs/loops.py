@@ -3,12 +3,14 @@
 import dataclasses
 from typing import ClassVar
 
+from jaxq import replay
 from jaxq import training as loops
 from jaxq.agents import Epochs, OffPolicyAgent, OnPolicyAgent
 from jaxq.configs.environments import Environments
 from jaxq.configs.replay import Replay
 from jaxq.envs import Environment
 from jaxq.errors import require
+from jaxq.schedules import LinearSchedule
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,34 +36,54 @@ class FromReplay(Replay, Environments):
         """Updates of each seed over the run, for schedules that follow them."""
         return max((self.total_steps - self.warmup_steps) * self.updates_per_step, 1.0)
 
+    def make_replay(self, environment: Environment, n_step: int) -> replay.Replay:
+        """The replay of transitions of n steps.
+
+        Raises:
+          InputError: for numbers that it does not allow.
+        """
+        return self._prioritized(replay.UniformReplay, environment, n_step)
+
+    def make_action_sequences(self, environment: Environment, n_step: int, action_steps: int) -> replay.Replay:
+        """The same with the actions of so many steps in every transition."""
+        return self._prioritized(replay.ActionSequenceReplay, environment, n_step, action_steps=action_steps)
+
+    def make_sequences(self, environment: Environment, length: int) -> replay.Replay:
+        """The same of whole sequences of this length."""
+        return self._prioritized(replay.SequenceReplay, environment, length)
+
+    def _prioritized(
+        self, kind: type[replay.UniformReplay], environment: Environment, n_step: int, **sizes: int
+    ) -> replay.Replay:
+        ring = kind.for_environment(
+            environment,
+            self.num_members,
+            capacity=self.replay_capacity,
+            batch_size=self.batch_size,
+            n_step=n_step,
+            **sizes,
+        )
+        if self.priority_exponent is None:
+            return ring
+        importance = LinearSchedule(self.importance_exponent, self.importance_exponent_final, self.total_updates)
+        return replay.PrioritizedReplay(ring, self.priority_exponent, importance)
+
     def make_training(
         self,
         agent: OffPolicyAgent,
         environment: Environment,
         evaluation: Environment,
+        replay: replay.Replay,
         *,
-        n_step: int | None = None,
-        action_steps: int | None = None,
-        sequence_length: int | None = None,
         acts_from_the_start: bool = False,
     ) -> loops.OffPolicy:
-        """The training of `agent`, from transitions of n steps, which may hold more actions, or from sequences.
+        """The training of `agent` from what is replayed.
 
         The warm-up is of random actions, unless the agent acts from the start.
 
         Raises:
           InputError: for numbers that replay or loop do not allow.
         """
-        assert (n_step is None) != (sequence_length is None), "transitions or sequences"
-        if sequence_length is None:
-            assert n_step is not None
-            sizes = (environment, self.num_members, n_step)
-            if action_steps is None:
-                replay = self.make_replay(*sizes, self.total_updates)
-            else:
-                replay = self.make_action_sequences(*sizes, action_steps, self.total_updates)
-        else:
-            replay = self.make_sequences(environment, self.num_members, sequence_length, self.total_updates)
         return loops.OffPolicy(
             agent=agent,
             replay=replay,
