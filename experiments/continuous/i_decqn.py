@@ -5,25 +5,20 @@ Each link is one critic; the other numbers are `decqn`'s, and the chain moves on
 
 import dataclasses
 
-from jaxq.configs import CONTROL, Chain, DecomposedQLearner, EachDimensionEpsilon, Huber, Operator, presets
+from jaxq.configs import CONTROL, DECQN, Chain, DecQNLearner, Huber, Operator, presets
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Huber, Chain, Operator, EachDimensionEpsilon, DecomposedQLearner):
+class Config(Huber, Chain, Operator, DecQNLearner):
     """The axes of i_decqn."""
 
     links: int = 5
     target_period: int = 100
-    collect_steps: int = 8
-    priority_exponent: float | None = 0.6
-    importance_exponent: float = 0.2
-    importance_exponent_final: float = 0.2
 
 
-CLASSIC = {"collect_steps": 2, "hidden_width": 128, "batch_size": 128, "learning_rate": 5e-4}
-PRESETS = presets(Config, CONTROL, everywhere={"operator": "double"}, classic=CLASSIC)
+PRESETS = presets(Config, CONTROL, DECQN)
 
 
 def build(config: Config) -> OffPolicy:

@@ -7,29 +7,24 @@ import dataclasses
 
 from jaxq.agents import MeanTargetQLearning
 from jaxq.bellman import Quantile
-from jaxq.configs import CONTROL, DecomposedQLearner, EachDimensionEpsilon, Operator, QuantileHuber, Targets, presets
+from jaxq.configs import CONTROL, DECQN, DecQNLearner, Operator, QuantileHuber, Targets, presets
 from jaxq.networks import Ensemble
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QuantileHuber, Operator, Targets, EachDimensionEpsilon, DecomposedQLearner):
+class Config(QuantileHuber, Operator, Targets, DecQNLearner):
     """The axes of qr_decqn."""
 
     target_period: int = 100
-    collect_steps: int = 8
-    priority_exponent: float | None = 0.6
-    importance_exponent: float = 0.2
-    importance_exponent_final: float = 0.2
     num_critics: int = 2
     """Critics, each a network of its own."""
     num_quantiles: int = 32
     """Quantiles of the return."""
 
 
-CLASSIC = {"collect_steps": 2, "hidden_width": 128, "batch_size": 128, "learning_rate": 5e-4}
-PRESETS = presets(Config, CONTROL, everywhere={"operator": "double"}, classic=CLASSIC)
+PRESETS = presets(Config, CONTROL, DECQN)
 
 
 def build(config: Config) -> OffPolicy:

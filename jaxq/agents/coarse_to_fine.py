@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxq.agents.base import LearnerState, init_params
+from jaxq.agents.decompositions import Undivided
 from jaxq.agents.noise import ActionNoise
 from jaxq.agents.policies import Given
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
@@ -52,6 +53,8 @@ class CoarseToFineQLearning(QLearning):
         allowed = "EachPart, as every choice has a return of its own"
         kind = type(self.representation).__name__
         require(isinstance(self.representation, EachPart), "representation", kind, allowed)
+        whole = self.actions == Undivided()
+        require(whole, "actions", type(self.actions).__name__, "left out: they are divided by cells")
         require(self.indifference >= 0, "indifference", self.indifference, "0 or more")
 
     @property

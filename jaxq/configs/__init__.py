@@ -17,7 +17,7 @@ from jaxq.configs.actor_critic import (
     action_size,
 )
 from jaxq.configs.axis import Axis, build_and_tell, from_plain, recording
-from jaxq.configs.discretized import DecomposedQLearner, EachDimensionEpsilon, ZoomingQLearner
+from jaxq.configs.discretized import DecomposedQLearner, DecQNLearner, EachDimensionEpsilon, ZoomingQLearner
 from jaxq.configs.environments import ContinuousEnvironments, DiscreteEnvironments, Environments
 from jaxq.configs.exploration import Epsilon, Exploration
 from jaxq.configs.lambda_actor_critic import LambdaActorCriticLearner
@@ -31,6 +31,7 @@ from jaxq.configs.presets import (
     ATOMS,
     BY_LIVES,
     CONTROL,
+    DECQN,
     FRACTIONS,
     LAMBDA_Q_LEARNING,
     PARALLEL,
@@ -50,6 +51,7 @@ __all__ = [
     "ATOMS",
     "BY_LIVES",
     "CONTROL",
+    "DECQN",
     "DRIVER_FIELDS",
     "FRACTIONS",
     "LAMBDA_Q_LEARNING",
@@ -68,6 +70,7 @@ __all__ = [
     "Chain",
     "ContinuousEnvironments",
     "Costs",
+    "DecQNLearner",
     "DecomposedQLearner",
     "DelayedActor",
     "DenseLayers",

@@ -100,6 +100,16 @@ class EachDimensionEpsilon(Axis):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DecQNLearner(EachDimensionEpsilon, DecomposedQLearner):
+    """The same, as DecQN and what is made of it explore and replay."""
+
+    collect_steps: int = 8
+    priority_exponent: float | None = 0.6
+    importance_exponent: float = 0.2
+    importance_exponent_final: float = 0.2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ZoomingQLearner(Noise, WeightDecay, NStep, Discount, QLearnerOfAny, ContinuousEnvironments):
     """Q-learning from coarse to fine; numbers are those of CQN's authors' code."""
 

@@ -175,6 +175,18 @@ CONTROL: Presets = {
     "images": {"replay_capacity": PICTURES["replay_capacity"]},
 }
 
+# DecQN and what is made of it.
+DECQN: Presets = {
+    **{domain: {"operator": "double"} for domain in envs.DOMAINS},
+    "classic": {
+        "operator": "double",
+        "collect_steps": 2,
+        "hidden_width": 128,
+        "batch_size": 128,
+        "learning_rate": 5e-4,
+    },
+}
+
 # Agents made for thousands of environments: what two cores can carry of classic control. Discounted returns of Pendulum
 # are all below zero; of other small tasks little is known, but that a reward of one at every step makes 100 at most.
 PARALLEL: Presets = {

@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import copy
 import dataclasses
 import difflib
 import functools
@@ -265,7 +266,7 @@ def _own(name: str, **options: Any) -> SingleEnvironment:
     needed = [one.name for one in inspect.signature(OWN[name]).parameters.values() if _is_needed(one)]
     allowed = f"made without arguments, and this wants {', '.join(needed)}: name an object, or a function that makes it"
     require(not needed, "env", name, allowed)
-    single: Any = _single(OWN[name](), **options)
+    single: Any = copy.copy(_single(OWN[name](), **options))  # which may be a thing of theirs
     single.name = f"own/{name.rpartition(':')[2]}"
     return single
 
