@@ -136,9 +136,9 @@ BOUNDS = {
 }
 BIASES = {"pytorch": (0.93, 1.0), "fan out": (1.6, 1.6000001)}  # in these bounds; 0.1 where one is 1 / 16
 BEGUN = {
-    **dict.fromkeys(["td3", "ddpg", "i_td3", "beer", "tqc", "dsac_t", "fast_td3", "fast_sac"], ("pytorch", "pytorch")),
+    **dict.fromkeys(["td3", "ddpg", "i_td3", "beer", "tqc", "dsac_t", "fast_td3"], ("pytorch", "pytorch")),
     **dict.fromkeys(["redq", "droq", "ace"], ("glorot", "glorot")),
-    **dict.fromkeys(["sac", "i_sac", "crossq"], ("lecun", "lecun")),
+    **dict.fromkeys(["sac", "i_sac", "crossq", "fast_sac"], ("lecun", "lecun")),
     "dsac": ("fan out", "pytorch"),
     "hyper_critic": ("pytorch", None),  # whose own are tested where it is
 }
