@@ -103,11 +103,19 @@ CONTINUOUS = (
 SHOWN = {"minatar": DISCRETE, "minatar-samples": DISCRETE, "atari": DISCRETE, "control": CONTINUOUS}
 
 
+# What no field of a configuration tells: until when agents were otherwise, and then and now.
+LAYERS = (
+    "2026-11-27T18:04:46",
+    ("td3", "ddpg", "i_td3", "beer", "tqc", "dsac_t", "dsac", "redq", "droq", "hyper_critic", "fast_td3", "revalued"),
+    {"layers": ("that began otherwise", "as their authors' begin")},
+)
+
+
 def changed(run: Result) -> dict[str, tuple[Any, Any]]:
     """What of a kept run's configuration its command stands for no longer: then and now, of what its script obeys.
 
     A field that the script had not when it was run cannot be compared. A command that is taken no longer has changed as
-    a whole: it stands there with the reason.
+    a whole: it stands there with the reason. What is no field is told as one (`LAYERS`).
     """
     agent, *flags = command_of(run)
     try:
@@ -118,7 +126,9 @@ def changed(run: Result) -> dict[str, tuple[Any, Any]]:
     now = {name: value for name, value in vars(config).items() if name not in DRIVER_FIELDS and name in run.config}
     differing = [name for name, value in now.items() if json.dumps(value) != json.dumps(run.config[name])]
     obeyed = _obeyed(agent, tuple(flags)) if differing else ()
-    return {name: (run.config[name], now[name]) for name in differing if name in obeyed}
+    until, agents, otherwise = LAYERS
+    untold = otherwise if agent in agents and run.provenance["date"] < until else {}
+    return {**{name: (run.config[name], now[name]) for name in differing if name in obeyed}, **untold}
 
 
 @functools.cache
