@@ -109,7 +109,7 @@ class NoiseByEnvironment(Hyperparameters):
         super().__post_init__()
         smallest, largest = self.smallest_std, self.largest_std
         if isinstance(smallest, int | float) and isinstance(largest, int | float):  # arrays are not looked at
-            require(smallest <= largest, "smallest_std", smallest, f"at most largest_std, which is {largest:g}")
+            require(smallest <= largest, "smallest_std", smallest, f"at most the largest, {largest:g}")
 
     def init(self, num_envs: int) -> PyTree:
         """See `ActionNoise.init`: σ of each environment, [E]; it is drawn when an episode begins."""
