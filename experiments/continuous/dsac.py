@@ -46,10 +46,8 @@ def build(config: Config) -> OffPolicy:
     representation, targets = IntervalQuantile(config.huber_threshold), config.make_targets()
     encoder = encoder_maker(training.observation_spec)
     # What the authors call a fan in is the number of outputs.
-    widths, layer = (
-        config.hidden_widths,
-        functools.partial(Dense, kernel_init=uniform_fan_out, bias_init=nn.initializers.constant(0.1)),
-    )
+    layer = functools.partial(Dense, kernel_init=uniform_fan_out, bias_init=nn.initializers.constant(0.1))
+    widths = config.hidden_widths
     torso = config.actor_torso(training, lambda mode: MLP(widths, make_layer=layer))
     small = functools.partial(Dense, kernel_init=uniform_within(1e-3), bias_init=uniform_within(1e-3))
     actor = GaussianPolicyNetwork(torso, action_size(training), make_head=small)

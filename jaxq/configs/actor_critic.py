@@ -219,14 +219,13 @@ class Temperature(Axis):
         """
         own: Any = self
         self.check_target_entropy()
-        initial = self.initial_temperature
-        require(0 < initial < math.inf, "initial_temperature", initial, "positive and finite")
-        return TunedTemperature(
-            target=self.target_entropy_per_dimension * actions.size,
-            learning_rate=own.make_step_sizes(own.total_updates),
-            initial=self.initial_temperature,
-            optimizer=own.make_optimizer(),
-        )
+        with named(initial="initial_temperature"):
+            return TunedTemperature(
+                target=self.target_entropy_per_dimension * actions.size,
+                learning_rate=own.make_step_sizes(own.total_updates),
+                initial=self.initial_temperature,
+                optimizer=own.make_optimizer(),
+            )
 
     def check_target_entropy(self) -> None:
         """Raise `InputError` for a target of the wrong sign: that of a density on [-1, 1], whose entropy is small."""
@@ -267,8 +266,8 @@ class Noise(Axis):
         Raises:
           InputError: for a negative number.
         """
-        require(0 <= self.noise < math.inf, "noise", self.noise, "0 or more and finite")
-        return GaussianNoise(self.noise)
+        with named(std="noise"):
+            return GaussianNoise(self.noise)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -286,9 +285,8 @@ class TargetNoise(Axis):
         Raises:
           InputError: for a negative number.
         """
-        require(self.target_noise >= 0, "target_noise", self.target_noise, "0 or more")
-        require(self.largest_target_noise >= 0, "largest_target_noise", self.largest_target_noise, "0 or more")
-        return Smoothing(self.target_noise, self.largest_target_noise)
+        with named(std="target_noise", largest="largest_target_noise"):
+            return Smoothing(self.target_noise, self.largest_target_noise)
 
 
 def require_target_entropy(target: float) -> None:

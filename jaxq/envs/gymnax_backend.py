@@ -6,6 +6,7 @@ import math
 import sys
 import traceback
 import types
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -161,7 +162,9 @@ def own(environment: Any, params: Any = None, **options: Any) -> GymnaxEnvironme
         try:
             result = function(*args)
         except UNKNOWN as error:
-            where = next(f for f in reversed(traceback.extract_tb(error.__traceback__)) if "/jax/" not in f.filename)
+            library = str(Path(jax.__file__).parent)
+            frames = traceback.extract_tb(error.__traceback__)  # of which the first is the one above
+            where = [frame for frame in frames if not frame.filename.startswith(library)][-1]
             raise InputError(
                 f"{kind}.{method} makes a number of Python's own, or a choice, of what is known only when the program "
                 f"runs, in line {where.lineno} of {where.filename} ({where.line}): jnp.where and jax.lax.cond choose, "

@@ -176,6 +176,11 @@ class Session:
 
     def _begin(self) -> tuple[Programs, Progress]:
         """What is to be done before anything new is learned."""
+        goes_on = self.config.resume and not self.checkpoints.empty
+        if self.config.resume and not goes_on:
+            ended = (self.directory.path / "summary.json").exists()  # and so has had one
+            allowed = "one with a checkpoint to go on from: this run has ended, and its checkpoints are gone"
+            require(not ended, "run_dir", str(self.directory.path), allowed)
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         begun = time.monotonic()
@@ -184,7 +189,6 @@ class Session:
                 self.assembly, self.state_shape, self.renumbering, self.config.controller, self.config.deterministic
             )
         with with_names_kept() if self.config.profile else contextlib.nullcontext():
-            goes_on = self.config.resume and not self.checkpoints.empty
             keys = None if goes_on else member_keys(self.config)
             programs = compiled(self.assembly, self.plan.iterations, self.state_shape, keys, self.config.deterministic)
         self.compile_seconds = time.monotonic() - begun
@@ -202,10 +206,6 @@ class Session:
 
     def _start(self, programs: Programs, keys: jax.Array) -> Progress:
         if self.config.resume:
-            # A run that has ended has had one.
-            ended = (self.directory.path / "summary.json").exists()
-            allowed = "one with a checkpoint to go on from: this run has ended, and its checkpoints are gone"
-            require(not ended, "run_dir", str(self.directory.path), allowed)
             self.directory.rewind(-1)
             self.display.say(f"{self.directory.path}: stopped before its first checkpoint, so it begins anew")
 
