@@ -9,6 +9,8 @@ environments at once, at as many updates a step.
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import ClassVar
 
 import flax.linen as nn
 
@@ -16,7 +18,7 @@ from jaxq.agents import FixedTemperature, PolicySample
 from jaxq.bellman import IntervalQuantile, Minimum, Pessimistic
 from jaxq.configs import CONTROL, ActorCriticLearner, ActorLayers, Averaging, QuantileHuber, action_size, presets
 from jaxq.errors import require
-from jaxq.networks import MLP, Dense, GaussianPolicyNetwork, ImplicitQuantileCritics, encoder_maker
+from jaxq.networks import Dense, GaussianPolicyNetwork, ImplicitQuantileCritics, encoder_maker
 from jaxq.networks.linear import uniform_within
 from jaxq.networks.regularized import uniform_fan_out
 from jaxq.runs import main
@@ -27,6 +29,10 @@ from jaxq.training import OffPolicy
 class Config(QuantileHuber, Averaging, ActorLayers, ActorCriticLearner):
     """The axes of dsac."""
 
+    # Of the actor; what the authors call a fan in is the number of outputs.
+    make_layer: ClassVar[Callable[..., Dense]] = staticmethod(
+        functools.partial(Dense, kernel_init=uniform_fan_out, bias_init=nn.initializers.constant(0.1))
+    )
     warmup_steps: int = 10_000
     temperature: float = 0.2
     """α, the price of entropy."""
@@ -45,12 +51,8 @@ def build(config: Config) -> OffPolicy:
     require(config.temperature >= 0, "temperature", config.temperature, "0 or more")
     representation, targets = IntervalQuantile(config.huber_threshold), config.make_targets()
     encoder = encoder_maker(training.observation_spec)
-    # What the authors call a fan in is the number of outputs.
-    layer = functools.partial(Dense, kernel_init=uniform_fan_out, bias_init=nn.initializers.constant(0.1))
-    widths = config.hidden_widths
-    torso = config.actor_torso(training, lambda mode: MLP(widths, make_layer=layer))
     small = functools.partial(Dense, kernel_init=uniform_within(1e-3), bias_init=uniform_within(1e-3))
-    actor = GaussianPolicyNetwork(torso, action_size(training), make_head=small)
+    actor = GaussianPolicyNetwork(config.actor_torso(training), action_size(training), make_head=small)
     agent = config.make_actor_critic(
         training,
         actor,
