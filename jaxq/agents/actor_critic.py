@@ -23,14 +23,7 @@ from jaxq.bellman import Representation, n_step_return
 from jaxq.bellman.reductions import Minimum, Reduction, reduced_value
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
 from jaxq.errors import require
-from jaxq.hyperparameters import (
-    OF_THE_RUN,
-    Hyperparameters,
-    Positive,
-    Share,
-    StepSize,
-    as_leaves,
-)
+from jaxq.hyperparameters import OF_THE_RUN, Hyperparameters, Positive, Share, StepSize, as_leaves
 from jaxq.keys import stream, streams
 from jaxq.lanes import where_due
 from jaxq.networks import SAMPLES, Mode

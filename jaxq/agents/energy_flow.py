@@ -14,14 +14,7 @@ from jaxq.agents.targets import PolyakUpdate
 from jaxq.bellman import Representation, Scalar, n_step_return
 from jaxq.bellman.reductions import Minimum, Reduction
 from jaxq.envs.base import Continuous, ObservationSpec, example_observation
-from jaxq.hyperparameters import (
-    OF_THE_RUN,
-    Hyperparameters,
-    Positive,
-    Share,
-    StepSize,
-    as_leaves,
-)
+from jaxq.hyperparameters import OF_THE_RUN, Hyperparameters, Positive, Share, StepSize, as_leaves
 from jaxq.keys import streams
 from jaxq.networks import SAMPLES, EnergyFlow, Mode
 from jaxq.schedules import LinearSchedule

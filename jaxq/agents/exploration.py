@@ -11,16 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxq.hyperparameters import (
-    AT_FIRST,
-    FINITE,
-    INFINITY,
-    POSITIVE,
-    Hyperparameters,
-    NonNegative,
-    Share,
-    Within,
-)
+from jaxq.hyperparameters import AT_FIRST, FINITE, INFINITY, POSITIVE, Hyperparameters, NonNegative, Share, Within
 from jaxq.keys import streams
 from jaxq.schedules import LinearSchedule
 from jaxq.types import PyTree, TimeStep

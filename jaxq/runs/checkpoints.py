@@ -212,10 +212,10 @@ def learned_by(run_dir: Path, agents: PyTree) -> PyTree:
         raise InputError(f"{told}, or of as many as this has, {ours}", "init_from")
     with contextlib.closing(Checkpoints(run_dir, read_only=True)) as checkpoints:
         if theirs == ours:
-            return with_learned(agents, checkpoints.restore_agent(agents))
-        one = jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[:1], tree), agents)
-        learned = jax.tree.map(_like, agents, checkpoints.restore_agent(one))
-
+            learned = checkpoints.restore_agent(agents)
+        else:
+            one = jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[:1], tree), agents)
+            learned = jax.tree.map(_like, agents, checkpoints.restore_agent(one))
     return with_learned(agents, learned)
 
 
