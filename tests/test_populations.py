@@ -19,12 +19,12 @@ from jaxq.errors import DivergedError, InputError, InputWarning
 from jaxq.runs import parse, run
 from jaxq.runs.checkpoints import Checkpoints, learned_by
 from jaxq.runs.directory import from_json, going_on, load_config, read_metrics, to_json, write_json
+from jaxq.runs.ending import scored
 from jaxq.runs.fields import fields_by_member
 from jaxq.runs.plots import load_curves, merge
 from jaxq.runs.population import assemble, member_keys, programs
 from jaxq.runs.programs import compiled
 from jaxq.runs.restore import load_experiment
-from jaxq.runs.session import scored
 from jaxq.runs.several import train
 from jaxq.training.numbers import differences, numbers_of, with_numbers
 
