@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu_slices import SLICES
 from benchmarks.scale_report import population_rows
 from benchmarks.tables import backups_table, machine, ratio_table
 from benchmarks.timing import RESULTS
@@ -92,8 +93,6 @@ def _run_of(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def sections(folder: Path = RESULTS / "gpu") -> list[str]:
     """All slices that there are results of."""
-    from benchmarks.gpu import SLICES
-
     found = {name: json.loads(path.read_text()) for name in SLICES if (path := folder / f"{name}.json").exists()}
     if not found:
         return []

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import backups, gpu, gpu_report
+from benchmarks import backups, gpu, gpu_report, gpu_slices
 from benchmarks.baselines import brax_on_jax, brax_sac, protocol
 from jaxq import lanes, platforms
 from jaxq.errors import InputError
@@ -24,14 +24,14 @@ from jaxq.training import loop as training_loop
 PENDULUM = "gymnax/Pendulum-v1"
 COMMANDS = {
     (name, part): what
-    for name, one in gpu.SLICES.items()
+    for name, one in gpu_slices.SLICES.items()
     for part, what in one.parts.items()
-    if not isinstance(what, gpu.Program)
+    if not isinstance(what, gpu_slices.Program)
 }
 
 
 def test_tiny_flags_take_the_place_of_those_of_the_same_name():
-    training = gpu.Training("dqn --env a --num-envs 8 --hidden-widths 4 4", None, "--num-envs 2 --total-steps 5")
+    training = gpu_slices.Training("dqn --env a --num-envs 8 --hidden-widths 4 4", None, "--num-envs 2 --total-steps 5")
     assert " ".join(training.flags(tiny=False)) == "--env a --num-envs 8 --hidden-widths 4 4"
     assert " ".join(training.flags(tiny=True)) == "--env a --num-envs 2 --hidden-widths 4 4 --total-steps 5"
 
@@ -41,7 +41,7 @@ def test_tiny_flags_take_the_place_of_those_of_the_same_name():
 def test_every_command_is_one_that_its_script_takes(name, part, tiny):
     what = COMMANDS[name, part]
     module = experiment(what.command.split()[0])
-    flags = gpu.Training(what.command, None, what.tiny).flags(tiny)
+    flags = gpu_slices.Training(what.command, None, what.tiny).flags(tiny)
     parse(module.Config, module.PRESETS, flags)
     # A small environment of the same kind: its numbers must go together, and robots take long to make.
     at = flags.index("--env") + 1
@@ -82,7 +82,7 @@ def test_an_unknown_slice_is_one_line(monkeypatch):
 
 
 def test_calls_of_backups_are_of_every_setting_once():
-    (program,) = gpu.SLICES["backups"].parts.values()
+    (program,) = gpu_slices.SLICES["backups"].parts.values()
     asked = [
         word for call in program.calls for word in call.split() if word.partition("-")[0] in ("categorical", "quantile")
     ]
@@ -92,7 +92,10 @@ def test_calls_of_backups_are_of_every_setting_once():
 
 def test_xla_knows_the_switches():
     """A value that it does not know ends the process, with or without a GPU."""
-    for flags, ended in ((gpu.BUFFERS["command buffers with loops"], 0), ("--xla_gpu_enable_command_buffer=LOOPS", 1)):
+    for flags, ended in (
+        (gpu_slices.BUFFERS["command buffers with loops"], 0),
+        ("--xla_gpu_enable_command_buffer=LOOPS", 1),
+    ):
         program = [sys.executable, "-c", "import jax; jax.devices()"]
         done = subprocess.run(
             program, env={"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}, capture_output=True, check=False
@@ -136,7 +139,7 @@ class Timed:
         pass
 
 
-LOOPS = {"a": gpu.Loop("dqn", 1), "b": gpu.Loop("dqn", 1, xla="--x=1")}
+LOOPS = {"a": gpu_slices.Loop("dqn", 1), "b": gpu_slices.Loop("dqn", 1, xla="--x=1")}
 
 
 def test_rounds_that_were_cut_are_added(monkeypatch):
@@ -189,7 +192,7 @@ def test_a_training_is_cut_and_goes_on_to_its_return(tmp_path, monkeypatch):
     script.write_text(SCRIPT)
     monkeypatch.setattr(gpu, "ROOT", tmp_path)
     monkeypatch.setattr(gpu, "UNDER_WAY", tmp_path / "bench")
-    training = gpu.Training("fake --env a/b", 3.0, "")
+    training = gpu_slices.Training("fake --env a/b", 3.0, "")
     found = gpu.train("x", "y", training, False, time.monotonic() + 1.5, {})
     assert found["reached_seconds"] is None
     assert not found["finished"]
@@ -216,7 +219,7 @@ def test_calls_go_on_with_the_one_that_was_cut(tmp_path, monkeypatch):
         return SimpleNamespace(returncode=0, stderr="")
 
     monkeypatch.setattr(gpu.subprocess, "run", process)
-    program = gpu.Program("backups", ("a", "b", "c"), ())
+    program = gpu_slices.Program("backups", ("a", "b", "c"), ())
     first = gpu.call("x", "y", program, False, time.monotonic() + 60.0, {})
     assert (first["done"], first["finished"], "error" in first) == (1, False, False)
     cut.append(False)
@@ -232,8 +235,8 @@ def test_calls_go_on_with_the_one_that_was_cut(tmp_path, monkeypatch):
 
 
 def test_a_part_that_is_finished_is_not_run_again_at_its_revision(monkeypatch):
-    parts = {"a": gpu.Training("a", 1.0, ""), "b": gpu.Training("b", 1.0, "")}
-    monkeypatch.setitem(gpu.SLICES, "x", gpu.Slice("title", parts))
+    parts = {"a": gpu_slices.Training("a", 1.0, ""), "b": gpu_slices.Training("b", 1.0, "")}
+    monkeypatch.setitem(gpu_slices.SLICES, "x", gpu_slices.Slice("title", parts))
     monkeypatch.setattr(gpu, "_provenance", lambda name, tiny: {"git_revision": "new"})
     ran = []
 
@@ -290,8 +293,8 @@ def test_what_ends_brax_s_training_is_said(monkeypatch):
 def test_a_slice_runs_at_the_size_of_a_cpu(name):
     found = gpu.run(name, 8.0, tiny=True)
     assert found["finished"], found
-    for part, what in gpu.SLICES[name].parts.items():
-        if isinstance(what, gpu.Loop):
+    for part, what in gpu_slices.SLICES[name].parts.items():
+        if isinstance(what, gpu_slices.Loop):
             assert found["parts"][part]["steps_per_second"][0] > 0
             assert found["parts"][part]["resident_peak_bytes"] > 1e7
 
