@@ -38,12 +38,20 @@ def time_to_return_section(results: dict[str, Any]) -> str:
             measured = f"{median:,.0f} | {median / ours:.1f}" if np.isfinite(median) else "- | -"
             lines.append(f"| {setting['title'] if i == 0 else ''} | {name} | {shown} | {measured} |")
     commands = dict.fromkeys(run["command"] for setting in results.values() for run in setting["runs"])
+    earlier = [
+        f"seed {run['seed']} of {setting['title']} at {run['git_revision'][:7]}"
+        for setting in results.values()
+        for run in setting["runs"]
+        if run.get("git_revision", setting["provenance"]["git_revision"]) != setting["provenance"]["git_revision"]
+    ]
+    when = f" Run before the others of their task: {', '.join(dict.fromkeys(earlier))}." if earlier else ""
     return "\n\n".join(
         [
             "### Time to a return",
             f"Measured by `python -m benchmarks.time_to_return` on: {machine(results)}. Wall-clock from starting a "
             "program to the first test of five episodes with that mean return; imports, compilation (of which nothing "
-            "is cached from before) and tests count. Each seed's programs ran one after the other.",
+            "is cached from before) and tests count. Each seed's programs ran one after the other."
+            f"{when}",
             "\n".join(lines),
             "Only the task and the return are equal here: each program has its own algorithm and settings, so that a "
             "row says what a user waits for, and not which library is faster at the same work (for that, see "

@@ -1,10 +1,12 @@
 """Wall-clock from starting a program to a return: jaxq and its baselines, in turn on one machine.
 
-    python -m benchmarks.time_to_return [--only halfcheetah] [--seeds 3] [--longest 30] [--again]
+    python -m benchmarks.time_to_return [--only halfcheetah] [--seeds 3] [--longest 30] [--again | --further]
 
 Every contender is a program of its own that trains and tests its agent now and then; importing, compiling and testing
 count. It is ended when a test reaches the return, or after `--longest` minutes. Each seed's contenders run one after
-the other. Writes benchmarks/results/time_to_return.json, from which `python -m benchmarks.report` makes the table.
+the other, of one revision. What was run at this revision stands, unless `--again` is given; with `--further` a seed
+that all contenders ran at an earlier one stands too. Writes benchmarks/results/time_to_return.json, from which
+`python -m benchmarks.report` makes the table.
 """
 
 import argparse
@@ -100,9 +102,33 @@ def _printed_tests(output: Path) -> list[tuple[int, float]]:
 def by_contender(setting: dict[str, Any]) -> dict[str, list[float | None]]:
     """Of a setting's result, the seconds to its return by seed; None where it was not reached."""
     seconds: dict[str, list[float | None]] = {}
-    for run in setting["runs"]:
+    for run in sorted(setting["runs"], key=lambda run: run["seed"]):
         seconds.setdefault(run["contender"], []).append(run["seconds"])
     return seconds
+
+
+def standing(
+    before: dict[str, Any], setting: "Setting", seeds: int, now: str | None, further: bool
+) -> list[dict[str, Any]]:
+    """The runs of an earlier result that need not be run again.
+
+    Args:
+      before: a setting's result; empty for none.
+      setting: of whose contenders, by their commands of today.
+      seeds: how many are wanted.
+      now: the revision, whose runs stand; None where it is not known.
+      further: whether a seed that all contenders ran at one earlier revision stands too.
+    """
+    made = (before.get("provenance") or {}).get("git_revision")
+    runs = [{"git_revision": made, **run} for run in before.get("runs", ())]
+    commands = {contender.shown for contender in setting.contenders}
+    stand = []
+    for seed in range(seeds):
+        own = [run for run in runs if run["seed"] == seed and run["command"] in commands]
+        revisions = {run["git_revision"] for run in own}
+        whole = further and {run["command"] for run in own} == commands and len(revisions) == 1
+        stand += [run for run in own if whole or run["git_revision"] == now is not None]
+    return stand
 
 
 # Five episodes every 5,000 steps, as all contenders are tested; an evaluation needs a line of metrics.
@@ -204,15 +230,16 @@ def main() -> None:
     parser.add_argument("--only", choices=list(settings()), action="append", help="may be given again")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--longest", type=float, default=30.0, help="minutes")
-    parser.add_argument("--again", action="store_true", help="also what was run at this revision")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--again", action="store_true", help="also what was run at this revision")
+    which.add_argument("--further", action="store_true", help="not the seeds that an earlier revision ran whole")
     args = parser.parse_args()
     results: dict[str, Any] = read_json(RESULTS)
     chosen = settings()
     for name in args.only or chosen:
         setting = chosen[name]
-        before = results.get(name, {})
-        kept = not args.again and (before.get("provenance") or {}).get("git_revision") == revision() is not None
-        runs: list[dict[str, Any]] = before["runs"] if kept else []
+        now = revision()
+        runs = [] if args.again else standing(results.get(name, {}), setting, args.seeds, now, args.further)
         done = {(run["contender"], run["seed"], run["command"]) for run in runs}
         for seed in range(args.seeds):
             for contender in setting.contenders:
@@ -234,6 +261,7 @@ def main() -> None:
                         "contender": contender.name,
                         "command": contender.shown,
                         "seed": seed,
+                        "git_revision": now,
                         "seconds": reached and round(reached, 1),
                         "tests": curve,
                         **({"error": error} if error else {}),

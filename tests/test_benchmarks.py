@@ -22,6 +22,8 @@ from benchmarks import (
     work,
 )
 from benchmarks.baselines import registry, venvs
+from benchmarks.time_to_return import Contender as Program
+from benchmarks.time_to_return import Setting, by_contender, standing
 from jaxq.runs.results import KEPT, keep, load
 
 
@@ -301,3 +303,30 @@ def test_a_baseline_that_is_faster_is_said_to_be():
     (intro, line) = throughput_report.faster({"dqn-cartpole-1": {"steps_per_second": rates}})
     assert intro.startswith("Where a baseline is faster")
     assert line == f"- {work.SETTINGS['dqn-cartpole-1'].title}: sbx is 2.00 times as fast."
+
+
+def test_of_a_time_to_a_return_those_seeds_stand_that_need_not_be_run_again():
+    setting = Setting("a task", 1.0, (Program("ours", ("ours.py",)), Program("theirs", ("theirs.py",), "sbx")))
+
+    def run(name, seed, revision, seconds=1.0):
+        row = {"contender": name, "command": f"python {name}.py", "seed": seed, "seconds": seconds}
+        return row if revision is None else {**row, "git_revision": revision}
+
+    # Of the first seed it is not said of which revision it is: of the file's.
+    runs = [run("ours", 1, "b"), run("ours", 0, None, 7.0), run("theirs", 0, None, 8.0), run("theirs", 2, "b")]
+    before = {"runs": runs, "provenance": {"git_revision": "a"}}
+
+    def seeds(now, further, count=3):
+        return [(row["contender"], row["seed"]) for row in standing(before, setting, count, now, further)]
+
+    whole = [("ours", 0), ("theirs", 0)]
+    assert seeds("b", False) == [("ours", 1), ("theirs", 2)]
+    assert seeds("b", True) == [*whole, ("ours", 1), ("theirs", 2)]
+    assert seeds("b", True, 2) == [*whole, ("ours", 1)]
+    assert seeds("c", True) == whole  # the others are halves of seeds
+    assert seeds("a", False) == whole
+    assert seeds(None, False) == []
+    assert standing({}, setting, 3, "a", True) == []
+    mixed = {**before, "runs": [run("ours", 0, "a"), run("theirs", 0, "b")]}  # one seed at two revisions
+    assert [row["contender"] for row in standing(mixed, setting, 1, "b", True)] == ["theirs"]
+    assert by_contender({"runs": [run("ours", 1, "b", 2.0), *before["runs"][1:2]]}) == {"ours": [7.0, 2.0]}
