@@ -8,7 +8,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxq.agents.base import LearnerState
 from jaxq.agents.decompositions import MeanOfParts
 from jaxq.agents.q_learning import QLearning, QLearningHyperparameters
 from jaxq.bellman import Averages, Scalar, require_averages
@@ -16,7 +15,7 @@ from jaxq.bellman.arithmetic import chosen
 from jaxq.errors import require
 from jaxq.keys import streams
 from jaxq.networks import Mode
-from jaxq.types import Metrics, Outcome, PyTree, TimeStep, Transition
+from jaxq.types import Metrics, Outcome, PyTree, Transition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,30 +32,13 @@ class MeanTargetQLearning(QLearning):
         require_averages(self.representation)
 
     def behaviour(self, values: jax.Array, key: jax.Array) -> jax.Array:
-        """The values [E, ...] that exploration sees, of the members' [M, E, ...]."""
+        """See `QLearning.behaviour`, of the members' values [M, E, *parts, A]: the largest."""
         del key
         return jnp.max(values, axis=0)
 
     def verdict(self, values: jax.Array) -> jax.Array:
-        """The values [E, ...] that evaluation is greedy on, of the members' [M, E, ...]."""
+        """See `QLearning.verdict`, of the members' values [M, E, *parts, A]: the largest."""
         return jnp.max(values, axis=0)
-
-    def act(
-        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree, PyTree]:
-        """See `OffPolicyAgent.act`."""
-        network_key, member_key, explore_key = streams(key, "network", "behaviour", "explore")
-        values = self.representation.value(self.predict(state.params, timestep.observation, "act", network_key))
-        seen = self.behaviour(values, member_key)
-        choice, memory = state.hyper.exploration.select(memory, seen, timestep, explore_key)
-        return self.actions.action(choice), memory, ()
-
-    def exploit(
-        self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
-    ) -> tuple[jax.Array, PyTree]:
-        """See `OffPolicyAgent.exploit`: greedy on the verdict."""
-        values = self.representation.value(self.predict(state.params, timestep.observation, "exploit", key))
-        return self.actions.action(jnp.argmax(self.verdict(values), axis=-1).astype(jnp.int32)), memory
 
     def objective(
         self, hyper: QLearningHyperparameters, params: PyTree, target_params: PyTree, batch: Transition, key: jax.Array

@@ -103,10 +103,10 @@ class QLearning(RecordsNothing):
         self, state: LearnerState, memory: PyTree, timestep: TimeStep, key: jax.Array
     ) -> tuple[jax.Array, PyTree, PyTree]:
         """See `OffPolicyAgent.act`."""
-        # A stream costs nothing where the network draws no samples: XLA drops it.
-        network_key, explore_key = streams(key, "network", "explore")
+        # A stream costs nothing where nothing is drawn from it: XLA drops it.
+        network_key, behaviour_key, explore_key = streams(key, "network", "behaviour", "explore")
         prediction = self.predict(state.params, timestep.observation, "act", network_key)
-        values = self.representation.value(prediction)
+        values = self.behaviour(self.representation.value(prediction), behaviour_key)
         choice, memory = state.hyper.exploration.select(memory, values, timestep, explore_key)
         return self.actions.action(choice), memory, ()
 
@@ -115,7 +115,16 @@ class QLearning(RecordsNothing):
     ) -> tuple[jax.Array, PyTree]:
         """See `OffPolicyAgent.exploit`: greedy."""
         values = self.representation.value(self.predict(state.params, timestep.observation, "exploit", key))
-        return self.actions.action(jnp.argmax(values, axis=-1).astype(jnp.int32)), memory
+        return self.actions.action(jnp.argmax(self.verdict(values), axis=-1).astype(jnp.int32)), memory
+
+    def behaviour(self, values: jax.Array, key: jax.Array) -> jax.Array:
+        """The values [E, *parts, A] that exploration sees, of those that the network predicts; `key` is to draw by."""
+        del key
+        return values
+
+    def verdict(self, values: jax.Array) -> jax.Array:
+        """The values [E, *parts, A] that evaluation is greedy on, of those that the network predicts."""
+        return values
 
     def update(self, state: LearnerState, batch: Transition, key: jax.Array) -> tuple[LearnerState, Metrics, jax.Array]:
         """See `OffPolicyAgent.update`."""
