@@ -4,7 +4,8 @@ Dimensions of the action count towards the entropy by their effect on the reward
 by how many of the actor's units are dormant. Actor, temperature and targets move once in two updates. The first layers
 have ELUs, the others ReLUs, and all begin uniformly by Glorot and Bengio (2010), as in the authors' code. Theirs learns
 during the random steps too, and estimates effects for the first time after 10,000 of them and not of its own; what its
-networks move towards begins orthogonally, ours as the networks began.
+networks move towards begins orthogonally, ours as the networks began. Entropies are of actions in [-1, 1], theirs of
+the environment's, which differs where bounds are others.
 """
 
 import dataclasses

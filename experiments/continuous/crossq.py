@@ -4,7 +4,7 @@ Batch renormalization in actor and critics, wide critics, no target networks: a 
 one pass. The actor moves once in three updates. Adam's first momentum is 0.5, but for the temperature's. Its loss is in
 log α, in the authors' code in α, which Adam hardly sees. Renormalization is that of its paper (Ioffe, 2017); in their
 code its ε comes after the statistics were moved, which tells where a feature hardly varies. On Swimmer they discount by
-0.9999.
+0.9999, and on dm_control their step size is 8e-4.
 """
 
 import dataclasses
@@ -51,7 +51,6 @@ def build(config: Config) -> OffPolicy:
         critics,
         representation,
         optimizer=config.clipped(config.make_adam(b1=config.adam_momentum)),
-        hyper={"target": None},
         target_reduction=Minimum(),
         actor_reduction=Minimum(),
         actor_period=config.actor_period,

@@ -1,8 +1,9 @@
 """DroQ (Hiraoka et al., Dropout Q-Functions for Doubly Efficient Reinforcement Learning, 2022).
 
 Two critics with dropout and layer normalization, in targets too, twenty updates a step, and one of the actor, on their
-mean, at the last of them (the authors draw another batch for it). Their dropout differs by task, from 0.0001 to 0.1,
-and so does their target entropy, as of REDQ; here it is SAC's.
+mean, at the last of them. The authors have two codes, both with target entropies by task as of REDQ, where here it is
+SAC's. One drops 0.01 on all tasks, as here, and gives the actor a batch of its own; the other drops 0.0001 to 0.1 by
+task, and its actor learns from the last batch of the critics, as here.
 """
 
 import dataclasses

@@ -5,13 +5,13 @@ Each link is one critic; the other numbers are `decqn`'s, and the chain moves on
 
 import dataclasses
 
-from jaxq.configs import CONTROL, DECQN, Chain, DecQNLearner, Huber, Operator, presets
+from jaxq.configs import CONTROL, DECQN, Chain, DecQNLearner, Huber, presets
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Huber, Chain, Operator, DecQNLearner):
+class Config(Huber, Chain, DecQNLearner):
     """The axes of i_decqn."""
 
     links: int = 5

@@ -3,7 +3,8 @@
 An ensemble models what actions do, and what it does not know is worth something to actor and critics, at a price that
 is tuned. Layers begin orthogonally, as in the authors' code. Where that in JAX acts and learns from the first step,
 random steps precede; and where both prices are held between 1e-8 and 1e8, which takes tens of thousands of updates in
-one direction, they are free.
+one direction, they are free. Sizes are theirs of small tasks; on dm_control's larger ones they have widths of 1,024,
+and on all of dm_control actions are repeated once.
 """
 
 import dataclasses

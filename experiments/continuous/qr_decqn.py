@@ -7,14 +7,14 @@ import dataclasses
 
 from jaxq.agents import MeanTargetQLearning
 from jaxq.bellman import Quantile
-from jaxq.configs import CONTROL, DECQN, DecQNLearner, Operator, QuantileHuber, Targets, presets
+from jaxq.configs import CONTROL, DECQN, DecQNLearner, QuantileHuber, Targets, presets
 from jaxq.networks import Ensemble
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QuantileHuber, Operator, Targets, DecQNLearner):
+class Config(QuantileHuber, Targets, DecQNLearner):
     """The axes of qr_decqn."""
 
     target_period: int = 100

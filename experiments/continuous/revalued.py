@@ -4,7 +4,9 @@ DecQN's decomposition with ten critics, whose mean makes the target, and a regul
 explores from moving the values of the others. The regularization is the paper's; the authors' released code has none.
 Their other numbers: three bins, an update every fifth step, uniform replay, targets that follow as an average, and ε
 that falls with every random action, of which all dimensions are random. Steps whose n steps a time limit cuts short are
-learned from, in their code they are not. Their critics have scale and shift of layer normalization in common.
+learned from, in their code they are not. Their critics have scale and shift of layer normalization in common. Losses
+are summed over the critics, as in the paper, which in their code are a mean: so their clip of the gradient, 40, is ten
+times that here.
 """
 
 import dataclasses
@@ -28,6 +30,7 @@ class Config(Huber, Averaging, DecomposedQLearner):
     collect_steps: int = 5
     warmup_steps: int = 10_000
     replay_capacity: int = 500_000
+    max_gradient_norm: float = 400.0
     num_critics: int = 10
     """Critics, each a network of its own."""
     regularization: float = 0.5
@@ -40,7 +43,14 @@ class Config(Huber, Averaging, DecomposedQLearner):
     """Exploration in the end."""
 
 
-CLASSIC = {"collect_steps": 2, "hidden_width": 64, "batch_size": 128, "learning_rate": 5e-4, "num_critics": 5}
+CLASSIC = {
+    "collect_steps": 2,
+    "hidden_width": 64,
+    "batch_size": 128,
+    "learning_rate": 5e-4,
+    "num_critics": 5,
+    "max_gradient_norm": 200.0,
+}
 PRESETS = presets(Config, CONTROL, classic=CLASSIC)
 
 

@@ -102,6 +102,10 @@ class ActorCriticState(struct.PyTreeNode):
 class ActorCritic(RecordsNothing):
     """An actor-critic, off-policy from replay.
 
+    Actions are in [-1, 1] for actor, critics and densities, whatever the environment's bounds are. The authors of TD3
+    (and DDPG's), REDQ, ACE and hypernetwork critics show critics those of the environment, which differs where its
+    bounds are not ±1: on MuJoCo's Humanoid (±0.4), InvertedPendulum (±3) and Pusher (±2), and Pendulum (±2).
+
     Attributes:
       actor: ([B, ...], mode) -> the policy's outputs.
       critic: an ensemble, ([B, ...], [B, size], mode) -> [M, B, W], W being the representation's width.

@@ -12,12 +12,15 @@ from jaxq.agents import (
     ActorCritic,
     ActorCriticHyperparameters,
     DelayedPolyakUpdate,
+    FixedTemperature,
     GaussianNoise,
     PolicySample,
     Smoothing,
     SquashedGaussian,
     TunedTemperature,
 )
+from jaxq.agents.entropy import Entropy
+from jaxq.agents.noise import ActionNoise
 from jaxq.agents.policies import Policy
 from jaxq.bellman import Representation
 from jaxq.configs.axis import Axis
@@ -51,7 +54,10 @@ MakeLayers = Callable[[Mode], nn.Module]  # what makes hidden layers for a mode
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironments):
-    """Actor and critics from replay. What is not given to its functions is made by the axis of that name."""
+    """Actor and critics from replay. What is not given to its functions is made by the axis of that name.
+
+    Such an axis comes before this among the bases of a `Config`: what it makes takes the place of what is made here.
+    """
 
     env: str = "gymnax/Pendulum-v1"
     total_steps: int = 1_000_000
@@ -61,6 +67,23 @@ class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironmen
     batch_size: int = 256
     warmup_steps: int = 5_000
     replay_capacity: int = 1_000_000
+
+    def make_targets(self) -> Any:
+        """The schedule of the target critics: none, and then what is learned is also the target."""
+        return None
+
+    def make_noise(self) -> ActionNoise:
+        """The behaviour's strategy: the policy is its own exploration."""
+        return PolicySample()
+
+    def make_smoothing(self) -> Smoothing | None:
+        """Noise on the actions of targets: none."""
+        return None
+
+    def make_entropy(self, actions: Continuous) -> Entropy:
+        """The price of entropy, of a policy with so many actions: none is paid."""
+        del actions
+        return FixedTemperature()
 
     def make_actor_critic(
         self,
@@ -88,23 +111,24 @@ class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironmen
         Raises:
           InputError: for numbers that are not allowed.
         """
-        own: Any = self
+        actions: Any = environment.action_spec
+        given = hyper or {}
         rate = self.make_step_sizes(self.total_updates)
-        given = dict(hyper or {})
-        makers = {"target": "make_targets", "exploration": "make_noise", "smoothing": "make_smoothing"}
-        for name, maker in makers.items():
-            if name not in given and hasattr(own, maker):
-                given[name] = getattr(own, maker)()
-        if "entropy" not in given and hasattr(own, "make_entropy"):
-            given["entropy"] = own.make_entropy(environment.action_spec)
         rates = {"actor_learning_rate": rate, "critic_learning_rate": rate}
-        with named(**{name: "learning_rate" for name in rates if not hasattr(own, name)}):
-            numbers = ActorCriticHyperparameters(**{**rates, "discount": self.discount, **given})
+        axes: dict[str, Callable[[], Any]] = {
+            "target": self.make_targets,
+            "exploration": self.make_noise,
+            "smoothing": self.make_smoothing,
+            "entropy": lambda: self.make_entropy(actions),
+        }
+        made = {name: make() for name, make in axes.items() if name not in given}
+        with named(**{name: "learning_rate" for name in rates if name not in vars(self)}):
+            numbers = ActorCriticHyperparameters(**{**rates, "discount": self.discount, **made, **given})
         return kind(
             actor=actor,
             critic=critic,
             observation_spec=environment.observation_spec,
-            action_spec=environment.action_spec,  # type: ignore[arg-type]
+            action_spec=actions,
             optimizer=self.make_optimizer() if optimizer is None else optimizer,
             hyper=numbers,
             representation=representation,
@@ -230,10 +254,6 @@ class Temperature(Axis):
     def check_target_entropy(self) -> None:
         """Raise `InputError` for a target of the wrong sign: that of a density on [-1, 1], whose entropy is small."""
         require_target_entropy(self.target_entropy_per_dimension)
-
-    def make_noise(self) -> PolicySample:
-        """The policy is its own exploration."""
-        return PolicySample()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from jaxq.bellman import Representation
 from jaxq.configs.actor_critic import Noise
 from jaxq.configs.axis import Axis
 from jaxq.configs.environments import ContinuousEnvironments
+from jaxq.configs.operators import Operator, OperatorName
 from jaxq.configs.optimizers import WeightDecay
 from jaxq.configs.q_learning import QLearnerOfAny
 from jaxq.configs.replay import NStep
@@ -100,9 +101,10 @@ class EachDimensionEpsilon(Axis):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DecQNLearner(EachDimensionEpsilon, DecomposedQLearner):
-    """The same, as DecQN and what is made of it explore and replay."""
+class DecQNLearner(EachDimensionEpsilon, Operator, DecomposedQLearner):
+    """The same, as DecQN and what is made of it explore, back up and replay."""
 
+    operator: OperatorName = "double"
     collect_steps: int = 8
     priority_exponent: float | None = 0.6
     importance_exponent: float = 0.2

@@ -8,6 +8,8 @@ from jaxq.configs.axis import Axis
 from jaxq.errors import named
 from jaxq.hyperparameters import FINITE, POSITIVE, require_in
 
+OperatorName = Literal["max", "double", "expected", "soft", "munchausen", "advantage", "mellowmax"]
+
 GREEDY: dict[str, type[operators.Maximum] | type[operators.Double]] = {
     "max": operators.Maximum,
     "double": operators.Double,
@@ -53,7 +55,7 @@ class PlainOperator(Axis):
 class Operator(Axis):
     """A choice of all Bellman operators."""
 
-    operator: Literal["max", "double", "expected", "soft", "munchausen", "advantage", "mellowmax"] = "max"
+    operator: OperatorName = "max"
     """What of the next state's actions is backed up; double takes the learner's action and the target's value."""
     policy_epsilon: float = 0.05
     """ε of the expected operator, whose policy is ε-greedy."""

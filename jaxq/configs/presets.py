@@ -177,9 +177,7 @@ CONTROL: Presets = {
 
 # DecQN and what is made of it.
 DECQN: Presets = {
-    **{domain: {"operator": "double"} for domain in envs.DOMAINS},
     "classic": {
-        "operator": "double",
         "collect_steps": 2,
         "hidden_width": 128,
         "batch_size": 128,
