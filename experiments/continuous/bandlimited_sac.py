@@ -33,8 +33,8 @@ def build(config: Config) -> OffPolicy:
     require(0 <= config.filter_width < float("inf"), "filter_width", config.filter_width, "0 or more")
     training, evaluation, _ = config.make_environments()
     representation = Scalar()
-    critic, width, pairs = config.critic_maker(training, representation), config.filter_width, config.filter_pairs
-    critics = Ensemble(lambda: LowPass(critic(), width, pairs), config.num_critics)
+    plain, width, pairs = config.make_critics(training, representation), config.filter_width, config.filter_pairs
+    critics = Ensemble(lambda: LowPass(plain.make(), width, pairs), plain.size)
     agent = config.make_actor_critic(training, config.make_gaussian_actor(training), critics, representation)
     return config.make_training(agent, training, evaluation, config.make_replay(training, config.n_step))
 

@@ -14,6 +14,7 @@ from jaxq.configs import (
     CONTROL,
     ActorCriticLearner,
     Averaging,
+    Blocks,
     QuantileHuber,
     Temperature,
     WeightDecay,
@@ -21,9 +22,7 @@ from jaxq.configs import (
     presets,
 )
 from jaxq.networks import (
-    ActionCritic,
     BroNet,
-    Ensemble,
     GaussianPolicyNetwork,
     OptimisticPolicyNetwork,
     after_convolutions,
@@ -36,7 +35,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(WeightDecay, Temperature, QuantileHuber, Averaging, ActorCriticLearner):
+class Config(WeightDecay, Temperature, QuantileHuber, Averaging, Blocks, ActorCriticLearner):
     """The axes of bro."""
 
     batch_size: int = 128
@@ -44,20 +43,11 @@ class Config(WeightDecay, Temperature, QuantileHuber, Averaging, ActorCriticLear
     warmup_steps: int = 2_500
     weight_decay: float = 1e-4
     target_entropy_per_dimension: float = -0.5
-    num_critics: int = 2
-    """Critics, each a network of its own."""
     num_quantiles: int = 100
     """Quantiles of a critic."""
     pessimism: float = 0.0
     """Deviations of the critics that are taken off their mean, quantile by quantile."""
-    critic_width: int = 512
-    """Units of a critic's layers."""
-    critic_blocks: int = 2
-    """Residual blocks of a critic."""
     actor_width: int = 256
-    """Units of the actors' layers."""
-    actor_blocks: int = 1
-    """Residual blocks of the actors."""
     reset_steps: tuple[int, ...] = (15_001, 50_001, 250_001, 500_001, 750_001, 1_000_001, 1_500_001, 2_000_001)
     """Environment steps of each seed at which everything that learns begins anew."""
 
@@ -69,9 +59,8 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_environments()
     representation = Quantile(config.num_quantiles, config.huber_threshold)
-    actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
-    spec, encoder = training.observation_spec, encoder_maker(training.observation_spec)
-    size = action_size(training)
+    actor_sizes, critic_sizes = config.actor_sizes, config.critic_sizes
+    spec, size = training.observation_spec, action_size(training)
     head = orthogonal_dense(2.0**0.5)
     actor = GaussianPolicyNetwork(
         lambda mode: after_convolutions(spec, BroNet(*actor_sizes)),
@@ -80,10 +69,7 @@ def build(config: Config) -> OffPolicy:
         make_head=head,
         make_std_head=orthogonal_dense(),
     )
-    critics = Ensemble(
-        lambda: ActionCritic(lambda mode: BroNet(*critic_sizes), representation.width, encoder, make_head=head),
-        config.num_critics,
-    )
+    critics = config.make_critics(training, representation, lambda mode: BroNet(*critic_sizes), head)
     after_warmup = (step - config.warmup_steps for step in config.reset_steps)
     reset_updates = tuple(round(steps * config.updates_per_step) for steps in after_warmup if steps > 0)
     tuning = config.clipped(config.make_adam(b1=0.5))
@@ -95,7 +81,7 @@ def build(config: Config) -> OffPolicy:
         optimizer=config.make_adamw(),
         hyper={"entropy": config.make_entropy(actions).replace(optimizer=tuning)},
         kind=OptimisticActorCritic,
-        optimist=OptimisticPolicyNetwork(lambda mode: BroNet(*actor_sizes), size, encoder),
+        optimist=OptimisticPolicyNetwork(lambda mode: BroNet(*actor_sizes), size, encoder_maker(spec)),
         scalars=tuning,
         target_reduction=Pessimistic(config.pessimism),
         actor_reduction=Pessimistic(config.pessimism),

@@ -9,19 +9,17 @@ learning are random, which theirs are by ε, and a new transition has the larges
 import dataclasses
 
 from jaxq.agents import MeanTargetQLearning
-from jaxq.configs import CONTROL, DECQN, DecQNLearner, Huber, Targets, presets
+from jaxq.configs import CONTROL, DECQN, Critics, DecQNLearner, Huber, Targets, presets
 from jaxq.networks import Ensemble
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Huber, Targets, DecQNLearner):
+class Config(Huber, Targets, Critics, DecQNLearner):
     """The axes of decqn."""
 
     target_period: int = 100
-    num_critics: int = 2
-    """Critics, each a network of its own."""
 
 
 PRESETS = presets(Config, CONTROL, DECQN)

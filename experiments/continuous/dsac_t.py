@@ -16,7 +16,7 @@ import flax.linen as nn
 
 from jaxq.agents import LinearSchedule
 from jaxq.bellman import Minimum, ScaledGaussian
-from jaxq.configs import CONTROL, ActorCriticLearner, DelayedActor, Temperature, action_size, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Critics, DelayedActor, Temperature, action_size, presets
 from jaxq.errors import require
 from jaxq.networks import (
     MLP,
@@ -33,7 +33,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, DelayedActor, ActorCriticLearner):
+class Config(Temperature, DelayedActor, Critics, ActorCriticLearner):
     """The axes of dsac_t."""
 
     learning_rate: float = 1e-4
@@ -43,8 +43,6 @@ class Config(Temperature, DelayedActor, ActorCriticLearner):
     warmup_steps: int = 10_000
     hidden_widths: tuple[int, ...] = (256, 256, 256)
     """Hidden layers of actor and critics; images go through the convolutions of their size first."""
-    num_critics: int = 2
-    """Critics, each a network of its own."""
 
 
 PRESETS = presets(Config, CONTROL, classic={"learning_rate": 3e-4})

@@ -36,6 +36,7 @@ from jaxq.configs import (
     Atoms,
     Averaging,
     Costs,
+    Critics,
     Precision,
     Privileged,
     Temperature,
@@ -45,13 +46,13 @@ from jaxq.configs import (
     seeing,
 )
 from jaxq.errors import require
-from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, GaussianPolicyNetwork, by_tanh
+from jaxq.networks import MLP, Dense, GaussianPolicyNetwork, by_tanh
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Precision, Privileged, Costs, WeightDecay, Temperature, Atoms, Averaging, ActorCriticLearner):
+class Config(Precision, Privileged, Costs, WeightDecay, Temperature, Atoms, Averaging, Critics, ActorCriticLearner):
     """The axes of fast_sac."""
 
     total_steps: int = 204_800_000
@@ -68,8 +69,6 @@ class Config(Precision, Privileged, Costs, WeightDecay, Temperature, Atoms, Aver
     v_min: float = -20.0
     v_max: float = 20.0
     num_atoms: int = 101
-    num_critics: int = 2
-    """Critics, each a network of its own."""
     critic_widths: tuple[int, ...] = (768, 384, 192)
     """Hidden layers of a critic."""
     actor_widths: tuple[int, ...] = (512, 256, 128)
@@ -96,16 +95,7 @@ def build(config: Config) -> OffPolicy:
         make_head=lambda size: Dense(size, nn.initializers.zeros),
     )
     seen = config.seen_by_critic(training)
-    critics = Ensemble(
-        lambda: seeing(
-            seen,
-            ActionCritic(
-                lambda mode: layers(critic_widths),
-                representation.width,
-            ),
-        ),
-        config.num_critics,
-    )
+    critics = config.make_critics(training, representation, lambda mode: layers(critic_widths), sees=seen)
     require(0 <= config.second_momentum < 1, "second_momentum", config.second_momentum, "in [0, 1)")
     optimizer = config.make_adamw(b2=config.second_momentum)
     # Of the temperature they say nothing of decay, and PyTorch's own is in force.

@@ -25,6 +25,7 @@ from jaxq.configs import (
     Atoms,
     Averaging,
     Costs,
+    Critics,
     Precision,
     Privileged,
     TargetNoise,
@@ -34,13 +35,13 @@ from jaxq.configs import (
     seeing,
 )
 from jaxq.errors import named
-from jaxq.networks import MLP, ActionCritic, Dense, Ensemble, PolicyNetwork, pytorch_dense
+from jaxq.networks import MLP, Dense, PolicyNetwork, pytorch_dense
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Precision, Privileged, Costs, TargetNoise, WeightDecay, Atoms, Averaging, ActorCriticLearner):
+class Config(Precision, Privileged, Costs, TargetNoise, WeightDecay, Atoms, Averaging, Critics, ActorCriticLearner):
     """The axes of fast_td3."""
 
     total_steps: int = 102_400_000
@@ -54,8 +55,6 @@ class Config(Precision, Privileged, Costs, TargetNoise, WeightDecay, Atoms, Aver
     weight_decay: float = 0.1
     target_noise: float = 0.001
     num_atoms: int = 101
-    num_critics: int = 2
-    """Critics, each a network of its own."""
     critic_widths: tuple[int, ...] = (1024, 512, 256)
     """Hidden layers of a critic."""
     actor_widths: tuple[int, ...] = (512, 256, 128)
@@ -84,16 +83,8 @@ def build(config: Config) -> OffPolicy:
         make_head=lambda size: Dense(size, nn.initializers.normal(0.01)),
     )
     seen = config.seen_by_critic(training)
-    critics = Ensemble(
-        lambda: seeing(
-            seen,
-            ActionCritic(
-                lambda mode: MLP(critic_widths, make_layer=pytorch_dense),
-                representation.width,
-                make_head=pytorch_dense,
-            ),
-        ),
-        config.num_critics,
+    critics = config.make_critics(
+        training, representation, lambda mode: MLP(critic_widths, make_layer=pytorch_dense), pytorch_dense, seen
     )
     rate = config.make_cosine_step_sizes(config.total_updates)
     base = config.make_actor_critic(

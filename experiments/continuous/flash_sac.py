@@ -27,6 +27,7 @@ from jaxq.configs import (
     ActorCriticLearner,
     Atoms,
     Averaging,
+    Blocks,
     Costs,
     Precision,
     Privileged,
@@ -35,13 +36,13 @@ from jaxq.configs import (
     presets,
     seeing,
 )
-from jaxq.networks import ActionCritic, Ensemble, FlashNet, GaussianPolicyNetwork, UnitHead, by_tanh, on_spheres
+from jaxq.networks import FlashNet, GaussianPolicyNetwork, UnitHead, by_tanh, on_spheres
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Precision, Privileged, Costs, Temperature, Atoms, Averaging, ActorCriticLearner):
+class Config(Precision, Privileged, Costs, Temperature, Atoms, Averaging, Blocks, ActorCriticLearner):
     """The axes of flash_sac."""
 
     total_steps: int = 50_000_000
@@ -58,16 +59,8 @@ class Config(Precision, Privileged, Costs, Temperature, Atoms, Averaging, ActorC
     v_min: float = -5.0
     v_max: float = 5.0
     num_atoms: int = 101
-    num_critics: int = 2
-    """Critics, each a network of its own."""
     critic_width: int = 256
-    """Units of a critic's layers."""
-    critic_blocks: int = 2
-    """Residual blocks of a critic."""
-    actor_width: int = 128
-    """Units of the actor's layers."""
     actor_blocks: int = 2
-    """Residual blocks of the actor."""
     actor_period: int = 2
     """Updates of the critics to one of actor and temperature."""
     longest_noise: int = 16
@@ -81,19 +74,13 @@ def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, actions = config.make_whole_vector_environments()
     representation = Categorical(config.make_support())
-    actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
+    actor_sizes, critic_sizes = config.actor_sizes, config.critic_sizes
     size = action_size(training)
     actor = GaussianPolicyNetwork(
         lambda mode: FlashNet(mode, *actor_sizes), size, bound=by_tanh(-10.0, 2.0), make_head=UnitHead
     )
     seen = config.seen_by_critic(training)
-    critics = Ensemble(
-        lambda: seeing(
-            seen,
-            ActionCritic(lambda mode: FlashNet(mode, *critic_sizes), representation.width, make_head=UnitHead),
-        ),
-        config.num_critics,
-    )
+    critics = config.make_critics(training, representation, lambda mode: FlashNet(mode, *critic_sizes), UnitHead, seen)
     rate = config.make_cosine_step_sizes(config.total_updates)
     # Theirs of actor and temperature goes on with these, and so only as far along the cosine as they are updated.
     slower = config.make_cosine_step_sizes(config.total_updates * config.actor_period)

@@ -15,7 +15,7 @@ import flax.linen as nn
 
 from jaxq.agents import HardUpdate, LinearSchedule, ModelBasedActorCritic, ModelBasedHyperparameters
 from jaxq.bellman import Scalar, SymexpSupport, TwoHot
-from jaxq.configs import CONTROL, ActorCriticLearner, Noise, TargetNoise, WeightDecay, action_size, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Critics, Noise, TargetNoise, WeightDecay, action_size, presets
 from jaxq.errors import named, require
 from jaxq.networks import Ensemble, LatentCritic, ModelBasedEncoder, NormalizedLayers, split_torso, torso_for
 from jaxq.networks.observations import has_images
@@ -24,7 +24,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TargetNoise, Noise, WeightDecay, ActorCriticLearner):
+class Config(TargetNoise, Noise, WeightDecay, Critics, ActorCriticLearner):
     """The axes of mrq."""
 
     n_step: int = 3
@@ -44,8 +44,6 @@ class Config(TargetNoise, Noise, WeightDecay, ActorCriticLearner):
     """Units of embeddings and of all hidden layers."""
     action_latent_size: int = 256
     """Units of the embedding of an action."""
-    num_critics: int = 2
-    """Critics, each a network of its own."""
     horizon: int = 5
     """Steps that the encoder's model foresees."""
     target_period: int = 250

@@ -7,19 +7,17 @@ import dataclasses
 
 from jaxq.agents import MeanTargetQLearning
 from jaxq.bellman import Quantile
-from jaxq.configs import CONTROL, DECQN, DecQNLearner, QuantileHuber, Targets, presets
+from jaxq.configs import CONTROL, DECQN, Critics, DecQNLearner, QuantileHuber, Targets, presets
 from jaxq.networks import Ensemble
 from jaxq.runs import main
 from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(QuantileHuber, Targets, DecQNLearner):
+class Config(QuantileHuber, Targets, Critics, DecQNLearner):
     """The axes of qr_decqn."""
 
     target_period: int = 100
-    num_critics: int = 2
-    """Critics, each a network of its own."""
     num_quantiles: int = 32
     """Quantiles of the return."""
 

@@ -15,7 +15,7 @@ import flax.linen as nn
 
 from jaxq.agents import EpsilonByUse, REValueD
 from jaxq.bellman import operators
-from jaxq.configs import CONTROL, Averaging, DecomposedQLearner, Huber, presets
+from jaxq.configs import CONTROL, Averaging, Critics, DecomposedQLearner, Huber, presets
 from jaxq.errors import named
 from jaxq.networks import Ensemble, pytorch_dense
 from jaxq.runs import main
@@ -23,7 +23,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Huber, Averaging, DecomposedQLearner):
+class Config(Huber, Averaging, Critics, DecomposedQLearner):
     """The axes of revalued."""
 
     num_bins: int = 3
@@ -32,7 +32,6 @@ class Config(Huber, Averaging, DecomposedQLearner):
     replay_capacity: int = 500_000
     max_gradient_norm: float = 400.0
     num_critics: int = 10
-    """Critics, each a network of its own."""
     regularization: float = 0.5
     """β, the weight of the regularization."""
     epsilon_initial: float = 1.0

@@ -11,15 +11,12 @@ import dataclasses
 
 from jaxq.agents import Normalized
 from jaxq.bellman import Minimum, Scalar
-from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Temperature, WeightDecay, action_size, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Averaging, Blocks, Temperature, WeightDecay, action_size, presets
 from jaxq.networks import (
-    ActionCritic,
-    Ensemble,
     GaussianPolicyNetwork,
     SimBaNet,
     after_convolutions,
     by_tanh,
-    encoder_maker,
     orthogonal_dense,
 )
 from jaxq.runs import main
@@ -27,22 +24,13 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Averaging, WeightDecay, ActorCriticLearner):
+class Config(Temperature, Averaging, WeightDecay, Blocks, ActorCriticLearner):
     """The axes of simba."""
 
     learning_rate: float = 1e-4
     initial_temperature: float = 0.01
     target_entropy_per_dimension: float = -0.5
     num_critics: int = 1
-    """Critics, each a network of its own."""
-    actor_width: int = 128
-    """Units of the actor's layers."""
-    actor_blocks: int = 1
-    """Residual blocks of the actor."""
-    critic_width: int = 512
-    """Units of a critic's layers."""
-    critic_blocks: int = 2
-    """Residual blocks of a critic."""
 
 
 PRESETS = presets(Config, CONTROL, classic={"critic_width": 128})
@@ -51,24 +39,15 @@ PRESETS = presets(Config, CONTROL, classic={"critic_width": 128})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
-    representation = Scalar()
-    actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
-    spec, encoder = training.observation_spec, encoder_maker(training.observation_spec)
+    representation, spec, head = Scalar(), training.observation_spec, orthogonal_dense()
+    actor_sizes, critic_sizes = config.actor_sizes, config.critic_sizes
     actor = GaussianPolicyNetwork(
         lambda mode: after_convolutions(spec, SimBaNet(*actor_sizes)),
         action_size(training),
         bound=by_tanh(-10.0, 2.0),
-        make_head=orthogonal_dense(),
+        make_head=head,
     )
-    critics = Ensemble(
-        lambda: ActionCritic(
-            lambda mode: SimBaNet(*critic_sizes),
-            representation.width,
-            encoder,
-            make_head=orthogonal_dense(),
-        ),
-        config.num_critics,
-    )
+    critics = config.make_critics(training, representation, lambda mode: SimBaNet(*critic_sizes), head)
     agent = config.make_actor_critic(
         training,
         actor,

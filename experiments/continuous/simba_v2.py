@@ -14,16 +14,13 @@ import functools
 
 from jaxq.agents import Normalized, ScaledRewards
 from jaxq.bellman import Categorical, Minimum
-from jaxq.configs import CONTROL, ActorCriticLearner, Atoms, Averaging, Temperature, action_size, presets
+from jaxq.configs import CONTROL, ActorCriticLearner, Atoms, Averaging, Blocks, Temperature, action_size, presets
 from jaxq.networks import (
-    ActionCritic,
-    Ensemble,
     GaussianPolicyNetwork,
     SimBaV2Net,
     UnitHead,
     after_convolutions,
     by_tanh,
-    encoder_maker,
     on_spheres,
 )
 from jaxq.runs import main
@@ -31,7 +28,7 @@ from jaxq.training import OffPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Temperature, Atoms, Averaging, ActorCriticLearner):
+class Config(Temperature, Atoms, Averaging, Blocks, ActorCriticLearner):
     """The axes of simba_v2."""
 
     learning_rate: float = 1e-4
@@ -42,15 +39,6 @@ class Config(Temperature, Atoms, Averaging, ActorCriticLearner):
     v_max: float = 5.0
     num_atoms: int = 101
     num_critics: int = 1
-    """Critics, each a network of its own."""
-    actor_width: int = 128
-    """Units of the actor's layers."""
-    actor_blocks: int = 1
-    """Residual blocks of the actor."""
-    critic_width: int = 512
-    """Units of a critic's layers."""
-    critic_blocks: int = 2
-    """Residual blocks of a critic."""
 
 
 PRESETS = presets(Config, CONTROL, classic={"critic_width": 128})
@@ -59,9 +47,8 @@ PRESETS = presets(Config, CONTROL, classic={"critic_width": 128})
 def build(config: Config) -> OffPolicy:
     """Put the agent and its training together."""
     training, evaluation, _ = config.make_environments()
-    representation = Categorical(config.make_support())
-    actor_sizes, critic_sizes = (config.actor_width, config.actor_blocks), (config.critic_width, config.critic_blocks)
-    spec, encoder = training.observation_spec, encoder_maker(training.observation_spec)
+    representation, spec = Categorical(config.make_support()), training.observation_spec
+    actor_sizes, critic_sizes = config.actor_sizes, config.critic_sizes
     head = functools.partial(UnitHead, hidden=1)
     actor = GaussianPolicyNetwork(
         lambda mode: after_convolutions(spec, SimBaV2Net(*actor_sizes)),
@@ -69,10 +56,7 @@ def build(config: Config) -> OffPolicy:
         bound=by_tanh(-10.0, 2.0),
         make_head=head,
     )
-    critics = Ensemble(
-        lambda: ActionCritic(lambda mode: SimBaV2Net(*critic_sizes), representation.width, encoder, make_head=head),
-        config.num_critics,
-    )
+    critics = config.make_critics(training, representation, lambda mode: SimBaV2Net(*critic_sizes), head)
     agent = config.make_actor_critic(
         training,
         actor,

@@ -27,6 +27,7 @@ from jaxq.configs.axis import Axis
 from jaxq.configs.environments import ContinuousEnvironments
 from jaxq.configs.loops import FromReplay
 from jaxq.configs.optimizers import Adam
+from jaxq.configs.parallel import seeing, seen_of
 from jaxq.configs.replay import NStep
 from jaxq.configs.rewards import Discount
 from jaxq.configs.targets import Averaging
@@ -138,13 +139,64 @@ class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironmen
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ActorCriticLayers(Axis):
+class Critics(Axis):
+    """An ensemble of critics."""
+
+    num_critics: int = 2
+    """Critics, each a network of its own."""
+
+    def make_critics(
+        self,
+        environment: Environment,
+        representation: Representation,
+        layers: MakeLayers,
+        make_head: Callable[..., nn.Module] = Dense,
+        sees: tuple[str, ...] = (),
+    ) -> Ensemble:
+        """The critics.
+
+        Args:
+          environment: whose observations they see.
+          representation: of the return.
+          layers: what makes a critic's torso for a mode.
+          make_head: the last layer, of so many outputs.
+          sees: the parts of observations that they see; none given: all.
+        """
+        encoder = encoder_maker(seen_of(environment.observation_spec, sees))
+        width = representation.width
+        return Ensemble(lambda: seeing(sees, ActionCritic(layers, width, encoder, make_head)), self.num_critics)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Blocks(Critics):
+    """Actor and critics that are towers of residual blocks."""
+
+    actor_width: int = 128
+    """Units of the actor's layers."""
+    actor_blocks: int = 1
+    """Residual blocks of the actor."""
+    critic_width: int = 512
+    """Units of a critic's layers."""
+    critic_blocks: int = 2
+    """Residual blocks of a critic."""
+
+    @property
+    def actor_sizes(self) -> tuple[int, int]:
+        """Width and blocks."""
+        return self.actor_width, self.actor_blocks
+
+    @property
+    def critic_sizes(self) -> tuple[int, int]:
+        """Width and blocks."""
+        return self.critic_width, self.critic_blocks
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActorCriticLayers(Critics):
     """Plain hidden layers of actor and critics."""
 
     hidden_widths: tuple[int, ...] = (256, 256)
     """Hidden layers of actor and critics; images go through the convolutions of their size first."""
-    num_critics: int = 2
-    """Critics, each a network of its own."""
     make_layer: ClassVar[Callable[..., Dense]] = Dense
     """What makes a layer of so many units, and so how it begins."""
 
@@ -172,33 +224,13 @@ class ActorCriticLayers(Axis):
         representation: Representation,
         layers: MakeLayers | None = None,
         make_head: Callable[..., nn.Module] | None = None,
+        sees: tuple[str, ...] = (),
     ) -> Ensemble:
-        """The critics.
-
-        Args:
-          environment: whose observations they see.
-          representation: of the return.
-          layers: what makes a critic's torso for a mode; plain layers unless given.
-          make_head: the last layer, of so many outputs; a plain one unless given.
-        """
-        return Ensemble(self.critic_maker(environment, representation, layers, make_head), self.num_critics)
-
-    def critic_maker(
-        self,
-        environment: Environment,
-        representation: Representation,
-        layers: MakeLayers | None = None,
-        make_head: Callable[..., nn.Module] | None = None,
-    ) -> Callable[[], ActionCritic]:
-        """What makes one of the critics; arguments as of `make_critics`."""
-        encoder = encoder_maker(environment.observation_spec)
-        made = self._plain_layers() if layers is None else layers
-        head = self.make_layer if make_head is None else make_head
-        return lambda: ActionCritic(made, representation.width, encoder, head)
-
-    def _plain_layers(self) -> MakeLayers:
+        """See `Critics.make_critics`: with plain layers and a plain last one unless others are given."""
         widths, make_layer = self.hidden_widths, self.make_layer
-        return lambda mode: MLP(widths, make_layer=make_layer)
+        made = (lambda mode: MLP(widths, make_layer=make_layer)) if layers is None else layers
+        head = make_layer if make_head is None else make_head
+        return super().make_critics(environment, representation, made, head, sees)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
