@@ -13,7 +13,8 @@ METHOD = (
     "Contenders of a setting run in turn, round after round; steps per second are medians, ratios are medians of the "
     "rounds' own ratios, compilation excluded. *floor* is the hand-written scan of `benchmarks/floor.py`, *sbx* is "
     "Stable-Baselines-Jax, *environment alone* steps with random actions, *products alone* does the matrix products of "
-    "acting and learning, strictly one after the other and in one layout, and nothing else."
+    "acting and learning, strictly one after the other and in one layout, and nothing else: a limit that may be "
+    "beaten, since XLA is free to do two of them side by side."
 )
 LIMITS = ("environment alone", "products alone")
 

@@ -762,3 +762,11 @@ assert len(pong.sns.color_palette("cubehelix", 3)) == 3
 assert sys.modules["seaborn"].__file__
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_pool_is_made_without_a_word():
+    """Gymnasium warns of every box whose bounds lose digits, which those of EnvPool's do."""
+    program = "from jaxq import envs; envs.make('envpool/Pendulum-v1', 2).observation_spec"
+    command = [sys.executable, "-W", "error::UserWarning", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -41,10 +41,12 @@ def test_curves_are_drawn_of_the_suites_that_were_run_and_shown_where_they_were_
     several = [dataclasses.replace(second, label=f"agent {i}") for i in range(9)]
     plot_curves(several, tmp_path / "many.svg")
     plot_curves(several[:3], tmp_path / "few.svg")
+    plot_curves([dataclasses.replace(second, label="an agent with a name " * 3)], tmp_path / "long.svg")
     heights = [
-        float(re.search(r'height="([\d.]+)pt"', (tmp_path / f"{name}.svg").read_text())[1]) for name in ("many", "few")
+        float(re.search(r'height="([\d.]+)pt"', (tmp_path / f"{name}.svg").read_text())[1])
+        for name in ("many", "long", "few")
     ]
-    assert heights[0] > heights[1]
+    assert heights[0] > heights[1] > heights[2]
 
 
 def test_a_published_figure_lies_below_within_or_above():

@@ -2,6 +2,8 @@
 
 import json
 import runpy
+import signal
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -64,7 +66,27 @@ def test_scripts_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, m
 def test_a_script_of_one_s_own_is_run_by_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command_of(tmp_path / "mine.py") == "python mine.py"
-    assert command_of(ROOT / "experiments" / "discrete" / "dqn.py").endswith("experiments/discrete/dqn.py")
+    dqn = ROOT / "experiments" / "discrete" / "dqn.py"
+    assert command_of(dqn) == "jaxq train dqn"
+    monkeypatch.setattr(sys, "argv", [str(dqn), "--seed", "1"])
+    assert command_of(dqn) == f"python {dqn}"
+
+
+def test_the_command_ends_by_a_line_while_it_is_being_imported():
+    program = """
+import os, signal, sys
+from jaxq import cli
+
+class Told:
+    def find_spec(name, *rest):
+        if name == "jaxq.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Told)
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "stopped\n")
 
 
 def test_an_experiment_that_is_none_is_told_the_nearest(tmp_path):

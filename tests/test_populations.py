@@ -298,14 +298,14 @@ def test_a_run_s_results_are_by_member(swept):
 
 def test_the_best_settings_are_told_in_the_end():
     """A mean over all of them would say nothing of any; those that have diverged do not count."""
-    several = grid({"learning_rate": [0.1, 0.2, 0.3], "discount": [0.9, 0.8]}, range(2))
-    returns = {i: float(i % 7) for i in range(12) if i not in (3, 5)}
+    several = grid({"learning_rate": [0.1, 0.2, 0.3], "discount": [0.9, 0.8, 0.7, 0.6]}, range(2))
+    returns = {i: float(i % 7) for i in range(24) if i not in (5, 13)}
     lines = [line.strip() for line in scored(several, returns).splitlines()]
-    assert lines[0] == "4 (mean return of the last evaluation), learning_rate 0.2, discount 0.9"
-    assert lines[1] == "3.5 (mean return of the last evaluation over 2 seeds), learning_rate 0.3, discount 0.8"
-    assert len(lines) == 6
-    assert lines[-1] == "and 1 more, in summary.json"
-    assert scored(several[:2], {0: 1.0, 1: 2.0}) == "1.5 (mean return of the last evaluation over 2 seeds)"
+    assert lines[0] == "5 (mean return of the last evaluation), learning_rate 0.2, discount 0.7"
+    assert lines[1] == "4.5 ± 0.5 (mean return of the last evaluation over 2 seeds), learning_rate 0.3, discount 0.8"
+    assert len(lines) == 11
+    assert lines[-1] == "and 2 more, in summary.json"
+    assert scored(several[:2], {0: 1.0, 1: 2.0}) == "1.5 ± 0.5 (mean return of the last evaluation over 2 seeds)"
     assert scored(several[:1], {0: 1.0}) == "1 (mean return of the last evaluation)"
 
 

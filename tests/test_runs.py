@@ -27,10 +27,12 @@ from jaxq.runs import main as run_script
 from jaxq.runs import parse, programs, run
 from jaxq.runs.aggregate import interquartile_mean, probability_of_improvement, stratified_bootstrap_interval
 from jaxq.runs.directory import RunDirectory, from_json, read_metrics, to_json
-from jaxq.runs.interruption import Interruption
+from jaxq.runs.interruption import Interruption, going_on_by, way_of_going_on
 from jaxq.runs.plots import load_curves, merge
+from jaxq.runs.run import plan_of
 from jaxq.runs.scripts import load_script
 from jaxq.runs.several import train
+from jaxq.runs.sinks import open_sinks
 from jaxq.training.numbers import numbers_of
 
 ROOT = Path(__file__).parent.parent
@@ -453,6 +455,9 @@ def test_no_resumption_of_a_run_replays_another_s_episodes(monkeypatch, tmp_path
         (["--batch-size", "0"], "batch_size is 0"),
         (["--num-seeds", "-1"], "num_seeds is -1"),
         (["--batch-size", "5000"], "warmup_steps"),
+        (["--batch-size", "500000"], "batch_size is 500000, but must be at most the replay's capacity of "),
+        (["--total-steps", "1.5e-1"], "total_steps is '1.5e-1', but must be a whole number"),
+        (["--hidden-widths", "64,64"], "hidden_widths is '64,64', but must be whole numbers, with spaces between them"),
         (["--batch-size", "many"], "batch_size is 'many', but must be a whole number"),
         (["--discount", "half"], "discount is 'half', but must be a number"),
         (["--learning-rate"], "learning_rate"),
@@ -1150,6 +1155,36 @@ def test_command_line(whole_run, tmp_path, monkeypatch, capsys):
     assert done.returncode == 2
     assert "copy, envs, evaluate, plot" in done.stderr
     assert done.stderr.strip().count("\n") == 0
+
+
+def test_whole_numbers_may_have_an_exponent():
+    words = ["--total-steps", "1e6", "--replay-capacity=2.5e4", "--target-period", "1e2", "2e2"]
+    config = parse(dqn.Config, dqn.PRESETS, words)
+    assert (config.total_steps, config.replay_capacity) == (1_000_000, 25_000)
+    assert [member.setting["target_period"] for member in config.all_members] == [100, 200]
+
+
+def test_more_evaluations_than_lines_of_metrics_are_warned_of():
+    config = parse(dqn.Config, dqn.PRESETS, ["--num-evaluations", "500"])
+    with pytest.warns(InputWarning, match="num_evaluations is 500, more than num_logs, 100"):
+        plan_of(dqn.build(config), config)
+
+
+def test_a_tracker_that_cannot_be_begun_is_one_line(tmp_path, monkeypatch):
+    import wandb
+
+    def refused(**given):
+        raise wandb.errors.UsageError("No API key configured. Use `wandb login` to log in.\nmore")
+
+    monkeypatch.setattr(wandb, "init", refused)
+    with pytest.raises(InputError, match=r"WANDB_MODE=offline, may help: No API key configured.*log in\.$"):
+        open_sinks("wandb", tmp_path, {}, "dqn")
+
+
+def test_what_is_stopped_in_a_sweep_is_gone_on_with_by_the_sweep():
+    with going_on_by("the sweep"):
+        assert way_of_going_on("python dqn.py") == "the sweep"
+    assert way_of_going_on("python dqn.py") == "python dqn.py"
 
 
 @pytest.mark.slow

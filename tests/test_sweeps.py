@@ -337,6 +337,9 @@ def test_a_command_says_every_field_that_is_not_the_default():
     words = training_command(Path("dqn.py"), default, vars(config)).split()
     assert words[:2] == ["python", "dqn.py"]
     assert parse(dqn.Config, dqn.PRESETS, words[2:]) == config
+    # What was looked for is said though it came out as the default.
+    assert "--discount" not in words
+    assert "--discount 0.99" in training_command(Path("dqn.py"), default, vars(config), {"discount": 0.99})
 
 
 def keep(config, returned=None):

@@ -491,6 +491,10 @@ def test_evaluation_plays_whole_episodes_of_each_member():
     short = dataclasses.replace(evaluation, max_steps=4)
     measured = jax.jit(lambda actions: short(Constant(), actions, keys))(jnp.array([1, 0]))
     np.testing.assert_allclose(measured["eval_length"], [3.0, 4.0])
+    with pytest.raises(InputError, match=r"keys is 'of shape \(\)', but must be \[N\], one a member"):
+        evaluation(Constant(), jnp.array([1, 0]), keys[0])
+    with pytest.raises(InputError, match=r"agent_state is 'with arrays of shape \[\(\)\]', but must be \[2, ...\]"):
+        evaluation(Constant(), jnp.array(1), keys)
 
 
 def test_episode_statistics_equal_sums_by_hand():

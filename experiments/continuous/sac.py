@@ -1,11 +1,11 @@
 """SAC with a tuned temperature (Haarnoja et al., Soft Actor-Critic Algorithms and Applications, 2018).
 
-Defaults are the paper's for MuJoCo (table 1 of its appendix), on every backend; classic control needs fewer steps. Of
-random steps before the first update that table says nothing; 5,000 are taken, in the authors' code (softlearning)
-10,000. Actor and targets are of the smaller critic, as there; in that code the actor climbs the mean of both, its
-deviation is a softplus and not the exponential of a clipped number, and the temperature is tuned on actions of the
+Defaults are the paper's for MuJoCo (appendix, table 1), on every backend; classic control needs fewer steps. The table
+does not say how many random steps precede the first update: here 5,000, in the authors' code (softlearning) 10,000.
+Actor and targets take the smaller critic, as in the paper; in that code the actor climbs the mean of both, its
+deviation is a softplus instead of the exponential of a clipped number, and the temperature is tuned on actions of the
 actor just moved. Layers begin by LeCun, as in Stable-Baselines-Jax, by whose code the figures that are published beside
-ours were made; theirs by Glorot and Bengio.
+ours were made; theirs begin by Glorot and Bengio.
 """
 
 import dataclasses

@@ -98,7 +98,7 @@ class Plot:
         curves = merge([curve for curves in loaded.values() for curve in curves], self.by)
         if self.label:
             count = len(self.label)
-            require(count == len(curves), "label", self.label, f"{len(curves)} names, one for each curve")
+            require(count == len(curves), "label", ", ".join(self.label), f"{len(curves)} names, one for each curve")
             curves = [dataclasses.replace(curve, label=label) for curve, label in zip(curves, self.label, strict=True)]
         plot_curves(curves, self.out)
         print(self.out)
@@ -194,6 +194,7 @@ class Evaluate(OfARun):
 
     def __call__(self) -> None:
         """Print the mean return, its standard error, and quartiles; of all members a line each, and theirs together."""
+        from jaxq.runs.aggregate import mean_and_error
         from jaxq.runs.evaluate import returns_of
 
         require(not (self.all and self.member), "member", self.member, "left out with --all")
@@ -203,19 +204,16 @@ class Evaluate(OfARun):
         self.say_who_plays()
         returns = returns_of(self.run_dir, members=(self.member,), **playing)[0]
         lowest, low, median, high, highest = np.quantile(returns, (0.0, 0.25, 0.5, 0.75, 1.0))
-        print(f"mean return {_mean_and_error(returns)} (standard error of {len(returns)} episodes)")
+        print(f"mean return {mean_and_error(returns)} (standard error of {len(returns)} episodes)")
         print(f"quartiles {low:.4g}, {median:.4g}, {high:.4g}; lowest {lowest:.4g}, highest {highest:.4g}")
 
     def _say_of_all(self, returns: np.ndarray) -> None:
+        from jaxq.runs.aggregate import mean_and_error
+
         for member, of_one in enumerate(returns):
-            print(f"member {member}, {self.who(member)}: mean return {_mean_and_error(of_one)}")
-        together = _mean_and_error(returns.mean(axis=1))
+            print(f"member {member}, {self.who(member)}: mean return {mean_and_error(of_one)}")
+        together = mean_and_error(returns.mean(axis=1))
         print(f"together {together} (standard error of {len(returns)} members, of {returns.shape[1]} episodes each)")
-
-
-def _mean_and_error(values: np.ndarray) -> str:
-    error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return f"{values.mean():.4g} ± {error:.2g}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ one loop that made it, and is made when that is traced.
 import contextlib
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -67,6 +68,8 @@ def _envpool() -> Any:
         import envpool.registration
     except ImportError as error:
         raise missing_extra("envpool/", "envpool", error) from None
+    # Gymnasium tells of every box that EnvPool describes in numbers of 64 bits and fills with those of 32.
+    warnings.filterwarnings("ignore", message=".*precision lowered by casting")
     return envpool
 
 

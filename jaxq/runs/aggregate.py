@@ -10,6 +10,15 @@ import numpy as np
 Scores = Sequence[np.ndarray] | np.ndarray  # [runs] of each task; or [tasks, runs]
 
 
+def mean_and_error(scores: Sequence[float] | np.ndarray) -> str:
+    """The mean and its standard error, in words; of one score there is none."""
+    values = np.asarray(scores, np.float64)
+    if len(values) < 2:
+        return f"{values.mean():.4g}"
+    error = float(f"{values.std(ddof=1) / len(values) ** 0.5:.2g}")  # two digits say as much as is known
+    return f"{values.mean():.4g} ± {error:g}"
+
+
 def interquartile_mean(scores: np.ndarray) -> float:
     """Mean of the middle half of all scores, any shape: a quarter, rounded down, is left out at either end."""
     ordered = np.sort(np.asarray(scores, dtype=np.float64), axis=None)

@@ -59,7 +59,7 @@ def _axes(training: Any) -> dict[str, str]:
     strategy = type(getattr(hyper, "exploration", None)).__name__
     return {
         "agent": " of ".join([*wrappers, type(agent).__name__]),
-        "network": _network(network),
+        "network": "of its own" if network is None else _network(network),
         "representation": _nested(getattr(agent, "representation", None)),
         "operator": _or_none(type(operator).__name__),
         "targets": _or_none(type(targets).__name__),

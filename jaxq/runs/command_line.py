@@ -71,7 +71,7 @@ def parse(
         saved, experiment = load_config(Path(run_dir)), sys.modules[config_class.__module__]
         script = Path(getattr(experiment, "__file__", None) or config_class.__module__).stem
         theirs = saved.pop("experiment", script)
-        require(theirs == script, "resume", script, f"{theirs}, the experiment of the run in {run_dir}")
+        require(theirs == script, "experiment", script, f"{theirs}, as of the run in {run_dir}")
         default = from_json(config_class, {k: v for k, v in saved.items() if k not in PLACE_FIELDS})
     else:
         env = given_env or config_class.env
@@ -162,7 +162,8 @@ def _without_members(
     kept: list[str] = []
     settings: dict[str, list[Any]] = {}
     rows = None
-    names = {field.name for field in dataclasses.fields(config_class)} - set(NOT_BY_MEMBER)
+    every = {field.name for field in dataclasses.fields(config_class)}
+    names = every - set(NOT_BY_MEMBER)
     i = 0
     while i < len(args):
         end = i + 1
@@ -175,7 +176,11 @@ def _without_members(
             require(len(values) + bool(equals) == 1, name, " ".join(values), "one file")
             rows = value or values[0]
             continue
-        kinds = kinds_of(config_class, name) if name in names else ()
+        kinds = kinds_of(config_class, name) if name in every else ()
+        if flag.startswith("--") and int in kinds and float not in kinds:
+            values = [whole(value) for value in values]
+            flag = f"--{name.replace('_', '-')}={whole(value)}" if equals else flag
+        kinds = kinds if name in names else ()
         if flag.startswith("--") and kinds and len(values) > 1:
             settings[name] = [typed(name, value, kinds) for value in values]
             require(len({*settings[name]}) == len(values), name, " ".join(values), "values that differ")
@@ -231,6 +236,7 @@ def typed(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
         return None
     if type(value) in kinds:  # of a share of 1.0 no whole number is made
         return value
+    value = whole(value) if isinstance(value, str) and int in kinds and float not in kinds else value
     for kind in (int, float):
         try:
             if kind in kinds and not isinstance(value, bool) and (isinstance(value, str) or kind(value) == value):
@@ -239,6 +245,13 @@ def typed(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
             continue
     words = [{int: "a whole number", float: "a number", type(None): "None"}.get(kind, repr(kind)) for kind in kinds]
     raise InputError(f"{name} is {value!r}, but must be {' or '.join(words)}")
+
+
+def whole(text: str) -> str:
+    """A number of a command line in digits, where it is a whole one with an exponent: 1e6 as 1000000."""
+    if re.fullmatch(r"\+?\d+(\.\d*)?[eE]\+?\d+", text) and (value := float(text)).is_integer():
+        return str(int(value))
+    return text
 
 
 def flags_of(config_class: type[Run]) -> list[str]:
@@ -251,7 +264,12 @@ def flags_of(config_class: type[Run]) -> list[str]:
     ]
 
 
-KINDS = {"INT": "a whole number", "FLOAT": "a number", "[INT [INT ...]]": "whole numbers", "{None}": "None"}
+KINDS = {
+    "INT": "a whole number",
+    "FLOAT": "a number",
+    "[INT [INT ...]]": "whole numbers, with spaces between them",
+    "{None}": "None",
+}
 
 
 def _in_our_words(text: str, args: Sequence[str]) -> str:

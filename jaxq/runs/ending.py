@@ -7,10 +7,10 @@ import numpy as np
 
 from jaxq.configs import Member, in_words
 from jaxq.errors import warn
-from jaxq.runs.aggregate import interquartile_mean
+from jaxq.runs.aggregate import interquartile_mean, mean_and_error
 from jaxq.runs.roster import Roster
 
-BEST_TOLD = 5  # settings of a population, in the end
+BEST_TOLD = 10  # settings of a population, in the end
 
 
 def outcome(roster: Roster, returns: Sequence[float | None]) -> dict[str, Any]:
@@ -52,8 +52,9 @@ def scored(members: Sequence[Member], returns: Mapping[int, float]) -> str:
         of_settings.setdefault(in_words(members[number].setting), []).append(score)
 
     def told(scores: list[float]) -> str:
-        over = f" over {len(scores)} seeds" if len(scores) > 1 else ""
-        return f"{np.mean(scores):.4g} (mean return of the last evaluation{over})"
+        if len(scores) == 1:
+            return f"{scores[0]:.4g} (mean return of the last evaluation)"
+        return f"{mean_and_error(scores)} (mean return of the last evaluation over {len(scores)} seeds)"
 
     if len(of_settings) == 1:
         return told(list(returns.values()))

@@ -17,6 +17,7 @@ from typing import Any, Self
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _last_acts: list[Callable[[str], None]] = []
+_ways: list[str] = []
 
 
 @contextlib.contextmanager
@@ -27,6 +28,21 @@ def before_leaving(act: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _last_acts.remove(act)
+
+
+@contextlib.contextmanager
+def going_on_by(way: str) -> Iterator[None]:
+    """Within it a run that is stopped tells that it is gone on with in this way, and not by its own command."""
+    _ways.append(way)
+    try:
+        yield
+    finally:
+        _ways.remove(way)
+
+
+def way_of_going_on(own: str) -> str:
+    """How what is stopped now is gone on with; `own` is the run's own command."""
+    return _ways[-1] if _ways else own
 
 
 class Interruption:

@@ -15,6 +15,7 @@ from jaxq.runs.aggregate import interquartile_mean, stratified_bootstrap_interva
 from jaxq.runs.directory import load_config
 from jaxq.runs.results import Result, read
 
+LONGEST_WITHIN = 24  # letters of a curve's name in a legend within its panel
 PICTURES = (".png", ".pdf", ".svg")  # how the files of pictures end
 # Of every picture: Okabe and Ito's, told apart by the colour-blind.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -178,7 +179,9 @@ def plot_curves(curves: Sequence[Curve], path: Path) -> None:
 
     environments = list(dict.fromkeys(curve.env for curve in curves))
     labels = list(dict.fromkeys(curve.label for curve in curves))
-    many = len(labels) > 6  # which a legend within a panel would cover
+    longest = max(map(len, labels))
+    many = len(labels) > 6
+    below = len(labels) > 3 or longest > LONGEST_WITHIN  # where a legend within a panel would cover the curves
     columns = min(len(environments), 3)
     rows = -(-len(environments) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(5.2 * columns, 3.6 * rows), squeeze=False)
@@ -200,18 +203,24 @@ def plot_curves(curves: Sequence[Curve], path: Path) -> None:
         axis.set_xlabel("environment steps of each seed")
         axis.set_ylabel("evaluation return (IQM, 95% interval)")
         axis.grid(alpha=0.3)
-        if not many:
+        if not below:
             axis.legend(frameon=False)
     for axis in axes.flat[len(environments) :]:
         axis.set_visible(False)
     figure.tight_layout()
-    if many:
+    if below:
         drawn: dict[str, Any] = {}
         for axis in axes.flat:
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
                 drawn.setdefault(label, handle)
+        fitting = int(5.2 * columns / (0.08 * max(map(len, drawn)) + 0.6))  # a letter has about 0.08 inches
         figure.legend(
-            list(drawn.values()), list(drawn), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=5, frameon=False
+            list(drawn.values()),
+            list(drawn),
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0.0),
+            ncols=min(max(fitting, 1), 5),
+            frameon=False,
         )
     figure.savefig(path, dpi=130, bbox_inches="tight")
     plt.close(figure)

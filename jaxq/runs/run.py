@@ -16,7 +16,7 @@ import jax
 
 from jaxq import envs, platforms
 from jaxq.configs import NOT_BY_MEMBER, FromReplay, FromRollouts, Run
-from jaxq.errors import InputError, require
+from jaxq.errors import InputError, require, warn
 from jaxq.runs.checkpoints import KEPT, learned_by
 from jaxq.runs.devices import divide_processors, idle, keep_small_loops_whole, spread, state_shape, use_device
 from jaxq.runs.directory import PLAN, first_length, going_on, load_config, provenance, to_json, write_json
@@ -209,6 +209,11 @@ def plan_of(training: Training, config: Run) -> Plan:
     Raises:
       InputError: for a run too short for anything.
     """
+    if config.num_evaluations > config.num_logs:
+        warn(
+            f"num_evaluations is {config.num_evaluations}, more than num_logs, {config.num_logs}: an evaluation comes "
+            "with a line of metrics, so there will be no more than those"
+        )
     if not (config.resume and config.run_dir):
         return training.plan(config.total_steps, config.num_logs, config.num_evaluations)
     return training.plan(first_length(config.run_dir), config.num_logs, config.num_evaluations).extended(

@@ -104,7 +104,7 @@ def copy_script(name: str, out: Path) -> Path:
 
 
 def command_of(script: Path) -> str:
-    """What runs a script, as it is typed."""
-    if script.is_relative_to(PACKAGE):
+    """What runs a script, as it is typed: by its path if this process was so begun, else by its name if it has one."""
+    if Path(sys.argv[0]).absolute() != script.absolute() and script in scripts().values():
         return f"jaxq train {script.stem}"
     return f"python {os.path.relpath(script) if script.is_relative_to(Path.cwd()) else script}"

@@ -21,7 +21,7 @@ from jaxq.runs.directory import RunDirectory, finite_or_null, first_length, read
 from jaxq.runs.display import Display
 from jaxq.runs.ending import outcome, score_of, warn_of_the_diverged, warn_of_what_was_not_finite
 from jaxq.runs.hosts import Follower, agreed, any_of, first, is_first
-from jaxq.runs.interruption import Interruption, before_leaving
+from jaxq.runs.interruption import Interruption, before_leaving, way_of_going_on
 from jaxq.runs.memory import bytes_of
 from jaxq.runs.pace import Pace
 from jaxq.runs.plots import load_curves, merge, plot_curves
@@ -120,6 +120,10 @@ class Session:
           InputError: for what cannot be traced or compiled, or a checkpoint that does not fit.
           SystemExit: with code 0, if told to stop.
         """
+        if self.config.resume and self.checkpoints.empty:
+            ended = (self.directory.path / "summary.json").exists()  # and so has had one
+            allowed = "one with a checkpoint to go on from: this run has ended, and its checkpoints are gone"
+            require(not ended, "run_dir", str(self.directory.path), allowed)
         track = self.config.track if is_first() else "none"
         self.sinks = open_sinks(track, self.directory.path, to_json(self.config), self.experiment)
         self.sinks += [self.watch] if self.watch else []
@@ -142,10 +146,6 @@ class Session:
     def _begin(self) -> tuple[Programs, Progress]:
         """What is to be done before anything new is learned."""
         goes_on = self.config.resume and not self.checkpoints.empty
-        if self.config.resume and not goes_on:
-            ended = (self.directory.path / "summary.json").exists()  # and so has had one
-            allowed = "one with a checkpoint to go on from: this run has ended, and its checkpoints are gone"
-            require(not ended, "run_dir", str(self.directory.path), allowed)
         checkpoints = readable((KEPT + 1) * bytes_of(self.state_shape))
         self.display.say(f"{self.directory.path}: up to {checkpoints} in checkpoints; compiling")
         begun = time.monotonic()
@@ -165,9 +165,12 @@ class Session:
         """Told to stop before there was anything to save."""
         for sink in self.sinks:
             sink.close()
-        resumed = f"goes on: {command_of(self.script)} --run-dir {shlex.quote(str(self.directory.path))} --resume"
-        then = resumed if self.config.resume else "begins again"
-        self.display.say(f"stopped by {name} before anything new was learned; the same command {then}")
+        then = f"to go on: {self._way_of_going_on()}" if self.config.resume else "the same command begins again"
+        self.display.say(f"stopped by {name} before anything new was learned; {then}")
+
+    def _way_of_going_on(self) -> str:
+        own = f"{command_of(self.script)} --run-dir {shlex.quote(str(self.directory.path))} --resume"
+        return way_of_going_on(own)
 
     def _start(self, programs: Programs, keys: jax.Array) -> Progress:
         if self.config.resume:
@@ -248,8 +251,7 @@ class Session:
             self.display.stop()
             by = f" by {self.told.name}" if self.told else ""
             self.display.say(
-                f"stopped{by} at step {self._step(now):,}, checkpoint written; the same command goes on: "
-                f"{command_of(self.script)} --run-dir {shlex.quote(str(self.directory.path))} --resume"
+                f"stopped{by} at step {self._step(now):,}, checkpoint written; to go on: {self._way_of_going_on()}"
             )
             raise SystemExit(0)
 

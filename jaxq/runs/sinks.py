@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jaxq.configs import Track
-from jaxq.errors import missing_extra
+from jaxq.errors import InputError, missing_extra
 
 
 class Sink(Protocol):
@@ -45,15 +45,20 @@ class WandbSink:
         if not id_file.exists():
             # An agent of a W&B sweep has made the run, in a project of its own.
             id_file.write_text(os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:12])
-        self._run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", "jaxq"),
-            id=id_file.read_text().strip(),
-            resume="allow",
-            name=run_dir.name,
-            group=group,
-            config=config,
-            dir=str(run_dir),
-        )
+        try:
+            self._run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "jaxq"),
+                id=id_file.read_text().strip(),
+                resume="allow",
+                name=run_dir.name,
+                group=group,
+                config=config,
+                dir=str(run_dir),
+            )
+        except wandb.Error as error:
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            allowed = "left out where Weights & Biases cannot be begun; `wandb login`, or WANDB_MODE=offline, may help"
+            raise InputError(f"track is 'wandb', but must be {allowed}: {said}") from None
 
     def log(self, line: dict[str, Any]) -> None:
         """See `Sink`."""

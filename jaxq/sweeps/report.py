@@ -2,7 +2,7 @@
 
 import dataclasses
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from jaxq.configs import Run
+from jaxq.configs import Run, in_words
 from jaxq.errors import require
 from jaxq.runs.command_line import parse
 from jaxq.runs.directory import from_json
@@ -89,15 +89,18 @@ def best_of(study: Study, script: Path) -> tuple[FrozenTrial, str]:
     config = from_json(module.Config, study.user_attrs["config"])
     trained = vars(config.with_setting(setting_of(best, module.build, config)))
     default = parse(module.Config, module.PRESETS, ["--env", study.user_attrs["env"]])
-    return best, training_command(script, default, {name: trained[name] for name in study.user_attrs["config"]})
+    fields = {name: trained[name] for name in study.user_attrs["config"]}
+    return best, training_command(script, default, fields, setting_of(best, module.build, config))
 
 
-def training_command(script: Path, default: Run, fields: Mapping[str, Any]) -> str:
-    """The command that trains by these fields; those that are the environment's defaults are left out."""
+def training_command(script: Path, default: Run, fields: Mapping[str, Any], chosen: Collection[str] = ()) -> str:
+    """The command that trains by these fields; the environment's defaults are left out, but for those `chosen`."""
     words = [*shlex.split(command_of(script)), "--env", fields.get("env", default.env)]
     for field in dataclasses.fields(default):
         name = field.name
-        if name in ("env", "population") or name not in fields or fields[name] == getattr(default, name):
+        if name in ("env", "population") or name not in fields:
+            continue
+        if fields[name] == getattr(default, name) and name not in chosen:
             continue
         flag, value = name.replace("_", "-"), fields[name]
         if isinstance(value, bool):
@@ -189,7 +192,8 @@ def _draw_curves(axis: Any, trials: Sequence[FrozenTrial]) -> None:
     for i, trial in enumerate(trials):
         steps = sorted(trial.intermediate_values)
         line = [trial.intermediate_values[step] for step in steps]
-        axis.plot(steps, line, color=COLOURS[i % len(COLOURS)], label=f"trial {trial.number}", linewidth=1.0)
+        label = f"trial {trial.number}: {in_words(trial.params)}"
+        axis.plot(steps, line, color=COLOURS[i % len(COLOURS)], label=label, linewidth=1.0)
     axis.xaxis.set_major_formatter(EngFormatter())
     axis.set_xlabel("environment steps of each seed")
     axis.set_ylabel("evaluation return (mean)")

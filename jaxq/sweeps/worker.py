@@ -25,7 +25,7 @@ from jaxq.runs.command_line import obeying, parse
 from jaxq.runs.devices import divide_processors, keep_small_loops_whole, use_device
 from jaxq.runs.directory import InUseError, from_json, load_config, read_metrics, to_json
 from jaxq.runs.fields import fields_by_member
-from jaxq.runs.interruption import Interruption, before_leaving
+from jaxq.runs.interruption import Interruption, before_leaving, going_on_by
 from jaxq.runs.scripts import load_script
 from jaxq.runs.several import train
 from jaxq.runs.sinks import require_tracker
@@ -229,7 +229,8 @@ class _Sweep:
         watch = _Watch(self.study, trials, self) if self.plan.pruner != "none" else None
 
         refused = None
-        with alive(self.storage, ids), before_leaving(lambda _: self._give_back(ids)):
+        way = "the same `jaxq sweep` command with --resume"
+        with alive(self.storage, ids), before_leaving(lambda _: self._give_back(ids)), going_on_by(way):
             try:
                 if not (place / "summary.json").exists():
                     train(self.build, config, None if watch is None else watch.of)

@@ -73,7 +73,11 @@ class Evaluation:
         Args:
           agent: whose `exploit` is to act.
           keys: [N], one a member.
+
+        Raises:
+          InputError: for a key alone.
         """
+        require(keys.ndim == 1, "keys", f"of shape {keys.shape}", "[N], one a member: key[None] for a single one")
         members, batch = keys.shape[0], self.environment.num_envs
         episodes = batch // members
         reset_keys, act_keys = jax.vmap(lambda key: streams(key, "reset", "act"))(keys)
@@ -94,8 +98,14 @@ class Evaluation:
           agent_state: of all members, [N, ...].
           state: so far.
           steps: [] int32, of every environment.
+
+        Raises:
+          InputError: for the state of one agent alone.
         """
         members = state.key.shape[0]
+        lacking = [leaf.shape for leaf in jax.tree.leaves(agent_state) if leaf.shape[:1] != (members,)]
+        allowed = f"[{members}, ...], of all members: jax.tree.map(lambda x: x[None], state) of a single one"
+        require(not lacking, "agent_state", f"with arrays of shape {lacking[:1]}", allowed)
         exploit = over_lanes(agent.exploit, members)
         until = state.time + steps
 

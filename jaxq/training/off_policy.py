@@ -41,6 +41,8 @@ class OffPolicy(Loop):
         require(self.collect_steps >= 1, "collect_steps", self.collect_steps, "at least 1")
         require(self.updates >= 1, "updates", self.updates, "at least 1")
         least = max(self.replay.minimum_size, self.replay.batch_size)
+        size, capacity = self.replay.batch_size, self.replay.capacity
+        require(size <= capacity, "batch_size", size, f"at most the replay's capacity of {capacity}")
         require(
             self.warmup_steps >= least,
             "warmup_steps",
