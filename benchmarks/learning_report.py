@@ -337,9 +337,9 @@ def control_section() -> list[str]:
         return []
     parts = [
         "### Continuous control at 100,000 steps",
-        "Run by `make reproduce SUITE=control`, in each script's own defaults, CrossQ's and TQC's critics with widths of "
-        "256. Interquartile mean over seeds, with 95% bootstrap intervals, of the last evaluation's mean return over ten "
-        "episodes; published figures are means with standard deviations over seeds.",
+        "Run by `make reproduce SUITE=control`, in each script's own defaults, CrossQ's and TQC's critics with widths "
+        "of 256. Interquartile mean over seeds, with 95% bootstrap intervals, of the last evaluation's mean return "
+        "over ten episodes; published figures are means with standard deviations over seeds.",
         comparison(runs, list(CONTROL_AGENTS), CONTROL_TASKS, CONTROL, "greedy", 0),
         *curves.shown("control"),
         devices_told(runs),
