@@ -90,7 +90,7 @@ cli.main()
 
 
 def test_an_experiment_that_is_none_is_told_the_nearest(tmp_path):
-    with pytest.raises(InputError, match=r"experiment is 'munchausen_dqm', but must be munchausen_dqn or"):
+    with pytest.raises(InputError, match=r"experiment is 'munchausen_dqm'.*; did you mean munchausen_dqn or"):
         find_script("munchausen_dqm")
     with pytest.raises(InputError, match=r"experiment is 'nowhere\.py', but must be a script that exists"):
         find_script("nowhere.py")

@@ -271,7 +271,7 @@ class Attention(OfARun):
 class Train:
     """Train an experiment: `jaxq train dqn --env gymnax/CartPole-v1`. Its flags: `jaxq train dqn --help`."""
 
-    experiment: Annotated[str, tyro.conf.Positional]
+    experiment: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="EXPERIMENT")]
     """Its name, of those that `jaxq agents` lists, or the path of a script; then the experiment's own flags."""
 
     def __call__(self, *flags: str) -> None:
@@ -286,7 +286,7 @@ class Train:
 class Copy:
     """Copy an experiment's script, to edit it and run it by `python`."""
 
-    experiment: Annotated[str, tyro.conf.Positional]
+    experiment: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="EXPERIMENT")]
     """Its name, of those that `jaxq agents` lists."""
     out: Annotated[Path, tyro.conf.Positional]
     """The file to write, or a directory; nothing is overwritten."""

@@ -23,7 +23,7 @@ class Sweep:
     sweep plot STUDY` draws them, `jaxq sweep best STUDY` prints the command that trains the best setting.
     """
 
-    experiment: Annotated[str, tyro.conf.Positional]
+    experiment: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="EXPERIMENT")]
     """Name of an experiment (jaxq agents lists them), or a file."""
     env: str
     """Environment, backend/Name."""

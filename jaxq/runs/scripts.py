@@ -56,10 +56,9 @@ def find_script(name: str) -> Path:
         return Path(name)
     installed = scripts()
     near = difflib.get_close_matches(name, installed, n=3, cutoff=0.4)
-    hint = f"{' or '.join(near)}, " if near else ""
-    require(
-        name in installed, "experiment", name, f"{hint}one of those that `jaxq agents` lists, or a path to a script"
-    )
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    allowed = f"one of those that `jaxq agents` lists, or a path to a script{hint}"
+    require(name in installed, "experiment", name, allowed)
     return installed[name]
 
 
