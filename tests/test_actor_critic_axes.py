@@ -44,7 +44,7 @@ from jaxq.agents.optimistic import Tuned
 from jaxq.agents.policies import Given
 from jaxq.agents.resets import dormant_share
 from jaxq.bellman import Categorical, IntervalQuantile, Own, Pessimistic, Quantile, Scalar, ScaledGaussian, Support
-from jaxq.configs import Privileged, seeing
+from jaxq.configs import ActorCriticLearner, Averaging, Privileged, Temperature, seeing
 from jaxq.envs import ArraySpec, Continuous
 from jaxq.errors import InputError
 from jaxq.keys import stream, streams
@@ -1058,3 +1058,11 @@ def test_numbers_that_a_script_cannot_use_are_named_by_their_flags(name, flags, 
     module, presets = load(name)
     with pytest.raises(InputError, match=named):
         module.build(parse(module.Config, presets, ["--env", "gymnax/Pendulum-v1", *flags]))
+
+
+def test_an_axis_after_the_learner_would_make_nothing_and_is_refused():
+    with pytest.raises(TypeError, match="Late: Averaging, Temperature must come before ActorCriticLearner"):
+        type("Late", (ActorCriticLearner, Averaging, Temperature), {})
+    with pytest.raises(TypeError, match="Later: Averaging must come before"):  # as a class between them has it
+        type("Later", (type("Own", (ActorCriticLearner,), {}), Averaging), {})
+    assert type("InTime", (Averaging, ActorCriticLearner), {})().make_targets() == PolyakUpdate(0.005)

@@ -69,6 +69,14 @@ class ActorCriticLearner(NStep, Discount, Adam, FromReplay, ContinuousEnvironmen
     warmup_steps: int = 5_000
     replay_capacity: int = 1_000_000
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        after = cls.__mro__[cls.__mro__.index(ActorCriticLearner) + 1 :]
+        makers = ("make_targets", "make_noise", "make_smoothing", "make_entropy")
+        late = [kind.__name__ for kind in after if not vars(kind).keys().isdisjoint(makers)]
+        if late:
+            raise TypeError(f"{cls.__name__}: {', '.join(late)} must come before ActorCriticLearner among the bases")
+
     def make_targets(self) -> Any:
         """The schedule of the target critics: none, and then what is learned is also the target."""
         return None
