@@ -322,7 +322,8 @@ def test_what_is_told_of_a_study(killed_and_resumed, tmp_path):
     assert (tmp_path / "study.png").stat().st_size > 10_000
     best, words = best_of(study, ROOT / "experiments" / "discrete" / "dqn.py")
     assert best.number == rows[0].number
-    config = parse(dqn.Config, dqn.PRESETS, words.split()[2:])
+    assert words.startswith("jaxq train dqn --env ")
+    config = parse(dqn.Config, dqn.PRESETS, words.split()[3:])
     assert {name: getattr(config, name) for name in best.params} == best.params
     assert (config.total_steps, config.hidden_widths, config.num_seeds) == (1500, (16,), 2)
 
@@ -436,7 +437,8 @@ def test_the_best_command_is_one_that_the_script_takes(tmp_path, monkeypatch):
     in_process(monkeypatch, command(tmp_path, "--sampler", "grid", trials=2))
     best, words = best_of(study_in(tmp_path), ROOT / "experiments" / "discrete" / "dqn.py")
     assert best.params == {"operator": "max", "temperature": 0.2, "hidden_widths": "[8, 4]"}
-    config = parse(dqn.Config, dqn.PRESETS, words.split()[2:])
+    assert words.startswith("jaxq train dqn --env ")
+    config = parse(dqn.Config, dqn.PRESETS, words.split()[3:])
     obeying(dqn.build, config, dqn.PRESETS)(config)
     assert (config.hidden_widths, config.total_steps) == ((8, 4), 1500)
 
