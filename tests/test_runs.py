@@ -629,7 +629,7 @@ def test_how_often_is_logged_evaluated_and_saved_changes_no_bit(whole_run, tmp_p
 def test_a_run_is_gone_on_with_by_its_own_script_only(whole_run):
     import qr_dqn
 
-    with pytest.raises(InputError, match="resume is 'qr_dqn', but must be dqn"):
+    with pytest.raises(InputError, match="experiment is 'qr_dqn', but must be dqn, as of the run"):
         parse(qr_dqn.Config, qr_dqn.PRESETS, ["--run-dir", str(whole_run[0]), "--resume"])
 
 

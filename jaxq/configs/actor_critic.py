@@ -235,10 +235,14 @@ class ActorCriticLayers(Critics):
         sees: tuple[str, ...] = (),
     ) -> Ensemble:
         """See `Critics.make_critics`: with plain layers and a plain last one unless others are given."""
-        widths, make_layer = self.hidden_widths, self.make_layer
-        made = (lambda mode: MLP(widths, make_layer=make_layer)) if layers is None else layers
-        head = make_layer if make_head is None else make_head
+        made = self._plain_layers() if layers is None else layers
+        head = self.make_layer if make_head is None else make_head
         return super().make_critics(environment, representation, made, head, sees)
+
+    def _plain_layers(self) -> MakeLayers:
+        """Read where they are used alone: widths that have no effect are to be refused."""
+        widths, make_layer = self.hidden_widths, self.make_layer
+        return lambda mode: MLP(widths, make_layer=make_layer)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
