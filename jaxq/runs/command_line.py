@@ -236,7 +236,6 @@ def typed(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
         return None
     if type(value) in kinds:  # of a share of 1.0 no whole number is made
         return value
-    value = whole(value) if isinstance(value, str) and int in kinds and float not in kinds else value
     for kind in (int, float):
         try:
             if kind in kinds and not isinstance(value, bool) and (isinstance(value, str) or kind(value) == value):

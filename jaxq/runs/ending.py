@@ -36,8 +36,8 @@ def outcome(roster: Roster, returns: Sequence[float | None]) -> dict[str, Any]:
 def score_of(roster: Roster, returns: Sequence[float | None]) -> str:
     """The same in words, of those who have not diverged."""
     counted = {i: score for i, (score, going) in enumerate(zip(returns, roster.going, strict=True)) if going}
-    finite = {i: score for i, score in counted.items() if score is not None}
-    return scored(roster.members, finite) if finite == counted else "- (the last evaluation is not finite)"
+    known = {i: score for i, score in counted.items() if score is not None}
+    return scored(roster.members, known) if len(known) == len(counted) else "- (the last evaluation is not finite)"
 
 
 def scored(members: Sequence[Member], returns: Mapping[int, float]) -> str:

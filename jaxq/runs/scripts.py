@@ -19,13 +19,17 @@ PACKAGE = Path(jaxq.__file__).parent
 LAUNCHERS = "launch"  # the folder of what starts experiments on clusters
 
 
+def _places() -> tuple[Path, Path]:
+    return PACKAGE / "experiments", PACKAGE.parent / "experiments"
+
+
 def scripts_directory() -> Path:
     """Where the scripts are.
 
     Raises:
       InputError: if the package has come without them.
     """
-    for path in (PACKAGE / "experiments", PACKAGE.parent / "experiments"):
+    for path in _places():
         if path.is_dir():
             return path
     raise InputError(f"experiments is neither in {PACKAGE} nor beside it; give a script by its path")
@@ -104,6 +108,6 @@ def copy_script(name: str, out: Path) -> Path:
 
 def command_of(script: Path) -> str:
     """What runs a script, as it is typed: by its path if this process was so begun, else by its name if it has one."""
-    if Path(sys.argv[0]).absolute() != script.absolute() and script in scripts().values():
+    if Path(sys.argv[0]).absolute() != script.absolute() and script.parent.parent in _places():
         return f"jaxq train {script.stem}"
     return f"python {os.path.relpath(script) if script.is_relative_to(Path.cwd()) else script}"

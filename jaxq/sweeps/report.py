@@ -87,10 +87,11 @@ def best_of(study: Study, script: Path) -> tuple[FrozenTrial, str]:
     best = _complete(study)[0]
     module: Any = load_script(script, f"jaxq_sweep_{script.stem}")
     config = from_json(module.Config, study.user_attrs["config"])
-    trained = vars(config.with_setting(setting_of(best, module.build, config)))
+    setting = setting_of(best, module.build, config)
+    trained = vars(config.with_setting(setting))
     default = parse(module.Config, module.PRESETS, ["--env", study.user_attrs["env"]])
     fields = {name: trained[name] for name in study.user_attrs["config"]}
-    return best, training_command(script, default, fields, setting_of(best, module.build, config))
+    return best, training_command(script, default, fields, setting)
 
 
 def training_command(script: Path, default: Run, fields: Mapping[str, Any], chosen: Collection[str] = ()) -> str:
